@@ -1,0 +1,64 @@
+"""ganzoo: train any GAN from interchangeable parts.
+
+For plugin authors: ``hookimpl``, the contracts (``Architecture``, ``Loss``, ``Regularizer``, ``Schedule``, ``Data``,
+``Metric``, ``Optimizer``), what they are handed (``Batch``, ``Scores``, ``Networks``, ``Spec``, ``Game``) and the
+module ``ganzoo.testing``. For users: ``run``, ``resume``, ``load``, ``part``, ``catalogue``, ``Run`` and
+``ganzoo.errors``.
+
+Names are imported when they are first used, so that ``import ganzoo`` costs nothing and brings no torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ganzoo import errors
+    from ganzoo.hookspecs import hookimpl
+    from ganzoo.loop import Run
+    from ganzoo.parts import (
+        Architecture,
+        Batch,
+        Data,
+        Game,
+        Loss,
+        Metric,
+        Networks,
+        Optimizer,
+        Regularizer,
+        Schedule,
+        Scores,
+        Spec,
+    )
+    from ganzoo.recipe import catalogue, load, part, resume, run
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "hookimpl": "ganzoo.hookspecs",
+    **dict.fromkeys(
+        ("Architecture", "Batch", "Data", "Game", "Loss", "Metric", "Networks", "Optimizer", "Regularizer", "Schedule",
+         "Scores", "Spec"), "ganzoo.parts"),
+    **dict.fromkeys(("catalogue", "load", "part", "resume", "run"), "ganzoo.recipe"),
+    "Run": "ganzoo.loop",
+}  # fmt: skip
+
+__all__ = [
+    "Architecture", "Batch", "Data", "Game", "Loss", "Metric", "Networks", "Optimizer", "Regularizer", "Run", "Schedule",
+    "Scores", "Spec", "catalogue", "errors", "hookimpl", "load", "part", "resume", "run", "testing",
+]  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("errors", "testing"):
+        return importlib.import_module(f"ganzoo.{name}")
+    if name not in _HOME:
+        raise AttributeError(f"module 'ganzoo' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_HOME[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

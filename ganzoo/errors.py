@@ -1,0 +1,88 @@
+"""The family of errors. A user's mistake is one line: what was found, what was expected, what to do.
+
+    GanzooError                 everything that ganzoo raises on purpose; exit code 2
+    |-- PartError               a part cannot be found or made
+    |   |-- UnknownPart         no part bears that name
+    |   |-- AmbiguousPart       several plugins bring a part of that name
+    |   |-- BadWords            "r1:gamma" does not follow the grammar
+    |   `-- BadParameter        a key or a value that the part does not take
+    |-- PluginError             a plugin could not be loaded (raised only when asked to be strict, or when it is needed)
+    |-- SettingsError           a setting of the run that is unknown, of the wrong type or out of range
+    |-- Incompatible            parts that cannot go together, found at assembly
+    |-- DataError               a dataset that is missing, empty, unreadable or too small
+    |-- RunError                a run directory that is missing, already there, or cannot be written
+    |   `-- CheckpointError     a checkpoint that is missing, damaged or of another shape
+    `-- TrainingStopped         training ended before its time; exit code 1
+        |-- NonFinite           a loss or gradient is NaN or infinite; the update was not made
+        `-- OutOfMemory         the device has no room for the step
+
+Anything else that leaves ganzoo is a bug, and keeps its traceback.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class GanzooError(Exception):
+    """Base of all errors that ganzoo raises on purpose; ``exit_code`` is what the command line ends with."""
+
+    exit_code: ClassVar[int] = 2
+
+
+class PartError(GanzooError):
+    """A part cannot be found or made."""
+
+
+class UnknownPart(PartError):
+    """No part of that kind bears that name."""
+
+
+class AmbiguousPart(PartError):
+    """Several plugins bring a part of that name; ``provider/name`` says which."""
+
+
+class BadWords(PartError):
+    """The words that name a part do not follow the grammar ``name:key=value,key=value``."""
+
+
+class BadParameter(PartError):
+    """A key or a value that the part does not take."""
+
+
+class PluginError(GanzooError):
+    """A plugin could not be loaded."""
+
+
+class SettingsError(GanzooError):
+    """A setting of the run is unknown, of the wrong type, or out of range."""
+
+
+class Incompatible(GanzooError):
+    """Parts that cannot go together."""
+
+
+class DataError(GanzooError):
+    """A dataset is missing, empty, unreadable or too small."""
+
+
+class RunError(GanzooError):
+    """A run directory is missing, already there, or cannot be written."""
+
+
+class CheckpointError(RunError):
+    """A checkpoint is missing, damaged or of another shape."""
+
+
+class TrainingStopped(GanzooError):
+    """Training ended before its time; what was saved before is intact."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class NonFinite(TrainingStopped):
+    """A loss or a gradient is NaN or infinite; the update was not made."""
+
+
+class OutOfMemory(TrainingStopped):
+    """The device has no room for the step."""

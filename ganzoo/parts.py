@@ -1,0 +1,308 @@
+"""The contracts: what a loss, a regularizer, an architecture, ... is.
+
+A part is a class. Its annotated fields are its parameters; the base class turns it into a frozen, keyword-only
+dataclass, so ``class Hinge(Loss): margin: float = 1.0`` is all that there is to declare. No part calls ``backward``,
+``step`` or ``zero_grad``: the game owns gradients and optimizers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple, dataclass_transform
+
+from annotated_types import Ge
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+    from torch.optim import Optimizer as TorchOptimizer
+    from torch.utils.data import Dataset
+
+Player = Literal["discriminator", "generator"]
+PLAYERS: tuple[Player, Player] = ("discriminator", "generator")
+
+
+class Networks(NamedTuple):
+    """The two players, plain modules."""
+
+    generator: nn.Module
+    discriminator: nn.Module
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spec:
+    """What an architecture is built for.
+
+    Args:
+        shape: of one sample, without the batch: ``(C, H, W)`` for images, ``(2,)`` for points in the plane.
+        latent_dim: size of the noise vector.
+        classes: number of classes that the nets are given, 0 when they are given no labels.
+        condition_shape: of what the generator is given besides noise, ``None`` when nothing.
+    """
+
+    shape: tuple[int, ...]
+    latent_dim: int
+    classes: int = 0
+    condition_shape: tuple[int, ...] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    """What the nets are fed: real samples with their labels, or the noise and labels that fakes are made from.
+
+    Args:
+        images: (N, *shape), in [-1, 1]; ``None`` in a batch of fakes that are not made yet.
+        latent: (N, latent_dim), drawn from N(0, 1); ``None`` in a batch of reals.
+        labels: (N,) class numbers, ``None`` when the nets are given none.
+        condition: (N, *condition_shape), ``None`` when the data has none.
+    """
+
+    images: Tensor | None = None
+    latent: Tensor | None = None
+    labels: Tensor | None = None
+    condition: Tensor | None = None
+
+    def replace(self, **changes: Tensor | None) -> Batch:
+        """The same batch with some of it changed."""
+        return replace(self, **changes)
+
+
+class Scores:
+    """A round as the loss sees it: one real batch and its fakes, judged.
+
+    ``Scores(real=r, fake=f)`` makes one by hand, from any subset of the attributes; the game makes one whose
+    attributes are computed once, when they are first read. Reading one that was not given raises AttributeError.
+
+    Attributes:
+        real, fake: (N,) raw logits, higher = more real.
+        real_images, fake_images: (N, *shape), in [-1, 1], before any regularizer transforms them.
+        latent: (N, latent_dim) noise that the fakes were made from.
+        labels, fake_labels: (N,) class numbers, None when the nets are given none.
+        condition: (N, *condition_shape), None when the data has none.
+        real_target, fake_target: 1 and 0 unless a regularizer moved them; a number or (N,). Only losses with targets
+            read them.
+        real_output, fake_output: everything that the discriminator returned.
+        progress: 0 at the first step, 1 at the last.
+    """
+
+    real: Tensor
+    fake: Tensor
+    real_images: Tensor
+    fake_images: Tensor
+    latent: Tensor
+    labels: Tensor | None
+    fake_labels: Tensor | None
+    condition: Tensor | None
+    real_target: Tensor | float
+    fake_target: Tensor | float
+    real_output: Any
+    fake_output: Any
+    progress: float
+
+    _by_hand: ClassVar[Mapping[str, Any]] = {
+        "labels": None, "fake_labels": None, "condition": None, "real_target": 1.0, "fake_target": 0.0, "progress": 0.0,
+    }  # fmt: skip
+
+    def __init__(self, **known: Any) -> None:
+        unknown = known.keys() - Scores.__annotations__.keys() - {"judge"}
+        if unknown:
+            raise TypeError(f"Scores has no {', '.join(sorted(unknown))}; it has {', '.join(self.names())}")
+        self.__dict__.update({**self._by_hand, **known})
+
+    @classmethod
+    def names(cls) -> tuple[str, ...]:
+        """What a round can be asked for."""
+        return tuple(name for name in Scores.__annotations__ if not name.startswith("_"))
+
+    def __getattr__(self, name: str) -> Any:  # only reached when the attribute is missing
+        raise AttributeError(f"these Scores were made without {name!r}")
+
+    def judge(self, images: Tensor, *, as_is: bool = False) -> Tensor:
+        """Score other images, (N,): through the regularizers' transforms, or ``as_is``."""
+        raise AttributeError("these Scores were made without judge=, a function from images to logits")
+
+
+@dataclass_transform(kw_only_default=True, frozen_default=True)
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """Base of every part: a frozen dataclass whose annotated fields are its parameters.
+
+    A float written as ``0.1..0`` or ``cosine(1,0.1)`` follows the run: the part reads it as today's number.
+    """
+
+    kind: ClassVar[str]
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        dataclass(frozen=True, kw_only=True)(cls)
+
+
+class Loss(Part):
+    """Arithmetic on scores: what each player minimises.
+
+    Class facts:
+        has_targets: the loss reads ``s.real_target`` and ``s.fake_target``, so targets can be moved (label smoothing).
+        bounded: the discriminator's loss is bounded below; where it is not, some Lipschitz device is wanted.
+    """
+
+    kind: ClassVar[str] = "loss"
+    has_targets: ClassVar[bool] = False
+    bounded: ClassVar[bool] = True
+
+    def discriminator(self, s: Scores) -> Tensor:
+        """The scalar that the discriminator minimises."""
+        raise NotImplementedError
+
+    def generator(self, s: Scores) -> Tensor:
+        """The scalar that the generator minimises."""
+        raise NotImplementedError
+
+
+class Regularizer(Part):
+    """A penalty, a transform, a change of targets or of the nets. Only what a subclass defines costs anything.
+
+    Class facts:
+        watches: which images, of ``"real"`` and ``"fake"``, the penalty differentiates the scores by, so that the
+            gradient comes off the pass that is made anyway.
+        per_sample: the penalty takes a gradient per sample, which a discriminator that mixes samples makes meaningless.
+        constrains: the discriminator is kept from growing without bound, as losses like WGAN's need.
+        trains: the player that trains the parameters of the module that ``prepare`` returns.
+    """
+
+    kind: ClassVar[str] = "regularizer"
+    watches: ClassVar[frozenset[str]] = frozenset()
+    per_sample: ClassVar[bool] = False
+    constrains: ClassVar[bool] = False
+    trains: ClassVar[Player] = "discriminator"
+    module: ClassVar[Any] = None  # what prepare returned, put on the part of a run; saved and restored with it
+
+    every: Annotated[int, Ge(1)] = 1  # taken only by parts with a penalty: paid each so many updates, times as much
+
+    def prepare(self, networks: Networks, spec: Spec) -> nn.Module | None:
+        """Change the nets once, at assembly; return a module of the part's own (its state, its networks) or None."""
+        return None
+
+    def images(self, images: Tensor, s: Scores) -> Tensor:
+        """What the discriminator sees instead of these images, for real and fake alike."""
+        return images
+
+    def targets(self, s: Scores, real: Tensor | float, fake: Tensor | float) -> tuple[Tensor | float, Tensor | float]:
+        """The targets instead of these, of real and of fake samples."""
+        return real, fake
+
+    def discriminator_penalty(self, s: Scores) -> Tensor:
+        """A scalar added to the discriminator's loss."""
+        raise NotImplementedError
+
+    def generator_penalty(self, s: Scores) -> Tensor:
+        """A scalar added to the generator's loss."""
+        raise NotImplementedError
+
+    def after_update(self, player: Player, module: nn.Module) -> None:
+        """Change a player's weights in place, right after it moved; called without gradients."""
+
+    @classmethod
+    def defines(cls, method: str) -> bool:
+        """Whether the part brings that method itself."""
+        return getattr(cls, method) is not getattr(Regularizer, method)
+
+
+class Architecture(Part):
+    """The two networks, plain modules, and how they are fed."""
+
+    kind: ClassVar[str] = "architecture"
+
+    def classes(self, available: int) -> int:
+        """How many classes the nets want to be given, where the data has ``available`` (0: no labels)."""
+        return 0
+
+    def build(self, spec: Spec) -> Networks:
+        """Make the two players for samples of that shape."""
+        raise NotImplementedError
+
+    def generate(self, generator: nn.Module, batch: Batch) -> Tensor:
+        """(N, *shape) samples from the latent (and labels, and condition) of a batch."""
+        given = [x for x in (batch.latent, batch.labels, batch.condition) if x is not None]
+        return generator(*given)  # type: ignore[no-any-return]  # nn.Module is called untyped
+
+    def judge(self, discriminator: nn.Module, images: Tensor, batch: Batch) -> Any:
+        """What the discriminator says of images: logits (N, ...) or a mapping with ``logits`` and more."""
+        given = [x for x in (images, batch.labels, batch.condition) if x is not None]
+        return discriminator(*given)
+
+
+class Game:
+    """What a schedule plays with; the engine's own is in ``ganzoo.game``."""
+
+    def round(self, generator_learns: bool = True) -> Scores:
+        """One real batch and its fakes. Without ``generator_learns`` the fakes carry no gradient."""
+        raise NotImplementedError
+
+    def discriminator_loss(self, s: Scores) -> Tensor:
+        """The discriminator's loss on a round, with the penalties that are due."""
+        raise NotImplementedError
+
+    def generator_loss(self, s: Scores) -> Tensor:
+        """The generator's loss on a round, with the penalties that are due."""
+        raise NotImplementedError
+
+    def update(self, *, discriminator: Tensor | None = None, generator: Tensor | None = None) -> None:
+        """Take all named gradients at the old point, each with respect to its own player, then move."""
+        raise NotImplementedError
+
+
+class Schedule(Part):
+    """Who moves when."""
+
+    kind: ClassVar[str] = "schedule"
+
+    def step(self, game: Game) -> None:
+        """One step of training: any number of rounds and updates."""
+        raise NotImplementedError
+
+
+class Data(Part):
+    """Where real samples come from."""
+
+    kind: ClassVar[str] = "data"
+
+    def dataset(self) -> Dataset[Any]:
+        """A map-style dataset. An item is a sample (a uint8 tensor, or a floating one in [-1, 1]), or a
+        ``(sample, label)`` pair, or a mapping with ``image`` and any of ``label``, ``condition``."""
+        raise NotImplementedError
+
+    def modes(self) -> Tensor | None:
+        """(K, *shape) centres of the modes where the truth is known, else None."""
+        return None
+
+
+class Metric(Part):
+    """A figure of merit, on samples.
+
+    Class facts:
+        samples: how many real and fake samples it is given.
+        higher_is_better: which way is up.
+    """
+
+    kind: ClassVar[str] = "metric"
+    samples: ClassVar[int] = 1000
+    higher_is_better: ClassVar[bool] = True
+
+    def score(self, real: Tensor, fake: Tensor, data: Data) -> Mapping[str, float]:
+        """Named figures, from (samples, *shape) reals and fakes in [-1, 1] on the CPU."""
+        raise NotImplementedError
+
+
+class Optimizer(Part):
+    """How a player moves along its gradient."""
+
+    kind: ClassVar[str] = "optimizer"
+
+    def build(self, parameters: Sequence[nn.Parameter]) -> TorchOptimizer:
+        """A torch optimizer over one player's parameters."""
+        raise NotImplementedError
+
+
+KINDS: Mapping[str, type[Part]] = {
+    cls.kind: cls for cls in (Architecture, Loss, Regularizer, Schedule, Data, Metric, Optimizer)
+}

@@ -1,0 +1,403 @@
+"""``"r1:gamma=10,every=16"`` -> a validated part, and back.
+
+    words  = [provider "/"] name [":" key "=" value {"," key "=" value}]
+    value  = text, to the next ``,key=``: so ``betas=0.0,0.9`` is one value, and a path may hold commas
+    course = a number that follows the run: ``0.1..0``, ``linear(0.1,0)``, ``cosine(1,0.1)``
+
+Values are validated against the annotations of the part's fields, by pydantic.
+"""
+
+from __future__ import annotations
+
+import copy
+import difflib
+import inspect
+import math
+import re
+import types
+import typing
+from collections.abc import Iterable, Mapping
+from dataclasses import MISSING, dataclass, fields
+from functools import cache
+from typing import Any, Literal, TypeVar
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from ganzoo import errors
+from ganzoo.parts import Part, Regularizer
+
+PartT = TypeVar("PartT", bound=Part)
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_KEY = re.compile(r"\s*([A-Za-z_][A-Za-z0-9_]*)\s*=")
+_NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
+_RANGE = re.compile(rf"\s*({_NUMBER})\.\.({_NUMBER})\s*")
+_CALL = re.compile(rf"\s*(linear|cosine)\(\s*({_NUMBER})\s*,\s*({_NUMBER})\s*\)\s*")
+
+
+@dataclass(frozen=True)
+class Course:
+    """A number that follows the run from ``start`` (progress 0) to ``end`` (progress 1).
+
+    linear: start + (end - start) p;  cosine: end + (start - end) (1 + cos(pi p)) / 2.
+    """
+
+    shape: Literal["linear", "cosine"]
+    start: float
+    end: float
+
+    def at(self, progress: float) -> float:
+        """Today's number; exactly ``end`` from progress 1 on."""
+        p = min(max(progress, 0.0), 1.0)
+        if p == 1.0:
+            return self.end
+        share = p if self.shape == "linear" else (1.0 - math.cos(math.pi * p)) / 2.0
+        return self.start + (self.end - self.start) * share
+
+    def __str__(self) -> str:
+        if self.shape == "linear":
+            return f"{self.start!r}..{self.end!r}"
+        return f"{self.shape}({self.start!r},{self.end!r})"
+
+
+def course(text: str) -> Course | None:
+    """The course that a text spells, or None: ``0.1..0``, ``linear(0.1,0)``, ``cosine(1,0.1)``."""
+    if match := _RANGE.fullmatch(text):
+        return Course("linear", float(match[1]), float(match[2]))
+    if match := _CALL.fullmatch(text):
+        return Course("linear" if match[1] == "linear" else "cosine", float(match[2]), float(match[3]))
+    return None
+
+
+@dataclass(frozen=True)
+class Words:
+    """A part as a user names it: provider (or None), name, and values that are not validated yet."""
+
+    provider: str | None
+    name: str
+    values: Mapping[str, Any]
+
+    @property
+    def label(self) -> str:
+        """``name`` or ``provider/name``."""
+        return f"{self.provider}/{self.name}" if self.provider else self.name
+
+
+def split(text: str) -> Words:
+    """Take words apart: ``"r1:gamma=10,every=16"`` -> name ``r1``, values ``{"gamma": "10", "every": "16"}``.
+
+    Raises:
+        BadWords: the text does not follow the grammar.
+    """
+    head, colon, tail = text.strip().partition(":")
+    provider, slash, name = head.strip().rpartition("/")
+    if not NAME.fullmatch(name) or (slash and not NAME.fullmatch(provider)):
+        raise errors.BadWords(f"{text!r} does not name a part: write name, or name:key=value,key=value")
+    values: dict[str, str] = {}
+    key = None
+    for chunk in _commas(tail) if colon else []:
+        if match := _KEY.match(chunk):
+            key = match[1]
+            if key in values:
+                raise errors.BadWords(f"{text!r} gives {key} twice: give it once")
+            values[key] = chunk[match.end() :].strip()
+        elif key is not None:  # "0.9" of "betas=0.0,0.9": the value goes on
+            values[key] += "," + chunk.strip()
+        else:
+            raise errors.BadWords(f"{text!r} has {chunk.strip()!r} where key=value is expected: write {name}:key=value")
+    return Words(provider or None, name, {key: _unquoted(value) for key, value in values.items()})
+
+
+def _commas(text: str) -> list[str]:
+    """Split on the commas that are outside brackets and quotes."""
+    chunks, depth, quote, start = [], 0, "", 0
+    for i, c in enumerate(text):
+        if quote:
+            quote = "" if c == quote else quote
+        elif c in "'\"":
+            quote = c
+        elif c in "([":
+            depth += 1
+        elif c in ")]":
+            depth -= 1
+        elif c == "," and depth <= 0:
+            chunks.append(text[start:i])
+            start = i + 1
+    return [*chunks, text[start:]]
+
+
+def _unquoted(value: str) -> str:
+    return value[1:-1] if len(value) >= 2 and value[0] == value[-1] and value[0] in "'\"" else value
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter of a part: its annotation, default (``...`` when it must be given), meaning and choices."""
+
+    name: str
+    annotation: Any
+    default: Any
+    meaning: str
+    choices: tuple[str, ...]
+
+    @property
+    def type_name(self) -> str:
+        """The type as a person says it: ``float``, ``int >= 1``, ``batch | none``."""
+        if self.choices:
+            return " | ".join(self.choices)
+        return _spoken(self.annotation)
+
+    @property
+    def can_follow(self) -> bool:
+        """Whether the value may follow the run: it is a float."""
+        return float in (_bare(self.annotation), *(_bare(a) for a in typing.get_args(_bare(self.annotation))))
+
+
+@cache
+def parameters(cls: type[Part]) -> Mapping[str, Parameter]:
+    """The parameters of a part, in the order of their declaration."""
+    hints = typing.get_type_hints(cls, include_extras=True)
+    meanings = sections(inspect.getdoc(cls) or "").meanings
+    found = {}
+    for field in sorted(fields(cls), key=lambda f: f.name == "every"):  # the inherited one comes last
+        if field.name == "every" and not _is_penalty(cls):
+            continue  # `every` is for penalties: a transform that is skipped now and then is another method
+        default = field.default
+        if default is MISSING:
+            default = field.default_factory() if field.default_factory is not MISSING else ...
+        meaning = meanings.get(field.name, "")
+        if field.name == "every" and not meaning:
+            meaning = "apply the penalty each so many updates, times as much"
+        hint = hints[field.name]
+        found[field.name] = Parameter(field.name, hint, default, meaning, _choices(hint))
+    return found
+
+
+def _is_penalty(cls: type[Part]) -> bool:
+    if not issubclass(cls, Regularizer):
+        return "every" in cls.__annotations__
+    return cls.defines("discriminator_penalty") or cls.defines("generator_penalty")
+
+
+def make(cls: type[PartT], label: str, values: Mapping[str, Any]) -> PartT:
+    """A part from values as a user gives them: text from words, or plain data from a config file.
+
+    Args:
+        cls: the part's class.
+        label: what the user called it, for messages: ``"loss hinge"``.
+        values: by parameter name; text is read as the annotation asks.
+
+    Raises:
+        BadParameter: unknown key, wrong type, or value out of range, in one line.
+    """
+    known = parameters(cls)
+    checked: dict[str, Any] = {}
+    courses: dict[str, Course] = {}
+    for key, value in values.items():
+        if key not in known:
+            has = f"it has {', '.join(known)}" if known else "it takes none"
+            raise errors.BadParameter(f"{label} has no parameter {key!r}{nearest(key, known)}; {has}")
+        checked[key], course_ = _validated(known[key], label, value)
+        if course_ is not None:
+            courses[key] = course_
+    missing = [p.name for p in known.values() if p.default is ... and p.name not in checked]
+    if missing:
+        name = label.split()[-1]
+        raise errors.BadParameter(f"{label} needs {' and '.join(missing)}: write {name}:{missing[0]}=...")
+    try:
+        part = cls(**checked)
+    except ValueError as error:  # a part's own __post_init__ found values that do not go together
+        raise errors.BadParameter(f"{label}: {error}") from error
+    if courses:
+        object.__setattr__(part, "_courses", courses)  # beside the fields, which hold today's number
+    return part
+
+
+def remade(part: PartT, label: str) -> PartT:
+    """A validated copy of a part that was made in Python."""
+    given = {f.name: getattr(part, f.name) for f in fields(part) if f.name in parameters(type(part))}
+    made = make(type(part), label, {**given, **courses(part)})
+    return made
+
+
+def courses(part: Part) -> Mapping[str, Course]:
+    """The parameters that follow the run."""
+    found: Mapping[str, Course] = getattr(part, "_courses", {})
+    return found
+
+
+def at(part: PartT) -> PartT:
+    """A copy of a part for one run, whose numbers may be moved by ``set_progress``."""
+    return copy.copy(part)
+
+
+def set_progress(part: Part, progress: float) -> None:
+    """Move the parameters that follow the run to today's numbers."""
+    for name, course_ in courses(part).items():
+        object.__setattr__(part, name, course_.at(progress))
+
+
+def plain(part: Part) -> dict[str, Any]:
+    """The part's parameters as plain data, as a config file holds them."""
+    given = {name: getattr(part, name) for name in parameters(type(part))}
+    given.update({name: str(course_) for name, course_ in courses(part).items()})
+    return {name: _plain(value) for name, value in given.items()}
+
+
+def spelled(name: str, part: Part) -> str:
+    """The words that name a part, with the parameters that are not at their default."""
+    known = parameters(type(part))
+    changed = {k: v for k, v in plain(part).items() if v != _plain(known[k].default)}
+    values = ",".join(f"{k}={_text(v)}" for k, v in changed.items())
+    return f"{name}:{values}" if values else name
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, (list, tuple)):
+        return [_plain(v) for v in value]
+    return value if isinstance(value, (bool, int, float, str, type(None))) else str(value)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, list):
+        return ",".join(_text(v) for v in value)
+    if value is None or isinstance(value, bool):
+        return {None: "none", True: "true", False: "false"}[value]
+    if isinstance(value, str) and re.search(r"[,='\"]", value) and course(value) is None:
+        return repr(value)
+    return str(value)
+
+
+def _validated(parameter: Parameter, label: str, value: Any) -> tuple[Any, Course | None]:
+    if isinstance(value, str):
+        if parameter.can_follow and (found := course(value)):
+            for end in (found.start, found.end):
+                _validated(parameter, label, end)
+            return found.start, found
+        value = _read(parameter, value)
+    elif isinstance(value, Course):
+        return _validated(parameter, label, str(value))
+    try:
+        return _adapter(parameter).validate_python(value), None
+    except ValidationError as error:
+        found = _shown(value)
+        expected = parameter.type_name
+        if parameter.choices:
+            hint = nearest(str(value), parameter.choices)
+        elif parameter.default is ... or parameter.default is None:
+            hint = f": {error.errors()[0]['msg'].lower()}" if ">" not in expected and "<" not in expected else ""
+        else:
+            hint = f", such as {_text(_plain(parameter.default))}"
+        raise errors.BadParameter(f"{label}: {parameter.name}={found} is not {_article(expected)}{hint}") from error
+
+
+def _shown(value: Any) -> str:
+    return ",".join(value) if isinstance(value, list) and all(isinstance(v, str) for v in value) else str(value)
+
+
+def _article(expected: str) -> str:
+    if "|" in expected:
+        return f"one of {expected}"
+    return f"an {expected}" if expected[0] in "aeio" else f"a {expected}"
+
+
+def _read(parameter: Parameter, text: str) -> Any:
+    """Text as far as pydantic does not read it by itself: ``none`` and comma lists."""
+    bare = _bare(parameter.annotation)
+    options = typing.get_args(bare) if _is_union(bare) else (bare,)
+    if type(None) in options and text.lower() == "none" and "none" not in parameter.choices:
+        return None
+    for option in options:
+        if (typing.get_origin(_bare(option)) or _bare(option)) in (tuple, list, frozenset, set):
+            return [item.strip() for item in text.strip("()[]").split(",") if item.strip()]
+    return text
+
+
+_LAX = ConfigDict(arbitrary_types_allowed=True, allow_inf_nan=False)
+
+
+@cache
+def _adapter(parameter: Parameter) -> TypeAdapter[Any]:
+    bare = _bare(parameter.annotation)
+    config = None if isinstance(bare, type) and hasattr(bare, "__pydantic_config__") else _LAX
+    return TypeAdapter(parameter.annotation, config=config)
+
+
+def _bare(annotation: Any) -> Any:
+    return typing.get_args(annotation)[0] if typing.get_origin(annotation) is typing.Annotated else annotation
+
+
+def _is_union(annotation: Any) -> bool:
+    return typing.get_origin(annotation) in (typing.Union, types.UnionType)
+
+
+def _choices(annotation: Any) -> tuple[str, ...]:
+    bare = _bare(annotation)
+    if typing.get_origin(bare) is Literal:
+        return tuple(str(choice) for choice in typing.get_args(bare))
+    if _is_union(bare):
+        parts = [a for a in typing.get_args(bare) if a is not type(None)]
+        if len(parts) == 1 and (found := _choices(parts[0])):
+            return (*found, "none")
+    return ()
+
+
+_SPOKEN = {float: "number", int: "whole number", bool: "true | false", str: "text"}
+_BOUNDS = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
+
+
+def _spoken(annotation: Any) -> str:
+    bare = _bare(annotation)
+    bounds: list[str] = []
+    for extra in typing.get_args(annotation)[1:] if bare is not annotation else ():
+        for each in extra if isinstance(extra, Iterable) else (extra,):
+            bounds += [f"{sign} {getattr(each, b):g}" for b, sign in _BOUNDS.items() if hasattr(each, b)]
+    if _is_union(bare):
+        said = " or ".join("none" if a is type(None) else _spoken(a) for a in typing.get_args(bare))
+    elif (typing.get_origin(bare) or bare) in (tuple, list):
+        items = [a for a in typing.get_args(bare) if a is not ...]
+        said = f"list of {_spoken(items[0])}s" if items else "list"
+        if typing.get_origin(bare) is tuple and ... not in typing.get_args(bare):
+            said = f"list of {len(items)} {_spoken(items[0])}s"
+    else:
+        said = _SPOKEN.get(bare, getattr(bare, "__name__", str(bare)))
+    return " ".join([said, " and ".join(bounds)]).strip()
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """``" (did you mean 'gamma'?)"``, or nothing when no known word is near."""
+    found = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
+    return f" (did you mean {found[0]!r}?)" if found else ""
+
+
+@dataclass(frozen=True)
+class Docstring:
+    """A part's docstring, taken apart: one line, the body by section, the meaning of each parameter."""
+
+    summary: str
+    sections: Mapping[str, str]
+    meanings: Mapping[str, str]
+
+
+def sections(doc: str) -> Docstring:
+    """Take a docstring apart at its headings (``Formula:``, ``Args:``, ``Raises:``, ``Source:``, ``Notes:``)."""
+    lines = inspect.cleandoc(doc).splitlines()
+    found: dict[str, list[str]] = {"": []}
+    current = ""
+    for line in lines[1:]:
+        if match := re.fullmatch(r"([A-Z][a-z]+(?: [a-z]+)?):(?: (.*))?", line):
+            current = match[1]
+            found[current] = [match[2]] if match[2] else []
+        else:
+            found[current].append(line)
+    meanings: dict[str, str] = {}
+    key = ""
+    for line in inspect.cleandoc("\n".join(["", *found.get("Args", [])])).splitlines():
+        if (match := re.fullmatch(r"([A-Za-z_][\w, ]*): (.*)", line)) and not line.startswith(" "):
+            key = match[1]
+            meanings[key] = match[2]
+        elif key and line.strip():
+            meanings[key] += " " + line.strip()
+    split_ = {name.strip(): meaning for names, meaning in meanings.items() for name in names.split(",")}
+    body = {name: inspect.cleandoc("\n".join(["", *text])).strip() for name, text in found.items()}
+    return Docstring(lines[0] if lines else "", {k: v for k, v in body.items() if v}, split_)

@@ -1,0 +1,1 @@
+"""The standard parts that ship with ganzoo."""

@@ -1,0 +1,1 @@
+"""The regularizers that ship with ganzoo."""
