@@ -45,8 +45,8 @@ _HOME = {
 }  # fmt: skip
 
 __all__ = [
-    "Architecture", "Batch", "Data", "Game", "Loss", "Metric", "Networks", "Optimizer", "Regularizer", "Run", "Schedule",
-    "Scores", "Spec", "catalogue", "errors", "hookimpl", "load", "part", "resume", "run", "testing",
+    "Architecture", "Batch", "Data", "Game", "Loss", "Metric", "Networks", "Optimizer", "Regularizer", "Run",
+    "Schedule", "Scores", "Spec", "catalogue", "errors", "hookimpl", "load", "part", "resume", "run", "testing",
 ]  # fmt: skip
 
 

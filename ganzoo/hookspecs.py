@@ -7,7 +7,7 @@ switched off, and training goes on.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pluggy
 
@@ -28,6 +28,12 @@ class Register(Protocol):
     """``register("softmargin", "ganzoo_softmargin.loss:SoftMargin")``."""
 
     def __call__(self, name: str, target: str | type[Part]) -> None: ...
+
+
+class RegisterPreset(Protocol):
+    """``register("sngan", {"loss": "hinge", "regularizers": ["sn"]})``."""
+
+    def __call__(self, name: str, settings: Mapping[str, Any]) -> None: ...
 
 
 @hookspec
@@ -63,6 +69,11 @@ def register_metrics(register: Register) -> None:
 @hookspec
 def register_optimizers(register: Register) -> None:
     """Bring optimizers: how a player moves along its gradient."""
+
+
+@hookspec
+def register_presets(register: RegisterPreset) -> None:
+    """Bring presets: settings by name, as a config file holds them."""
 
 
 @hookspec

@@ -70,8 +70,9 @@ class Batch:
 class Scores:
     """A round as the loss sees it: one real batch and its fakes, judged.
 
-    ``Scores(real=r, fake=f)`` makes one by hand, from any subset of the attributes; the game makes one whose
-    attributes are computed once, when they are first read. Reading one that was not given raises AttributeError.
+    ``Scores(real=r, fake=f)`` makes one by hand, from any subset of the attributes, with ``discriminator=`` a function
+    from images to logits where something is to be judged; the game makes one whose attributes are computed once, when
+    they are first read. Reading one that was not given raises AttributeError.
 
     Attributes:
         real, fake: (N,) raw logits, higher = more real.
@@ -104,7 +105,7 @@ class Scores:
     }  # fmt: skip
 
     def __init__(self, **known: Any) -> None:
-        unknown = known.keys() - Scores.__annotations__.keys() - {"judge"}
+        unknown = known.keys() - set(self.names()) - {"discriminator"}
         if unknown:
             raise TypeError(f"Scores has no {', '.join(sorted(unknown))}; it has {', '.join(self.names())}")
         self.__dict__.update({**self._by_hand, **known})
@@ -114,12 +115,13 @@ class Scores:
         """What a round can be asked for."""
         return tuple(name for name in Scores.__annotations__ if not name.startswith("_"))
 
-    def __getattr__(self, name: str) -> Any:  # only reached when the attribute is missing
-        raise AttributeError(f"these Scores were made without {name!r}")
-
     def judge(self, images: Tensor, *, as_is: bool = False) -> Tensor:
         """Score other images, (N,): through the regularizers' transforms, or ``as_is``."""
-        raise AttributeError("these Scores were made without judge=, a function from images to logits")
+        given = self.__dict__.get("discriminator")
+        if given is None:
+            raise AttributeError("these Scores were made without discriminator=, a function from images to logits")
+        scores: Tensor = given(images)
+        return scores
 
 
 @dataclass_transform(kw_only_default=True, frozen_default=True)

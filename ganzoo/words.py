@@ -10,7 +10,6 @@ Values are validated against the annotations of the part's fields, by pydantic.
 from __future__ import annotations
 
 import copy
-import difflib
 import inspect
 import math
 import re
@@ -24,27 +23,40 @@ from typing import Any, Literal, TypeVar
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from ganzoo import errors
+from ganzoo.names import NAME, nearest
 from ganzoo.parts import Part, Regularizer
 
 PartT = TypeVar("PartT", bound=Part)
 
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _KEY = re.compile(r"\s*([A-Za-z_][A-Za-z0-9_]*)\s*=")
 _NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
 _RANGE = re.compile(rf"\s*({_NUMBER})\.\.({_NUMBER})\s*")
 _CALL = re.compile(rf"\s*(linear|cosine)\(\s*({_NUMBER})\s*,\s*({_NUMBER})\s*\)\s*")
 
 
-@dataclass(frozen=True)
-class Course:
-    """A number that follows the run from ``start`` (progress 0) to ``end`` (progress 1).
+class Course(float):
+    """A number that follows the run from ``start`` (progress 0) to ``end`` (progress 1); outside a run it is its start.
 
     linear: start + (end - start) p;  cosine: end + (start - end) (1 + cos(pi p)) / 2.
     """
 
+    def __new__(cls, shape: Literal["linear", "cosine"], start: float, end: float) -> Course:
+        self = super().__new__(cls, start)
+        self.shape, self.start, self.end = shape, float(start), float(end)
+        return self
+
     shape: Literal["linear", "cosine"]
     start: float
     end: float
+
+    def __getnewargs__(self) -> tuple[Any, ...]:  # what copies and pickles are made from
+        return self.shape, self.start, self.end
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Course) and self.__getnewargs__() == other.__getnewargs__()
+
+    def __hash__(self) -> int:
+        return hash(self.__getnewargs__())
 
     def at(self, progress: float) -> float:
         """Today's number; exactly ``end`` from progress 1 on."""
@@ -58,6 +70,8 @@ class Course:
         if self.shape == "linear":
             return f"{self.start!r}..{self.end!r}"
         return f"{self.shape}({self.start!r},{self.end!r})"
+
+    __repr__ = __str__
 
 
 def course(text: str) -> Course | None:
@@ -148,14 +162,27 @@ class Parameter:
         return _spoken(self.annotation)
 
     @property
+    def default_text(self) -> str | None:
+        """The default as words spell it; None when the parameter must be given."""
+        return None if self.default is ... else _text(_plain(self.default))
+
+    @property
     def can_follow(self) -> bool:
         """Whether the value may follow the run: it is a float."""
         return float in (_bare(self.annotation), *(_bare(a) for a in typing.get_args(_bare(self.annotation))))
 
 
-@cache
+_parameters: dict[type[Part], Mapping[str, Parameter]] = {}
+
+
 def parameters(cls: type[Part]) -> Mapping[str, Parameter]:
     """The parameters of a part, in the order of their declaration."""
+    if cls not in _parameters:
+        _parameters[cls] = _declared(cls)
+    return _parameters[cls]
+
+
+def _declared(cls: type[Part]) -> Mapping[str, Parameter]:
     hints = typing.get_type_hints(cls, include_extras=True)
     meanings = sections(inspect.getdoc(cls) or "").meanings
     found = {}
@@ -200,9 +227,12 @@ def make(cls: type[PartT], label: str, values: Mapping[str, Any]) -> PartT:
         checked[key], course_ = _validated(known[key], label, value)
         if course_ is not None:
             courses[key] = course_
+    for p in known.values():
+        if isinstance(p.default, Course) and p.name not in checked:
+            checked[p.name], courses[p.name] = p.default.start, p.default
     missing = [p.name for p in known.values() if p.default is ... and p.name not in checked]
     if missing:
-        name = label.split()[-1]
+        name = label.rpartition(" ")[2]
         raise errors.BadParameter(f"{label} needs {' and '.join(missing)}: write {name}:{missing[0]}=...")
     try:
         part = cls(**checked)
@@ -222,13 +252,15 @@ def remade(part: PartT, label: str) -> PartT:
 
 def courses(part: Part) -> Mapping[str, Course]:
     """The parameters that follow the run."""
-    found: Mapping[str, Course] = getattr(part, "_courses", {})
-    return found
+    fresh = {f.name: value for f in fields(part) if isinstance(value := getattr(part, f.name), Course)}
+    return {**fresh, **getattr(part, "_courses", {})}
 
 
 def at(part: PartT) -> PartT:
     """A copy of a part for one run, whose numbers may be moved by ``set_progress``."""
-    return copy.copy(part)
+    moved = copy.copy(part)
+    object.__setattr__(moved, "_courses", courses(part))
+    return moved
 
 
 def set_progress(part: Part, progress: float) -> None:
@@ -255,7 +287,8 @@ def spelled(name: str, part: Part) -> str:
 def _plain(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [_plain(v) for v in value]
-    return value if isinstance(value, (bool, int, float, str, type(None))) else str(value)
+    simple = isinstance(value, (bool, int, float, str, type(None))) and not isinstance(value, Course)
+    return value if simple else str(value)
 
 
 def _text(value: Any) -> str:
@@ -280,7 +313,7 @@ def _validated(parameter: Parameter, label: str, value: Any) -> tuple[Any, Cours
     try:
         return _adapter(parameter).validate_python(value), None
     except ValidationError as error:
-        found = _shown(value)
+        shown = _shown(value)
         expected = parameter.type_name
         if parameter.choices:
             hint = nearest(str(value), parameter.choices)
@@ -288,7 +321,7 @@ def _validated(parameter: Parameter, label: str, value: Any) -> tuple[Any, Cours
             hint = f": {error.errors()[0]['msg'].lower()}" if ">" not in expected and "<" not in expected else ""
         else:
             hint = f", such as {_text(_plain(parameter.default))}"
-        raise errors.BadParameter(f"{label}: {parameter.name}={found} is not {_article(expected)}{hint}") from error
+        raise errors.BadParameter(f"{label}: {parameter.name}={shown} is not {_article(expected)}{hint}") from error
 
 
 def _shown(value: Any) -> str:
@@ -362,12 +395,6 @@ def _spoken(annotation: Any) -> str:
     else:
         said = _SPOKEN.get(bare, getattr(bare, "__name__", str(bare)))
     return " ".join([said, " and ".join(bounds)]).strip()
-
-
-def nearest(word: str, known: Iterable[str]) -> str:
-    """``" (did you mean 'gamma'?)"``, or nothing when no known word is near."""
-    found = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
-    return f" (did you mean {found[0]!r}?)" if found else ""
 
 
 @dataclass(frozen=True)

@@ -1,1 +1,100 @@
-"""The command line: one file a command."""
+"""The command line: one file a command, imported when the command is used."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+import ganzoo
+from ganzoo import errors
+from ganzoo.names import nearest
+
+COMMANDS = {  # name -> its module, where it is called `command`, and what it does
+    "run": ("ganzoo.cli.run", "Train a GAN from named parts."),
+    "resume": ("ganzoo.cli.resume", "Continue a run where it stopped."),
+    "sample": ("ganzoo.cli.sample", "Draw pictures from a trained run."),
+    "list": ("ganzoo.cli.list", "List the parts that can be named."),
+    "show": ("ganzoo.cli.show", "Show a part: what it does, its formula, its parameters."),
+    "plugins": ("ganzoo.cli.plugins", "List the plugins that bring parts, and their problems."),
+    "tensorboard": ("ganzoo.cli.tensorboard", "Look at runs in TensorBoard."),
+}
+
+
+class Commands(click.Group):
+    """A group that knows its commands by a table, so that `ganzoo --help` imports none of them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names, in the order of the table."""
+        return [*COMMANDS]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command, imported now."""
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(COMMANDS[cmd_name][0]).command
+        return command
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        """The command that the arguments begin with, or the nearest name to it."""
+        if args[0] not in COMMANDS and not ctx.resilient_parsing:
+            raise click.UsageError(f"there is no command {args[0]!r}{nearest(args[0], COMMANDS)}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The table, as help shows it."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, does) for name, (_, does) in COMMANDS.items()])
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> Any:
+        """The options and the names, without importing a command."""
+        from click.shell_completion import CompletionItem
+
+        options = click.Command.shell_complete(self, ctx, incomplete)
+        return options + [CompletionItem(n, help=does) for n, (_, does) in COMMANDS.items() if n.startswith(incomplete)]
+
+
+@click.group(cls=Commands, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--no-plugins", is_flag=True, help="Only the parts that ship with ganzoo.")
+@click.option(
+    "--plugin", multiple=True, metavar="FILE", type=click.Path(), help="A Python file with parts of your own."
+)
+@click.version_option(ganzoo.__version__, "-V", "--version", message="ganzoo %(version)s")
+@click.pass_context
+def group(ctx: click.Context, no_plugins: bool, plugin: tuple[str, ...]) -> None:
+    """Train any GAN from interchangeable parts.
+
+    Parts are named by words such as hinge or r1:gamma=10,every=16; "ganzoo list" says which there are.
+    """
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run a command, and say a user's mistake in one line. GANZOO_TRACEBACK=1 shows where it was raised."""
+    if "_GANZOO_COMPLETE" in os.environ:
+        importlib.import_module("ganzoo.cli._completion")
+    try:
+        code = group.main(args, prog_name="ganzoo", standalone_mode=False)
+        return code if isinstance(code, int) else 0
+    except click.Abort as abort:
+        if isinstance(abort.__cause__, EOFError):  # click takes it for a closed terminal; here it is a damaged file
+            raise abort.__cause__ from None
+        return 130  # Ctrl-C
+    except KeyboardInterrupt:
+        return 130
+    except click.ClickException as error:
+        context = getattr(error, "ctx", None)
+        path = context.command_path if context else "ganzoo"
+        message = " ".join(error.format_message().split()).rstrip(".")
+        click.echo(f"{path}: error: {message} (see {path} --help)", err=True)
+        return error.exit_code
+    except errors.GanzooError as error:
+        if os.environ.get("GANZOO_TRACEBACK", "0") not in ("", "0"):
+            raise
+        for line in (f"ganzoo: error: {error}", *getattr(error, "__notes__", ())):
+            click.echo(line, err=True)
+        return error.exit_code

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ganzoo
-from ganzoo.hookspecs import Register
+from ganzoo.hookspecs import Register, RegisterPreset
+from ganzoo_zoo.presets import PRESETS
 
 
 @ganzoo.hookimpl
@@ -60,3 +61,9 @@ def register_optimizers(register: Register) -> None:
     register("adam", "ganzoo_zoo.optimizers.adam:Adam")
     register("rmsprop", "ganzoo_zoo.optimizers.rmsprop:RMSprop")
     register("sgd", "ganzoo_zoo.optimizers.sgd:SGD")
+
+
+@ganzoo.hookimpl
+def register_presets(register: RegisterPreset) -> None:
+    for name, settings in PRESETS.items():
+        register(name, settings)

@@ -1,0 +1,57 @@
+"""Completion in bash. Bash cuts words at ``:`` and ``=``, of which the words that name parts are full.
+
+Our script sends the line as it was typed, and we give back only what follows the last cut, as bash expects. Other
+shells do not cut words, and use click's own scripts.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from click.shell_completion import BashComplete, CompletionItem, add_completion_class, split_arg_string
+
+_SCRIPT = """\
+%(complete_func)s() {
+    local line type value
+    COMPREPLY=()
+    while IFS= read -r line; do
+        type="${line%%%%,*}"
+        value="${line#*,}"
+        if [[ $type == dir ]]; then
+            compopt -o dirnames
+        elif [[ $type == file ]]; then
+            compopt -o default
+        else
+            COMPREPLY+=("$value")
+            if [[ $value == *= ]]; then compopt -o nospace; fi
+        fi
+    done < <(COMP_TYPED="${COMP_LINE:0:COMP_POINT}" COMP_BREAKS="$COMP_WORDBREAKS" %(complete_var)s=bash_complete "$1")
+    return 0
+}
+complete -o nosort -F %(complete_func)s %(prog_name)s
+"""
+
+
+class Bash(BashComplete):
+    """Click's bash completion, for words with colons and equals signs."""
+
+    source_template = _SCRIPT
+    _word = ""
+
+    def get_completion_args(self) -> tuple[list[str], str]:
+        """The whole words before the cursor, and the one that is being typed."""
+        typed = os.environ["COMP_TYPED"]
+        words = split_arg_string(typed)[1:]
+        self._word = words.pop() if words and not typed[-1].isspace() else ""
+        return words, self._word
+
+    def format_completion(self, item: CompletionItem[Any]) -> str:
+        """The item, less what bash keeps of the word: all up to the last character that it cuts words at."""
+        option, equals, _ = self._word.partition("=")
+        whole = f"{option}={item.value}" if equals and option.startswith("--") else str(item.value)
+        kept = max((self._word.rfind(cut) + 1 for cut in ":=" if cut in os.environ["COMP_BREAKS"]), default=0)
+        return f"{item.type},{whole[kept:]}"
+
+
+add_completion_class(Bash)

@@ -1,0 +1,130 @@
+"""What commands share: the options that say which plugins to load, and words that complete in the shell."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from functools import wraps
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ganzoo import errors
+from ganzoo.names import nearest
+from ganzoo.plugins import Catalogue, catalogue
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+PLURALS = {
+    "architecture": "architectures", "loss": "losses", "regularizer": "regularizers", "schedule": "schedules",
+    "data": "data", "metric": "metrics", "optimizer": "optimizers",
+}  # fmt: skip
+
+
+if TYPE_CHECKING:
+    TextType = click.ParamType[str]  # generic for the type checker, not in every click that will do
+else:
+    TextType = click.ParamType
+
+
+def catalogue_of(ctx: click.Context) -> Catalogue:
+    """The catalogue that the options ask for, before the command's name or after it."""
+    given = [c.params for c in (ctx.find_root(), ctx)]
+    files = [file for params in given for file in params.get("plugin") or ()]
+    no_plugins = any(params.get("no_plugins") for params in given)
+    return catalogue(no_plugins=no_plugins, files=tuple(dict.fromkeys(files)))
+
+
+def parts_options(*, report: bool = True) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Give a command ``--no-plugins`` and ``--plugin``, and hand it what they make: ``catalogue``.
+
+    Args:
+        report: say on stderr what is wrong with plugins, one line each.
+    """
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        @click.option("--no-plugins", is_flag=True, help="Only the parts that ship with ganzoo.")
+        @click.option(
+            "--plugin", multiple=True, metavar="FILE", type=click.Path(), help="A Python file with parts of your own."
+        )
+        @wraps(command)
+        def with_catalogue(*args: Any, no_plugins: bool, plugin: tuple[str, ...], **kw: Any) -> Any:
+            found = catalogue_of(click.get_current_context())
+            for problem in found.problems if report else ():
+                click.echo(f"ganzoo: warning: {problem}", err=True)
+            return command(*args, catalogue=found, **kw)
+
+        return with_catalogue
+
+    return decorate
+
+
+class PartWords(TextType):
+    """Words that name a part of a kind. They complete in the shell: names, then keys, then choices."""
+
+    def __init__(self, kind: str) -> None:
+        self.kind = self.name = kind
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        """How help writes the value."""
+        return "NAME[:KEY=VALUE,...]"
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """What may stand here, read off the parts' sources: nothing is imported, nothing fails."""
+        from click.shell_completion import CompletionItem
+
+        name, colon, values = incomplete.partition(":")
+        try:
+            known = catalogue_of(ctx)
+            if not colon:
+                spoken = [(known.words(e) if "/" not in name else e.address, e) for e in known.entries(self.kind)]
+                return [CompletionItem(word, help=e.summary) for word, e in spoken if word.startswith(name)]
+            parameters = known.find(self.kind, name).peek.parameters
+        except errors.GanzooError:
+            return []
+        before, comma, last = values.rpartition(",")
+        head = f"{name}:{before}{comma}"
+        key, equals, value = last.partition("=")
+        if equals:
+            choices = next((p.choices for p in parameters if p.name == key), ())
+            return [CompletionItem(f"{head}{key}={choice}") for choice in choices if choice.startswith(value)]
+        taken = set(re.findall(r"(\w+)=", before))
+        return [
+            CompletionItem(f"{head}{p.name}=", help="must be given" if p.default is None else f"default {p.default}")
+            for p in parameters
+            if p.name.startswith(key) and p.name not in taken
+        ]
+
+
+class Kind(TextType):
+    """A kind of part: ``loss``, ``losses``, or the beginning of either."""
+
+    name = "kind"
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        """How help writes the value."""
+        return "KIND"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The kind in the singular."""
+        found = kind_of(value)
+        if found is None:
+            self.fail(
+                f"there is no kind {value!r}{nearest(value, PLURALS.values())}; write one of {', '.join(PLURALS.values())}",
+                param,
+                ctx,
+            )
+        return found
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """The kinds, in the plural."""
+        from click.shell_completion import CompletionItem
+
+        return [CompletionItem(plural) for plural in PLURALS.values() if plural.startswith(incomplete)]
+
+
+def kind_of(word: str) -> str | None:
+    """``losses`` -> ``loss``, ``arch`` -> ``architecture``; None where no kind, or more than one, begins so."""
+    found = [kind for kind, plural in PLURALS.items() if word and (kind.startswith(word) or plural.startswith(word))]
+    return found[0] if len(found) == 1 else None

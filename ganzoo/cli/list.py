@@ -1,0 +1,39 @@
+"""``ganzoo list [KIND]``: the parts that can be named."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+
+import click
+
+from ganzoo.cli import _tables
+from ganzoo.cli._options import Kind, parts_options
+from ganzoo.plugins import Catalogue
+
+
+@click.command("list")
+@click.argument("kind", type=Kind(), required=False)
+@click.option("--json", "as_json", is_flag=True, help="For programs: everything known without importing a part.")
+@parts_options()
+def command(kind: str | None, as_json: bool, catalogue: Catalogue) -> None:
+    """List the parts that can be named, of one KIND or of all.
+
+    Kinds: architectures, losses, regularizers, schedules, data, metrics, optimizers. Where the output is not a
+    terminal, lines are tab-separated: kind, name, provider, summary.
+    """
+    entries = catalogue.entries(kind)
+    if not as_json:
+        _tables.write(
+            ("kind", "name", "provider", "what it is"),
+            [(e.kind, catalogue.words(e), e.provider, e.summary) for e in entries],
+        )
+        return
+    facts = [
+        {
+            "kind": e.kind, "name": e.name, "words": catalogue.words(e), "provider": e.provider, "builtin": e.builtin,
+            "distribution": e.distribution, "version": e.version, "target": e.where, **asdict(e.peek),
+        }
+        for e in entries
+    ]  # fmt: skip
+    click.echo(json.dumps(facts, indent=2))

@@ -1,0 +1,120 @@
+"""``ganzoo show KIND:NAME``: everything that a part says of itself."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import shutil
+import textwrap
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ganzoo import errors
+from ganzoo.cli._options import PLURALS, TextType, catalogue_of, kind_of, parts_options
+from ganzoo.names import nearest
+from ganzoo.plugins import KINDS, Catalogue, Entry
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+
+class PartName(TextType):
+    """``KIND:NAME``, or ``NAME``."""
+
+    name = "part"
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        """How help writes the value."""
+        return "KIND:NAME"
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """Both ways to name each part."""
+        from click.shell_completion import CompletionItem
+
+        try:
+            known = catalogue_of(ctx)
+        except errors.GanzooError:
+            return []
+        words = [(f"{e.kind}:{known.words(e)}" if ":" in incomplete else known.words(e), e) for e in known.entries()]
+        return [CompletionItem(word, help=e.summary) for word, e in words if word.startswith(incomplete)]
+
+
+@click.command("show")
+@click.argument("part", type=PartName())
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@parts_options()
+def command(part: str, as_json: bool, catalogue: Catalogue) -> None:
+    """Show a part: what it does, its formula, its parameters, who brings it.
+
+    NAME is enough where only one kind has a part of that name: ganzoo show hinge, ganzoo show loss:hinge.
+    """
+    entry = _found(catalogue, part)
+    facts = _facts(catalogue, entry)
+    click.echo(json.dumps(facts, indent=2) if as_json else _text(facts))
+
+
+def _found(catalogue: Catalogue, part: str) -> Entry:
+    head, colon, name = part.partition(":")
+    if colon and (kind := kind_of(head)):
+        return catalogue.find(kind, name)
+    found = []
+    for kind in KINDS:
+        try:
+            found.append(catalogue.find(kind, head))
+        except errors.UnknownPart:
+            continue
+    if len(found) == 1:
+        return found[0]  # of "r1:gamma=10" as well: words that name the part
+    if found:
+        forms = " or ".join(f"{entry.kind}:{head}" for entry in found)
+        raise errors.AmbiguousPart(f"{head!r} is the name of a part of {len(found)} kinds: write {forms}")
+    names = {catalogue.words(entry) for entry in catalogue.entries()}
+    if colon:
+        raise errors.UnknownPart(
+            f"{head!r} is neither a kind{nearest(head, PLURALS)} nor a part; kinds: {', '.join(KINDS)}"
+        )
+    raise errors.UnknownPart(f"no part is named {head!r}{nearest(head, names)}; see ganzoo list")
+
+
+def _facts(catalogue: Catalogue, entry: Entry) -> dict[str, Any]:
+    from ganzoo import words
+
+    cls = catalogue.load(entry)
+    written = vars(cls).get("__doc__") or ""
+    doc = words.sections("" if written.startswith(f"{cls.__name__}(") else written)  # a dataclass writes one itself
+    return {
+        "kind": entry.kind, "name": entry.name, "words": catalogue.words(entry), "provider": entry.provider,
+        "distribution": entry.distribution, "version": entry.version, "target": entry.where,
+        "file": inspect.getsourcefile(cls), "summary": doc.summary,
+        "parameters": [
+            {"name": p.name, "type": p.type_name, "default": p.default_text, "choices": p.choices, "meaning": p.meaning}
+            for p in words.parameters(cls).values()
+        ],
+        "sections": dict(doc.sections),
+    }  # fmt: skip
+
+
+def _text(facts: dict[str, Any]) -> str:
+    width = min(shutil.get_terminal_size().columns, 100)
+    given = next((f":{p['name']}={p['default']}" for p in facts["parameters"] if p["default"] is not None), "")
+    whose = f"{facts['distribution']} {facts['version']}".strip()
+    lines = [
+        click.style(f"{facts['kind']} {facts['words']}", bold=True),
+        *textwrap.wrap(facts["summary"], width),
+        "",
+        f"brought by {facts['provider']}" + (f" ({whose})" if whose else "") + f", in {facts['file']}",
+        f"written {facts['words']}{given}",
+    ]
+    if "" in facts["sections"]:
+        lines += ["", facts["sections"][""]]
+    if facts["parameters"]:
+        lines += ["", click.style("Parameters", bold=True)]
+    for p in facts["parameters"]:
+        default = "must be given" if p["default"] is None else f"default {p['default']}"
+        lines += [f"  {p['name']}: {p['type']}, {default}"]
+        lines += textwrap.wrap(p["meaning"], width, initial_indent=" " * 6, subsequent_indent=" " * 6)
+    for heading, body in facts["sections"].items():
+        if heading not in ("", "Args"):
+            lines += ["", click.style(heading, bold=True), textwrap.indent(body, "  ")]
+    return "\n".join(lines)

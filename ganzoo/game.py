@@ -1,0 +1,333 @@
+"""One round, one update: the page that people come for.
+
+A schedule plays ``Game``: it asks for rounds (a real batch and its fakes, judged), for each player's loss on a round,
+and for an update. Costs, in forward passes of the generator (g) and the discriminator (d): a round is g + 2d, the
+discriminator's gradient 4d, the generator's 2g + d, so that both from one round are 3g + 7d.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Protocol
+
+import torch
+from torch import Tensor
+from torch.nn.utils import get_total_norm, parametrize
+
+from ganzoo import parts
+from ganzoo.parts import PLAYERS, Architecture, Batch, Loss, Player, Regularizer, Scores
+from ganzoo.state import State, mix
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class Feed(Protocol):
+    """Where real batches come from; the engine's own are in ``ganzoo.feed``."""
+
+    def reals(self, draw: int) -> Batch:
+        """The batch of that number: the same one every time."""
+
+    def labels(self, count: int, generator: torch.Generator) -> Tensor | None:
+        """Labels for fakes, in the proportions of the data; None when the nets are given none."""
+
+
+class Round(Scores):
+    """One real batch and its fakes, judged: each value is computed once, when it is first read."""
+
+    def __init__(self, game: Game, fakes: Batch, fake_images: Tensor) -> None:
+        self._game = game
+        self._fakes = fakes
+        self.fake_images = fake_images
+        self.progress = game.progress
+
+    @cached_property
+    def _reals(self) -> Batch:
+        return self._game.draw()
+
+    @cached_property
+    def latent(self) -> Tensor | None:  # type: ignore[override]  # computed once; a plain attribute to readers
+        return self._fakes.latent
+
+    @cached_property
+    def real_images(self) -> Tensor:  # type: ignore[override]
+        images = self._reals.images
+        assert images is not None
+        return images.requires_grad_() if "real" in self._game.watched else images
+
+    @cached_property
+    def labels(self) -> Tensor | None:  # type: ignore[override]
+        return self._reals.labels
+
+    @cached_property
+    def fake_labels(self) -> Tensor | None:  # type: ignore[override]
+        return self._fakes.labels
+
+    @cached_property
+    def condition(self) -> Tensor | None:  # type: ignore[override]
+        return self._reals.condition
+
+    @cached_property
+    def real_output(self) -> Any:
+        return self._game.judge(self._game.transformed(self.real_images, self), self._reals)
+
+    @cached_property
+    def fake_output(self) -> Any:
+        return self._game.judge(self._game.transformed(self.fake_images, self), self._fakes)
+
+    @cached_property
+    def real(self) -> Tensor:  # type: ignore[override]
+        return logits(self.real_output)
+
+    @cached_property
+    def fake(self) -> Tensor:  # type: ignore[override]
+        return logits(self.fake_output)
+
+    @cached_property
+    def _targets(self) -> tuple[Tensor | float, Tensor | float]:
+        return self._game.targets(self)
+
+    @cached_property
+    def real_target(self) -> Tensor | float:  # type: ignore[override]
+        return self._targets[0]
+
+    @cached_property
+    def fake_target(self) -> Tensor | float:  # type: ignore[override]
+        return self._targets[1]
+
+    def judge(self, images: Tensor, *, as_is: bool = False) -> Tensor:
+        seen = images if as_is else self._game.transformed(images, self)
+        return logits(self._game.judge(seen, self._reals))
+
+
+def logits(output: Any) -> Tensor:
+    """(N,) scores from what a discriminator returned: its logits, averaged over patches so that images weigh the same.
+
+    Losses and penalties are computed in float32 at least, whatever the nets ran in.
+    """
+    scores: Tensor = output["logits"] if isinstance(output, Mapping) else output
+    if scores.dim() > 1:
+        scores = scores.flatten(1).mean(1)
+    return scores.float() if scores.dtype in (torch.bfloat16, torch.float16) else scores
+
+
+class Game(parts.Game):
+    """Two players, their losses, and who may learn from what."""
+
+    def __init__(
+        self,
+        state: State,
+        architecture: Architecture,
+        loss: tuple[str, Loss],
+        regularizers: Mapping[str, Regularizer],
+        feed: Feed,
+        *,
+        batch_size: int,
+        latent_dim: int,
+        seed: int,
+        device: torch.device,
+        dtype: torch.dtype,
+        autocast: Callable[[], AbstractContextManager[Any]] = nullcontext,
+    ) -> None:
+        self.state = state
+        self.architecture = architecture
+        self.loss_name, self.loss = loss
+        self.feed = feed
+        self.batch_size, self.latent_dim, self.seed = batch_size, latent_dim, seed
+        self.device, self.dtype = device, dtype
+        self.autocast = autocast
+        self.progress = 0.0
+        self.noise = torch.Generator(device)
+        self.modules = {"generator": state.networks.generator, "discriminator": state.networks.discriminator}
+        self.parameters: dict[Player, list[torch.nn.Parameter]] = {
+            player: [p for group in state.optimizers[player].param_groups for p in group["params"]]
+            for player in PLAYERS
+        }
+        self.transforms = {n: r for n, r in regularizers.items() if r.defines("images")}
+        self.movers = {n: r for n, r in regularizers.items() if r.defines("targets")}
+        self.clampers = {n: r for n, r in regularizers.items() if r.defines("after_update")}
+        self.penalties: dict[Player, dict[str, Regularizer]] = {
+            player: {n: r for n, r in regularizers.items() if r.defines(f"{player}_penalty")} for player in PLAYERS
+        }
+        self.seen: dict[str, Tensor] = {}
+        # 1 from the first update whose loss or gradient was not finite: nobody moves any more, and nobody waited for
+        # the device to know it; whoever reads the records sees it in time.
+        self.broken = torch.zeros((), device=device)
+        self._once = ExitStack()
+        self._caching = False
+
+    # -- what a schedule plays with ------------------------------------------------------------------------------
+
+    def round(self, generator_learns: bool = True) -> Round:
+        fakes = self.noise_batch()
+        if generator_learns:
+            self._cache_parametrizations()
+            images = self.generate(fakes)
+        else:
+            with torch.no_grad():  # g, and no graph: outside the cache, whose weights must carry gradients
+                images = self.generate(fakes)
+            self._cache_parametrizations()
+            if "fake" in self.watched:
+                images.requires_grad_()
+        return Round(self, fakes, images)
+
+    def discriminator_loss(self, s: Scores) -> Tensor:
+        with named("loss", self.loss_name):
+            loss = self.loss.discriminator(s)
+        self.note("loss/discriminator", loss)
+        return self._penalized("discriminator", loss, s)
+
+    def generator_loss(self, s: Scores) -> Tensor:
+        with named("loss", self.loss_name):
+            loss = self.loss.generator(s)
+        self.note("loss/generator", loss)
+        return self._penalized("generator", loss, s)
+
+    def update(self, *, discriminator: Tensor | None = None, generator: Tensor | None = None) -> None:
+        losses: dict[Player, Tensor] = {}
+        if discriminator is not None:
+            losses["discriminator"] = discriminator
+        if generator is not None:
+            losses["generator"] = generator
+        # All gradients at the old point, each with respect to its own player: `inputs` prunes the rest of the graph,
+        # so the generator's gradient passes through the discriminator (d) but never into its weights.
+        gradients: dict[Player, list[Tensor]] = {}
+        for player, loss in losses.items():
+            last = len(gradients) == len(losses) - 1
+            gradients[player] = list(
+                torch.autograd.grad(loss, self.parameters[player], retain_graph=not last, materialize_grads=True)
+            )
+        self._once.close()  # the weights are about to change: forget what was computed from them
+        norms = {player: get_total_norm(grads) for player, grads in gradients.items()}
+        healthy = torch.stack([*norms.values(), *(loss.detach() for loss in losses.values())]).sum().isfinite()
+        self.broken = torch.maximum(self.broken, (~healthy).to(self.broken.dtype))
+        for player, grads in gradients.items():
+            self.note(f"grad/{player}", norms[player])
+            self._move(player, grads)
+
+    # -- what a round is made of ---------------------------------------------------------------------------------
+
+    def noise_batch(self) -> Batch:
+        """Noise and labels for a batch of fakes."""
+        latent = torch.randn(
+            self.batch_size, self.latent_dim, generator=self.noise, device=self.device, dtype=self.dtype
+        )
+        return Batch(latent=latent, labels=self.feed.labels(self.batch_size, self.noise))
+
+    def draw(self) -> Batch:
+        """The next real batch."""
+        counters = self.state.counters
+        batch = self.feed.reals(counters.draws)
+        counters.draws += 1
+        counters.images += self.batch_size
+        return batch
+
+    def generate(self, batch: Batch) -> Tensor:
+        """Fakes, (N, *shape)."""
+        with self.autocast():
+            images = self.architecture.generate(self.state.networks.generator, batch)
+        return images.to(self.dtype)
+
+    def judge(self, images: Tensor, batch: Batch) -> Any:
+        """What the discriminator says of images."""
+        with self.autocast():
+            return self.architecture.judge(self.state.networks.discriminator, images, batch)
+
+    def transformed(self, images: Tensor, s: Scores) -> Tensor:
+        """What the discriminator sees instead of these images."""
+        for name, regularizer in self.transforms.items():
+            with named("regularizer", name):
+                images = regularizer.images(images, s)
+        return images
+
+    def targets(self, s: Scores) -> tuple[Tensor | float, Tensor | float]:
+        """The targets of real and of fake samples."""
+        real: Tensor | float = 1.0
+        fake: Tensor | float = 0.0
+        for name, regularizer in self.movers.items():
+            with named("regularizer", name):
+                real, fake = regularizer.targets(s, real, fake)
+        return real, fake
+
+    @property
+    def watched(self) -> frozenset[str]:
+        """Which images a penalty that is due in the coming update differentiates the scores by."""
+        due = (r for player in PLAYERS for r in self.penalties[player].values() if self.due(player, r))
+        return frozenset().union(*(r.watches for r in due))
+
+    def due(self, player: Player, regularizer: Regularizer) -> bool:
+        """Whether a lazy penalty is paid in the player's coming update."""
+        return self.state.counters.updates[player] % regularizer.every == 0
+
+    # -- housekeeping --------------------------------------------------------------------------------------------
+
+    def begin(self, step: int, progress: float) -> None:
+        """Get ready for a step: its randomness is a function of (seed, stream, step)."""
+        self.progress = progress
+        self.noise.manual_seed(mix(self.seed, "latent", step))
+        torch.manual_seed(mix(self.seed, "parts", step))  # what parts draw: noise, dropout, augmentation
+
+    def note(self, tag: str, value: Tensor) -> None:
+        """Keep a scalar for the records, on the device."""
+        self.seen[tag] = value.detach()
+
+    def take_notes(self) -> dict[str, Tensor]:
+        """The scalars of the step that was just made."""
+        seen, self.seen = self.seen, {}
+        return seen
+
+    def close(self) -> None:
+        """Leave no process-wide switch behind."""
+        self._once.close()
+
+    def _penalized(self, player: Player, loss: Tensor, s: Scores) -> Tensor:
+        for side in ("real", "fake"):
+            if side in vars(s):  # only what was read: nothing is judged for the records' sake
+                self.note(f"scores/{side}", getattr(s, side).detach().mean())
+        for name, regularizer in self.penalties[player].items():
+            if self.due(player, regularizer):
+                with named("regularizer", name):
+                    penalty = getattr(regularizer, f"{player}_penalty")(s)
+                self.note(f"penalty/{name}", penalty)
+                loss = loss + (penalty * regularizer.every if regularizer.every > 1 else penalty)
+        return loss
+
+    def _move(self, player: Player, gradients: Iterable[Tensor]) -> None:
+        optimizer = self.state.optimizers[player]
+        if optimizer.defaults.get("fused"):
+            optimizer.found_inf = self.broken  # type: ignore[attr-defined]  # fused steps look at it on the device
+        else:
+            stop = self.broken.bool()
+            gradients = [g.masked_fill(stop, 0.0) for g in gradients]
+        for parameter, gradient in zip(self.parameters[player], gradients, strict=True):
+            parameter.grad = gradient
+        optimizer.step()
+        for parameter in self.parameters[player]:
+            parameter.grad = None
+        self.state.counters.updates[player] += 1
+        with torch.no_grad():
+            for name, regularizer in self.clampers.items():
+                with named("regularizer", name):
+                    regularizer.after_update(player, self.modules[player])
+        if player == "generator":
+            self.state.average()
+
+    def _cache_parametrizations(self) -> None:
+        # One power iteration of spectral norm per update, and one sigma for all of its passes: both players' gradients
+        # are then of the same function, and a third of the cost is saved.
+        if not self._caching:
+            self._caching = True
+            self._once.enter_context(parametrize.cached())
+            self._once.callback(setattr, self, "_caching", False)
+
+
+@contextmanager
+def named(kind: str, name: str) -> Iterator[None]:
+    """Say in which part an exception was raised, without hiding where."""
+    try:
+        yield
+    except Exception as error:
+        error.add_note(f"in {kind} {name}")
+        raise

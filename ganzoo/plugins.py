@@ -1,0 +1,530 @@
+"""The plugin door: discovery, isolation, and the catalogue: name -> provider, target, summary.
+
+Plugins are found by their metadata (entry points of the group ``ganzoo``). Each has a pluggy manager of its own, so
+whatever is wrong with one stays with it, and is reported by its name. No part is imported before it is used: what
+listings say of a part is read off its source.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import importlib.util
+import inspect
+import logging
+import os
+import re
+import sys
+import zlib
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache, cached_property
+from importlib import metadata
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pluggy
+
+from ganzoo import errors, hookspecs
+from ganzoo.names import NAME, kebab, nearest, one_line
+from ganzoo.peek import Peek, peek
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ganzoo.loop import Run
+    from ganzoo.parts import Part
+
+GROUP = "ganzoo"
+BUILTIN = "ganzoo"  # the distribution whose entry points are built in
+REGISTER = {
+    "register_architectures": "architecture", "register_losses": "loss", "register_regularizers": "regularizer",
+    "register_schedules": "schedule", "register_data": "data", "register_metrics": "metric",
+    "register_optimizers": "optimizer",
+}  # fmt: skip
+PRESETS = "register_presets"
+EVENTS = ("run_started", "step_recorded", "images_recorded", "checkpoint_saved", "run_finished")
+KINDS = tuple(REGISTER.values())
+_TARGET = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
+_log = logging.getLogger("ganzoo")
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is wrong with a plugin, in one line."""
+
+    plugin: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"plugin {self.plugin}: {self.message}"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A part that a plugin brings. ``target`` is ``"module:Class"`` or the class; nothing is imported to list it."""
+
+    kind: str
+    name: str
+    provider: str
+    target: str | type[Part]
+    builtin: bool
+    distribution: str
+    version: str
+
+    @property
+    def address(self) -> str:
+        """``provider/name``, which is never ambiguous."""
+        return f"{self.provider}/{self.name}"
+
+    @property
+    def where(self) -> str:
+        """``module:Class``."""
+        return self.target if isinstance(self.target, str) else f"{self.target.__module__}:{self.target.__qualname__}"
+
+    @cached_property
+    def peek(self) -> Peek:
+        """What the part's source says of it, without importing it."""
+        return peek(self.where, self.kind)
+
+    @property
+    def summary(self) -> str:
+        """The first line of the part's docstring."""
+        return self.peek.summary
+
+    @property
+    def parameter_names(self) -> tuple[str, ...]:
+        """The parameters that the part takes."""
+        return tuple(p.name for p in self.peek.parameters)
+
+
+@dataclass
+class Plugin:
+    """A plugin: who brings it, what it brings (nothing, when it could not be loaded) and the hooks it implements."""
+
+    name: str
+    source: str
+    distribution: str
+    version: str
+    builtin: bool
+    entries: list[Entry] = field(default_factory=list)
+    presets: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    manager: pluggy.PluginManager | None = None
+
+    def hears(self, event: str) -> bool:
+        """Whether the plugin implements that event hook."""
+        return self.manager is not None and bool(getattr(self.manager.hook, event).get_hookimpls())
+
+
+class Catalogue:
+    """Every part that can be named, by kind and name.
+
+    Args:
+        no_plugins: only the parts that ship with ganzoo (and those of ``files``).
+        files: Python files with parts or hooks of the user's own.
+
+    Raises:
+        PluginError: a file cannot be used; or any plugin cannot, when GANZOO_STRICT_PLUGINS is set.
+    """
+
+    def __init__(self, *, no_plugins: bool = False, files: Sequence[str | Path] = ()) -> None:
+        self.plugins: list[Plugin] = []
+        self.problems: list[Problem] = []
+        self.files = tuple(Path(file).resolve() for file in files)
+        self._strict = os.environ.get("GANZOO_STRICT_PLUGINS", "0") not in ("", "0")
+        for plugin, point in self._discovered(no_plugins):
+            self.plugins.append(plugin)
+            if isinstance(found := self._imported(plugin, point), errors.PluginError):
+                self._report(plugin.name, str(found), found.__cause__)
+            else:
+                self._open(plugin, found)
+        for file in self.files:
+            self._add_file(file)
+        self._entries = [entry for plugin in self.plugins for entry in plugin.entries]
+        self._entries.sort(key=lambda e: (KINDS.index(e.kind), e.name, not e.builtin, e.provider))
+
+    def entries(self, kind: str | None = None) -> list[Entry]:
+        """The parts, or those of one kind: by kind, then by name."""
+        return [entry for entry in self._entries if kind in (None, entry.kind)]
+
+    def find(self, kind: str, name: str) -> Entry:
+        """The part that ``name`` or ``provider/name`` means. Installed plugins never take a built-in's name over.
+
+        Raises:
+            UnknownPart: there is none.
+            AmbiguousPart: several plugins bring one of that name.
+        """
+        provider, _, bare = name.rpartition("/")
+        known = self.entries(kind)
+        found = [e for e in known if e.name == bare and provider in ("", e.provider)]
+        if len(found) > 1 and found[0].builtin and not any(e.distribution == "" for e in found):
+            return found[0]  # built-ins come first; a file was named by the user, who is asked which is meant
+        if len(found) > 1:
+            raise errors.AmbiguousPart(
+                f"{kind} {name!r} is brought by {_listed([e.provider for e in found])}: "
+                f"write {' or '.join(e.address for e in found)}"
+            )
+        if found:
+            return found[0]
+        names = sorted({e.name for e in known}) if not provider else [e.address for e in known]
+        hint = nearest(name, names) or nearest(bare, [e.address for e in known])
+        broken = sorted({p.plugin for p in self.problems})
+        note = f" (plugins with problems: {', '.join(broken)}; see ganzoo plugins)" if broken else ""
+        there = f"there is {', '.join(names)}" if names else "there is none at all"
+        raise errors.UnknownPart(f"no {kind} is named {name!r}{hint}; {there}{note}")
+
+    def words(self, entry: Entry) -> str:
+        """The shortest name that means this part: ``name``, or ``provider/name`` where that is needed."""
+        try:
+            return entry.name if self.find(entry.kind, entry.name) is entry else entry.address
+        except errors.AmbiguousPart:
+            return entry.address
+
+    def load(self, entry: Entry) -> type[Part]:
+        """The part's class; its module is imported now.
+
+        Raises:
+            PluginError: the module cannot be imported, has no such class, or the class is of another kind.
+        """
+        from ganzoo.parts import KINDS as CONTRACTS
+
+        contract = CONTRACTS[entry.kind]
+        said = f"plugin {entry.provider}: {entry.kind} {entry.name} ({entry.where})"
+        found: Any = entry.target
+        if isinstance(found, str):
+            module_name, _, path = found.partition(":")
+            try:
+                found = module = importlib.import_module(module_name)
+            except (Exception, SystemExit) as error:
+                raise errors.PluginError(f"{said} cannot be imported: {one_line(error)}") from error
+            try:
+                for step in path.split("."):
+                    found = getattr(found, step)
+            except AttributeError as error:
+                classes = [n for n, c in vars(module).items() if isinstance(c, type) and issubclass(c, contract)]
+                raise errors.PluginError(f"{said} has no class {path!r}{nearest(path, classes)}") from error
+        if not (isinstance(found, type) and issubclass(found, contract)):
+            raise errors.PluginError(f"{said} is not a subclass of ganzoo.{contract.__name__}")
+        return found
+
+    def make(self, kind: str, given: str | Mapping[str, Any] | Part) -> tuple[Entry | None, Part]:
+        """A validated part from words, from plain data with a ``name``, or from a part made in Python.
+
+        Raises:
+            PartError: the words, the name or a value is wrong.
+            PluginError: the part's module cannot be used.
+        """
+        from ganzoo import words
+        from ganzoo.parts import KINDS as CONTRACTS
+        from ganzoo.parts import Part
+
+        if isinstance(given, Part):
+            if not isinstance(given, CONTRACTS[kind]):
+                raise errors.PartError(f"{type(given).__name__} is a {given.kind}, where a {kind} is expected")
+            return None, words.remade(given, f"{kind} {type(given).__name__}")
+        values: Mapping[str, Any] = {}
+        if isinstance(given, Mapping):
+            values = {str(key): value for key, value in given.items() if key != "name"}
+        name = given.get("name") if isinstance(given, Mapping) else given
+        if not isinstance(name, str):
+            raise errors.BadWords(
+                f"a {kind} is named by words such as name:key=value, or by a mapping with a name; found {given!r}"
+            )
+        said = words.split(name)
+        entry = self.find(kind, said.label)
+        return entry, words.make(self.load(entry), f"{kind} {said.label}", {**said.values, **values})
+
+    def presets(self) -> dict[str, Mapping[str, Any]]:
+        """Settings by preset name; a preset that ships with ganzoo cannot be taken over."""
+        found: dict[str, Mapping[str, Any]] = {}
+        for plugin in sorted(self.plugins, key=lambda p: not p.builtin):
+            if plugin.manager is not None:
+                found.update({name: preset for name, preset in plugin.presets.items() if name not in found})
+        return found
+
+    def events(self) -> Events:
+        """The plugins that follow a run's life."""
+        return Events(self.plugins)
+
+    def _report(self, plugin: str, message: str, cause: BaseException | None = None) -> None:
+        problem = Problem(plugin, message)
+        if self._strict:
+            raise errors.PluginError(str(problem)) from cause
+        self.problems.append(problem)
+
+    def _discovered(self, no_plugins: bool) -> Iterator[tuple[Plugin, metadata.EntryPoint]]:
+        """The plugins to load, built-in ones first, each under a name that is its alone."""
+        found: list[tuple[Plugin, metadata.EntryPoint]] = []
+        for point in self._points():
+            distribution, version = _told(point, "name"), _told(point, "version")
+            builtin = re.sub(r"[-_.]+", "-", distribution).lower() == BUILTIN
+            if builtin or not no_plugins:
+                found.append((Plugin(point.name, point.value, distribution, version, builtin), point))
+        found.sort(key=lambda pair: (not pair[0].builtin, pair[0].name, pair[0].distribution))
+        ours = {plugin.name for plugin, _ in found if plugin.builtin}
+        if not ours:
+            self._report(BUILTIN, "its standard parts are missing, as ganzoo is not installed: pip install it")
+        wanted = {name.strip() for name in os.environ.get("GANZOO_PLUGINS", "").split(",")} - {""}
+        theirs = {plugin.name for plugin, _ in found} - ours
+        for name in sorted(wanted - theirs - ours) if not no_plugins else ():
+            there = f"there is {', '.join(sorted(theirs))}" if theirs else "none is installed"
+            self._report(name, f"GANZOO_PLUGINS names it, but it is not installed{nearest(name, theirs)}; {there}")
+        bearers = Counter(plugin.name for plugin, _ in found if not plugin.builtin)
+        for plugin, point in found:
+            if not plugin.builtin:
+                if wanted and plugin.name not in wanted:
+                    continue
+                if not NAME.fullmatch(plugin.name):
+                    self._report(plugin.name, f"not loaded: {plugin.name!r} is not a name (letters, digits, . _ -)")
+                    continue
+                if plugin.name in ours or bearers[plugin.name] > 1:
+                    others = sorted(p.distribution for p, _ in found if p.name == plugin.name and p is not plugin)
+                    self._report(plugin.name, f"not loaded from {plugin.distribution}: "
+                                 f"{_listed(others)} brings a plugin of that name too: uninstall one")  # fmt: skip
+                    continue
+            yield plugin, point
+
+    def _points(self) -> list[metadata.EntryPoint]:
+        """The entry points of the group, as far as metadata can be read."""
+        try:
+            return list(dict.fromkeys(metadata.entry_points(group=GROUP)))
+        except Exception:  # one distribution's metadata is damaged: find out whose, and read the others'
+            found: dict[metadata.EntryPoint, None] = {}
+            for distribution in metadata.distributions():
+                try:
+                    found.update(dict.fromkeys(distribution.entry_points.select(group=GROUP)))
+                except Exception as error:
+                    self._report(distribution.name, f"its entry_points.txt is damaged: {one_line(error)}", error)
+            return list(found)
+
+    def _imported(self, plugin: Plugin, point: metadata.EntryPoint) -> object:
+        """The plugin itself, or the error (with its cause) that it could not be imported for."""
+        if not re.fullmatch(r"[\w.]+\s*(:\s*[\w.]+)?", point.value):
+            return errors.PluginError(f"its entry point {point.value!r} is not of the form module or module:object")
+        try:
+            with contextlib.redirect_stdout(sys.stderr):  # what a plugin prints must not mix with a listing's --json
+                return point.load()
+        except (Exception, SystemExit) as error:
+            said = errors.PluginError(f"cannot be imported: {one_line(error)}")
+            said.__cause__ = error
+            return said
+
+    def _open(self, plugin: Plugin, spoken: object) -> None:
+        """Take what a plugin brings: all that is right of it, or nothing where a register hook fails midway."""
+        manager = pluggy.PluginManager("ganzoo")
+        manager.add_hookspecs(hookspecs)
+        known = (*REGISTER, PRESETS, *EVENTS)
+        try:
+            hooks = self._hooks(plugin, spoken, manager, known)
+        except (Exception, SystemExit) as error:
+            self._report(plugin.name, f"its hooks cannot be read: {one_line(error)}", error)
+            return
+        for name, function in hooks:
+            try:  # a namespace for each hook: pluggy verifies each alone, so that one bad hook costs only itself
+                manager.register(SimpleNamespace(**{name: function}), name=f"{plugin.name}.{name}.{id(function)}")
+            except pluggy.PluginValidationError as error:
+                takes = ", ".join(inspect.signature(getattr(hookspecs, name)).parameters)
+                self._report(plugin.name, f"its hook {name} has other arguments than ({takes})", error)
+        brought: list[Entry] = []
+        for hook, kind in REGISTER.items():
+            register = self._register(plugin, kind, brought)
+            try:
+                with contextlib.redirect_stdout(sys.stderr):
+                    getattr(manager.hook, hook)(register=register)
+            except (Exception, SystemExit) as error:
+                if self._strict and isinstance(error, errors.PluginError):
+                    raise  # the register's own, which says more
+                self._report(plugin.name, f"dropped with all that it brings: {hook} failed: {one_line(error)}", error)
+                return
+        try:
+            with contextlib.redirect_stdout(sys.stderr):
+                manager.hook.register_presets(register=self._register_preset(plugin))
+        except (Exception, SystemExit) as error:
+            self._report(plugin.name, f"dropped with all that it brings: {PRESETS} failed: {one_line(error)}", error)
+            return
+        plugin.entries, plugin.manager = brought, manager
+
+    def _hooks(
+        self, plugin: Plugin, spoken: object, manager: pluggy.PluginManager, known: Sequence[str]
+    ) -> list[tuple[str, Any]]:
+        """The functions that a plugin marked as hooks, under the hooks' names, with what is wrong of them reported."""
+        found = []
+        for attribute in dir(spoken):
+            options = manager.parse_hookimpl_opts(spoken, attribute)
+            if options is None:
+                if attribute in known and callable(getattr(spoken, attribute)):
+                    self._report(plugin.name, f"its {attribute} is not marked: write @ganzoo.hookimpl above it")
+                continue
+            name = options.get("specname") or attribute
+            if name not in known:
+                self._report(plugin.name, f"there is no hook {name!r}{nearest(name, known)}")
+            elif options.get("wrapper") or options.get("hookwrapper"):
+                self._report(plugin.name, f"its hook {name} is a wrapper, which ganzoo does not support")
+            else:
+                found.append((name, getattr(spoken, attribute)))
+        if not found and plugin.distribution:
+            self._report(plugin.name, f"brings nothing: no hook is implemented in {plugin.source}")
+        return found
+
+    def _register(self, plugin: Plugin, kind: str, brought: list[Entry]) -> hookspecs.Register:
+        def register(name: str, target: str | type[Part]) -> None:
+            if not (isinstance(name, str) and NAME.fullmatch(name)):
+                wrong = f"{name!r} is not a name (letters, digits, . _ -)"
+            elif any((e.kind, e.name) == (kind, name) for e in brought):
+                wrong = "it is registered twice"
+            else:
+                wrong = _wrong_target(kind, target)
+            if wrong:
+                self._report(plugin.name, f"{kind} {name} left out: {wrong}")
+                return
+            brought.append(Entry(kind, name, plugin.name, target, plugin.builtin, plugin.distribution, plugin.version))
+
+        return register
+
+    def _register_preset(self, plugin: Plugin) -> hookspecs.RegisterPreset:
+        def register(name: str, settings: Mapping[str, Any]) -> None:
+            if not (isinstance(name, str) and NAME.fullmatch(name) and isinstance(settings, Mapping)):
+                self._report(plugin.name, f"preset {name!r} left out: a name and a mapping of settings are expected")
+                return
+            plugin.presets[name] = dict(settings)
+
+        return register
+
+    def _add_file(self, file: Path) -> None:
+        """Load a file that the user named; since it was asked for, whatever is wrong with it is an error."""
+        plugin = Plugin(file.stem, str(file), "", "", builtin=False)
+        if not file.is_file():
+            raise errors.PluginError(f"plugin file {file} is not there, or not a file")
+        if not NAME.fullmatch(plugin.name) or file.suffix != ".py":
+            raise errors.PluginError(f"plugin file {file} is not named like a part: use letters, digits, . _ - and .py")
+        if any(p.name == plugin.name for p in self.plugins):
+            raise errors.PluginError(f"plugin file {file}: there is a plugin {plugin.name} already: rename the file")
+        strict, self._strict = self._strict, True
+        try:
+            module = _executed(file)
+            self.plugins.append(plugin)
+            self._open(plugin, module if _is_plugin(module) else _as_plugin(module))
+            if not plugin.entries and not any(plugin.hears(event) for event in EVENTS):
+                raise errors.PluginError(f"plugin {plugin.name}: neither a part nor a hook is defined in {file}")
+        finally:
+            self._strict = strict
+
+
+class Events:
+    """A run's life, told to every plugin that listens. A hook that fails is reported once, and not called again."""
+
+    def __init__(self, plugins: Sequence[Plugin]) -> None:
+        self._listeners = {event: [p for p in plugins if p.hears(event)] for event in EVENTS}
+
+    def run_started(self, run: Run) -> None:
+        """A run is about to make its first step."""
+        self._tell("run_started", run=run)
+
+    def step_recorded(self, run: Run, step: int, values: Mapping[str, float]) -> None:
+        """Scalars were written."""
+        self._tell("step_recorded", run=run, step=step, values=values)
+
+    def images_recorded(self, run: Run, step: int, tag: str, images: Tensor) -> None:
+        """A grid was written."""
+        self._tell("images_recorded", run=run, step=step, tag=tag, images=images)
+
+    def checkpoint_saved(self, run: Run, step: int, path: Path) -> None:
+        """A checkpoint is whole and on disk."""
+        self._tell("checkpoint_saved", run=run, step=step, path=path)
+
+    def run_finished(self, run: Run, error: BaseException | None) -> None:
+        """The run ended."""
+        self._tell("run_finished", run=run, error=error)
+
+    def _tell(self, event: str, **facts: Any) -> None:
+        for plugin in list(self._listeners[event]):
+            assert plugin.manager is not None
+            try:
+                getattr(plugin.manager.hook, event)(**facts)
+            except (Exception, SystemExit) as error:
+                self._listeners[event].remove(plugin)
+                _log.warning("plugin %s: hook %s failed, and is switched off: %s", plugin.name, event, one_line(error))
+
+
+def catalogue(*, no_plugins: bool = False, files: Sequence[str | Path] = ()) -> Catalogue:
+    """The catalogue, made once for the same arguments, environment, import path and files.
+
+    Reading the metadata of everything that is installed costs tens of milliseconds: too much to pay for each part.
+    """
+    paths = [Path(file).resolve() for file in files]
+    seen = tuple((path, path.stat().st_mtime_ns if path.exists() else 0) for path in dict.fromkeys(paths))
+    environment = tuple(os.environ.get(name) for name in ("GANZOO_PLUGINS", "GANZOO_STRICT_PLUGINS"))
+    return _catalogue(no_plugins, seen, environment, tuple(sys.path))
+
+
+@cache
+def _catalogue(
+    no_plugins: bool, files: tuple[tuple[Path, int], ...], environment: tuple[str | None, ...], path: tuple[str, ...]
+) -> Catalogue:
+    return Catalogue(no_plugins=no_plugins, files=[file for file, _ in files])
+
+
+def _told(point: metadata.EntryPoint, fact: str) -> str:
+    try:
+        return str(getattr(point.dist, fact) or "unknown")
+    except Exception:  # a half-removed distribution has entry points, and no METADATA
+        return "unknown"
+
+
+def _listed(names: Sequence[str]) -> str:
+    return f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else names[0]
+
+
+def _wrong_target(kind: str, target: object) -> str:
+    """What is wrong with a part's target, or nothing."""
+    if isinstance(target, str):
+        return "" if _TARGET.fullmatch(target) else f"{target!r} is not of the form 'module:Class'"
+    from ganzoo.parts import KINDS as CONTRACTS
+
+    contract = CONTRACTS[kind]
+    if isinstance(target, type) and issubclass(target, contract):
+        return ""
+    return f"{target!r} is neither 'module:Class' nor a subclass of ganzoo.{contract.__name__}"
+
+
+def _executed(file: Path) -> ModuleType:
+    name = f"ganzoo_file_{re.sub(r'[^0-9A-Za-z_]', '_', file.stem)}_{zlib.crc32(str(file).encode()):08x}"
+    spec = importlib.util.spec_from_file_location(name, file)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # annotations are looked up there, when the file's parts are made
+    try:
+        spec.loader.exec_module(module)
+    except (Exception, SystemExit) as error:
+        del sys.modules[name]
+        raise errors.PluginError(f"plugin file {file} cannot be loaded: {one_line(error)}") from error
+    return module
+
+
+def _is_plugin(module: ModuleType) -> bool:
+    """Whether a file implements hooks, rightly or wrongly; else its parts are taken as they are."""
+    hooks = {*REGISTER, *EVENTS}
+    return any(name in hooks or hasattr(value, "ganzoo_impl") for name, value in vars(module).items())
+
+
+def _as_plugin(module: ModuleType) -> SimpleNamespace:
+    """The parts that a file defines, brought under their class names in kebab-case."""
+    from ganzoo.parts import KINDS as CONTRACTS
+
+    hooks = {}
+    for hook, kind in REGISTER.items():
+        parts = [
+            value for name, value in vars(module).items()
+            if isinstance(value, type) and issubclass(value, CONTRACTS[kind])
+            and value.__module__ == module.__name__ and not name.startswith("_")
+        ]  # fmt: skip
+
+        def bring(register: hookspecs.Register, parts: list[type[Part]] = parts) -> None:
+            for part in parts:
+                register(kebab(part.__name__), part)
+
+        hooks[hook] = hookspecs.hookimpl(bring)
+    return SimpleNamespace(**hooks)

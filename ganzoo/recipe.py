@@ -1,0 +1,479 @@
+"""A run's settings to an assembled experiment: the parts, the nets, the rules across parts, the run directory.
+
+``run``, ``resume``, ``load``, ``part`` and ``catalogue`` are what users of the library call.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import platform
+import re
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from torch import nn
+from torch.autograd.graph import saved_tensors_hooks
+
+from ganzoo import checkpoint, errors, feed, loop, plugins, speed, words
+from ganzoo.game import Game
+from ganzoo.loop import Cast, Run
+from ganzoo.names import NAME, nearest
+from ganzoo.parts import KINDS, PLAYERS, Networks, Part, Player, Spec
+from ganzoo.settings import PART_SETTINGS, Settings, resolve
+from ganzoo.state import State, mix
+
+
+@dataclass
+class Experiment:
+    """A run with what trains it."""
+
+    run: Run
+    game: Game
+    feed: feed.Feed
+    catalogue: plugins.Catalogue
+
+
+# -- what users of the library call ------------------------------------------------------------------------------
+
+
+def run(
+    *,
+    preset: str | None = None,
+    config: str | Path | Mapping[str, Any] | None = None,
+    overrides: Sequence[str] = (),
+    no_plugins: bool = False,
+    quiet: bool = False,
+    **settings: Any,
+) -> Run:
+    """Train a GAN, and return the run: its directory, networks, average, metrics and samples.
+
+    Args:
+        preset: settings to start from, such as ``"sngan"``.
+        config: a YAML file of settings, or a mapping.
+        overrides: ``"loss.margin=2"``, ``"r1.gamma=5"``, ``"optimizer.lr=1e-4"``.
+        no_plugins: use only the parts that ship with ganzoo.
+        quiet: show no progress.
+        settings: what the command line takes, by the same names (``arch``, ``loss``, ``regularizers``, ``schedule``,
+            ``data``, ``optimizer``, ``steps``, ``seed``, ``logdir``, ``device``, ...); parts as words, as mappings
+            with ``name``, or as part objects.
+
+    Raises:
+        GanzooError: in one line, what was found, what was expected, what to do.
+    """
+    catalogue_ = _catalogue(no_plugins, settings.get("plugins"))
+    resolved = resolve(catalogue_.presets(), preset=preset, config=config, given=settings, overrides=overrides)
+    catalogue_ = _catalogue(no_plugins, resolved.plugins)
+    experiment = assemble(resolved, catalogue_)
+    open_directory(experiment)
+    return _train(experiment, total_steps(experiment.run.settings), quiet)
+
+
+def resume(run_dir: str | Path, *, steps: int | None = None, quiet: bool = False, **parts: Any) -> Run:
+    """Go on with a run in its own directory, from its newest whole checkpoint, as if it had never stopped.
+
+    Args:
+        run_dir: the run directory.
+        steps: the step to train up to, where it differs from the run's own.
+        quiet: show no progress.
+        parts: the parts that were given as Python objects, which a config file cannot hold.
+
+    Raises:
+        RunError: that is no run directory; CheckpointError: no checkpoint of it is whole.
+    """
+    folder, settings, catalogue_ = _reopened(run_dir, parts)
+    saved = checkpoint.newest(folder / "checkpoints")
+    total = steps or int(saved.numbers["until"])
+    if total < saved.step:
+        raise errors.SettingsError(f"{folder} is at step {saved.step}: --steps {total} is behind it")
+    experiment = assemble(settings, catalogue_)
+    if loop.words_of(experiment.run.spec) != saved.numbers["spec"]:
+        was = saved.numbers["spec"]
+        raise errors.CheckpointError(f"{folder} was trained on other data, of {was}: give the data it was trained on")
+    experiment.run.dir = folder
+    experiment.run.state.load(saved.tensors, saved.numbers)
+    return _train(experiment, total, quiet)
+
+
+def load(run_dir: str | Path, **parts: Any) -> Run:
+    """A run as it is on disk: networks, average, settings, newest metrics. Needs no data.
+
+    Args:
+        run_dir: the run directory.
+        parts: the parts that were given as Python objects, which a config file cannot hold.
+
+    Raises:
+        RunError: that is no run directory; CheckpointError: no checkpoint of it is whole.
+    """
+    from ganzoo.record import read
+
+    folder, settings, catalogue_ = _reopened(run_dir, parts)
+    saved = checkpoint.newest(folder / "checkpoints")
+    cast_ = gather(settings, catalogue_)
+    found = saved.numbers["spec"]
+    condition = found["condition_shape"]
+    spec = Spec(
+        shape=tuple(found["shape"]),
+        latent_dim=found["latent_dim"],
+        classes=found["classes"],
+        condition_shape=None if condition is None else tuple(condition),
+    )
+    made = build(settings, cast_, spec)
+    made.dir = folder
+    made.state.load(saved.tensors, saved.numbers)
+    for line in read(folder / "metrics.jsonl"):
+        made.metrics.update({k: math.nan if v is None else v for k, v in line.items() if k not in ("step", "images")})
+    return made
+
+
+def part(kind: str, named: str, /, **values: Any) -> Part:
+    """One part, alone: ``part("loss", "hinge:margin=2").discriminator(ganzoo.Scores(real=r, fake=f))``.
+
+    Args:
+        kind: architecture, loss, regularizer, schedule, data, metric or optimizer.
+        named: words, ``"name:key=value"``.
+        values: parameters, instead of in words.
+
+    Raises:
+        PartError: the kind, the name, a key or a value is wrong.
+    """
+    if kind not in KINDS:
+        raise errors.UnknownPart(f"there is no kind {kind!r}{nearest(kind, KINDS)}; there are {', '.join(KINDS)}")
+    split = words.split(named)
+    made: Part = catalogue().make(kind, {"name": split.label, **split.values, **values})[1]
+    return made
+
+
+def catalogue(kind: str | None = None, *, no_plugins: bool = False) -> Any:
+    """Every part that can be named; of one kind, their entries (name, provider, summary)."""
+    found = plugins.catalogue(no_plugins=no_plugins)
+    return found if kind is None else found.entries(kind)
+
+
+# -- assembly ----------------------------------------------------------------------------------------------------
+
+
+def assemble(settings: Settings, catalogue_: plugins.Catalogue) -> Experiment:
+    """Parts, data, nets, optimizers and game, ready to train; every rule across parts is looked at here.
+
+    Raises:
+        GanzooError: whatever cannot be found, made or put together.
+    """
+    cast_ = gather(settings, catalogue_)
+    device = speed.device(settings.device)
+    precision = speed.precision(settings.precision, device)
+    with _kept_random_state():
+        dataset = cast_.data.dataset()
+        source = feed.feed(
+            dataset, cast_.labels["data"], settings.batch_size, settings.seed, device, precision.dtype
+        )
+        classes = cast_.architecture.classes(source.classes)
+        source.with_labels = classes > 0
+        spec = Spec(
+            shape=source.shape,
+            latent_dim=settings.latent_dim,
+            classes=classes,
+            condition_shape=source.condition_shape,
+        )
+        run_ = build(settings, cast_, spec)
+    run_.warnings = check(cast_, run_.state.networks)
+    game = Game(
+        run_.state,
+        cast_.architecture,
+        (cast_.labels["loss"], cast_.loss),
+        cast_.regularizers,
+        source,
+        batch_size=settings.batch_size,
+        latent_dim=settings.latent_dim,
+        seed=settings.seed,
+        device=device,
+        dtype=precision.dtype,
+        autocast=precision.autocast,
+    )
+    return Experiment(run_, game, source, catalogue_)
+
+
+def gather(settings: Settings, catalogue_: plugins.Catalogue) -> Cast:
+    """The parts that the settings name, validated, each a copy of its own."""
+    labels: dict[str, str] = {}
+    providers: dict[str, str] = {}
+
+    def one(setting: str, given: Any) -> tuple[str, Any]:
+        kind = PART_SETTINGS[setting]
+        entry, made = catalogue_.make(kind, given)
+        name = entry.name if entry else type(made).__name__
+        label = entry.address if entry and not entry.builtin else name
+        where = f"{entry.provider} ({entry.distribution} {entry.version})" if entry else "python object"
+        providers[f"{kind} {label}"] = where
+        return label, words.at(made)
+
+    def single(setting: str, given: Any) -> Any:
+        label, made = one(setting, given)
+        labels[setting] = words.spelled(label, made)
+        return label, made
+
+    def many(setting: str) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for given in getattr(settings, setting):
+            label, made = one(setting, given)
+            if label in found:
+                raise errors.Incompatible(f"{label} is named twice: name it once")
+            found[label] = made
+        labels[setting] = " ".join(words.spelled(label, made) for label, made in found.items()) or "none"
+        return found
+
+    _, architecture = single("arch", settings.arch)
+    loss_label, loss = single("loss", settings.loss)
+    _, schedule = single("schedule", settings.schedule)
+    data_label, data = single("data", settings.data)
+    single("optimizer", settings.optimizer)
+    optimizers: dict[Player, Any] = {}
+    for player in PLAYERS:
+        own = getattr(settings, f"{player[0]}_optimizer")
+        optimizers[player] = single(f"{player[0]}_optimizer", settings.optimizer if own is None else own)[1]
+    gathered = Cast(
+        architecture, loss, many("regularizers"), schedule, data, many("metrics"), optimizers, labels, providers
+    )
+    labels["loss_name"], labels["data_name"] = loss_label, data_label
+    return gathered
+
+
+def build(settings: Settings, cast_: Cast, spec: Spec) -> Run:
+    """Nets, prepared by the regularizers, with their optimizers: a run at step 0, a function of the seed."""
+    device = speed.device(settings.device)
+    precision = speed.precision(settings.precision, device)
+    with _kept_random_state():
+        torch.manual_seed(mix(settings.seed, "init"))
+        made = cast_.architecture.build(spec)
+        networks = Networks(*(speed.settle(net, device, precision.dtype).train() for net in made))
+        modules: dict[str, nn.Module] = {}
+        for label, regularizer in cast_.regularizers.items():
+            module = regularizer.prepare(networks, spec)
+            if module is not None:
+                modules[label] = speed.settle(module, device, precision.dtype)
+                object.__setattr__(regularizer, "module", modules[label])
+    optimizers = {}
+    for player in PLAYERS:
+        trained = list(getattr(networks, player).parameters())
+        for label, module in modules.items():
+            if cast_.regularizers[label].trains == player:
+                trained += module.parameters()
+        optimizers[player] = cast_.optimizers[player].build(trained)
+    state = State(networks, optimizers, modules, settings.ema)
+    return Run(None, settings, cast_, spec, state, device, precision.dtype)
+
+
+def total_steps(settings: Settings) -> int:
+    """Steps to train: as told, or as many as see that many images."""
+    if settings.images is not None:
+        return math.ceil(settings.images / settings.batch_size)
+    if settings.steps is None:
+        raise errors.SettingsError("nothing says how long to train: give --steps or --images")
+    return settings.steps
+
+
+# -- the rules across parts --------------------------------------------------------------------------------------
+
+
+def check(cast_: Cast, networks: Networks) -> list[str]:
+    """Refuse what cannot go together; return a line for each thing that probably should not.
+
+    Raises:
+        Incompatible: one line that says why, and what to use instead.
+    """
+    loss = cast_.labels["loss_name"]
+    for label, regularizer in cast_.regularizers.items():
+        if regularizer.defines("targets") and not cast_.loss.has_targets:
+            raise errors.Incompatible(
+                f"{label} moves the targets of a loss, and loss {loss} has none: use a loss with targets, such as "
+                f"sgan or lsgan, or leave {label} out"
+            )
+        if regularizer.per_sample and (mixing := _mixing(networks.discriminator)):
+            raise errors.Incompatible(
+                f"{label} takes a gradient per sample, and {mixing} in the discriminator mixes samples: use another "
+                f"normalisation there (layer, instance or none), or leave {label} out"
+            )
+    warnings = []
+    if not cast_.loss.bounded and not any(r.constrains for r in cast_.regularizers.values()):
+        warnings.append(
+            f"loss {loss} is unbounded below and nothing constrains the discriminator: scores will grow without end; "
+            "add sn, r1, wgan-gp or weight-clip"
+        )
+    return warnings
+
+
+def _mixing(network: nn.Module) -> str | None:
+    """The name of a layer whose output for one sample depends on the others, or None."""
+    for module in network.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm) or getattr(module, "mixes_samples", False):
+            return type(module).__name__
+    return None
+
+
+# -- before training ---------------------------------------------------------------------------------------------
+
+
+def memory(experiment: Experiment) -> int:
+    """Bytes that training takes at its peak, roughly.
+
+    What a round of two samples keeps for its gradients, scaled up to a batch; and weights, their gradients, the
+    optimizers' two moments, and the average.
+    """
+    state, game = experiment.run.state, experiment.game
+    weights = sum(p.nbytes for net in state.networks for p in net.parameters())
+    kept: dict[int, int] = {}
+
+    def keep(tensor: torch.Tensor) -> torch.Tensor:
+        kept[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+        return tensor
+
+    batch_size, game.batch_size = game.batch_size, 2
+    own = experiment.feed.batch_size
+    experiment.feed.batch_size = 2
+    counters = {**vars(state.counters)}
+    try:
+        with _kept_random_state(), saved_tensors_hooks(keep, lambda tensor: tensor):
+            s = game.round()
+            losses = game.discriminator_loss(s), game.generator_loss(s)
+    finally:
+        game.batch_size, experiment.feed.batch_size = batch_size, own
+        vars(state.counters).update(counters)
+        game.take_notes()
+        game.close()
+    del losses
+    storages = {p.untyped_storage().data_ptr() for net in state.networks for p in net.parameters()}
+    activations = sum(size for pointer, size in kept.items() if pointer not in storages)
+    average = sum(p.nbytes for p in state.ema.parameters()) if state.ema is not None else 0
+    return activations * batch_size // 2 + 4 * weights + average
+
+
+# -- the run directory -------------------------------------------------------------------------------------------
+
+
+def open_directory(experiment: Experiment) -> None:
+    """Make the run's directory, and write what it is: config, command, environment. Nothing is ever overwritten.
+
+    Raises:
+        RunError: the name is taken, leaves the log directory, or the place cannot be written.
+    """
+    run_ = experiment.run
+    settings, logdir = run_.settings, Path(run_.settings.logdir)
+    try:
+        logdir.mkdir(parents=True, exist_ok=True)
+        if settings.name is not None:
+            if not NAME.fullmatch(settings.name):
+                raise errors.RunError(f"--name {settings.name!r} is not a name of letters, digits, '.', '_' and '-'")
+            folder = logdir / settings.name
+            if folder.exists():
+                raise errors.RunError(f"{folder} exists: give another --name, or go on with: ganzoo resume {folder}")
+            folder.mkdir()
+        else:
+            folder = _numbered(logdir, _slug(run_.cast))
+        (folder / "config.yaml").write_text(as_yaml(run_), encoding="utf-8")
+        (folder / "command.txt").write_text(" ".join(map(_quoted, sys.argv)) + "\n", encoding="utf-8")
+        (folder / "environment.json").write_text(json.dumps(environment(experiment), indent=1) + "\n")
+    except OSError as error:
+        raise errors.RunError(
+            f"log directory {logdir} cannot be written ({error.strerror}): give another --logdir"
+        ) from error
+    run_.dir = folder
+
+
+def as_yaml(run_: Run) -> str:
+    """The settings, resolved, as a config file: every part with every parameter."""
+    import yaml
+
+    cast_ = run_.cast
+    plain: dict[str, Any] = words.plain(run_.settings)
+    chosen: dict[str, Any] = {
+        "arch": cast_.architecture, "loss": cast_.loss, "schedule": cast_.schedule, "data": cast_.data,
+    }  # fmt: skip
+    for setting, made in chosen.items():
+        plain[setting] = {"name": words.split(cast_.labels[setting]).label, **words.plain(made)}
+    for setting, player in (("d_optimizer", "discriminator"), ("g_optimizer", "generator")):
+        made = cast_.optimizers[cast(Player, player)]
+        plain[setting] = {"name": words.split(cast_.labels[setting]).label, **words.plain(made)}
+    if plain["d_optimizer"] == plain["g_optimizer"]:  # one for both, in one place, so that -o optimizer.lr reaches both
+        plain["optimizer"] = plain["d_optimizer"]
+        plain["d_optimizer"] = plain["g_optimizer"] = None
+    else:
+        plain["optimizer"] = plain["g_optimizer"]
+    plain["regularizers"] = [{"name": label, **words.plain(r)} for label, r in cast_.regularizers.items()]
+    plain["metrics"] = [{"name": label, **words.plain(m)} for label, m in cast_.metrics.items()]
+    text = yaml.safe_dump(plain, sort_keys=False, allow_unicode=True)
+    return f"# A ganzoo run, with every setting; start another like it with: ganzoo run --config FILE\n{text}"
+
+
+def environment(experiment: Experiment) -> dict[str, Any]:
+    """Versions, device and plugin distributions of a run."""
+    from importlib.metadata import version
+
+    device = experiment.run.device
+    return {
+        "ganzoo": version("ganzoo"),
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or "cpu",
+        "threads": torch.get_num_threads(),
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "parts": experiment.run.cast.providers,
+    }
+
+
+def _numbered(logdir: Path, slug: str) -> Path:
+    """``00007-slug``, the next free number; two runs that start at once get two."""
+    while True:
+        taken = [int(match[1]) for p in logdir.iterdir() if (match := re.match(r"(\d{5,})-", p.name))]
+        folder = logdir / f"{max(taken, default=-1) + 1:05d}-{slug}"
+        try:
+            folder.mkdir()
+            return folder
+        except FileExistsError:
+            continue
+
+
+def _slug(cast_: Cast) -> str:
+    names = [words.split(cast_.labels[s]).name for s in ("arch", "loss")]
+    names += [label.rpartition("/")[2] for label in cast_.regularizers]
+    names += [words.split(cast_.labels[s]).name for s in ("schedule", "data")]
+    return "-".join(names)[:120]
+
+
+def _quoted(word: str) -> str:
+    import shlex
+
+    return shlex.quote(word)
+
+
+def _reopened(run_dir: str | Path, parts: Mapping[str, Any]) -> tuple[Path, Settings, plugins.Catalogue]:
+    folder = Path(run_dir)
+    config = folder / "config.yaml"
+    if not config.is_file():
+        raise errors.RunError(f"{folder} is no run directory: it has no config.yaml; give one that `ganzoo run` made")
+    catalogue_ = _catalogue(False, None)
+    settings = resolve(catalogue_.presets(), config=config, given=parts)
+    return folder, settings, _catalogue(False, settings.plugins)
+
+
+def _catalogue(no_plugins: bool, files: Iterable[str] | None) -> plugins.Catalogue:
+    return plugins.catalogue(no_plugins=no_plugins, files=list(files or ()))
+
+
+def _train(experiment: Experiment, total: int, quiet: bool) -> Run:
+    loop.train(
+        experiment.run, experiment.game, experiment.feed, total, experiment.catalogue.events(), quiet=quiet
+    )
+    return experiment.run
+
+
+def _kept_random_state() -> Any:
+    """A context that leaves the caller's random state as it was."""
+    return torch.random.fork_rng(devices=range(torch.cuda.device_count()))
+
+

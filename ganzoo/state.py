@@ -1,0 +1,171 @@
+"""Everything that changes during training, as one value.
+
+The networks, the average of the generator, the optimizers, the parts' own modules and the counters. Randomness is not
+among them: it is a function of (seed, stream, step), see ``mix``.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from ganzoo import errors
+from ganzoo.parts import PLAYERS, Networks, Player
+
+
+def mix(seed: int, stream: str, *position: int) -> int:
+    """The random seed of a stream at a position: 63 bits, the same on every machine."""
+    text = "/".join([str(seed), stream, *map(str, position)])
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big") >> 1
+
+
+@dataclass
+class Counters:
+    """How far training is.
+
+    Attributes:
+        step: steps of the schedule made.
+        draws: real batches drawn from the data.
+        images: real images drawn from the data.
+        updates: moves that each player made.
+    """
+
+    step: int = 0
+    draws: int = 0
+    images: int = 0
+    updates: dict[Player, int] = field(default_factory=lambda: dict.fromkeys(PLAYERS, 0))
+
+
+class State:
+    """The one value. ``tensors`` and ``numbers`` take it out, ``load`` puts it back, bit for bit."""
+
+    def __init__(
+        self,
+        networks: Networks,
+        optimizers: Mapping[Player, Optimizer],
+        modules: Mapping[str, nn.Module],
+        ema_decay: float,
+    ) -> None:
+        """Take over networks that are already on their device.
+
+        Args:
+            networks: the two players.
+            optimizers: each player's, over ``parameters(player)``.
+            modules: the parts' own modules, by the part's label.
+            ema_decay: of the average of the generator, per update; 0 keeps no average.
+        """
+        self.networks = networks
+        self.optimizers = dict(optimizers)
+        self.modules = dict(modules)
+        self.ema_decay = ema_decay
+        self.ema: nn.Module | None = None
+        if ema_decay:
+            # deepcopy, not a second build: spectral norm and whatever else `prepare` did comes along
+            self.ema = copy.deepcopy(networks.generator).requires_grad_(False).eval()
+        self.counters = Counters()
+
+    @torch.no_grad()
+    def average(self) -> None:
+        """Move the average towards the generator: ema <- b ema + (1 - b) theta, with b = min(decay, (1+t)/(10+t)).
+
+        The warm-up makes a short run's average useful. Buffers (BatchNorm's statistics, spectral norm's vectors) are
+        copied: an averaged power-iteration vector would not have length 1. Costs one pass over the weights.
+        """
+        if self.ema is None:
+            return
+        t = self.counters.updates["generator"]
+        decay = min(self.ema_decay, (1 + t) / (10 + t))
+        averages: list[Tensor] = list(self.ema.parameters())
+        weights: list[Tensor] = list(self.networks.generator.parameters())
+        torch._foreach_lerp_(averages, weights, 1.0 - decay)
+        for mine, theirs in zip(self.ema.buffers(), self.networks.generator.buffers(), strict=True):
+            mine.copy_(theirs)
+
+    def _modules(self) -> Iterator[tuple[str, nn.Module]]:
+        yield "generator", self.networks.generator
+        yield "discriminator", self.networks.discriminator
+        if self.ema is not None:
+            yield "ema", self.ema
+        for label, module in self.modules.items():
+            yield f"part-{label}", module
+
+    def tensors(self) -> dict[str, dict[str, Tensor]]:
+        """All tensors by group (``generator``, ``ema``, ``optimizer-discriminator``, ...) and name; not copies."""
+        found = {group: dict(module.state_dict()) for group, module in self._modules()}
+        for player, optimizer in self.optimizers.items():
+            found[f"optimizer-{player}"] = {
+                f"{index}.{key}": value
+                for index, entry in optimizer.state_dict()["state"].items()
+                for key, value in entry.items()
+                if isinstance(value, Tensor)
+            }
+        return found
+
+    def numbers(self) -> dict[str, Any]:
+        """The rest, as plain data: counters, and what the optimizers keep besides tensors."""
+        rest: dict[str, Any] = {"counters": asdict(self.counters), "optimizers": {}}
+        for player, optimizer in self.optimizers.items():
+            saved = optimizer.state_dict()
+            rest["optimizers"][player] = {
+                "groups": saved["param_groups"],
+                "state": {
+                    str(index): {key: value for key, value in entry.items() if not isinstance(value, Tensor)}
+                    for index, entry in saved["state"].items()
+                },
+            }
+        return rest
+
+    @torch.no_grad()
+    def load(self, tensors: Mapping[str, Mapping[str, Tensor]], numbers: Mapping[str, Any]) -> None:
+        """Put a saved value back.
+
+        Raises:
+            CheckpointError: the value is of other networks, optimizers or parts.
+        """
+        for group, module in self._modules():
+            load_module(module, tensors.get(group), group)
+        for player, optimizer in self.optimizers.items():
+            saved = numbers["optimizers"][player]
+            state: dict[int, dict[str, Any]] = {int(i): dict(entry) for i, entry in saved["state"].items()}
+            for name, value in tensors.get(f"optimizer-{player}", {}).items():
+                index, key = name.split(".", 1)
+                state.setdefault(int(index), {})[key] = value
+            groups = optimizer.state_dict()["param_groups"]
+            if [len(g["params"]) for g in groups] != [len(g["params"]) for g in saved["groups"]]:
+                raise errors.CheckpointError(f"the checkpoint's {player} optimizer is over other parameters")
+            optimizer.load_state_dict({"state": state, "param_groups": saved["groups"]})
+            for parameter, entry in optimizer.state.items():  # back into the memory format of the weights
+                for key, value in entry.items():
+                    if isinstance(value, Tensor) and value.shape == parameter.shape:
+                        entry[key] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
+        counters = dict(numbers["counters"])
+        self.counters = Counters(**counters)
+
+
+def load_module(module: nn.Module, saved: Mapping[str, Tensor] | None, group: str) -> None:
+    """Copy saved tensors into a module.
+
+    Raises:
+        CheckpointError: names or shapes are not the module's.
+    """
+    own = module.state_dict()
+    if saved is None or saved.keys() != own.keys():
+        missing = sorted(own.keys() - (saved or {}).keys())[:3]
+        extra = sorted((saved or {}).keys() - own.keys())[:3]
+        raise errors.CheckpointError(
+            f"the checkpoint's {group} is of another network (missing: {', '.join(missing) or 'none'}; "
+            f"unknown: {', '.join(extra) or 'none'})"
+        )
+    for name, value in own.items():
+        if value.shape != saved[name].shape:
+            raise errors.CheckpointError(
+                f"the checkpoint's {group} has {name} of shape {tuple(saved[name].shape)}, not {tuple(value.shape)}"
+            )
+        value.copy_(saved[name])

@@ -1,0 +1,99 @@
+"""One image file -> one uint8 array, by Pillow. What can be wrong with a file is said in a few words."""
+
+from __future__ import annotations
+
+import contextlib
+from functools import cache
+from typing import BinaryIO, Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from ._images import shown
+
+Resize = Literal["crop", "pad", "stretch"]
+Pixels: TypeAlias = NDArray[np.uint8]
+
+SUFFIXES = (".avif", ".bmp", ".gif", ".jfif", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm", ".ppm", ".tif",
+            ".tiff", ".webp")  # fmt: skip
+_LEVELS = np.rint(np.arange(65536) / 257).astype(np.uint8)  # 16 bits -> 8
+
+
+class Unreadable(Exception):
+    """A file that holds no image that can be used; the message is the reason."""
+
+
+@cache
+def _formats() -> tuple[str, ...]:
+    # Named one by one: Pillow would also try EPS, and hand a stranger's file to Ghostscript.
+    Image.init()
+    return tuple(f for f in ("AVIF", "BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP") if f in Image.OPEN)
+
+
+def decode(stream: BinaryIO, size: int, channels: int, resize: Resize) -> Pixels:
+    """(channels, size, size) pixels of an image file of any mode, depth, orientation and shape.
+
+    Raises:
+        Unreadable: an empty file, or numbers without a known range. Pillow raises almost anything else.
+    """
+    if not stream.read(1):
+        raise Unreadable("empty")
+    stream.seek(0)
+    with Image.open(stream, formats=_formats()) as image:
+        image.draft(None, (2 * size, 2 * size))  # a JPEG much larger than that is decoded at 1/2, 1/4 or 1/8
+        image.load()
+        upright: Image.Image = image
+        with contextlib.suppress(Exception):  # damaged EXIF data says nothing about the pixels, which are loaded
+            upright = ImageOps.exif_transpose(image)
+        pixels = np.asarray(_resized(_flat(upright, channels), size, resize))
+    return pixels[None] if channels == 1 else pixels.transpose(2, 0, 1)
+
+
+def _flat(image: Image.Image, channels: int) -> Image.Image:
+    """8 bits a channel, grey or RGB, on white where it was transparent."""
+    if image.mode == "I" or image.mode.startswith("I;16"):  # scaled, where Pillow's convert would clip
+        levels = np.asarray(image)
+        if levels.min() < 0 or levels.max() > 65535:
+            raise Unreadable("integers beyond 16 bits")
+        image = Image.fromarray(_LEVELS[levels])
+    elif image.mode == "F":
+        values = np.asarray(image)
+        if not (values.min() >= 0 and values.max() <= 1):
+            raise Unreadable("floating-point values outside [0, 1]")
+        image = Image.fromarray(np.rint(values * 255).astype(np.uint8))
+    elif image.has_transparency_data:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    return image.convert("L" if channels == 1 else "RGB")
+
+
+def _resized(image: Image.Image, size: int, resize: Resize) -> Image.Image:
+    width, height = image.size
+    bicubic = Image.Resampling.BICUBIC  # Pillow's filters widen as they shrink: antialiased
+    if resize == "stretch":
+        return image.resize((size, size), bicubic)
+    if resize == "crop":  # the square is cut first, so that a long strip never becomes a huge image
+        side = min(width, height)
+        left, top = (width - side) // 2, (height - side) // 2
+        return image.resize((size, size), bicubic, box=(left, top, left + side, top + side))
+    scale = size / max(width, height)
+    fitted = image.resize((max(1, round(width * scale)), max(1, round(height * scale))), bicubic)
+    canvas = Image.new(image.mode, (size, size))
+    canvas.paste(fitted, ((size - fitted.width) // 2, (size - fitted.height) // 2))
+    return canvas
+
+
+def reason(error: Exception) -> str:
+    """Why a file could not be read, in a few words on one line."""
+    if isinstance(error, FileNotFoundError):
+        return "vanished"
+    if isinstance(error, PermissionError):
+        return "permission denied"
+    if isinstance(error, UnidentifiedImageError):
+        return "not an image"
+    if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
+        return "too many pixels"
+    if "truncat" in str(error).lower():
+        return "truncated"
+    return shown((str(error).splitlines() or [""])[0][:80] or type(error).__name__)

@@ -1,0 +1,144 @@
+"""Where image files lie: a folder tree, or a zip that is read in memory and never unpacked."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import stat
+import zipfile
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO, Protocol, TypeAlias
+
+from ganzoo import errors
+
+from ._decode import SUFFIXES, Unreadable, reason
+from ._images import shown
+
+Skipped: TypeAlias = tuple[str, str]  # a name, and why
+_LARGEST = 2**28  # bytes that one member of a zip may unpack to: more is a bomb, not a picture
+
+
+class Files(Protocol):
+    """Image files by name, ``class/number.png``, in natural order, and those known to be unusable."""
+
+    names: list[str]
+    skipped: list[Skipped]
+
+    def open(self, name: str) -> BinaryIO:
+        """The bytes of one of them; any thread, any process."""
+
+
+def listed(path: str) -> Files:
+    """The image files of a folder tree or of a zip.
+
+    Raises:
+        DataError: there is nothing at the path, or something else.
+    """
+    place = Path(path).expanduser()
+    what = f"folder: path={shown(path)}"
+    if not path.strip():
+        raise errors.DataError("folder: path is empty: name a folder of images or a .zip of them")
+    try:
+        mode = place.stat().st_mode
+    except OSError as error:
+        found = "does not exist" if isinstance(error, FileNotFoundError) else f"cannot be read ({reason(error)})"
+        raise errors.DataError(f"{what} {found}: name a folder of images or a .zip of them") from error
+    if stat.S_ISDIR(mode):
+        return Tree(place)
+    try:
+        if stat.S_ISREG(mode) and (place.suffix.lower() == ".zip" or zipfile.is_zipfile(place)):
+            return Archive(place)
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+        raise errors.DataError(f"{what} is not a readable zip ({reason(error)}): copy or download it again") from error
+    advice = "name the folder that it lies in" if place.suffix.lower() in SUFFIXES else "unpack it and name the folder"
+    raise errors.DataError(f"{what} is neither a folder nor a .zip: {advice}")
+
+
+class Tree:
+    """A folder and everything below it. Links are followed, except into a folder that they lie in."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.names: list[str] = []
+        self.skipped: list[Skipped] = []
+        below: list[tuple[str, frozenset[tuple[int, int]]]] = [("", frozenset())]
+        while below:
+            folder, above = below.pop()
+            try:
+                status = (root / folder).stat()
+                here = above | {(status.st_dev, status.st_ino)}
+                if here == above:
+                    continue  # a link back to a folder that we came through
+                with os.scandir(root / folder) as entries:
+                    for entry in entries:
+                        name = folder + entry.name
+                        if _hidden(name):
+                            continue
+                        if entry.is_dir():
+                            below.append((name + "/", here))
+                        elif _is_image(name):
+                            self._add(name, entry)
+            except OSError as error:
+                self.skipped.append((folder or "./", reason(error)))
+        self.names.sort(key=natural)
+        self.skipped.sort()
+
+    def _add(self, name: str, entry: os.DirEntry[str]) -> None:
+        if entry.is_file():
+            self.names.append(name)
+        else:  # a pipe would wait for ever
+            self.skipped.append((name, "broken link" if entry.is_symlink() else "not a regular file"))
+
+    def open(self, name: str) -> BinaryIO:
+        """The file, open for reading."""
+        return (self.root / name).open("rb")
+
+
+class Archive:
+    """A zip. Names that would leave its folder are skipped; nothing is ever written."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._opened = (os.getpid(), zipfile.ZipFile(path))
+        self._members: dict[str, zipfile.ZipInfo] = {}
+        self.skipped: list[Skipped] = []
+        for info in self._opened[1].infolist():
+            name = info.filename.replace("\\", "/")
+            if info.is_dir() or not _is_image(name):
+                continue
+            if name.startswith("/") or re.match("[A-Za-z]:", name) or ".." in name.split("/"):
+                self.skipped.append((name, "leaves the zip"))
+            elif not _hidden(name):
+                self._members[name] = info
+        self.names = sorted(self._members, key=natural)
+        self.skipped.sort()
+
+    def open(self, name: str) -> BinaryIO:
+        """The member's bytes. ``ZipFile`` is safe among threads; a forked process needs its own file position."""
+        if self._opened[0] != os.getpid():
+            self._opened = (os.getpid(), zipfile.ZipFile(self.path))
+        info = self._members[name]
+        if info.file_size > _LARGEST:
+            raise Unreadable(f"unpacks to more than {_LARGEST >> 20} MiB")
+        if info.flag_bits & 1:
+            raise Unreadable("encrypted")
+        return io.BytesIO(self._opened[1].read(info))
+
+    def __reduce__(self) -> tuple[type[Archive], tuple[Path]]:  # for workers that are spawned
+        return Archive, (self.path,)
+
+
+def _hidden(name: str) -> bool:
+    """Hidden files and macOS's shadows: ``._x``, ``__MACOSX/``."""
+    return any(part.startswith(".") or part == "__MACOSX" for part in name.split("/"))
+
+
+def _is_image(name: str) -> bool:
+    return PurePosixPath(name).suffix.lower() in SUFFIXES
+
+
+def natural(name: str) -> tuple[object, ...]:
+    """A key that sorts ``a/2.png`` before ``a/10.png``, folder by folder, alike on every file system."""
+    parts = (re.split(r"([0-9]+)", part) for part in name.split("/"))
+    return (*([(len(n := t.lstrip("0")), n) if i % 2 else t for i, t in enumerate(part)] for part in parts), name)

@@ -1,0 +1,58 @@
+"""The least-squares loss."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+import ganzoo
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class LSGAN(ganzoo.Loss):
+    """Least-squares GAN loss (LSGAN, MSE): scores are drawn to a number for real and a number for fake.
+
+    With real scores r, fake scores f, and the paper's a = ``fake``, b = ``real``, c = ``aim``:
+
+    Formula:
+        L_D = 1/2 mean (r - b)^2 + 1/2 mean (f - a)^2
+        L_G = 1/2 mean (f - c)^2
+        The best discriminator is (b p + a q) / (p + q). With b - c = 1 and b - a = 2, such as (-1, 1, 0), the generator
+        descends 1/2 of Pearson's chi-square between p + q and 2q; the usual 0-1 coding (0, 1, 1) has no such reading.
+
+    Args:
+        fake: number that the discriminator draws fake scores to (the paper's a).
+        real: number that the discriminator draws real scores to (the paper's b).
+        aim: number that the generator draws its scores to (the paper's c).
+
+    Raises:
+        ValueError: ``real`` is not above ``fake``.
+
+    Notes:
+        Many codes drop the 1/2; the authors' code sums over the batch where this takes the mean. A target t that label
+        smoothing moved, between 0 and 1, means a + t (b - a), in the discriminator's loss alone.
+
+    Source:
+        Mao et al. 2017, Least Squares Generative Adversarial Networks, arXiv:1611.04076, equations 2, 8 and 9.
+    """
+
+    fake: float = 0.0
+    real: float = 1.0
+    aim: float = 1.0
+
+    has_targets: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        if self.real <= self.fake:
+            raise ValueError(f"real={self.real:g} is not above fake={self.fake:g}: a high score means real, swap them")
+
+    def discriminator(self, s: ganzoo.Scores) -> Tensor:
+        """Squared distance of each score from its number."""
+        real = self.fake + s.real_target * (self.real - self.fake)
+        fake = self.fake + s.fake_target * (self.real - self.fake)
+        return 0.5 * (s.real - real).square().mean() + 0.5 * (s.fake - fake).square().mean()
+
+    def generator(self, s: ganzoo.Scores) -> Tensor:
+        """Squared distance of fake scores from where the generator wants them."""
+        return 0.5 * (s.fake - self.aim).square().mean()

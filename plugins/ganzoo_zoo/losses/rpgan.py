@@ -1,0 +1,64 @@
+"""The relativistic paired loss of RSGAN and R3GAN."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from torch.nn.functional import softplus
+
+import ganzoo
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class RpGAN(ganzoo.Loss):
+    """Relativistic paired GAN loss (RpGAN, RSGAN, the loss of R3GAN): is this real more real than that fake?
+
+    With sp(t) = log(1 + e^t) and d_i = r_i - f_i, the i-th real score minus the i-th fake one:
+
+    Formula:
+        L_D = mean sp(-d)
+        L_G = mean sp(d)       non-saturating: the players swap real and fake
+        L_G = -mean sp(-d)     zero-sum
+        The best discriminator is log(p/q) + any constant; both losses are log 2 when the distributions are one.
+
+    Args:
+        form: the generator's loss: non-saturating (R3GAN's code and RSGAN) or zero-sum (the equation in R3GAN's text).
+
+    Raises:
+        ValueError: real and fake scores have not the same shape: (N, 1) minus (N,) would pair all with all.
+
+    Notes:
+        Nothing pins the mean score, which drifts harmlessly: look at r - f, not at r. The real scores enter the
+        generator's loss as constants.
+
+    Source:
+        Jolicoeur-Martineau 2018, The relativistic discriminator, arXiv:1807.00734, equations 4 and 5;
+        Huang et al. 2024, The GAN is dead; long live the GAN! (R3GAN), arXiv:2501.05441, equation 2.
+    """
+
+    form: Literal["non-saturating", "zero-sum"] = "non-saturating"
+
+    saturates: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "saturates", self.form == "zero-sum")  # a fact of this part, not of its class
+
+    def discriminator(self, s: ganzoo.Scores) -> Tensor:
+        """Cross-entropy of 'the real one is the real one'."""
+        return softplus(-_difference(s)).mean()
+
+    def generator(self, s: ganzoo.Scores) -> Tensor:
+        """Cross-entropy of 'the fake one is the real one', or minus the discriminator's loss."""
+        d = _difference(s)
+        return softplus(d).mean() if self.form == "non-saturating" else -softplus(-d).mean()
+
+
+def _difference(s: ganzoo.Scores) -> Tensor:
+    if s.real.shape != s.fake.shape:
+        raise ValueError(
+            f"rpgan pairs each real score with a fake one: found shapes {tuple(s.real.shape)} and "
+            f"{tuple(s.fake.shape)}; give as many fakes as reals, both (N,)"
+        )
+    return s.real - s.fake

@@ -1,0 +1,39 @@
+"""Noise on everything that the discriminator sees."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import torch
+from annotated_types import Ge
+
+import ganzoo
+from ganzoo.words import Course
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class InstanceNoise(ganzoo.Regularizer):
+    """Instance noise: white noise on real and fake samples alike, whose strength falls to nothing over the run.
+
+    Formula:
+        D sees x + sigma e,  e ~ N(0, I) drawn anew for each sample and pass
+
+    Args:
+        sigma: standard deviation, in units of the samples' range [-1, 1]; a number, or a course such as 0.1..0.
+
+    Notes:
+        Two distributions that do not meet are at the largest Jensen-Shannon divergence, log 2, wherever they lie, and
+        give no gradient; blurred alike they overlap, and the divergence falls as they come closer. The same noise on
+        both, in the moves of both players.
+
+    Source:
+        Sonderby et al. 2017, arXiv:1610.04490, section 3.2; Arjovsky and Bottou 2017, arXiv:1701.04862, section 3.
+    """
+
+    sigma: Annotated[float, Ge(0)] = Course("linear", 0.1, 0.0)
+
+    def images(self, images: Tensor, s: ganzoo.Scores) -> Tensor:
+        """The samples, blurred."""
+        return images + self.sigma * torch.randn_like(images)
