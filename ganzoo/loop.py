@@ -39,6 +39,9 @@ from ganzoo.state import State, mix
 SAMPLE_BATCH = 256
 """Samples generated at a time when many are wanted."""
 
+MOST_COLUMNS = 32
+"""Classes that a grid still shows a column each."""
+
 CHECKED_EVERY = 50
 """Steps after which the records are fetched from the device at the latest, so that a NaN is known by then."""
 
@@ -233,6 +236,8 @@ class _Trainer:
         self.recorder.settings(*_hparams(run))
         if counters.step == 0:
             self.picture("samples/real", self.real)
+        for warning in run.warnings:
+            self.display.say(f"warning: {warning}")
         self.events.run_started(run)
         with self.display, interruptible() as interrupt, torch.random.fork_rng(devices=_devices(run.device)):
             while counters.step < self.until:
@@ -342,8 +347,9 @@ class _Trainer:
         self.since = self.since[0] + time.monotonic() - began, self.since[1]  # looking is not training
 
     def picture(self, tag: str, samples: Tensor) -> None:
-        columns = self.run.spec.classes or None
-        self.recorder.images(self.counters.step, tag, samples, columns if tag != "samples/real" else None)
+        classes = self.run.spec.classes  # labels come in turn, so that a column is a class
+        columns = classes if 0 < classes <= MOST_COLUMNS and tag != "samples/real" else None
+        self.recorder.images(self.counters.step, tag, samples, columns)
         self.events.images_recorded(self.run, self.counters.step, tag, samples)
 
     def save(self) -> None:
@@ -351,7 +357,7 @@ class _Trainer:
         if self.saved == self.counters.step:
             return
         state = self.run.state
-        numbers = {**state.numbers(), "spec": words_of(self.run.spec), "until": self.until}
+        numbers = {**state.numbers(), "spec": plain_spec(self.run.spec), "until": self.until}
         path = checkpoint.save(
             self.folder / "checkpoints", self.counters.step, state.tensors(), numbers, self.settings.keep
         )
@@ -395,7 +401,7 @@ def interruptible() -> Iterator[_Interrupt]:
             signal.signal(number, handler)
 
 
-def words_of(spec: Spec) -> dict[str, Any]:
+def plain_spec(spec: Spec) -> dict[str, Any]:
     """A spec as plain data."""
     return {
         "shape": list(spec.shape),

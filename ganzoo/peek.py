@@ -136,6 +136,8 @@ def _parameter(module: str, line: ast.AnnAssign) -> PeekedParameter | None:
 def _choices(module: str, annotation: ast.expr, depth: int) -> Iterator[str]:
     """The values of ``bool``, ``Literal[...]``, ``Literal[...] | None``, ``Annotated`` ones and names for these."""
     match annotation:
+        case ast.Constant(value=str() as quoted) if depth > 0:
+            yield from _choices(module, ast.parse(quoted, mode="eval").body, depth - 1)
         case ast.Name(id="bool"):
             yield from ("true", "false")
         case ast.Constant(value=None):

@@ -29,6 +29,14 @@ def picture(samples: Tensor, columns: int | None = None) -> Tensor:
     return _grid(samples, columns)
 
 
+def single(sample: Tensor) -> Tensor:
+    """One sample's own picture, (3, H, W) uint8: an image pixel by pixel, anything else as in a grid of one."""
+    if sample.dim() != 3:
+        return picture(sample[None])
+    image = sample if len(sample) in (1, 3) else sample[:1]
+    return image.clamp(-1, 1).add(1).mul(127.5).round().to(torch.uint8).expand(3, -1, -1)
+
+
 def _grid(images: Tensor, columns: int | None) -> Tensor:
     from torchvision.utils import make_grid
 

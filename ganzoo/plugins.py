@@ -328,8 +328,8 @@ class Catalogue:
                 takes = ", ".join(inspect.signature(getattr(hookspecs, name)).parameters)
                 self._report(plugin.name, f"its hook {name} has other arguments than ({takes})", error)
         brought: list[Entry] = []
-        for hook, kind in REGISTER.items():
-            register = self._register(plugin, kind, brought)
+        registers: dict[str, object] = {hook: self._register(plugin, kind, brought) for hook, kind in REGISTER.items()}
+        for hook, register in {**registers, PRESETS: self._register_preset(plugin)}.items():
             try:
                 with contextlib.redirect_stdout(sys.stderr):
                     getattr(manager.hook, hook)(register=register)
@@ -338,19 +338,13 @@ class Catalogue:
                     raise  # the register's own, which says more
                 self._report(plugin.name, f"dropped with all that it brings: {hook} failed: {one_line(error)}", error)
                 return
-        try:
-            with contextlib.redirect_stdout(sys.stderr):
-                manager.hook.register_presets(register=self._register_preset(plugin))
-        except (Exception, SystemExit) as error:
-            self._report(plugin.name, f"dropped with all that it brings: {PRESETS} failed: {one_line(error)}", error)
-            return
         plugin.entries, plugin.manager = brought, manager
 
     def _hooks(
         self, plugin: Plugin, spoken: object, manager: pluggy.PluginManager, known: Sequence[str]
     ) -> list[tuple[str, Any]]:
         """The functions that a plugin marked as hooks, under the hooks' names, with what is wrong of them reported."""
-        found = []
+        found: list[tuple[str, Any]] = []
         for attribute in dir(spoken):
             options = manager.parse_hookimpl_opts(spoken, attribute)
             if options is None:
@@ -362,8 +356,8 @@ class Catalogue:
                 self._report(plugin.name, f"there is no hook {name!r}{nearest(name, known)}")
             elif options.get("wrapper") or options.get("hookwrapper"):
                 self._report(plugin.name, f"its hook {name} is a wrapper, which ganzoo does not support")
-            else:
-                found.append((name, getattr(spoken, attribute)))
+            elif (hook := (name, getattr(spoken, attribute))) not in found:
+                found.append(hook)
         if not found and plugin.distribution:
             self._report(plugin.name, f"brings nothing: no hook is implemented in {plugin.source}")
         return found
@@ -406,7 +400,7 @@ class Catalogue:
             module = _executed(file)
             self.plugins.append(plugin)
             self._open(plugin, module if _is_plugin(module) else _as_plugin(module))
-            if not plugin.entries and not any(plugin.hears(event) for event in EVENTS):
+            if not (plugin.entries or plugin.presets or any(plugin.hears(event) for event in EVENTS)):
                 raise errors.PluginError(f"plugin {plugin.name}: neither a part nor a hook is defined in {file}")
         finally:
             self._strict = strict
@@ -506,7 +500,7 @@ def _executed(file: Path) -> ModuleType:
 
 def _is_plugin(module: ModuleType) -> bool:
     """Whether a file implements hooks, rightly or wrongly; else its parts are taken as they are."""
-    hooks = {*REGISTER, *EVENTS}
+    hooks = {*REGISTER, PRESETS, *EVENTS}
     return any(name in hooks or hasattr(value, "ganzoo_impl") for name, value in vars(module).items())
 
 

@@ -10,7 +10,7 @@ import math
 import platform
 import re
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,7 +20,8 @@ import torch
 from torch import nn
 from torch.autograd.graph import saved_tensors_hooks
 
-from ganzoo import checkpoint, errors, feed, loop, plugins, speed, words
+from ganzoo import checkpoint, errors, feed, loop, speed, words
+from ganzoo import plugins as door
 from ganzoo.game import Game
 from ganzoo.loop import Cast, Run
 from ganzoo.names import NAME, nearest
@@ -36,7 +37,7 @@ class Experiment:
     run: Run
     game: Game
     feed: feed.Feed
-    catalogue: plugins.Catalogue
+    catalogue: door.Catalogue
 
 
 # -- what users of the library call ------------------------------------------------------------------------------
@@ -47,6 +48,7 @@ def run(
     preset: str | None = None,
     config: str | Path | Mapping[str, Any] | None = None,
     overrides: Sequence[str] = (),
+    plugins: Sequence[str | Path] = (),
     no_plugins: bool = False,
     quiet: bool = False,
     **settings: Any,
@@ -57,7 +59,8 @@ def run(
         preset: settings to start from, such as ``"sngan"``.
         config: a YAML file of settings, or a mapping.
         overrides: ``"loss.margin=2"``, ``"r1.gamma=5"``, ``"optimizer.lr=1e-4"``.
-        no_plugins: use only the parts that ship with ganzoo.
+        plugins: Python files with parts of your own.
+        no_plugins: use only the parts that ship with ganzoo (and those of ``plugins``).
         quiet: show no progress.
         settings: what the command line takes, by the same names (``arch``, ``loss``, ``regularizers``, ``schedule``,
             ``data``, ``optimizer``, ``steps``, ``seed``, ``logdir``, ``device``, ...); parts as words, as mappings
@@ -66,69 +69,49 @@ def run(
     Raises:
         GanzooError: in one line, what was found, what was expected, what to do.
     """
-    catalogue_ = _catalogue(no_plugins, settings.get("plugins"))
+    catalogue_ = door.catalogue(no_plugins=no_plugins, files=plugins)
     resolved = resolve(catalogue_.presets(), preset=preset, config=config, given=settings, overrides=overrides)
-    catalogue_ = _catalogue(no_plugins, resolved.plugins)
     experiment = assemble(resolved, catalogue_)
     open_directory(experiment)
-    return _train(experiment, total_steps(experiment.run.settings), quiet)
+    return train(experiment, quiet=quiet)
 
 
-def resume(run_dir: str | Path, *, steps: int | None = None, quiet: bool = False, **parts: Any) -> Run:
+def resume(
+    run_dir: str | Path,
+    *,
+    steps: int | None = None,
+    plugins: Sequence[str | Path] = (),
+    quiet: bool = False,
+    **parts: Any,
+) -> Run:
     """Go on with a run in its own directory, from its newest whole checkpoint, as if it had never stopped.
 
     Args:
         run_dir: the run directory.
         steps: the step to train up to, where it differs from the run's own.
+        plugins: the Python files that its parts came from, if any.
         quiet: show no progress.
         parts: the parts that were given as Python objects, which a config file cannot hold.
 
     Raises:
         RunError: that is no run directory; CheckpointError: no checkpoint of it is whole.
     """
-    folder, settings, catalogue_ = _reopened(run_dir, parts)
-    saved = checkpoint.newest(folder / "checkpoints")
-    total = steps or int(saved.numbers["until"])
-    if total < saved.step:
-        raise errors.SettingsError(f"{folder} is at step {saved.step}: --steps {total} is behind it")
-    experiment = assemble(settings, catalogue_)
-    if loop.words_of(experiment.run.spec) != saved.numbers["spec"]:
-        was = saved.numbers["spec"]
-        raise errors.CheckpointError(f"{folder} was trained on other data, of {was}: give the data it was trained on")
-    experiment.run.dir = folder
-    experiment.run.state.load(saved.tensors, saved.numbers)
-    return _train(experiment, total, quiet)
+    experiment, total = reopen(run_dir, door.catalogue(files=plugins), steps=steps, parts=parts)
+    return train(experiment, total, quiet=quiet)
 
 
-def load(run_dir: str | Path, **parts: Any) -> Run:
+def load(run_dir: str | Path, *, plugins: Sequence[str | Path] = (), **parts: Any) -> Run:
     """A run as it is on disk: networks, average, settings, newest metrics. Needs no data.
 
     Args:
         run_dir: the run directory.
+        plugins: the Python files that its parts came from, if any.
         parts: the parts that were given as Python objects, which a config file cannot hold.
 
     Raises:
         RunError: that is no run directory; CheckpointError: no checkpoint of it is whole.
     """
-    from ganzoo.record import read
-
-    folder, settings, catalogue_ = _reopened(run_dir, parts)
-    saved = checkpoint.newest(folder / "checkpoints")
-    cast_ = gather(settings, catalogue_)
-    found = saved.numbers["spec"]
-    condition = found["condition_shape"]
-    spec = Spec(
-        shape=tuple(found["shape"]),
-        latent_dim=found["latent_dim"],
-        classes=found["classes"],
-        condition_shape=None if condition is None else tuple(condition),
-    )
-    made = build(settings, cast_, spec)
-    made.dir = folder
-    made.state.load(saved.tensors, saved.numbers)
-    for line in read(folder / "metrics.jsonl"):
-        made.metrics.update({k: math.nan if v is None else v for k, v in line.items() if k not in ("step", "images")})
-    return made
+    return reload(run_dir, door.catalogue(files=plugins), parts)
 
 
 def part(kind: str, named: str, /, **values: Any) -> Part:
@@ -151,14 +134,62 @@ def part(kind: str, named: str, /, **values: Any) -> Part:
 
 def catalogue(kind: str | None = None, *, no_plugins: bool = False) -> Any:
     """Every part that can be named; of one kind, their entries (name, provider, summary)."""
-    found = plugins.catalogue(no_plugins=no_plugins)
+    found = door.catalogue(no_plugins=no_plugins)
     return found if kind is None else found.entries(kind)
+
+
+# -- a run from its directory ------------------------------------------------------------------------------------
+
+
+def reopen(
+    run_dir: str | Path, catalogue_: door.Catalogue, *, steps: int | None = None, parts: Mapping[str, Any] | None = None
+) -> tuple[Experiment, int]:
+    """A run ready to go on from its newest whole checkpoint, and the step to train up to; see ``resume``."""
+    folder, settings = _settings_of(run_dir, catalogue_, parts or {})
+    saved = checkpoint.newest(folder / "checkpoints")
+    total = steps or int(saved.numbers["until"])
+    if total < saved.step:
+        raise errors.SettingsError(f"{folder} is at step {saved.step} already: give --steps {saved.step + 1} or more")
+    experiment = assemble(settings, catalogue_)
+    was = saved.numbers["spec"]
+    if loop.plain_spec(experiment.run.spec) != was:
+        raise errors.CheckpointError(f"{folder} was trained on other data, of {was}: give the data it was trained on")
+    experiment.run.dir = folder
+    experiment.run.state.load(saved.tensors, saved.numbers)
+    return experiment, total
+
+
+def reload(run_dir: str | Path, catalogue_: door.Catalogue, parts: Mapping[str, Any] | None = None) -> Run:
+    """A run as it is on disk; see ``load``."""
+    from ganzoo.record import read
+
+    folder, settings = _settings_of(run_dir, catalogue_, parts or {})
+    saved = checkpoint.newest(folder / "checkpoints")
+    was = dict(saved.numbers["spec"])
+    condition = was.pop("condition_shape")
+    spec = Spec(shape=tuple(was.pop("shape")), condition_shape=None if condition is None else tuple(condition), **was)
+    made = build(settings, gather(settings, catalogue_), spec)
+    made.dir = folder
+    made.state.load(saved.tensors, saved.numbers)
+    for line in read(folder / "metrics.jsonl"):
+        made.metrics.update({k: math.nan if v is None else v for k, v in line.items() if k not in ("step", "images")})
+    return made
+
+
+def _settings_of(
+    run_dir: str | Path, catalogue_: door.Catalogue, parts: Mapping[str, Any]
+) -> tuple[Path, Settings]:
+    folder = Path(run_dir)
+    config = folder / "config.yaml"
+    if not config.is_file():
+        raise errors.RunError(f"{folder} is no run directory: it has no config.yaml; give one that `ganzoo run` made")
+    return folder, resolve(catalogue_.presets(), config=config, given=parts)
 
 
 # -- assembly ----------------------------------------------------------------------------------------------------
 
 
-def assemble(settings: Settings, catalogue_: plugins.Catalogue) -> Experiment:
+def assemble(settings: Settings, catalogue_: door.Catalogue) -> Experiment:
     """Parts, data, nets, optimizers and game, ready to train; every rule across parts is looked at here.
 
     Raises:
@@ -198,7 +229,7 @@ def assemble(settings: Settings, catalogue_: plugins.Catalogue) -> Experiment:
     return Experiment(run_, game, source, catalogue_)
 
 
-def gather(settings: Settings, catalogue_: plugins.Catalogue) -> Cast:
+def gather(settings: Settings, catalogue_: door.Catalogue) -> Cast:
     """The parts that the settings name, validated, each a copy of its own."""
     labels: dict[str, str] = {}
     providers: dict[str, str] = {}
@@ -352,6 +383,31 @@ def memory(experiment: Experiment) -> int:
     return activations * batch_size // 2 + 4 * weights + average
 
 
+def description(experiment: Experiment) -> Iterator[tuple[str, str]]:
+    """What would be trained, a line each: parts with their providers, shapes, sizes, memory."""
+    run_, source = experiment.run, experiment.feed
+    labels = run_.cast.labels
+    for setting, kind in PART_SETTINGS.items():
+        names = [words.split(word).label for word in labels[setting].split(" ")] if labels[setting] != "none" else []
+        brought = ", ".join(dict.fromkeys(run_.cast.providers[f"{kind} {name}"] for name in names))
+        yield setting, f"{labels[setting]}  from {brought}" if brought else labels[setting]
+    classes = f", {source.classes} classes" if source.classes else ""
+    given = "given to the nets" if run_.spec.classes else "not given to the nets"
+    yield "samples", f"{source.size:,} of {_shape(source.shape)}{classes}{f' ({given})' if classes else ''}"
+    yield "noise", f"{run_.spec.latent_dim} numbers from N(0, 1)"
+    for player in PLAYERS:
+        count = sum(p.numel() for p in getattr(run_.state.networks, player).parameters())
+        yield player, f"{count:,} parameters"
+    yield "steps", f"{total_steps(run_.settings):,} of batch {run_.settings.batch_size}, seed {run_.settings.seed}"
+    yield "runs on", f"{run_.device}, {speed.precision(run_.settings.precision, run_.device).name}"
+    yield "memory", f"about {memory(experiment) / 2**20:,.0f} MiB on top of torch and the data"
+    yield "records", f"a directory in {run_.settings.logdir}"
+
+
+def _shape(shape: Sequence[int]) -> str:
+    return "x".join(map(str, shape))
+
+
 # -- the run directory -------------------------------------------------------------------------------------------
 
 
@@ -423,6 +479,7 @@ def environment(experiment: Experiment) -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "parts": experiment.run.cast.providers,
+        "plugins": [str(plugin.source) for plugin in experiment.catalogue.plugins if not plugin.builtin],
     }
 
 
@@ -451,24 +508,10 @@ def _quoted(word: str) -> str:
     return shlex.quote(word)
 
 
-def _reopened(run_dir: str | Path, parts: Mapping[str, Any]) -> tuple[Path, Settings, plugins.Catalogue]:
-    folder = Path(run_dir)
-    config = folder / "config.yaml"
-    if not config.is_file():
-        raise errors.RunError(f"{folder} is no run directory: it has no config.yaml; give one that `ganzoo run` made")
-    catalogue_ = _catalogue(False, None)
-    settings = resolve(catalogue_.presets(), config=config, given=parts)
-    return folder, settings, _catalogue(False, settings.plugins)
-
-
-def _catalogue(no_plugins: bool, files: Iterable[str] | None) -> plugins.Catalogue:
-    return plugins.catalogue(no_plugins=no_plugins, files=list(files or ()))
-
-
-def _train(experiment: Experiment, total: int, quiet: bool) -> Run:
-    loop.train(
-        experiment.run, experiment.game, experiment.feed, total, experiment.catalogue.events(), quiet=quiet
-    )
+def train(experiment: Experiment, total: int | None = None, *, quiet: bool = False) -> Run:
+    """Train an experiment in its directory, up to a step (as its settings say, unless told)."""
+    steps = total_steps(experiment.run.settings) if total is None else total
+    loop.train(experiment.run, experiment.game, experiment.feed, steps, experiment.catalogue.events(), quiet=quiet)
     return experiment.run
 
 

@@ -63,7 +63,6 @@ class Settings(Part):
         samples: images in a grid.
         checkpoint_every: steps between two checkpoints; the last step always makes one.
         keep: checkpoints kept.
-        plugins: files of parts that were given with ``--plugin``.
     """
 
     kind = "run"
@@ -92,7 +91,6 @@ class Settings(Part):
     samples: Annotated[int, Ge(1), Le(1024)] = 64
     checkpoint_every: Annotated[int, Ge(1)] = 500
     keep: Annotated[int, Ge(1)] = 3
-    plugins: tuple[str, ...] = ()
 
 
 def resolve(

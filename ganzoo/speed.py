@@ -9,6 +9,8 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
 
 from ganzoo import errors
 
@@ -62,3 +64,21 @@ def settle(network: nn.Module, where: torch.device, dtype: torch.dtype) -> nn.Mo
     if any(isinstance(m, (nn.Conv2d, nn.ConvTranspose2d)) for m in network.modules()):
         network = network.to(memory_format=torch.channels_last)
     return network
+
+
+class Flops(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's class is untyped
+    """Counts the floating-point operations of matrix products and convolutions while it is on.
+
+    Torch's own FlopCounterMode follows modules too, by hooks that fail under ``autograd.grad``.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # torch's
+        self.total = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        count = flop_registry.get(func._overloadpacket)
+        if count is not None:
+            self.total += count(*args, **(kwargs or {}), out_val=out)
+        return out

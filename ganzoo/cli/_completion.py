@@ -26,7 +26,8 @@ _SCRIPT = """\
             COMPREPLY+=("$value")
             if [[ $value == *= ]]; then compopt -o nospace; fi
         fi
-    done < <(COMP_TYPED="${COMP_LINE:0:COMP_POINT}" COMP_BREAKS="$COMP_WORDBREAKS" %(complete_var)s=bash_complete "$1")
+    done < <(COMP_TYPED="${COMP_LINE:0:COMP_POINT}" COMP_BREAKS="$COMP_WORDBREAKS" \\
+        %(complete_var)s=bash_complete "$1" 2>/dev/null)
     return 0
 }
 complete -o nosort -F %(complete_func)s %(prog_name)s

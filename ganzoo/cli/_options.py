@@ -110,11 +110,8 @@ class Kind(TextType):
         """The kind in the singular."""
         found = kind_of(value)
         if found is None:
-            self.fail(
-                f"there is no kind {value!r}{nearest(value, PLURALS.values())}; write one of {', '.join(PLURALS.values())}",
-                param,
-                ctx,
-            )
+            plurals = PLURALS.values()
+            self.fail(f"no kind {value!r}{nearest(value, plurals)}; write one of {', '.join(plurals)}", param, ctx)
         return found
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:

@@ -110,7 +110,8 @@ def test_the_centres():
 
 def idx(path: Path, array: np.ndarray) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(bytes([0, 0, 8, array.ndim]) + b"".join(n.to_bytes(4, "big") for n in array.shape) + array.tobytes())
+    sizes = b"".join(n.to_bytes(4, "big") for n in array.shape)
+    path.write_bytes(bytes([0, 0, 8, array.ndim]) + sizes + array.tobytes())
 
 
 def fake_mnist(root: Path, images: np.ndarray, labels: np.ndarray) -> Path:
@@ -133,7 +134,7 @@ def test_idx_files_are_read_with_a_black_margin(tmp_path, part, home):
     assert len(part(root=str(tmp_path)).dataset().classes) == 10
 
 
-@pytest.mark.parametrize("name, part", [("mnist", MNIST), ("fashion-mnist", FashionMNIST), ("cifar10", CIFAR10)])
+@pytest.mark.parametrize(("name", "part"), [("mnist", MNIST), ("fashion-mnist", FashionMNIST), ("cifar10", CIFAR10)])
 def test_missing_files_say_where_and_what_to_do(tmp_path, name, part):
     said = one_line(part(root=str(tmp_path)), f"^{name}: no files in ")
     assert str(tmp_path / part.home) in said

@@ -32,8 +32,6 @@ class DCGAN(Labelled):
         G: linear -> 4x4, then x2 by x2: convolution, norm, ReLU; channels halve to ``width``; the last gives tanh
         D: convolutions 4x4 of stride 2, norm, LeakyReLU(0.2), to 4x4; channels double from ``width``; the last gives
            one logit
-    For a side of 2^(n+2), the maps at 4x4 have ``width * min(8, 2^(n-1))`` channels. The output of G and the first and
-    last convolution of D have no norm.
 
     Args:
         width: channels of the maps nearest to the image (the paper's ngf and ndf), an eighth of the widest.
@@ -51,6 +49,8 @@ class DCGAN(Labelled):
             and data without labels; data with a condition.
 
     Notes:
+        For a side of 2^(n+2), the maps at 4x4 have ``width * min(8, 2^(n-1))`` channels. The output of G and the first
+        and last convolution of D have no norm.
         The paper's own nets are ``dcgan:d_norm=batch,upsample=transposed``. A net whose norm has a shift of its own
         (batch, instance, layer) has no biases, as there. Weights start at N(0, 0.02^2), batch norm's scales at
         N(1, 0.02^2). minibatch_stddev groups a batch that four does not divide by three, two or one; it and

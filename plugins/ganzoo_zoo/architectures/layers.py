@@ -154,6 +154,8 @@ class MinibatchStddev(nn.Module):
     smaller size that does; a group of one sees no difference.
     """
 
+    mixes_samples = True  # so it is refused under a gradient penalty per sample
+
     def __init__(self, size: int = 4) -> None:
         super().__init__()
         self.size = size
@@ -176,6 +178,8 @@ class MinibatchDiscrimination(nn.Module):
     A sample's nearness to itself, always 1, is left out, as in the authors' code. T starts with columns of expected
     length 1, where that code begins too; its weight norm and data-dependent initial bias are not reproduced.
     """
+
+    mixes_samples = True  # so it is refused under a gradient penalty per sample
 
     def __init__(self, features: int, kernels: int, dims: int = 5) -> None:
         super().__init__()

@@ -34,8 +34,6 @@ class ResNet(Labelled):
         down-block: h = conv1(pool(x)) + pool(conv3(ReLU(norm(conv3(ReLU(norm(x)))))))
         G: linear -> 4x4, up-blocks to the side, norm, ReLU, conv3, tanh
         D: down-blocks to 8x8 (4x4 for 8x8 images), two blocks that keep the size, ReLU, pooling over space, linear
-    At 32x32 and width 128 these are the CIFAR nets of SNGAN: G with 4x4x256 and three up-blocks, D with four blocks of
-    128 of which the first two halve.
 
     Args:
         width: channels of D; G has twice as many. Maps larger than 32x32 have fewer, in inverse proportion to their
@@ -53,6 +51,8 @@ class ResNet(Labelled):
             and data without labels; data with a condition.
 
     Notes:
+        At 32x32 and width 128 these are the CIFAR nets of SNGAN: G with 4x4x256 and three up-blocks, D with four blocks
+        of 128 of which the first two halve.
         The first block of D has neither norm nor ReLU before its first convolution: a ReLU there would hide all
         negative pixels. Weights are Glorot uniform, with gain sqrt(2) in the residual branches and 1 elsewhere. Pooling
         and x2 of a shortcut are done where the map is small, which changes nothing but the cost.

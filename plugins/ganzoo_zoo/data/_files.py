@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import re
@@ -75,20 +76,17 @@ class Tree:
                         name = folder + entry.name
                         if _hidden(name):
                             continue
-                        if entry.is_dir():
+                        kind = _kind(entry)
+                        if kind == "folder":
                             below.append((name + "/", here))
+                        elif _is_image(name) and kind == "file":
+                            self.names.append(name)
                         elif _is_image(name):
-                            self._add(name, entry)
+                            self.skipped.append((name, kind))
             except OSError as error:
                 self.skipped.append((folder or "./", reason(error)))
         self.names.sort(key=natural)
         self.skipped.sort()
-
-    def _add(self, name: str, entry: os.DirEntry[str]) -> None:
-        if entry.is_file():
-            self.names.append(name)
-        else:  # a pipe would wait for ever
-            self.skipped.append((name, "broken link" if entry.is_symlink() else "not a regular file"))
 
     def open(self, name: str) -> BinaryIO:
         """The file, open for reading."""
@@ -127,6 +125,16 @@ class Archive:
 
     def __reduce__(self) -> tuple[type[Archive], tuple[Path]]:  # for workers that are spawned
         return Archive, (self.path,)
+
+
+def _kind(entry: os.DirEntry[str]) -> str:
+    """``folder``, ``file``, or why it is neither: a pipe would wait for ever."""
+    with contextlib.suppress(OSError):  # a link to itself
+        if entry.is_dir():
+            return "folder"
+        if entry.is_file():
+            return "file"
+    return "broken link" if entry.is_symlink() else "not a regular file"
 
 
 def _hidden(name: str) -> bool:

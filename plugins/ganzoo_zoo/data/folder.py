@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -164,7 +165,9 @@ class LazyImages(Dataset[Any]):
                     failed.append((at, error))
             return failed
 
-        with ThreadPoolExecutor(min(os.cpu_count() or 1, 32)) as pool:  # Pillow decodes without the interpreter's lock
+        threads = ThreadPoolExecutor(min(os.cpu_count() or 1, 32))  # Pillow decodes without the interpreter's lock
+        with warnings.catch_warnings(), threads as pool:
+            warnings.filterwarnings("ignore", module="PIL")  # remarks on files that it reads all the same
             try:
                 failed = [each for chunk in pool.map(fill, range(0, count, _CHUNK)) for each in chunk]
             except BaseException:  # Ctrl-C: leave now, not after the last image

@@ -1,0 +1,22 @@
+"""``ganzoo resume``: continue a run where it stopped."""
+
+from __future__ import annotations
+
+import click
+
+from ganzoo.cli._options import parts_options
+from ganzoo.cli.run import finished
+from ganzoo.plugins import Catalogue
+
+
+@click.command()
+@click.argument("run", type=click.Path())
+@click.option("--steps", type=click.IntRange(min=1), help="Train up to this step, not the one the run was told.")
+@click.option("-q", "--quiet", is_flag=True, help="Show no progress.")
+@parts_options()
+def command(catalogue: Catalogue, run: str, steps: int | None, quiet: bool) -> None:
+    """Continue RUN, a run directory, in its own directory from its newest whole checkpoint."""
+    from ganzoo import recipe
+
+    experiment, total = recipe.reopen(run, catalogue, steps=steps)
+    finished(recipe.train(experiment, total, quiet=quiet))

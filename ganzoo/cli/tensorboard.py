@@ -1,0 +1,26 @@
+"""``ganzoo tensorboard``: look at runs."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+
+from ganzoo import errors
+
+
+@click.command()
+@click.argument("runs", type=click.Path(path_type=Path), default="runs")
+@click.option("--port", type=click.IntRange(0, 65535), default=6006, show_default=True, help="0 takes a free one.")
+def command(runs: Path, port: int) -> int:
+    """Open TensorBoard on RUNS, a log directory or one run, for this machine only. Every picture is kept."""
+    if not runs.is_dir():
+        raise errors.RunError(f"there is no directory {runs}: give the --logdir of your runs, or train one: ganzoo run")
+    # every picture of a run can be stepped through (0 = keep all); only this machine can connect
+    arguments = ["--logdir", str(runs), "--host", "localhost", "--port", str(port), "--samples_per_plugin", "images=0"]
+    try:
+        return subprocess.run([sys.executable, "-m", "tensorboard.main", *arguments], check=False).returncode
+    except KeyboardInterrupt:
+        return 130

@@ -1,0 +1,93 @@
+"""A stranger's package, installed by pip, is a plugin like ours; and our own metadata says what it should."""
+
+from __future__ import annotations
+
+import configparser
+import json
+import os
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+
+import ganzoo
+
+ROOT = Path(__file__).parents[1]
+EXAMPLE = ROOT / "examples" / "ganzoo-softmargin"
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory):
+    """The folder that pip installed the example into, with no network, from a copy of it."""
+    pytest.importorskip("setuptools")
+    base = tmp_path_factory.mktemp("softmargin")
+    source, target = base / "source", base / "site"
+    for file in EXAMPLE.rglob("*"):
+        if file.is_file() and "__pycache__" not in file.parts:
+            copy = source / file.relative_to(EXAMPLE)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            copy.write_bytes(file.read_bytes())
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
+    offline = ["--no-deps", "--no-build-isolation", "--no-index", "--target", str(target)]
+    subprocess.run([*pip, *offline, str(source)], check=True, capture_output=True, text=True)
+    return target
+
+
+def ask(installed, *words):
+    environment = {**os.environ, "PYTHONPATH": str(installed)}
+    command = [sys.executable, "-m", "ganzoo", *words]
+    out = subprocess.run(command, capture_output=True, text=True, env=environment, check=True, cwd=installed)
+    assert out.stderr == ""
+    return out.stdout
+
+
+def test_it_is_listed_with_its_provider(installed):
+    assert "loss\tsoftmargin\tsoftmargin\tHinge with a soft corner.\n" in ask(installed, "list", "losses")
+
+
+def test_it_is_among_the_plugins(installed):
+    facts = json.loads(ask(installed, "plugins", "--json"))
+    assert facts["problems"] == []
+    (theirs,) = [p for p in facts["plugins"] if p["provider"] == "softmargin"]
+    assert (theirs["distribution"], theirs["version"], theirs["builtin"]) == ("ganzoo-softmargin", "0.1.0", False)
+    assert theirs["parts"] == ["loss:softmargin"]
+
+
+def test_it_can_be_shown(installed):
+    out = ask(installed, "show", "loss:softmargin")
+    assert out.startswith("loss softmargin\nHinge with a soft corner.\n")
+    assert "brought by softmargin (ganzoo-softmargin 0.1.0)" in out
+    assert "margin: number, default 1.0" in out
+
+
+def test_it_is_as_small_as_promised():
+    """12 lines of Python beside the docstring, 8 of configuration."""
+    python = [line for file in EXAMPLE.rglob("*.py") for line in file.read_text().splitlines() if line.strip()]
+    assert len([line for line in python if '"""' not in line]) == 12
+    assert len((EXAMPLE / "setup.cfg").read_text().splitlines()) == 8
+
+
+def test_our_version_is_said_once_and_twice_the_same():
+    assert metadata.version("ganzoo") == ganzoo.__version__
+    assert f"version = {ganzoo.__version__}\n" in (ROOT / "setup.cfg").read_text()
+
+
+def test_every_package_of_ours_is_in_setup_cfg():
+    config = configparser.ConfigParser()
+    config.read(ROOT / "setup.cfg")
+    listed = set(config["options"]["packages"].split())
+    there = {
+        ".".join(file.parent.relative_to(home).parts)
+        for home, top in ((ROOT, "ganzoo"), (ROOT / "plugins", "ganzoo_zoo"))
+        for file in (home / top).rglob("__init__.py")
+    }
+    assert listed == there
+
+
+def test_pyproject_holds_the_build_system_and_nothing_else():
+    import tomllib
+
+    for file in (ROOT / "pyproject.toml", EXAMPLE / "pyproject.toml"):
+        assert list(tomllib.loads(file.read_text())) == ["build-system"]
