@@ -88,8 +88,8 @@ class Resident(Feed):
         self._labels = None
         if len(dataset.tensors) > 1:
             self._labels = dataset.tensors[1].to(device).long()
-            self._frequencies = torch.bincount(self._labels).to(torch.float32)
-            self.classes = len(self._frequencies)
+            self.classes = _classes(dataset, self._labels)
+            self._frequencies = torch.bincount(self._labels, minlength=self.classes).to(torch.float32)
         self._epoch, self._order = -1, torch.empty(0)
 
     def reals(self, draw: int) -> Batch:
@@ -135,8 +135,8 @@ class Streamed(Feed):
             self.condition_shape = tuple(item["condition"].shape)
         labels = getattr(dataset, "labels", None)
         if isinstance(labels, Tensor):
-            self._frequencies = torch.bincount(labels.long()).to(device, torch.float32)
-            self.classes = len(self._frequencies)
+            self.classes = _classes(dataset, labels)
+            self._frequencies = torch.bincount(labels.long(), minlength=self.classes).to(device, torch.float32)
         elif "label" in item:
             self.classes = len(getattr(dataset, "classes", ())) or 1 + max(
                 int(_item(dataset[i])["label"]) for i in range(self.size)
@@ -148,7 +148,10 @@ class Streamed(Feed):
         if draw != self._next:
             self._batches = iter(self._loader(draw))
         self._next = draw + 1
-        item = next(self._batches)
+        try:
+            item = next(self._batches)
+        except errors.DataError as error:  # a worker's comes with the worker's traceback for a message
+            raise errors.DataError(str(error).strip().splitlines()[-1].rpartition("DataError: ")[2]) from error
         return Batch(
             images=self.normalised(self._here(item["image"])),
             labels=self._here(item["label"]) if self.with_labels else None,
@@ -201,6 +204,11 @@ def feed(
     if len(made.shape) == 3:
         _check_range(made.first(min(size, 64)), name)
     return made
+
+
+def _classes(dataset: Dataset[Any], labels: Tensor) -> int:
+    """Number of classes: a class that happens to have no sample counts too, where the dataset names it."""
+    return max(1 + int(labels.max()), len(getattr(dataset, "classes", ())))
 
 
 def _check_range(images: Tensor, name: str) -> None:

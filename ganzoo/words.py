@@ -16,7 +16,7 @@ import re
 import types
 import typing
 from collections.abc import Iterable, Mapping
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, dataclass, fields, replace
 from functools import cache
 from typing import Any, Literal, TypeVar
 
@@ -54,6 +54,9 @@ class Course(float):
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Course) and self.__getnewargs__() == other.__getnewargs__()
+
+    def __ne__(self, other: object) -> bool:  # or float's would compare the starts
+        return not self == other
 
     def __hash__(self) -> int:
         return hash(self.__getnewargs__())
@@ -128,7 +131,7 @@ def _commas(text: str) -> list[str]:
     for i, c in enumerate(text):
         if quote:
             quote = "" if c == quote else quote
-        elif c in "'\"":
+        elif c in "'\"" and text[:i].rstrip()[-1:] in ("=", ","):  # where a value begins: not in /it's/mine
             quote = c
         elif c in "([":
             depth += 1
@@ -137,6 +140,8 @@ def _commas(text: str) -> list[str]:
         elif c == "," and depth <= 0:
             chunks.append(text[start:i])
             start = i + 1
+    if quote:
+        raise errors.BadWords(f"{text!r} opens a quote {quote} that is never closed: close it")
     return [*chunks, text[start:]]
 
 
@@ -169,7 +174,8 @@ class Parameter:
     @property
     def can_follow(self) -> bool:
         """Whether the value may follow the run: it is a float."""
-        return float in (_bare(self.annotation), *(_bare(a) for a in typing.get_args(_bare(self.annotation))))
+        bare = _bare(self.annotation)
+        return float in ([_bare(option) for option in typing.get_args(bare)] if _is_union(bare) else [bare])
 
 
 _parameters: dict[type[Part], Mapping[str, Parameter]] = {}
@@ -183,8 +189,14 @@ def parameters(cls: type[Part]) -> Mapping[str, Parameter]:
 
 
 def _declared(cls: type[Part]) -> Mapping[str, Parameter]:
-    hints = typing.get_type_hints(cls, include_extras=True)
-    meanings = sections(inspect.getdoc(cls) or "").meanings
+    try:
+        hints = typing.get_type_hints(cls, include_extras=True)
+    except NameError as error:
+        raise errors.PluginError(
+            f"the annotations of {cls.__module__}:{cls.__qualname__} cannot be read, {error}: "
+            "import it where the module runs, not under TYPE_CHECKING"
+        ) from error
+    meanings = documented(cls).meanings
     found = {}
     for field in sorted(fields(cls), key=lambda f: f.name == "every"):  # the inherited one comes last
         if field.name == "every" and not _is_penalty(cls):
@@ -296,8 +308,8 @@ def _text(value: Any) -> str:
         return ",".join(_text(v) for v in value)
     if value is None or isinstance(value, bool):
         return {None: "none", True: "true", False: "false"}[value]
-    if isinstance(value, str) and re.search(r"[,='\"]", value) and course(value) is None:
-        return repr(value)
+    if isinstance(value, str) and re.search(r"[,='\"()\[\]]|^\s|\s$", value) and course(value) is None:
+        return f'"{value}"' if "'" in value else f"'{value}'"
     return str(value)
 
 
@@ -338,9 +350,14 @@ def _read(parameter: Parameter, text: str) -> Any:
     """Text as far as pydantic does not read it by itself: ``none`` and comma lists."""
     bare = _bare(parameter.annotation)
     options = typing.get_args(bare) if _is_union(bare) else (bare,)
-    if type(None) in options and text.lower() == "none" and "none" not in parameter.choices:
+    spelled_so = any("none" in _choices(option) for option in options)  # Literal["none", ...] means the text
+    if type(None) in options and text.lower() == "none" and not spelled_so:
         return None
     for option in options:
+        if typing.get_origin(_bare(option)) is Literal:
+            for choice in typing.get_args(_bare(option)):
+                if str(choice) == text:  # "1" for Literal[1, 3]
+                    return choice
         if (typing.get_origin(_bare(option)) or _bare(option)) in (tuple, list, frozenset, set):
             return [item.strip() for item in text.strip("()[]").split(",") if item.strip()]
     return text
@@ -404,6 +421,22 @@ class Docstring:
     summary: str
     sections: Mapping[str, str]
     meanings: Mapping[str, str]
+
+
+def documented(cls: type[Part]) -> Docstring:
+    """What a part's docstring says, or its nearest base's; meanings of parameters from all of them."""
+    said = []
+    for c in cls.__mro__:
+        doc = vars(c).get("__doc__") or ""
+        if c is not object and not _is_contract(c) and doc and not doc.startswith(f"{c.__name__}("):
+            said.append(sections(doc))  # a dataclass that has no docstring is given its signature for one
+    if not said:
+        return sections("")
+    return replace(said[0], meanings={k: v for doc in reversed(said) for k, v in doc.meanings.items()})
+
+
+def _is_contract(cls: type) -> bool:
+    return cls.__module__ == Part.__module__
 
 
 def sections(doc: str) -> Docstring:

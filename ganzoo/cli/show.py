@@ -81,8 +81,7 @@ def _facts(catalogue: Catalogue, entry: Entry) -> dict[str, Any]:
     from ganzoo import words
 
     cls = catalogue.load(entry)
-    written = vars(cls).get("__doc__") or ""
-    doc = words.sections("" if written.startswith(f"{cls.__name__}(") else written)  # a dataclass writes one itself
+    doc = words.documented(cls)
     return {
         "kind": entry.kind, "name": entry.name, "words": catalogue.words(entry), "provider": entry.provider,
         "distribution": entry.distribution, "version": entry.version, "target": entry.where,

@@ -1,0 +1,81 @@
+"""Any loss x any regularizer x any schedule: each pair trains with finite losses, or is refused in one line."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+import ganzoo
+from ganzoo import errors
+
+LOSSES = sorted(entry.name for entry in ganzoo.catalogue("loss") if entry.builtin)
+SCHEDULES = sorted(entry.name for entry in ganzoo.catalogue("schedule") if entry.builtin)
+REGULARIZERS = ["none", *sorted(entry.name for entry in ganzoo.catalogue("regularizer") if entry.builtin)]
+STEPS = 20
+
+COMBINATIONS = list(itertools.product(LOSSES, SCHEDULES, REGULARIZERS))
+
+TABLE: dict[tuple[str, str, str], str] = {}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _table(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Print what became of each combination, once all were tried."""
+    yield
+    terminal = request.config.pluginmanager.get_plugin("terminalreporter")
+    if terminal is None or len(TABLE) < len(LOSSES) * len(SCHEDULES) * len(REGULARIZERS):
+        return
+    lines = ["", "loss x schedule x regularizer: the discriminator's and the generator's loss after 20 steps on digits"]
+    for schedule in SCHEDULES:
+        lines += ["", schedule.ljust(18) + "".join(r.rjust(18) for r in REGULARIZERS)]
+        lines += [loss.ljust(18) + "".join(TABLE[loss, schedule, r].rjust(18) for r in REGULARIZERS) for loss in LOSSES]
+    with request.config.pluginmanager.get_plugin("capturemanager").global_and_fixture_disabled():
+        terminal.write_line("\n".join(lines))
+
+
+@pytest.mark.parametrize(("loss", "schedule", "regularizer"), COMBINATIONS)
+def test_every_combination_trains_or_says_why_not(experiment: Any, loss: str, schedule: str, regularizer: str) -> None:
+    settings = {"loss": loss, "schedule": schedule, "regularizers": [r for r in [regularizer] if r != "none"]}
+    try:
+        made = experiment(**settings)
+    except errors.Incompatible as refusal:
+        assert "\n" not in str(refusal)
+        assert regularizer == "label-smoothing"
+        assert not ganzoo.part("loss", loss).has_targets
+        TABLE[loss, schedule, regularizer] = "refused"
+        return
+    game = made.game
+    for step in range(STEPS):
+        game.begin(step, step / (STEPS - 1))
+        made.run.cast.schedule.step(game)
+    seen = {tag: float(value) for tag, value in game.take_notes().items()}
+    assert all(map(math.isfinite, seen.values())), seen
+    assert {"loss/discriminator", "loss/generator", "grad/discriminator", "grad/generator"} <= seen.keys()
+    assert float(game.broken) == 0.0
+    TABLE[loss, schedule, regularizer] = f"{seen['loss/discriminator']:.3f} {seen['loss/generator']:.3f}"
+
+
+def test_a_loss_that_needs_a_constraint_is_warned_about(experiment: Any) -> None:
+    assert "unbounded" in experiment(loss="wgan").run.warnings[0]
+    for device in ("sn", "r1", "wgan-gp", "weight-clip"):
+        assert experiment(loss="wgan", regularizers=[device]).run.warnings == []
+    assert "unbounded" in experiment(loss="wgan", regularizers=["sn:players=generator"]).run.warnings[0]
+
+
+@pytest.mark.parametrize("penalty", ["r1", "wgan-gp"])
+@pytest.mark.parametrize("arch", ["dcgan:width=4,d_norm=batch", "dcgan:width=4,minibatch_stddev=true"])
+def test_a_gradient_per_sample_refuses_a_discriminator_that_mixes_samples(
+    experiment: Any, penalty: str, arch: str
+) -> None:
+    with pytest.raises(errors.Incompatible, match=f"{penalty} takes a gradient per sample") as caught:
+        experiment(arch=arch, regularizers=[penalty], data="digits:size=16")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_part_named_twice_is_refused(experiment: Any) -> None:
+    with pytest.raises(errors.Incompatible, match="r1 is named twice"):
+        experiment(regularizers=["r1", "r1:gamma=1"])

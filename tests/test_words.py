@@ -1,0 +1,321 @@
+"""The grammar of words, and values checked against a part's annotations."""
+
+from __future__ import annotations
+
+import copy
+import math
+import pickle
+from typing import Annotated, Literal
+
+import pytest
+from annotated_types import Ge, Gt, Lt
+
+import ganzoo
+from ganzoo import errors, words
+from ganzoo.words import Course, course, split
+
+
+class Many(ganzoo.Loss):
+    """One of everything.
+
+    Body of the docstring,
+    on two lines.
+
+    Formula:
+        L = margin
+
+    Args:
+        margin: a number
+            on two lines.
+        mode, norm: two choices.
+
+    Source: Somebody 2020.
+    """
+
+    margin: Annotated[float, Gt(0)] = 1.0
+    mode: Literal["hard", "soft"] = "soft"
+    norm: Literal["batch"] | None = None
+    literal_none: Literal["none", "batch"] = "none"
+    betas: tuple[float, float] = (0.0, 0.9)
+    sizes: tuple[int, ...] = (1, 2)
+    labels: list[str] | None = None
+    count: Annotated[int, Ge(1), Lt(10)] = 3
+    limit: float | None = None
+    on: bool = False
+    path: str = "here"
+
+
+class Must(ganzoo.Loss):
+    size: int
+    path: str
+
+
+class Penalty(ganzoo.Regularizer):
+    """A penalty."""
+
+    gamma: float = 10.0
+    sigma: float = Course("linear", 0.1, 0.0)
+
+    def discriminator_penalty(self, s):
+        return self.gamma * s.real.mean()
+
+
+class Transform(ganzoo.Regularizer):
+    def images(self, images, s):
+        return images
+
+
+class Child(Penalty):
+    extra: int = 1
+
+
+def made(text, cls=Many):
+    return words.make(cls, "loss many", split(text).values)
+
+
+class TestSplit:
+    @pytest.mark.parametrize(
+        ("text", "provider", "name", "values"),
+        [
+            ("r1", None, "r1", {}),
+            (" r1 ", None, "r1", {}),
+            ("r1:gamma=10", None, "r1", {"gamma": "10"}),
+            ("r1: gamma = 10 , every = 16", None, "r1", {"gamma": "10", "every": "16"}),
+            ("zoo/r1:gamma=10", "zoo", "r1", {"gamma": "10"}),
+            ("adam:betas=0.0,0.9,lr=1", None, "adam", {"betas": "0.0,0.9", "lr": "1"}),
+            ("n:sigma=cosine(1,0.1),x=2", None, "n", {"sigma": "cosine(1,0.1)", "x": "2"}),
+            ("n:betas=[0, 1],x=2", None, "n", {"betas": "[0, 1]", "x": "2"}),
+            ("f:path='/a,size=1',size=2", None, "f", {"path": "/a,size=1", "size": "2"}),
+            ("f:path=/it's/mine,size=2", None, "f", {"path": "/it's/mine", "size": "2"}),
+            ("f:path=C:\\data,size=2", None, "f", {"path": "C:\\data", "size": "2"}),
+            ("f:path=a=b", None, "f", {"path": "a=b"}),
+            ("f:path=", None, "f", {"path": ""}),
+        ],
+    )
+    def test_right(self, text, provider, name, values):
+        said = split(text)
+        assert (said.provider, said.name, dict(said.values)) == (provider, name, values)
+        assert said.label == (f"{provider}/{name}" if provider else name)
+
+    @pytest.mark.parametrize(
+        ("text", "message"),
+        [
+            ("", "'' does not name a part"),
+            (":gamma=1", "does not name a part"),
+            ("a b", "does not name a part"),
+            ("/r1", "does not name a part"),
+            ("a/b/r1", "does not name a part"),
+            ("r1:", "has '' where key=value is expected"),
+            ("r1:gamma", "has 'gamma' where key=value is expected: write r1:key=value"),
+            ("r1:gamma=1,gamma=2", "gives gamma twice"),
+            ("f:path='/a,size=2", "opens a quote ' that is never closed"),
+        ],
+    )
+    def test_wrong(self, text, message):
+        with pytest.raises(errors.BadWords) as caught:
+            split(text)
+        assert message in str(caught.value)
+
+
+class TestValues:
+    @pytest.mark.parametrize(
+        ("text", "key", "value"),
+        [
+            ("m:margin=2", "margin", 2.0),
+            ("m:margin=1e-3", "margin", 1e-3),
+            ("m:mode=hard", "mode", "hard"),
+            ("m:norm=none", "norm", None),
+            ("m:norm=batch", "norm", "batch"),
+            ("m:literal_none=none", "literal_none", "none"),
+            ("m:betas=0.5,0.999", "betas", (0.5, 0.999)),
+            ("m:betas=(0.5,0.999)", "betas", (0.5, 0.999)),
+            ("m:sizes=3", "sizes", (3,)),
+            ("m:sizes=3,4,5", "sizes", (3, 4, 5)),
+            ("m:labels=a,b", "labels", ["a", "b"]),
+            ("m:count=9", "count", 9),
+            ("m:limit=none", "limit", None),
+            ("m:limit=0.5", "limit", 0.5),
+            ("m:on=true", "on", True),
+            ("m:on=no", "on", False),
+            ("m:path=1..2", "path", "1..2"),
+        ],
+    )
+    def test_are_read_as_annotated(self, text, key, value):
+        found = getattr(made(text), key)
+        assert found == value
+        assert type(found) is type(value)
+
+    def test_plain_data_as_well(self):
+        part = words.make(Many, "loss many", {"margin": 2, "betas": [0.5, 0.9], "norm": None, "on": True})
+        assert (part.margin, part.betas, part.norm, part.on) == (2.0, (0.5, 0.9), None, True)
+
+    @pytest.mark.parametrize(
+        ("text", "message"),
+        [
+            ("m:marge=1", "loss many has no parameter 'marge' (did you mean 'margin'?); it has margin, mode, "),
+            ("m:margin=abc", "loss many: margin=abc is not a number > 0, such as 1.0"),
+            ("m:margin=0", "loss many: margin=0 is not a number > 0, such as 1.0"),
+            ("m:margin=nan", "loss many: margin=nan is not a number > 0"),
+            ("m:margin=inf", "loss many: margin=inf is not a number > 0"),
+            ("m:mode=sft", "loss many: mode=sft is not one of hard | soft (did you mean 'soft'?)"),
+            ("m:norm=x", "loss many: norm=x is not one of batch | none"),
+            ("m:betas=0.5", "loss many: betas=0.5 is not a list of 2 numbers, such as 0.0,0.9"),
+            ("m:betas=0.5,x", "loss many: betas=0.5,x is not a list of 2 numbers"),
+            ("m:count=1.5", "loss many: count=1.5 is not a whole number >= 1 and < 10, such as 3"),
+            ("m:count=10", "loss many: count=10 is not a whole number >= 1 and < 10"),
+            ("m:on=maybe", "loss many: on=maybe is not one of true | false"),
+            ("m:limit=x", "loss many: limit=x is not a number or none"),
+            ("m:margin=1..-1", "loss many: margin=-1.0 is not a number > 0"),
+        ],
+    )
+    def test_mistakes_are_one_line(self, text, message):
+        with pytest.raises(errors.BadParameter) as caught:
+            made(text)
+        assert str(caught.value).startswith(message)
+        assert "\n" not in str(caught.value)
+
+    def test_what_must_be_given(self):
+        with pytest.raises(errors.BadParameter, match=r"^loss must needs size and path: write must:size=\.\.\.$"):
+            words.make(Must, "loss must", {})
+        with pytest.raises(errors.BadParameter, match=r"^loss must has no parameter 'x'; it has size, path$"):
+            words.make(Must, "loss must", {"x": 1})
+
+    def test_a_part_without_parameters(self):
+        with pytest.raises(errors.BadParameter, match=r"^loss t has no parameter 'x'; it takes none$"):
+            words.make(Transform, "loss t", {"x": 1})
+
+    def test_what_the_part_itself_refuses(self):
+        class Picky(ganzoo.Loss):
+            low: float = 0.0
+
+            def __post_init__(self):
+                if self.low > 1:
+                    raise ValueError("low must not be above 1")
+
+        with pytest.raises(errors.BadParameter, match=r"^loss p: low must not be above 1$"):
+            words.make(Picky, "loss p", {"low": "2"})
+
+
+class TestParameters:
+    def test_in_order_with_what_is_known_of_each(self):
+        known = words.parameters(Many)
+        assert list(known)[:4] == ["margin", "mode", "norm", "literal_none"]
+        assert known["margin"].meaning == "a number on two lines."
+        assert known["mode"].meaning == known["norm"].meaning == "two choices."
+        assert known["betas"].default_text == "0.0,0.9"
+        assert known["limit"].default_text == "none"
+        assert words.parameters(Must)["size"].default_text is None
+        assert [p.name for p in known.values() if p.can_follow] == ["margin", "limit"]
+
+    def test_every_is_for_penalties_and_comes_last(self):
+        assert list(words.parameters(Penalty)) == ["gamma", "sigma", "every"]
+        assert list(words.parameters(Child)) == ["gamma", "sigma", "extra", "every"]
+        assert list(words.parameters(Transform)) == []
+
+    def test_annotations_that_cannot_be_read(self):
+        class Broken(ganzoo.Loss):
+            path: NotImported = None  # noqa: F821
+
+        with pytest.raises(
+            errors.PluginError, match=r"Broken cannot be read, name 'NotImported' is not defined: import"
+        ):
+            words.parameters(Broken)
+
+
+class TestCourse:
+    @pytest.mark.parametrize(
+        ("text", "found"),
+        [
+            ("0.1..0", Course("linear", 0.1, 0.0)),
+            ("1..2", Course("linear", 1.0, 2.0)),
+            (".5..1e-3", Course("linear", 0.5, 1e-3)),
+            ("-1..1", Course("linear", -1.0, 1.0)),
+            ("linear(0.1, 0)", Course("linear", 0.1, 0.0)),
+            ("cosine(1,0.1)", Course("cosine", 1.0, 0.1)),
+            ("1.5", None),
+            ("a..b", None),
+            ("cosine(1)", None),
+            ("../data", None),
+        ],
+    )
+    def test_is_read(self, text, found):
+        assert course(text) == found
+
+    @pytest.mark.parametrize("shape", ["linear", "cosine"])
+    def test_from_start_to_end(self, shape):
+        c = Course(shape, 0.3, 0.1)
+        assert c.at(0) == c.at(-1) == 0.3
+        assert c.at(1) == c.at(2) == 0.1
+        assert c.at(0.5) == pytest.approx(0.2)
+        quarter = 0.25 if shape == "linear" else (1 - math.cos(math.pi / 4)) / 2
+        assert c.at(0.25) == pytest.approx(0.3 - 0.2 * quarter)
+
+    @pytest.mark.parametrize("c", [Course("linear", 0.1, 0.0), Course("cosine", 1.0, 1e-5)])
+    def test_survives_text_copies_and_pickles(self, c):
+        assert course(str(c)) == c
+        assert copy.deepcopy(c) == copy.copy(c) == pickle.loads(pickle.dumps(c)) == c
+        assert hash(copy.copy(c)) == hash(c)
+        assert c != Course("linear", 0.1, 0.05)
+        assert float(c) == c.start
+
+    def test_a_part_reads_it_as_todays_number(self):
+        part = words.at(words.make(Penalty, "p", {"gamma": "cosine(1,0.5)"}))
+        assert (part.gamma, part.sigma) == (1.0, 0.1)
+        words.set_progress(part, 1.0)
+        assert (part.gamma, part.sigma) == (0.5, 0.0)
+
+    def test_runs_do_not_share_it(self):
+        part = words.make(Penalty, "p", {})
+        one, two = words.at(part), words.at(part)
+        words.set_progress(one, 1.0)
+        assert (one.sigma, two.sigma, part.sigma) == (0.0, 0.1, 0.1)
+
+    def test_of_a_part_made_in_python(self):
+        part = words.at(words.remade(Penalty(gamma=Course("linear", 2.0, 1.0)), "p"))
+        words.set_progress(part, 0.5)
+        assert part.gamma == 1.5
+        assert part.sigma == pytest.approx(0.05)
+
+    def test_a_course_is_for_floats(self):
+        with pytest.raises(errors.BadParameter, match=r"count=1\.\.2 is not a whole number"):
+            made("m:count=1..2")
+
+
+class TestSpelled:
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "m", "m:margin=2.0", "m:mode=hard,betas=0.5,0.9", "m:norm=batch", "m:limit=0.5,on=true", "m:labels=a,b",
+            "m:margin=0.1..0.5,limit=cosine(1.0,0.5)", "m:path='/a,size=1'", "m:path='x=(1'", 'm:path="it\'s, mine"',
+        ],
+    )  # fmt: skip
+    def test_there_and_back(self, text):
+        part = made(text)
+        assert words.spelled("m", part) == text
+        again = words.make(Many, "loss many", words.plain(part))
+        assert again == part
+        assert words.courses(again) == words.courses(part)
+
+    @pytest.mark.parametrize("path", ["a\\b,c", "/it's", "(open", " spaced ", "a=b", ""])
+    def test_any_text(self, path):
+        part = Many(path=path)
+        assert made(words.spelled("m", part)).path == path
+
+    def test_plain_data_is_plain(self):
+        plain = words.plain(words.make(Penalty, "p", {}))
+        assert plain == {"gamma": 10.0, "sigma": "0.1..0.0", "every": 1}
+        assert all(type(v) in (float, str, int) for v in plain.values())
+
+
+class TestDocstring:
+    def test_is_taken_apart(self):
+        doc = words.documented(Many)
+        assert doc.summary == "One of everything."
+        assert doc.sections[""] == "Body of the docstring,\non two lines."
+        assert doc.sections["Formula"] == "L = margin"
+        assert doc.sections["Source"] == "Somebody 2020."
+
+    def test_is_inherited_but_never_made_up(self):
+        assert words.documented(Child).summary == "A penalty."
+        assert words.documented(Must).summary == ""
+        assert words.sections("") == words.Docstring("", {}, {})

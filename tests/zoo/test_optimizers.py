@@ -1,0 +1,105 @@
+"""Optimizers, against their formulas."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import nn, tensor
+
+import ganzoo
+from ganzoo.errors import BadParameter
+
+SLOPES = [0.3, -0.2, 0.5, 0.1]
+
+
+def moved(words, slopes=SLOPES, scale=1.0):
+    """Where a weight that starts at 1 is after these gradients."""
+    w = nn.Parameter(tensor([1.0], dtype=torch.float64))
+    optimizer = ganzoo.part("optimizer", words).build([w])
+    for g in slopes:
+        w.grad = tensor([g * scale], dtype=torch.float64)
+        optimizer.step()
+    return w.item()
+
+
+@pytest.mark.parametrize(
+    ("words", "b1", "b2"), [("adam:lr=0.01", 0.0, 0.9), ("adam:lr=0.01,betas=0.5,0.999", 0.5, 0.999)]
+)
+def test_adam(words, b1, b2):
+    w, m, v = 1.0, 0.0, 0.0
+    for t, g in enumerate(SLOPES, 1):
+        m, v = b1 * m + (1 - b1) * g, b2 * v + (1 - b2) * g * g
+        w -= 0.01 * (m / (1 - b1**t)) / (math.sqrt(v / (1 - b2**t)) + 1e-8)
+    assert moved(words) == pytest.approx(w, abs=1e-12)
+
+
+@pytest.mark.parametrize("alpha", [0.99, 0.9])
+def test_rmsprop(alpha):
+    w, v = 1.0, 0.0
+    for g in SLOPES:
+        v = alpha * v + (1 - alpha) * g * g
+        w -= 0.01 * g / (math.sqrt(v) + 1e-8)
+    assert moved(f"rmsprop:lr=0.01,alpha={alpha}") == pytest.approx(w, abs=1e-12)
+
+
+@pytest.mark.parametrize("nesterov", [False, True])
+def test_sgd(nesterov):
+    w, b = 1.0, 0.0
+    for g in SLOPES:
+        b = 0.9 * b + g
+        w -= 0.01 * (g + 0.9 * b if nesterov else b)
+    assert moved(f"sgd:lr=0.01,momentum=0.9,nesterov={nesterov}") == pytest.approx(w, abs=1e-12)
+
+
+def test_weight_decay_is_a_gradient():
+    assert moved("sgd:lr=0.1,weight_decay=0.5", [0.0]) == pytest.approx(1 - 0.1 * 0.5)
+
+
+def test_displacements_are_in_the_ratio_of_the_rates():
+    assert (moved("sgd:lr=0.04") - 1) / (moved("sgd:lr=0.01") - 1) == pytest.approx(4)
+
+
+def test_scaling_a_loss_scales_the_move_of_sgd_alone():
+    for words, ratio in (("sgd:lr=0.01", 10), ("adam:lr=0.01", 1), ("rmsprop:lr=0.01", 1)):
+        assert (moved(words, scale=10.0) - 1) / (moved(words) - 1) == pytest.approx(ratio, rel=1e-5)
+
+
+@pytest.mark.parametrize("words", ["adam:lr=0.1", "sgd:lr=0.1,momentum=0.9", "rmsprop:lr=0.1"])
+@pytest.mark.parametrize("orders", ["weight", "gradient", "both"])
+def test_memory_order_does_not_matter(words, orders):
+    ends = []
+    for last in (False, True):
+        torch.manual_seed(0)
+        weight, gradient = torch.randn(4, 3, 3, 3), torch.randn(4, 3, 3, 3)
+        if last and orders != "gradient":
+            weight = weight.contiguous(memory_format=torch.channels_last)
+        if last and orders != "weight":
+            gradient = gradient.contiguous(memory_format=torch.channels_last)
+        p = nn.Parameter(weight)
+        optimizer = ganzoo.part("optimizer", words).build([p])
+        for _ in range(3):
+            p.grad = gradient
+            optimizer.step()
+        ends.append(p.detach())
+    torch.testing.assert_close(*ends)
+
+
+def test_defaults_are_those_that_gans_are_trained_with():
+    adam = ganzoo.part("optimizer", "adam")
+    assert (adam.lr, adam.betas) == (2e-4, (0.0, 0.9))
+    assert adam.build([nn.Parameter(torch.zeros(2))]).defaults["fused"]
+
+
+def test_rates_may_end_at_zero_and_not_below():
+    assert ganzoo.part("optimizer", "adam:lr=2e-4..0").lr == 2e-4
+    with pytest.raises(BadParameter, match="lr=-1"):
+        ganzoo.part("optimizer", "adam:lr=-1")
+    with pytest.raises(BadParameter, match="betas=0.5,1"):
+        ganzoo.part("optimizer", "adam:betas=0.5,1")
+
+
+def test_nesterov_wants_momentum():
+    with pytest.raises(BadParameter, match="nesterov=true has no momentum"):
+        ganzoo.part("optimizer", "sgd:nesterov=true")
