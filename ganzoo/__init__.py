@@ -1,9 +1,9 @@
 """ganzoo: train any GAN from interchangeable parts.
 
 For plugin authors: ``hookimpl``, the contracts (``Architecture``, ``Loss``, ``Regularizer``, ``Schedule``, ``Data``,
-``Metric``, ``Optimizer``), what they are handed (``Batch``, ``Scores``, ``Networks``, ``Spec``, ``Game``) and the
-module ``ganzoo.testing``. For users: ``run``, ``resume``, ``load``, ``part``, ``catalogue``, ``Run`` and
-``ganzoo.errors``.
+``Metric``, ``Optimizer``), what they are handed (``Batch``, ``Scores``, ``Networks``, ``Spec``, ``Game``), ``Course``
+(a number that follows the run) and the module ``ganzoo.testing``. For users: ``run``, ``resume``, ``load``, ``part``,
+``catalogue``, ``Run`` and ``ganzoo.errors``.
 
 Names are imported when they are first used, so that ``import ganzoo`` costs nothing and brings no torch.
 """
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         Spec,
     )
     from ganzoo.recipe import catalogue, load, part, resume, run
+    from ganzoo.words import Course
 
 __version__ = "0.1.0"
 
@@ -42,10 +43,11 @@ _HOME = {
          "Scores", "Spec"), "ganzoo.parts"),
     **dict.fromkeys(("catalogue", "load", "part", "resume", "run"), "ganzoo.recipe"),
     "Run": "ganzoo.loop",
+    "Course": "ganzoo.words",
 }  # fmt: skip
 
 __all__ = [
-    "Architecture", "Batch", "Data", "Game", "Loss", "Metric", "Networks", "Optimizer", "Regularizer", "Run",
+    "Architecture", "Batch", "Course", "Data", "Game", "Loss", "Metric", "Networks", "Optimizer", "Regularizer", "Run",
     "Schedule", "Scores", "Spec", "catalogue", "errors", "hookimpl", "load", "part", "resume", "run", "testing",
 ]  # fmt: skip
 

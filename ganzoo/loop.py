@@ -69,6 +69,7 @@ class Cast:
     optimizers: dict[Player, Optimizer]
     labels: dict[str, str]  # setting -> how its part is called: {"loss": "hinge"}
     providers: dict[str, str] = field(default_factory=dict)  # "loss hinge" -> "zoo (ganzoo 0.1.0)"
+    addresses: dict[str, str] = field(default_factory=dict)  # "loss softmargin" -> "softmargin/softmargin"
 
 
 @dataclass

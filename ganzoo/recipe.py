@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import nn
@@ -233,12 +233,13 @@ def gather(settings: Settings, catalogue_: door.Catalogue) -> Cast:
     """The parts that the settings name, validated, each a copy of its own."""
     labels: dict[str, str] = {}
     providers: dict[str, str] = {}
+    addresses: dict[str, str] = {}
 
     def one(setting: str, given: Any) -> tuple[str, Any]:
         kind = PART_SETTINGS[setting]
         entry, made = catalogue_.make(kind, given)
-        name = entry.name if entry else type(made).__name__
-        label = entry.address if entry and not entry.builtin else name
+        label = catalogue_.words(entry) if entry else type(made).__name__
+        addresses[f"{kind} {label}"] = entry.address if entry and not entry.builtin else label
         where = f"{entry.provider} ({entry.distribution} {entry.version})" if entry else "python object"
         providers[f"{kind} {label}"] = where
         return label, words.at(made)
@@ -268,7 +269,8 @@ def gather(settings: Settings, catalogue_: door.Catalogue) -> Cast:
         own = getattr(settings, f"{player[0]}_optimizer")
         optimizers[player] = single(f"{player[0]}_optimizer", settings.optimizer if own is None else own)[1]
     gathered = Cast(
-        architecture, loss, many("regularizers"), schedule, data, many("metrics"), optimizers, labels, providers
+        architecture, loss, many("regularizers"), schedule, data, many("metrics"), optimizers, labels, providers,
+        addresses,
     )
     labels["loss_name"], labels["data_name"] = loss_label, data_label
     return gathered
@@ -446,21 +448,21 @@ def as_yaml(run_: Run) -> str:
 
     cast_ = run_.cast
     plain: dict[str, Any] = words.plain(run_.settings)
-    chosen: dict[str, Any] = {
+
+    def named(setting: str, made: Part, label: str = "") -> dict[str, Any]:
+        label = label or words.split(cast_.labels[setting]).label
+        return {"name": cast_.addresses[f"{PART_SETTINGS[setting]} {label}"], **words.plain(made)}
+
+    chosen: dict[str, Part] = {
         "arch": cast_.architecture, "loss": cast_.loss, "schedule": cast_.schedule, "data": cast_.data,
+        "d_optimizer": cast_.optimizers["discriminator"], "g_optimizer": cast_.optimizers["generator"],
     }  # fmt: skip
-    for setting, made in chosen.items():
-        plain[setting] = {"name": words.split(cast_.labels[setting]).label, **words.plain(made)}
-    for setting, player in (("d_optimizer", "discriminator"), ("g_optimizer", "generator")):
-        made = cast_.optimizers[cast(Player, player)]
-        plain[setting] = {"name": words.split(cast_.labels[setting]).label, **words.plain(made)}
+    plain.update({setting: named(setting, made) for setting, made in chosen.items()})
+    plain["optimizer"] = plain["g_optimizer"]
     if plain["d_optimizer"] == plain["g_optimizer"]:  # one for both, in one place, so that -o optimizer.lr reaches both
-        plain["optimizer"] = plain["d_optimizer"]
         plain["d_optimizer"] = plain["g_optimizer"] = None
-    else:
-        plain["optimizer"] = plain["g_optimizer"]
-    plain["regularizers"] = [{"name": label, **words.plain(r)} for label, r in cast_.regularizers.items()]
-    plain["metrics"] = [{"name": label, **words.plain(m)} for label, m in cast_.metrics.items()]
+    plain["regularizers"] = [named("regularizers", r, label) for label, r in cast_.regularizers.items()]
+    plain["metrics"] = [named("metrics", m, label) for label, m in cast_.metrics.items()]
     text = yaml.safe_dump(plain, sort_keys=False, allow_unicode=True)
     return f"# A ganzoo run, with every setting; start another like it with: ganzoo run --config FILE\n{text}"
 

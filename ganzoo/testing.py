@@ -60,7 +60,8 @@ class Check:
             except AssertionError as error:
                 raise AssertionError(f"{who}: {error}") from error
             except Exception as error:
-                raise AssertionError(f"{who}: raised {type(error).__name__}: {error}") from error
+                said = str(error).partition("\n")[0]  # gradcheck prints matrices
+                raise AssertionError(f"{who}: raised {type(error).__name__}: {said}") from error
 
 
 def checks_for(kind: str) -> tuple[Check, ...]:
@@ -534,23 +535,12 @@ def _penalty_leaves_no_trace(part: parts.Regularizer) -> None:
 
 
 @_asks("regularizer")
-def _is_random_only_by_the_seed(part: parts.Regularizer) -> None:
-    """Penalty and transform are a function of their input and torch's seed."""
-    for player in _penalties(part):
-        first, second = _Round(part).penalty(player), _Round(part).penalty(player)
-        _require(first.equal(second), f"the {player}'s penalty differs under one torch.manual_seed")
-    if part.defines("images"):
-        first, second = _Round(part).scores().real, _Round(part).scores().real
-        _require(first.equal(second), "images() differs under one torch.manual_seed")
-
-
-@_asks("regularizer")
 def _images_stay_images(part: parts.Regularizer) -> None:
     """images() keeps shape, dtype and device, lets gradients through, and changes nothing in place."""
     if not part.defines("images"):
         return
     game = _Round(part)
-    s = game.scores()
+    s = _scores(*_tensors())
     for device in _devices():
         for dtype in (torch.float32, torch.float64):
             given = s.real_images.detach().to(device, dtype)
@@ -566,6 +556,17 @@ def _images_stay_images(part: parts.Regularizer) -> None:
             y = given.clone()
             game.part.images(y, s)
             _require(y.equal(given), "images() changes its input in place")
+
+
+@_asks("regularizer")
+def _is_random_only_by_the_seed(part: parts.Regularizer) -> None:
+    """Penalty and transform are a function of their input and torch's seed."""
+    for player in _penalties(part):
+        first, second = _Round(part).penalty(player), _Round(part).penalty(player)
+        _require(first.equal(second), f"the {player}'s penalty differs under one torch.manual_seed")
+    if part.defines("images"):
+        first, second = _Round(part).scores().real, _Round(part).scores().real
+        _require(first.equal(second), "images() differs under one torch.manual_seed")
 
 
 @_asks("regularizer")
@@ -801,13 +802,15 @@ def _runs_in_any_precision_and_layout(part: parts.Architecture) -> None:
         double = Networks(*(copy.deepcopy(net).double() for net in nets))
         batch = _batch(spec, dtype=torch.float64)
         fake = _generated(part, double, batch)
+        _require(fake.dtype == torch.float64, f"a float64 generator gives {fake.dtype} samples")
         score = _judged(part, double, fake, batch)
-        found = fake.dtype, score.dtype
-        _require(found == (torch.float64,) * 2, f"float64 nets give {found[0]} samples and {found[1]} scores")
+        _require(score.dtype == torch.float64, f"a float64 discriminator gives {score.dtype} scores")
         if len(spec.shape) == 3:
             last = Networks(*(copy.deepcopy(net).to(memory_format=torch.channels_last) for net in double))
-            moved = _judged(part, last, fake.contiguous(memory_format=torch.channels_last), batch)
-            _require(_near(_judged(part, double, fake, batch), moved, 1e-6, 1e-8), "channels-last scores differ")
+            made = _generated(part, last, batch)
+            seen = _judged(part, last, fake.contiguous(memory_format=torch.channels_last), batch)
+            close = _near(made, fake, 1e-6, 1e-8) and _near(seen, score, 1e-6, 1e-8)
+            _require(close, "samples or scores of channels-last nets differ")
         for device in _devices()[1:]:
             there = Networks(*(copy.deepcopy(net).to(device) for net in double))
             given = batch.replace(**{k: v.to(device) for k, v in vars(batch).items() if v is not None})

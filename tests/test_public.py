@@ -16,7 +16,7 @@ ENGINE = Path(ganzoo.__file__).parent
 ZOO = ENGINE.parent / "plugins" / "ganzoo_zoo"
 
 PUBLIC = [
-    "Architecture", "Batch", "Data", "Game", "Loss", "Metric", "Networks", "Optimizer", "Regularizer", "Run",
+    "Architecture", "Batch", "Course", "Data", "Game", "Loss", "Metric", "Networks", "Optimizer", "Regularizer", "Run",
     "Schedule", "Scores", "Spec", "catalogue", "errors", "hookimpl", "load", "part", "resume", "run", "testing",
 ]  # fmt: skip
 

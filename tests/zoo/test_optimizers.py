@@ -96,7 +96,7 @@ def test_rates_may_end_at_zero_and_not_below():
     assert ganzoo.part("optimizer", "adam:lr=2e-4..0").lr == 2e-4
     with pytest.raises(BadParameter, match="lr=-1"):
         ganzoo.part("optimizer", "adam:lr=-1")
-    with pytest.raises(BadParameter, match="betas=0.5,1"):
+    with pytest.raises(BadParameter, match=r"betas=0\.5,1"):
         ganzoo.part("optimizer", "adam:betas=0.5,1")
 
 

@@ -17,7 +17,7 @@ from ganzoo.errors import BadParameter, Incompatible
 SPEC = ganzoo.Spec(shape=(2,), latent_dim=2)
 
 
-def judged(critic, real, fake, regularizer=None):
+def judged(critic, real, fake):
     """A round judged by any function of images."""
     real = real.clone().requires_grad_()
     return ganzoo.Scores(real=critic(real), fake=critic(fake), real_images=real, fake_images=fake, discriminator=critic)
@@ -257,7 +257,7 @@ def test_both_targets_may_be_named():
         0.8,
         0.1,
     )
-    with pytest.raises(BadParameter, match="real=1.2"):
+    with pytest.raises(BadParameter, match=r"real=1\.2"):
         ganzoo.part("regularizer", "label-smoothing:real=1.2")
 
 

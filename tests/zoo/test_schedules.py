@@ -34,7 +34,7 @@ class Bilinear(ganzoo.Game):
         slopes = [torch.autograd.grad(loss, w)[0] for w, loss in pairs]
         with torch.no_grad():
             for (w, _), slope in zip(pairs, slopes, strict=True):
-                w -= H * slope
+                w.sub_(H * slope)
         self.moves.append("".join(name for name, loss in (("D", discriminator), ("G", generator)) if loss is not None))
 
 

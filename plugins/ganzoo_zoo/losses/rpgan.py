@@ -34,7 +34,7 @@ class RpGAN(ganzoo.Loss):
         generator's loss as constants.
 
     Source:
-        Jolicoeur-Martineau 2018, The relativistic discriminator, arXiv:1807.00734, equations 4 and 5;
+        Jolicoeur-Martineau 2018, The relativistic discriminator, arXiv:1807.00734, section 4;
         Huang et al. 2024, The GAN is dead; long live the GAN! (R3GAN), arXiv:2501.05441, equation 2.
     """
 

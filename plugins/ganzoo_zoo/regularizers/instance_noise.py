@@ -8,7 +8,6 @@ import torch
 from annotated_types import Ge
 
 import ganzoo
-from ganzoo.words import Course
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -29,10 +28,10 @@ class InstanceNoise(ganzoo.Regularizer):
         both, in the moves of both players.
 
     Source:
-        Sonderby et al. 2017, arXiv:1610.04490, section 3.2; Arjovsky and Bottou 2017, arXiv:1701.04862, section 3.
+        Sonderby et al. 2017, arXiv:1610.04490; Arjovsky and Bottou 2017, arXiv:1701.04862, section 3.
     """
 
-    sigma: Annotated[float, Ge(0)] = Course("linear", 0.1, 0.0)
+    sigma: Annotated[float, Ge(0)] = ganzoo.Course("linear", 0.1, 0.0)
 
     def images(self, images: Tensor, s: ganzoo.Scores) -> Tensor:
         """The samples, blurred."""

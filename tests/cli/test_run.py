@@ -1,0 +1,319 @@
+"""The commands that train and draw, as a person types them."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from PIL import Image
+
+import ganzoo
+from ganzoo.cli import main
+
+SMALL = ["--arch", "dcgan:width=4", "--batch-size", "8", "--latent-dim", "4", "--samples", "4", "-q"]
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> Path:
+    return tmp_path / "runs"
+
+
+def run(runs: Path, *words: str) -> int:
+    return main(["run", *SMALL, "--logdir", str(runs), *words])
+
+
+def refused(capsys: pytest.CaptureFixture[str]) -> str:
+    """The one line that was said on stderr."""
+    said = capsys.readouterr().err.strip()
+    assert "\n" not in said, said
+    assert "Traceback" not in said
+    return said
+
+
+def test_a_run_leaves_everything_a_person_needs(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code = run(runs, "--steps", "25", "--loss", "sgan", "-r", "r1:gamma=1,every=4", "-r", "instance-noise", "--seed", "3")
+    assert code == 0
+    folder = runs / "00000-dcgan-sgan-r1-instance-noise-onestep-digits"
+    assert str(folder) in capsys.readouterr().out
+    assert {p.name.split(".")[0] for p in folder.iterdir()} >= {
+        "config", "command", "environment", "events", "metrics", "samples", "checkpoints",
+    }  # fmt: skip
+    config = yaml.safe_load((folder / "config.yaml").read_text())
+    assert config["regularizers"][0] == {"name": "r1", "gamma": 1.0, "every": 4}
+    assert config["regularizers"][1] == {"name": "instance-noise", "sigma": "0.1..0.0"}
+    assert config["steps"] == 25
+    assert config["seed"] == 3
+    environment = json.loads((folder / "environment.json").read_text())
+    assert environment["torch"] == torch.__version__
+    assert environment["parts"]["loss sgan"].startswith("zoo (ganzoo")
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == [1, 20, 25]
+    tags = {tag for line in lines for tag in line}
+    assert {
+        "loss/discriminator", "loss/generator", "penalty/r1", "scores/real", "scores/fake", "grad/discriminator",
+        "grad/generator", "lr/generator", "speed/images_per_second",
+    } <= tags  # fmt: skip
+    for picture in ("00000000-real", "00000025-ema", "00000025-generator"):
+        with Image.open(folder / "samples" / f"{picture}.png") as image:
+            assert image.size[0] > 100
+
+
+def test_its_config_starts_the_same_run_again(runs: Path) -> None:
+    assert run(runs, "--steps", "6", "-r", "sn", "-o", "adam.lr=1e-3", "--name", "first") == 0
+    assert main(["run", "--config", str(runs / "first/config.yaml"), "--name", "second", "-q"]) == 0
+    first, second = (ganzoo.load(runs / name) for name in ("first", "second"))
+    for a, b in zip(first.generator.parameters(), second.generator.parameters(), strict=True):
+        assert torch.equal(a, b)
+    configs = [yaml.safe_load((runs / name / "config.yaml").read_text()) for name in ("first", "second")]
+    assert configs[0].pop("name") == "first"
+    assert configs[1].pop("name") == "second"
+    assert configs[0] == configs[1]
+    assert configs[0]["optimizer"]["lr"] == 1e-3
+
+
+def test_who_wins(runs: Path, tmp_path: Path) -> None:
+    """Defaults < preset < config < words < -o."""
+    file = tmp_path / "mine.yaml"
+    file.write_text("loss: sgan\nregularizers: [r1]\nbatch_size: 16\nlatent_dim: 5\nsteps: 3\n")
+    words = ["run", "--preset", "wgan", "--config", str(file), "--loss", "hinge:margin=2", "-o", "hinge.margin=3",
+             "-o", "arch.width=4", "--logdir", str(runs), "--samples", "4", "-q"]  # fmt: skip
+    assert main(words) == 0
+    (folder,) = runs.iterdir()
+    config = yaml.safe_load((folder / "config.yaml").read_text())
+    assert config["schedule"] == {"name": "alternating", "discriminator_steps": 5}  # preset
+    assert config["optimizer"]["name"] == "rmsprop"  # preset
+    assert config["regularizers"][0]["name"] == "r1"  # config
+    assert config["batch_size"] == 16  # config
+    assert config["loss"] == {"name": "hinge", "margin": 3.0}  # words, then -o
+    assert config["arch"]["width"] == 4  # -o on a preset's part
+
+
+def test_none_clears_what_a_preset_brings(runs: Path) -> None:
+    assert run(runs, "--steps", "2", "--preset", "sngan", "-r", "none", "--arch", "dcgan:width=4") == 0
+    assert next(runs.iterdir()).name == "00000-dcgan-hinge-alternating-digits"
+
+
+@pytest.mark.parametrize("preset", sorted(set(ganzoo.catalogue().presets()) - {"default"}))
+def test_every_preset_trains(runs: Path, preset: str) -> None:
+    small = ["-o", "arch.width=4", "--batch-size", "4", "--samples", "4", "--latent-dim", "4", "-q"]
+    assert main(["run", "--preset", preset, "--steps", "2", "--logdir", str(runs), *small]) == 0
+
+
+def test_dry_run_says_what_would_be_trained_and_leaves_nothing(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(runs, "-n", "--loss", "wgan", "-r", "none", "--images", "800") == 0
+    said = capsys.readouterr()
+    for fact in ("wgan", "zoo (ganzoo", "1,797 of 1x8x8, 10 classes", "parameters", "MiB", "100 of batch 8"):
+        assert fact in said.out
+    assert "unbounded" in said.err
+    assert not runs.exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--loss", "hinhe"], "did you mean 'hinge'?"),
+        (["--loss", "hinge:margn=2"], "did you mean 'margin'?"),
+        (["--loss", "hinge:margin=abc"], "margin=abc is not a number > 0, such as 1.0"),
+        (["-r", "r1:gamma=-1"], "gamma=-1 is not a number >= 0"),
+        (["-r", "r1:gamma=nan"], "gamma=nan is not a number"),
+        (["-r", "instance-noise:every=4"], "has no parameter 'every'"),
+        (["--arch", "dcgan:norm=bach"], "did you mean 'batch'?"),
+        (["--arch", "dcgan:width"], "where key=value is expected"),
+        (["--loss", "wgan", "-r", "label-smoothing"], "use a loss with targets"),
+        (["--arch", "dcgan:d_norm=batch", "--data", "digits:size=16", "-r", "r1"], "takes a gradient per sample"),
+        (["--data", "mnist:root=nowhere"], "nowhere"),
+        (["--data", "folder"], "needs path"),
+        (["--data", "folder:path=nowhere"], "nowhere"),
+        (["--data", "ring"], "--arch mlp"),
+        (["--batch-size", "2000"], "fewer than a batch of 2000"),
+        (["--batch-size", "1"], "batch_size=1 is not a whole number >= 2"),
+        (["--steps", "0"], "steps=0 is not a whole number >= 1"),
+        (["--steps", "ten"], "steps=ten is not a whole number"),
+        (["--steps", "5", "--images", "500"], "give one of them"),
+        (["--seed", "-1"], "seed=-1"),
+        (["--ema", "1"], "ema=1 is not a number"),
+        (["--device", "gpu"], "not one of auto, cpu, cuda, cuda:N"),
+        (["--precision", "fp8"], "fp8"),
+        (["--preset", "sngann"], "did you mean 'sngan'?"),
+        (["--config", "nowhere.yaml"], "nowhere.yaml cannot be read"),
+        (["-o", "r2.gamma=1"], "r2 is no part of this run"),
+        (["-o", "nonsense"], "is not part.key=value"),
+        (["--name", "../escape"], "is not a name"),
+        (["--logdir", "/proc/nowhere"], "cannot be written"),
+        (["--stps", "5"], "--steps"),
+        (["--arch", "none"], "cannot be none"),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_one_line_and_exit_2(
+    runs: Path, words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(runs, *words) == 2
+    assert said in refused(capsys)
+    assert not [p for p in runs.glob("*") if p.is_dir()]
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
+def test_cuda_asked_for_and_absent(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(runs, "--device", "cuda") == 2
+    assert "use --device cpu" in refused(capsys)
+
+
+def test_an_existing_run_is_never_overwritten(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(runs, "--steps", "2", "--name", "mine") == 0
+    before = {p: p.stat().st_mtime_ns for p in (runs / "mine").rglob("*")}
+    capsys.readouterr()
+    assert run(runs, "--steps", "2", "--name", "mine") == 2
+    assert "mine exists: give another --name, or go on with: ganzoo resume" in refused(capsys)
+    assert before == {p: p.stat().st_mtime_ns for p in (runs / "mine").rglob("*")}
+
+
+def test_runs_are_numbered_and_never_share_a_number(runs: Path) -> None:
+    for _ in range(3):
+        assert run(runs, "--steps", "1") == 0
+    assert sorted(p.name[:5] for p in runs.iterdir()) == ["00000", "00001", "00002"]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("loss: hinge\nloss: wgan\n", "'loss' is given twice"),
+        ("loss: [unclosed\n", "is not YAML"),
+        ("- a list\n", "is not a mapping of settings"),
+        ("lss: hinge\n", "did you mean 'loss'?"),
+        ("loss: {margin: 2}\n", "a mapping with a name"),
+        ("loss: !!python/object/apply:os.system ['true']\n", "is not YAML"),
+    ],
+)
+def test_a_config_that_cannot_be_used(
+    runs: Path, tmp_path: Path, content: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_text(content)
+    assert run(runs, "--config", str(file)) == 2
+    assert said in refused(capsys)
+
+
+def test_resume_trains_further_in_the_same_directory(runs: Path) -> None:
+    assert run(runs, "--steps", "5", "--name", "a") == 0
+    assert main(["resume", str(runs / "a"), "--steps", "9", "-q"]) == 0
+    assert ganzoo.load(runs / "a").step == 9
+    assert [p.name for p in runs.iterdir()] == ["a"]
+
+
+def test_resume_of_what_is_no_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["resume", str(tmp_path)]) == 2
+    assert "is no run directory" in refused(capsys)
+
+
+def test_sample_draws_the_same_for_a_seed(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(runs, "--steps", "3", "--name", "a") == 0
+    a = str(runs / "a")
+    capsys.readouterr()
+    grids = [tmp_path / f"{i}.png" for i in range(4)]
+    for path, words in zip(grids, ([], [], ["--seed", "1"], ["--source", "generator"]), strict=True):
+        assert main(["sample", a, "--count", "9", "--out", str(path), *words]) == 0
+    data = [path.read_bytes() for path in grids]
+    assert data[0] == data[1]
+    assert len({*data}) == 3
+    assert main(["sample", a, "--count", "3", "--single", "--out", str(tmp_path / "s"), "--truncation", "0.5"]) == 0
+    assert sorted(p.name for p in (tmp_path / "s").iterdir()) == ["00000.png", "00001.png", "00002.png"]
+    with Image.open(tmp_path / "s/00000.png") as image:
+        assert image.size == (8, 8)
+    capsys.readouterr()
+    assert main(["sample", a, "--label", "3"]) == 2
+    assert "has no classes" in refused(capsys)
+    assert main(["sample", a, "--truncation", "0"]) == 2
+    assert "is not a number > 0" in refused(capsys)
+
+
+def test_class_conditional_nets_draw_the_class_that_is_asked_for(runs: Path, tmp_path: Path) -> None:
+    assert run(runs, "--steps", "3", "--name", "c", "--arch", "dcgan:width=4,conditional=true") == 0
+    loaded = ganzoo.load(runs / "c")
+    assert loaded.spec.classes == 10
+    assert main(["sample", str(runs / "c"), "--label", "7", "--count", "4", "--out", str(tmp_path / "7.png")]) == 0
+    threes, sevens = (loaded.sample(4, labels=torch.full((4,), k)) for k in (3, 7))
+    assert not torch.equal(threes, sevens)
+
+
+def test_a_loss_that_is_not_finite_stops_before_the_update(
+    runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The part, the player and the step are named, the last checkpoint is kept, the exit code is 1."""
+    part = tmp_path / "bad.py"
+    part.write_text(
+        "import ganzoo\n"
+        "class Bad(ganzoo.Loss):\n"
+        '    """Fails."""\n'
+        "    def discriminator(self, s): return s.fake.mean() - s.real.mean()\n"
+        "    def generator(self, s): return s.fake.mean() * (float('nan') if s.progress > 0.6 else -1.0)\n"
+    )
+    words = ["--loss", "bad", "--plugin", str(part), "--steps", "11", "--checkpoint-every", "4", "--name", "a"]
+    assert run(runs, *words) == 1
+    said = capsys.readouterr().err.strip().splitlines()[-1]
+    assert "step 8: the generator's loss (bad) is nan: the update was not made" in said
+    assert "of step 4, is intact" in said
+    assert ganzoo.load(runs / "a", plugins=[part]).step == 4
+
+
+def test_plugins_hear_of_a_runs_life(runs: Path, tmp_path: Path) -> None:
+    listener = tmp_path / "listener.py"
+    listener.write_text(
+        "import ganzoo\n"
+        "@ganzoo.hookimpl\n"
+        "def run_started(run): note('started', run)\n"
+        "@ganzoo.hookimpl\n"
+        "def step_recorded(run, step, values): note('recorded', run)\n"
+        "@ganzoo.hookimpl\n"
+        "def images_recorded(run, tag, images): note(tag, run)\n"
+        "@ganzoo.hookimpl\n"
+        "def checkpoint_saved(run, step, path): note('saved', run); 1 / 0\n"
+        "@ganzoo.hookimpl\n"
+        "def run_finished(run, error): note('finished', run)\n"
+        "def note(what, run):\n"
+        "    with (run.dir / 'heard.txt').open('a') as f: f.write(what + '\\n')\n"
+    )
+    words = ["--plugin", str(listener), "--steps", "6", "--checkpoint-every", "2", "--name", "a"]
+    assert run(runs, *words) == 0
+    heard = (runs / "a/heard.txt").read_text().splitlines()
+    assert heard[0] == "samples/real" or heard[0] == "started"
+    assert heard[-1] == "finished"
+    assert {"started", "recorded", "samples/real", "samples/ema", "samples/generator"} <= {*heard}
+    assert heard.count("saved") == 1, "a hook that failed is switched off"
+
+
+def test_a_part_that_raises_is_named_and_keeps_its_traceback(runs: Path, tmp_path: Path) -> None:
+    part = tmp_path / "bug.py"
+    part.write_text(
+        "import ganzoo\n"
+        "class Bug(ganzoo.Loss):\n"
+        '    """Fails."""\n'
+        "    def discriminator(self, s): return s.reel.mean()\n"
+        "    def generator(self, s): return -s.fake.mean()\n"
+    )
+    with pytest.raises(AttributeError, match="reel") as caught:
+        run(runs, "--loss", "bug", "--plugin", str(part), "--steps", "2")
+    assert any("in loss bug" in note for note in caught.value.__notes__)
+
+
+def test_ctrl_c_finishes_the_step_saves_and_says_how_to_go_on(tmp_path: Path) -> None:
+    words = [sys.executable, "-m", "ganzoo", "run", *SMALL[:-1], "--steps", "1000000", "--name", "a"]
+    process = subprocess.Popen(
+        [*words, "--logdir", str(tmp_path)], stderr=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}
+    )
+    assert process.stderr is not None
+    assert process.stderr.readline().startswith("step 1/")
+    time.sleep(0.3)
+    process.send_signal(signal.SIGINT)
+    said = process.communicate(timeout=60)[1]
+    assert process.returncode == 130
+    assert "Traceback" not in said
+    assert "go on with: ganzoo resume" in said.splitlines()[-1]
+    assert ganzoo.load(tmp_path / "a").step > 1
