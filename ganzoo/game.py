@@ -302,7 +302,7 @@ class Game(parts.Game):
             stop = self.broken.bool()
             gradients = [g.masked_fill(stop, 0.0) for g in gradients]
         for parameter, gradient in zip(self.parameters[player], gradients, strict=True):
-            parameter.grad = gradient
+            parameter.grad = laid_out_like(parameter, gradient)
         optimizer.step()
         for parameter in self.parameters[player]:
             parameter.grad = None
@@ -321,6 +321,15 @@ class Game(parts.Game):
             self._caching = True
             self._once.enter_context(parametrize.cached())
             self._once.callback(setattr, self, "_caching", False)
+
+
+def laid_out_like(weight: Tensor, gradient: Tensor) -> Tensor:
+    """A gradient in the memory order of its weight; most are already, and cost nothing.
+
+    ``backward`` sees to it, ``autograd.grad`` does not; and torch's fused optimizer kernels walk weight and gradient by
+    one order: where the two differ they move the wrong numbers, in silence.
+    """
+    return gradient if gradient.stride() == weight.stride() else torch.empty_like(weight).copy_(gradient)
 
 
 @contextmanager

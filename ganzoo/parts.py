@@ -145,11 +145,13 @@ class Loss(Part):
     Class facts:
         has_targets: the loss reads ``s.real_target`` and ``s.fake_target``, so targets can be moved (label smoothing).
         bounded: the discriminator's loss is bounded below; where it is not, some Lipschitz device is wanted.
+        saturates: by design a player's gradient may vanish where it is most wrong; read by the exam.
     """
 
     kind: ClassVar[str] = "loss"
     has_targets: ClassVar[bool] = False
     bounded: ClassVar[bool] = True
+    saturates: ClassVar[bool] = False
 
     def discriminator(self, s: Scores) -> Tensor:
         """The scalar that the discriminator minimises."""
@@ -296,7 +298,11 @@ class Metric(Part):
 
 
 class Optimizer(Part):
-    """How a player moves along its gradient."""
+    """How a player moves along its gradient.
+
+    A field that is also a setting of torch's parameter groups, such as ``lr``, is theirs at first; where it follows the
+    run, each step sets the groups' to today's number. Gradients come laid out in memory as their weights are.
+    """
 
     kind: ClassVar[str] = "optimizer"
 

@@ -1001,13 +1001,11 @@ def _weights() -> list[nn.Parameter]:
     return [nn.Parameter(torch.randn(4, 3, 3, 3)), nn.Parameter(torch.randn(5))]
 
 
-def _descend(optimizer: torch.optim.Optimizer, weights: list[nn.Parameter], steps: int, *, last: bool = False) -> None:
-    """Steps down half of the squared distance to 1, with gradients in channels-last order if asked."""
+def _descend(optimizer: torch.optim.Optimizer, weights: list[nn.Parameter], steps: int) -> None:
+    """Steps down half of the squared distance to 1."""
     for _ in range(steps):
         for p in weights:
             p.grad = p.detach() - 1
-            if last and p.ndim == 4:
-                p.grad = p.grad.contiguous(memory_format=torch.channels_last)
         optimizer.step()
 
 
@@ -1040,18 +1038,6 @@ def _follows_its_learning_rate(part: parts.Optimizer) -> None:
         group["lr"] = 0.0
     _descend(optimizer, weights, 2)
     _require(all(p.equal(k) for p, k in zip(weights, kept, strict=True)), "weights move at a learning rate of 0")
-
-
-@_asks("optimizer")
-def _minds_the_order_in_memory(part: parts.Optimizer) -> None:
-    """A gradient in channels-last order moves a contiguous weight as any other would: fused kernels may not."""
-    ends = []
-    for last in (False, True):
-        weights = _weights()
-        _descend(part.build(weights), weights, 3, last=last)
-        ends.append(weights)
-    same = all(_near(a, b, 1e-5, 1e-7) for a, b in zip(*ends, strict=True))
-    _require(same, "a gradient in channels-last order moves the wrong weights")
 
 
 @_asks("optimizer")

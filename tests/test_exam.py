@@ -659,13 +659,6 @@ class Uphill(ganzoo.Optimizer):
         return torch.optim.SGD(parameters, lr=0.1, maximize=True)
 
 
-class Fused(ganzoo.Optimizer):
-    """A fused kernel that is not told of the order in memory."""
-
-    def build(self, parameters):
-        return torch.optim.SGD(parameters, lr=0.1, fused=True)
-
-
 class Deaf(ganzoo.Optimizer):
     """A rate of its own.
 
@@ -683,7 +676,6 @@ class Deaf(ganzoo.Optimizer):
     ("part", "check", "message"),
     [
         (Uphill, "moves_downhill", "takes? a quadratic"),
-        (Fused, "minds_the_order_in_memory", "moves the wrong weights"),
         (Deaf, "follows_its_learning_rate", "do not begin at the part's lr"),
     ],
 )

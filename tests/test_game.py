@@ -233,6 +233,28 @@ def test_two_time_scales_move_sgd_by_the_ratio_of_rates(experiment: Any) -> None
         torch.testing.assert_close(moved[1][key], step * (4.0 if key.startswith("1.") else 1.0), rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.parametrize("fused", [False, True])
+def test_a_gradient_in_another_memory_order_moves_the_right_weights(experiment: Any, fused: bool) -> None:
+    made = experiment(optimizer="sgd:lr=0.1", data="digits:size=32")
+    game, weight = made.game, next(p for p in made.game.parameters["discriminator"] if p.dim() == 4)
+    made.run.state.optimizers["discriminator"] = torch.optim.SGD([weight], lr=0.1, fused=fused)
+    game.parameters["discriminator"] = [weight]
+    before, factor = weight.detach().clone(), torch.randn(weight.shape)
+    other = torch.contiguous_format if weight.is_contiguous(memory_format=torch.channels_last) else torch.channels_last
+
+    class Reordered(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, w: torch.Tensor) -> torch.Tensor:
+            return (w * factor).sum()
+
+        @staticmethod
+        def backward(ctx: Any, g: torch.Tensor) -> torch.Tensor:
+            return (g * factor).contiguous(memory_format=other)
+
+    game.update(discriminator=Reordered.apply(weight))
+    torch.testing.assert_close(weight.detach(), before - 0.1 * factor)
+
+
 def test_patches_weigh_the_same_whatever_their_number() -> None:
     assert torch.equal(logits(torch.tensor([[[1.0, 3.0]], [[5.0, 7.0]]])), torch.tensor([2.0, 6.0]))
     assert torch.equal(logits({"logits": torch.ones(3, 1), "features": None}), torch.ones(3))

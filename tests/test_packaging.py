@@ -5,6 +5,7 @@ from __future__ import annotations
 import configparser
 import json
 import os
+import re
 import subprocess
 import sys
 from importlib import metadata
@@ -64,8 +65,8 @@ def test_it_can_be_shown(installed):
 
 def test_it_is_as_small_as_promised():
     """12 lines of Python beside the docstring, 8 of configuration."""
-    python = [line for file in EXAMPLE.rglob("*.py") for line in file.read_text().splitlines() if line.strip()]
-    assert len([line for line in python if '"""' not in line]) == 12
+    python = [re.sub('""".*?"""', "", file.read_text(), flags=re.DOTALL) for file in EXAMPLE.rglob("*.py")]
+    assert len([line for text in python for line in text.splitlines() if line.strip()]) == 12
     assert len((EXAMPLE / "setup.cfg").read_text().splitlines()) == 8
 
 

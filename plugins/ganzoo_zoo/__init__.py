@@ -9,6 +9,7 @@ from ganzoo_zoo.presets import PRESETS
 
 @ganzoo.hookimpl
 def register_architectures(register: Register) -> None:
+    """The architectures."""
     register("dcgan", "ganzoo_zoo.architectures.dcgan:DCGAN")
     register("mlp", "ganzoo_zoo.architectures.mlp:MLP")
     register("resnet", "ganzoo_zoo.architectures.resnet:ResNet")
@@ -16,6 +17,7 @@ def register_architectures(register: Register) -> None:
 
 @ganzoo.hookimpl
 def register_losses(register: Register) -> None:
+    """The losses."""
     register("hinge", "ganzoo_zoo.losses.hinge:Hinge")
     register("lsgan", "ganzoo_zoo.losses.lsgan:LSGAN")
     register("rpgan", "ganzoo_zoo.losses.rpgan:RpGAN")
@@ -26,6 +28,7 @@ def register_losses(register: Register) -> None:
 
 @ganzoo.hookimpl
 def register_regularizers(register: Register) -> None:
+    """The regularizers."""
     register("instance-noise", "ganzoo_zoo.regularizers.instance_noise:InstanceNoise")
     register("label-smoothing", "ganzoo_zoo.regularizers.label_smoothing:LabelSmoothing")
     register("r1", "ganzoo_zoo.regularizers.r1:R1")
@@ -36,12 +39,14 @@ def register_regularizers(register: Register) -> None:
 
 @ganzoo.hookimpl
 def register_schedules(register: Register) -> None:
+    """The schedules."""
     register("alternating", "ganzoo_zoo.schedules.alternating:Alternating")
     register("onestep", "ganzoo_zoo.schedules.onestep:OneStep")
 
 
 @ganzoo.hookimpl
 def register_data(register: Register) -> None:
+    """The data."""
     register("cifar10", "ganzoo_zoo.data.cifar10:CIFAR10")
     register("digits", "ganzoo_zoo.data.digits:Digits")
     register("fashion-mnist", "ganzoo_zoo.data.fashion_mnist:FashionMNIST")
@@ -53,11 +58,13 @@ def register_data(register: Register) -> None:
 
 @ganzoo.hookimpl
 def register_metrics(register: Register) -> None:
+    """The metrics."""
     register("modes", "ganzoo_zoo.metrics.modes:Modes")
 
 
 @ganzoo.hookimpl
 def register_optimizers(register: Register) -> None:
+    """The optimizers."""
     register("adam", "ganzoo_zoo.optimizers.adam:Adam")
     register("rmsprop", "ganzoo_zoo.optimizers.rmsprop:RMSprop")
     register("sgd", "ganzoo_zoo.optimizers.sgd:SGD")
@@ -65,5 +72,6 @@ def register_optimizers(register: Register) -> None:
 
 @ganzoo.hookimpl
 def register_presets(register: RegisterPreset) -> None:
+    """The presets."""
     for name, settings in PRESETS.items():
         register(name, settings)

@@ -39,8 +39,8 @@ def refused(capsys: pytest.CaptureFixture[str]) -> str:
 
 
 def test_a_run_leaves_everything_a_person_needs(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    code = run(runs, "--steps", "25", "--loss", "sgan", "-r", "r1:gamma=1,every=4", "-r", "instance-noise", "--seed", "3")
-    assert code == 0
+    words = ["--steps", "25", "--loss", "sgan", "-r", "r1:gamma=1,every=4", "-r", "instance-noise", "--seed", "3"]
+    assert run(runs, *words) == 0
     folder = runs / "00000-dcgan-sgan-r1-instance-noise-onestep-digits"
     assert str(folder) in capsys.readouterr().out
     assert {p.name.split(".")[0] for p in folder.iterdir()} >= {
@@ -305,9 +305,8 @@ def test_a_part_that_raises_is_named_and_keeps_its_traceback(runs: Path, tmp_pat
 
 def test_ctrl_c_finishes_the_step_saves_and_says_how_to_go_on(tmp_path: Path) -> None:
     words = [sys.executable, "-m", "ganzoo", "run", *SMALL[:-1], "--steps", "1000000", "--name", "a"]
-    process = subprocess.Popen(
-        [*words, "--logdir", str(tmp_path)], stderr=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}
-    )
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen([*words, "--logdir", str(tmp_path)], stderr=subprocess.PIPE, text=True, env=environment)
     assert process.stderr is not None
     assert process.stderr.readline().startswith("step 1/")
     time.sleep(0.3)

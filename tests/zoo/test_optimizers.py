@@ -66,26 +66,6 @@ def test_scaling_a_loss_scales_the_move_of_sgd_alone():
         assert (moved(words, scale=10.0) - 1) / (moved(words) - 1) == pytest.approx(ratio, rel=1e-5)
 
 
-@pytest.mark.parametrize("words", ["adam:lr=0.1", "sgd:lr=0.1,momentum=0.9", "rmsprop:lr=0.1"])
-@pytest.mark.parametrize("orders", ["weight", "gradient", "both"])
-def test_memory_order_does_not_matter(words, orders):
-    ends = []
-    for last in (False, True):
-        torch.manual_seed(0)
-        weight, gradient = torch.randn(4, 3, 3, 3), torch.randn(4, 3, 3, 3)
-        if last and orders != "gradient":
-            weight = weight.contiguous(memory_format=torch.channels_last)
-        if last and orders != "weight":
-            gradient = gradient.contiguous(memory_format=torch.channels_last)
-        p = nn.Parameter(weight)
-        optimizer = ganzoo.part("optimizer", words).build([p])
-        for _ in range(3):
-            p.grad = gradient
-            optimizer.step()
-        ends.append(p.detach())
-    torch.testing.assert_close(*ends)
-
-
 def test_defaults_are_those_that_gans_are_trained_with():
     adam = ganzoo.part("optimizer", "adam")
     assert (adam.lr, adam.betas) == (2e-4, (0.0, 0.9))

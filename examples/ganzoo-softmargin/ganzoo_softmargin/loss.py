@@ -4,7 +4,11 @@ import ganzoo
 
 
 class SoftMargin(ganzoo.Loss):
-    """Hinge with a soft corner."""
+    """Hinge with a soft corner.
+
+    Args:
+        margin: score beyond which a sample is told apart well enough.
+    """
 
     margin: float = 1.0
 

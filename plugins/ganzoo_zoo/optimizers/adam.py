@@ -9,7 +9,7 @@ import torch
 from annotated_types import Ge, Gt, Lt
 
 import ganzoo
-from ganzoo_zoo.optimizers.fused import can_fuse, lay_out_gradients
+from ganzoo_zoo.optimizers.fused import can_fuse
 
 if TYPE_CHECKING:
     from torch import nn
@@ -47,9 +47,7 @@ class Adam(ganzoo.Optimizer):
 
     def build(self, parameters: Sequence[nn.Parameter]) -> torch.optim.Optimizer:
         """Adam from torch, as one kernel where there is one."""
-        adam = torch.optim.Adam(
+        return torch.optim.Adam(
             parameters,
             lr=self.lr, betas=self.betas, eps=self.eps, weight_decay=self.weight_decay, fused=can_fuse(parameters),
         )  # fmt: skip
-        adam.register_step_pre_hook(lay_out_gradients)
-        return adam

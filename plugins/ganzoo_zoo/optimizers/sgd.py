@@ -9,7 +9,7 @@ import torch
 from annotated_types import Ge, Lt
 
 import ganzoo
-from ganzoo_zoo.optimizers.fused import can_fuse, lay_out_gradients
+from ganzoo_zoo.optimizers.fused import can_fuse
 
 if TYPE_CHECKING:
     from torch import nn
@@ -51,10 +51,8 @@ class SGD(ganzoo.Optimizer):
 
     def build(self, parameters: Sequence[nn.Parameter]) -> torch.optim.Optimizer:
         """SGD from torch, as one kernel where there is one."""
-        sgd = torch.optim.SGD(
+        return torch.optim.SGD(
             parameters,
             lr=self.lr, momentum=self.momentum, weight_decay=self.weight_decay, nesterov=self.nesterov,
             fused=can_fuse(parameters),
         )  # fmt: skip
-        sgd.register_step_pre_hook(lay_out_gradients)
-        return sgd
