@@ -3,7 +3,7 @@
 For plugin authors: ``hookimpl``, the contracts (``Architecture``, ``Loss``, ``Regularizer``, ``Schedule``, ``Data``,
 ``Metric``, ``Optimizer``), what they are handed (``Batch``, ``Scores``, ``Networks``, ``Spec``, ``Game``), ``Course``
 (a number that follows the run) and the module ``ganzoo.testing``. For users: ``run``, ``resume``, ``load``, ``part``,
-``catalogue``, ``Run`` and ``ganzoo.errors``.
+``catalogue``, ``Run``, ``ganzoo.errors`` and the module ``ganzoo.lab``.
 
 Names are imported when they are first used, so that ``import ganzoo`` costs nothing and brings no torch.
 """
@@ -48,12 +48,12 @@ _HOME = {
 
 __all__ = [
     "Architecture", "Batch", "Course", "Data", "Game", "Loss", "Metric", "Networks", "Optimizer", "Regularizer", "Run",
-    "Schedule", "Scores", "Spec", "catalogue", "errors", "hookimpl", "load", "part", "resume", "run", "testing",
+    "Schedule", "Scores", "Spec", "catalogue", "errors", "hookimpl", "lab", "load", "part", "resume", "run", "testing",
 ]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("errors", "testing"):
+    if name in ("errors", "lab", "testing"):
         return importlib.import_module(f"ganzoo.{name}")
     if name not in _HOME:
         raise AttributeError(f"module 'ganzoo' has no attribute {name!r}")

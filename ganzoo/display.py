@@ -1,10 +1,14 @@
-"""What a person sees of a run while it trains: a progress bar on a terminal, plain lines elsewhere."""
+"""What a person sees of a run while it trains: a progress bar on a terminal, plain lines elsewhere.
+
+A terminal that went away (SIGHUP, a closed pipe) ends the showing, not the training.
+"""
 
 from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from types import TracebackType
 
 from rich.console import Console
@@ -14,13 +18,19 @@ PLAIN_SECONDS = 5.0
 """Between two plain lines."""
 
 
+class _Terminal(Console):
+    def on_broken_pipe(self) -> None:
+        """Let it be seen; rich would end the process, and point stdout elsewhere."""
+        raise BrokenPipeError
+
+
 class Display:
-    """A context that shows how far training is; ``quiet`` shows nothing."""
+    """A context that shows how far training is; ``quiet`` shows only what went wrong."""
 
     def __init__(self, start: int, total: int, quiet: bool = False) -> None:
         """Show steps ``start`` to ``total``."""
         self.start, self.total, self.quiet = start, total, quiet
-        self.console = Console(file=sys.stderr, highlight=False)
+        self.console = _Terminal(file=sys.stderr, highlight=False)
         self._bar: Progress | None = None
         self._began = self._said = time.monotonic()
 
@@ -31,14 +41,16 @@ class Display:
                 TextColumn("{task.fields[figures]}"), TimeRemainingColumn(compact=True), console=self.console,
             )  # fmt: skip
             self._task = self._bar.add_task("train", total=self.total, completed=self.start, figures="")
-            self._bar.start()
+            with self._while_there():
+                self._bar.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._bar is not None:
-            self._bar.stop()
+            with self._while_there():
+                self._bar.stop()
 
     def step(self, step: int, values: Mapping[str, float]) -> None:
         """Show where training is, with figures by tag."""
@@ -54,16 +66,30 @@ class Display:
             if tag in values
         )
         if self._bar is not None:
-            self._bar.update(self._task, completed=step, figures=figures)
+            with self._while_there():
+                self._bar.update(self._task, completed=step, figures=figures)
             return
         now = time.monotonic()
         if now - self._said < PLAIN_SECONDS and step not in (self.start + 1, self.total):
             return
         self._said = now
         left = (now - self._began) / max(1, step - self.start) * (self.total - step)
-        self.console.print(f"step {step}/{self.total}  {figures}  left {int(left) // 60}:{int(left) % 60:02d}")
+        with self._while_there():
+            self.console.print(f"step {step}/{self.total}  {figures}  left {int(left) // 60}:{int(left) % 60:02d}")
 
     def say(self, line: str) -> None:
         """A line above the progress bar."""
         if not self.quiet:
+            self.warn(line)
+
+    def warn(self, line: str) -> None:
+        """A line that is said even where nothing else is shown."""
+        with self._while_there():
             self.console.print(line, soft_wrap=True, markup=False)
+
+    @contextmanager
+    def _while_there(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, ValueError):  # a closed pipe, a terminal that is gone; a closed file says it by ValueError
+            self.quiet = True

@@ -7,6 +7,7 @@ any other dataset streams through torch's DataLoader.
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -22,6 +23,9 @@ from ganzoo.state import mix
 RESIDENT_BYTES = 4 << 30
 """A dataset up to this size lives on the device."""
 
+FINGERPRINTED = 64
+"""Samples that tell one dataset from another."""
+
 
 class Feed:
     """Real batches, and labels for fakes.
@@ -31,12 +35,14 @@ class Feed:
         classes: number of classes in the data, 0 when it has no labels.
         condition_shape: of an item's condition, None when it has none.
         size: samples in the dataset.
+        held_out: a feed of samples that training never sees; None where there are none, or nobody asks for them.
     """
 
     shape: tuple[int, ...]
     condition_shape: tuple[int, ...] | None = None
     classes: int = 0
     size: int
+    held_out: Feed | None = None
 
     def __init__(self, batch_size: int, seed: int, device: torch.device, dtype: torch.dtype) -> None:
         self.batch_size, self.seed, self.device, self.dtype = batch_size, seed, device, dtype
@@ -52,9 +58,15 @@ class Feed:
         """Batch number ``draw`` of the run."""
         raise NotImplementedError
 
-    def first(self, count: int) -> Tensor:
-        """(count, *shape) samples to look at, the same ones for a seed, on the CPU."""
+    def look(self, count: int) -> Batch:
+        """Samples to look at, with their labels and conditions, the same ones for a seed, on the CPU."""
         raise NotImplementedError
+
+    def first(self, count: int) -> Tensor:
+        """(count, *shape): the images that ``look`` gives."""
+        images = self.look(count).images
+        assert images is not None
+        return images
 
     def labels(self, count: int, generator: torch.Generator) -> Tensor | None:
         """Labels for fakes, in the proportions of the data where these are known; None when nets are given none."""
@@ -63,6 +75,20 @@ class Feed:
         if self._frequencies is not None:
             return torch.multinomial(self._frequencies, count, replacement=True, generator=generator)
         return torch.randint(self.classes, (count,), generator=generator, device=self.device)
+
+    def fingerprint(self) -> dict[str, Any]:
+        """What tells this data from other data, as plain data; ``digest`` is of the first samples to look at."""
+        before = torch.default_generator.get_state()
+        torch.default_generator.manual_seed(mix(self.seed, "fingerprint"))  # for datasets that crop and flip
+        seen = self.look(min(self.size, FINGERPRINTED))
+        torch.default_generator.set_state(before)
+        digest = hashlib.sha256()
+        for value in (seen.images, seen.labels, seen.condition):
+            if value is not None:
+                digest.update(value.contiguous().numpy().tobytes())
+        return {
+            "size": self.size, "shape": list(self.shape), "classes": self.classes, "digest": digest.hexdigest(),
+        }  # fmt: skip
 
     def order(self, epoch: int) -> Tensor:
         """The permutation of an epoch, on the CPU."""
@@ -100,13 +126,14 @@ class Resident(Feed):
         labels = self._labels[rows] if self.with_labels and self._labels is not None else None
         return Batch(images=self.normalised(self.images[rows]), labels=labels)
 
-    def first(self, count: int) -> Tensor:
+    def look(self, count: int) -> Batch:
         rows = self.order(-1)[:count].to(self.device)
-        return self.normalised(self.images[rows]).cpu()
+        labels = None if self._labels is None else self._labels[rows].cpu()
+        return Batch(images=self.normalised(self.images[rows]).cpu(), labels=labels)
 
 
 class _Batches(Sampler[list[int]]):
-    """Row numbers, batch by batch, from batch number ``start`` on, without end."""
+    """Batch by batch, from batch number ``start`` on, without end: the batch's number, and its row numbers."""
 
     def __init__(self, feed: Feed, start: int) -> None:
         self.feed, self.start = feed, start
@@ -116,8 +143,25 @@ class _Batches(Sampler[list[int]]):
         while True:
             order = self.feed.order(epoch).tolist()
             for i in range(position, self.feed.batches):
-                yield order[i * self.feed.batch_size : (i + 1) * self.feed.batch_size]
+                rows = order[i * self.feed.batch_size : (i + 1) * self.feed.batch_size]
+                yield [epoch * self.feed.batches + i, *rows]
             epoch, position = epoch + 1, 0
+
+
+class _Seeded(Dataset[Any]):
+    """A dataset whose items, if they are random (crops, flips), are a function of (seed, batch), in any worker."""
+
+    def __init__(self, dataset: Dataset[Any], seed: int) -> None:
+        self.dataset, self.seed = dataset, seed
+
+    def __getitems__(self, drawn: list[int]) -> list[Any]:
+        number, *rows = drawn
+        before = torch.default_generator.get_state()  # without workers, these are the parts' random numbers
+        torch.default_generator.manual_seed(mix(self.seed, "items", number))
+        try:
+            return [self.dataset[i] for i in rows]
+        finally:
+            torch.default_generator.set_state(before)
 
 
 class Streamed(Feed):
@@ -158,15 +202,21 @@ class Streamed(Feed):
             condition=self.normalised(self._here(item["condition"])) if "condition" in item else None,
         )
 
-    def first(self, count: int) -> Tensor:
-        rows = self.order(-1)[:count].tolist()
-        return self.normalised(torch.stack([_item(self.dataset[i])["image"] for i in rows])).cpu()
+    def look(self, count: int) -> Batch:
+        items = _collate([self.dataset[i] for i in self.order(-1)[:count].tolist()])
+        condition = items.get("condition")
+        return Batch(
+            images=self.normalised(items["image"]),
+            labels=items.get("label"),
+            condition=None if condition is None else self.normalised(condition),
+        )
 
     def _loader(self, draw: int) -> DataLoader[Any]:
         workers = min(8, max(0, (os.cpu_count() or 1) - 1)) if self.device.type == "cuda" else 0
         return DataLoader(
-            self.dataset,
+            _Seeded(self.dataset, self.seed),
             batch_sampler=_Batches(self, draw),
+            generator=torch.Generator(),  # or else it draws from the parts' random numbers, here and nowhere else
             num_workers=workers,
             pin_memory=self.device.type == "cuda",
             persistent_workers=workers > 0,

@@ -7,7 +7,7 @@ discriminator's gradient 4d, the generator's 2g + d, so that both from one round
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
@@ -17,8 +17,8 @@ from torch import Tensor
 from torch.nn.utils import get_total_norm, parametrize
 
 from ganzoo import parts
-from ganzoo.parts import PLAYERS, Architecture, Batch, Loss, Player, Regularizer, Scores
-from ganzoo.state import State, mix
+from ganzoo.parts import PLAYERS, Architecture, Batch, Loss, Player, Point, Regularizer, Scores
+from ganzoo.state import State, Undo, mix
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,14 +33,20 @@ class Feed(Protocol):
     def labels(self, count: int, generator: torch.Generator) -> Tensor | None:
         """Labels for fakes, in the proportions of the data; None when the nets are given none."""
 
+    @property
+    def condition_shape(self) -> tuple[int, ...] | None:
+        """Of what the generator is given besides noise; None when nothing."""
+
 
 class Round(Scores):
     """One real batch and its fakes, judged: each value is computed once, when it is first read."""
 
-    def __init__(self, game: Game, fakes: Batch, fake_images: Tensor) -> None:
+    def __init__(self, game: Game, fakes: Batch, fake_images: Tensor, reals: Batch | None = None) -> None:
         self._game = game
         self._fakes = fakes
         self.fake_images = fake_images
+        if reals is not None:
+            self.__dict__["_reals"] = reals
         self.progress = game.progress
 
     @cached_property
@@ -97,9 +103,12 @@ class Round(Scores):
     def fake_target(self) -> Tensor | float:  # type: ignore[override]
         return self._targets[1]
 
-    def judge(self, images: Tensor, *, as_is: bool = False) -> Tensor:
+    def judge(self, images: Tensor, *, as_is: bool = False, fake: bool = False) -> Tensor:
         seen = images if as_is else self._game.transformed(images, self)
-        return logits(self._game.judge(seen, self._reals))
+        return logits(self._game.judge(seen, self._fakes if fake else self._reals))
+
+    def generate(self, latent: Tensor) -> Tensor:
+        return self._game.generate(self._fakes.replace(latent=latent))
 
 
 def logits(output: Any) -> Tensor:
@@ -130,6 +139,7 @@ class Game(parts.Game):
         device: torch.device,
         dtype: torch.dtype,
         autocast: Callable[[], AbstractContextManager[Any]] = nullcontext,
+        skips: bool = False,
     ) -> None:
         self.state = state
         self.architecture = architecture
@@ -148,21 +158,39 @@ class Game(parts.Game):
         self.transforms = {n: r for n, r in regularizers.items() if r.defines("images")}
         self.movers = {n: r for n, r in regularizers.items() if r.defines("targets")}
         self.clampers = {n: r for n, r in regularizers.items() if r.defines("after_update")}
+        self.observers = {n: r for n, r in regularizers.items() if r.defines("observe")}
+        self.selectors = {n: r for n, r in regularizers.items() if r.defines("rows")}
+        self.steerers = {n: r for n, r in regularizers.items() if r.defines("gradients")}
+        self.joiners = {n: r for n, r in regularizers.items() if r.defines("joint_penalty")}
+        self.reporters = {n: r for n, r in regularizers.items() if r.defines("report")}
         self.penalties: dict[Player, dict[str, Regularizer]] = {
-            player: {n: r for n, r in regularizers.items() if r.defines(f"{player}_penalty")} for player in PLAYERS
-        }
+            player: {
+                n: r for n, r in regularizers.items()
+                if (r.defines(f"{player}_penalty") and player in r.pays) or r.defines("joint_penalty")
+            }
+            for player in PLAYERS
+        }  # fmt: skip
         self.seen: dict[str, Tensor] = {}
         # 1 from the first update whose loss or gradient was not finite: nobody moves any more, and nobody waited for
         # the device to know it; whoever reads the records sees it in time.
         self.broken = torch.zeros((), device=device)
+        self.skips = skips  # ... or only until the step ends, which is then undone
+        self._undo: Undo | None = None
         self._once = ExitStack()
         self._caching = False
 
     # -- what a schedule plays with ------------------------------------------------------------------------------
 
     def round(self, generator_learns: bool = True) -> Round:
-        fakes = self.noise_batch()
-        if generator_learns:
+        fakes, reals = self.noise_batch(), None
+        if self.feed.condition_shape is not None:  # each fake is made for the condition of a real one: pairs
+            reals = self.draw()
+            fakes = fakes.replace(condition=reals.condition)
+        joint = any(self.due("discriminator", r) for r in self.joiners.values())  # differentiates the generator too
+        if generator_learns or joint:
+            if "latent" in self.watched:
+                assert fakes.latent is not None
+                fakes.latent.requires_grad_()
             self._cache_parametrizations()
             images = self.generate(fakes)
         else:
@@ -171,7 +199,7 @@ class Game(parts.Game):
             self._cache_parametrizations()
             if "fake" in self.watched:
                 images.requires_grad_()
-        return Round(self, fakes, images)
+        return Round(self, fakes, images, reals)
 
     def discriminator_loss(self, s: Scores) -> Tensor:
         with named("loss", self.loss_name):
@@ -180,12 +208,18 @@ class Game(parts.Game):
         return self._penalized("discriminator", loss, s)
 
     def generator_loss(self, s: Scores) -> Tensor:
-        with named("loss", self.loss_name):
-            loss = self.loss.generator(s)
+        loss = self._generator_loss(s)
         self.note("loss/generator", loss)
         return self._penalized("generator", loss, s)
 
-    def update(self, *, discriminator: Tensor | None = None, generator: Tensor | None = None) -> None:
+    def update(
+        self,
+        *,
+        discriminator: Tensor | None = None,
+        generator: Tensor | None = None,
+        start: Point | None = None,
+        trial: bool = False,
+    ) -> None:
         losses: dict[Player, Tensor] = {}
         if discriminator is not None:
             losses["discriminator"] = discriminator
@@ -203,9 +237,41 @@ class Game(parts.Game):
         norms = {player: get_total_norm(grads) for player, grads in gradients.items()}
         healthy = torch.stack([*norms.values(), *(loss.detach() for loss in losses.values())]).sum().isfinite()
         self.broken = torch.maximum(self.broken, (~healthy).to(self.broken.dtype))
-        for player, grads in gradients.items():
+        if start is not None:
+            self.place(start)
+        for player, taken in gradients.items():
             self.note(f"grad/{player}", norms[player])
-            self._move(player, grads)
+            along: Sequence[Tensor] = taken
+            for name, regularizer in self.steerers.items():
+                with named("regularizer", name):
+                    along = regularizer.gradients(player, along)
+            self._move(player, along, trial)
+
+    @torch.no_grad()
+    def point(self, *players: Player, memory: bool = False) -> Point:
+        chosen = players or PLAYERS
+        remembered: dict[Player, list[dict[str, Any]]] = {}
+        if memory:
+            for player in chosen:
+                held = self.state.optimizers[player].state
+                remembered[player] = [
+                    {k: v.clone() if isinstance(v, Tensor) else v for k, v in held[p].items()} if p in held else {}
+                    for p in self.parameters[player]
+                ]
+        return Point({player: [p.detach().clone() for p in self.parameters[player]] for player in chosen}, remembered)
+
+    @torch.no_grad()
+    def place(self, point: Point) -> None:
+        self._once.close()
+        for player, weights in point.weights.items():
+            for parameter, weight in zip(self.parameters[player], weights, strict=True):
+                parameter.copy_(weight)
+        for player, remembered in point.memory.items():
+            held = self.state.optimizers[player].state
+            for parameter, memory in zip(self.parameters[player], remembered, strict=True):
+                held.pop(parameter, None)
+                if memory:  # copies, so that the point can be returned to again
+                    held[parameter] = {k: v.clone() if isinstance(v, Tensor) else v for k, v in memory.items()}
 
     # -- what a round is made of ---------------------------------------------------------------------------------
 
@@ -251,11 +317,29 @@ class Game(parts.Game):
                 real, fake = regularizer.targets(s, real, fake)
         return real, fake
 
+    def joint(self, s: Scores) -> dict[str, Tensor]:
+        """The penalties on both players' gradients at once, by part: computed once for a round."""
+        known: dict[str, Tensor] | None = vars(s).get("_joint")
+        if known is not None:
+            return known
+        gradients: dict[Player, Sequence[Tensor]] = {}
+        with named("loss", self.loss_name):
+            losses: dict[Player, Tensor] = {
+                "discriminator": self.loss.discriminator(s), "generator": self._generator_loss(s)
+            }  # fmt: skip
+        for player in PLAYERS:
+            gradients[player] = torch.autograd.grad(
+                losses[player], self.parameters[player], create_graph=True, materialize_grads=True
+            )
+        known = {name: regularizer.joint_penalty(gradients) for name, regularizer in self.joiners.items()}
+        vars(s)["_joint"] = known
+        return known
+
     @property
     def watched(self) -> frozenset[str]:
         """Which images a penalty that is due in the coming update differentiates the scores by."""
         due = (r for player in PLAYERS for r in self.penalties[player].values() if self.due(player, r))
-        return frozenset().union(*(r.watches for r in due))
+        return self.loss.watches.union(*(r.watches for r in due))
 
     def due(self, player: Player, regularizer: Regularizer) -> bool:
         """Whether a lazy penalty is paid in the player's coming update."""
@@ -265,18 +349,39 @@ class Game(parts.Game):
 
     def begin(self, step: int, progress: float) -> None:
         """Get ready for a step: its randomness is a function of (seed, stream, step)."""
-        self.progress = progress
-        self.noise.manual_seed(mix(self.seed, "latent", step))
-        torch.manual_seed(mix(self.seed, "parts", step))  # what parts draw: noise, dropout, augmentation
+        self.number, self.progress = step, progress
+        again = self.state.counters.rollbacks  # the same numbers would lead to the same NaN
+        seed = mix(self.seed, "rollback", again) if again else self.seed
+        self.noise.manual_seed(mix(seed, "latent", step))
+        torch.manual_seed(mix(seed, "parts", step))  # what parts draw: noise, dropout, augmentation
+        if self.skips:
+            self.mend()
+            self._undo = Undo(self.state)
 
     def note(self, tag: str, value: Tensor) -> None:
         """Keep a scalar for the records, on the device."""
         self.seen[tag] = value.detach()
 
     def take_notes(self) -> dict[str, Tensor]:
-        """The scalars of the step that was just made."""
+        """The scalars of the step that was just made, which is undone here if it is to be skipped."""
+        if self._undo is not None:
+            self._undo.where(self.broken.bool())
+            self._undo = None
+            self.note("faults/skipped", self.broken)
         seen, self.seen = self.seen, {}
         return seen
+
+    def report(self) -> None:
+        """Note what the parts report of themselves: once in a while, when records are due."""
+        with torch.no_grad():
+            for name, regularizer in self.reporters.items():
+                with named("regularizer", name):
+                    for what, value in regularizer.report().items():
+                        self.note(f"parts/{name}/{what}", value)
+
+    def mend(self) -> None:
+        """Let the players move again: the state is that of before the fault."""
+        self.broken = torch.zeros_like(self.broken)
 
     def close(self) -> None:
         """Leave no process-wide switch behind."""
@@ -286,15 +391,29 @@ class Game(parts.Game):
         for side in ("real", "fake"):
             if side in vars(s):  # only what was read: nothing is judged for the records' sake
                 self.note(f"scores/{side}", getattr(s, side).detach().mean())
+        if player == "discriminator" and {"real", "fake"} <= vars(s).keys() and s.real.shape == s.fake.shape:
+            self.note("scores/accuracy", (s.real > s.fake).detach().to(s.real.dtype).mean())  # pairs ranked right
+        with torch.no_grad():
+            for name, regularizer in self.observers.items():
+                with named("regularizer", name):
+                    regularizer.observe(player, s)
         for name, regularizer in self.penalties[player].items():
             if self.due(player, regularizer):
                 with named("regularizer", name):
-                    penalty = getattr(regularizer, f"{player}_penalty")(s)
+                    both = name in self.joiners
+                    penalty = self.joint(s)[name] if both else getattr(regularizer, f"{player}_penalty")(s)
                 self.note(f"penalty/{name}", penalty)
                 loss = loss + (penalty * regularizer.every if regularizer.every > 1 else penalty)
         return loss
 
-    def _move(self, player: Player, gradients: Iterable[Tensor]) -> None:
+    def _generator_loss(self, s: Scores) -> Tensor:
+        for name, regularizer in self.selectors.items():
+            with named("regularizer", name):
+                s = s.at(regularizer.rows(s))
+        with named("loss", self.loss_name):
+            return self.loss.generator(s)
+
+    def _move(self, player: Player, gradients: Iterable[Tensor], trial: bool) -> None:
         optimizer = self.state.optimizers[player]
         if optimizer.defaults.get("fused"):
             optimizer.found_inf = self.broken  # type: ignore[attr-defined]  # fused steps look at it on the device
@@ -306,12 +425,13 @@ class Game(parts.Game):
         optimizer.step()
         for parameter in self.parameters[player]:
             parameter.grad = None
-        self.state.counters.updates[player] += 1
+        if not trial:
+            self.state.counters.updates[player] += 1
         with torch.no_grad():
             for name, regularizer in self.clampers.items():
                 with named("regularizer", name):
                     regularizer.after_update(player, self.modules[player])
-        if player == "generator":
+        if player == "generator" and not trial:
             self.state.average()
 
     def _cache_parametrizations(self) -> None:

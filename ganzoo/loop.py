@@ -1,4 +1,8 @@
-"""Repeat the step; once in a while record, sample, evaluate, save."""
+"""Repeat the step; once in a while record, sample, evaluate, save.
+
+Signals, while training: SIGINT (Ctrl-C) and SIGTERM finish the step, save and stop, with 130 and 143; a second SIGINT
+stops at once, and leaves the last checkpoint as it is; SIGUSR1 saves and goes on; SIGHUP is not heard.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +11,9 @@ import signal
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any, Protocol
@@ -16,10 +21,10 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from ganzoo import checkpoint, errors, words
+from ganzoo import checkpoint, errors, health, mcmc, pictures, speed, words
 from ganzoo.display import Display
 from ganzoo.feed import Feed
-from ganzoo.game import Game, named
+from ganzoo.game import Game, logits, named
 from ganzoo.parts import (
     PLAYERS,
     Architecture,
@@ -44,6 +49,12 @@ MOST_COLUMNS = 32
 
 CHECKED_EVERY = 50
 """Steps after which the records are fetched from the device at the latest, so that a NaN is known by then."""
+
+MOST_ROLLBACKS = 3
+"""Returns to one checkpoint before giving up."""
+
+MOST_SKIPPED = 100
+"""Steps skipped in a row before giving up."""
 
 
 class Events(Protocol):
@@ -82,6 +93,7 @@ class Run:
         spec: sample shape, latent size, number of classes.
         metrics: the newest value of each tag.
         warnings: what was found questionable at assembly, a line each.
+        identity: what a run must agree with to go on from its checkpoints, and the versions that made it; plain data.
     """
 
     dir: Path | None
@@ -93,6 +105,7 @@ class Run:
     dtype: torch.dtype
     metrics: dict[str, float] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
+    identity: dict[str, Any] = field(default_factory=dict)
 
     @property
     def generator(self) -> nn.Module:
@@ -122,6 +135,7 @@ class Run:
         source: str = "auto",
         truncation: float | None = None,
         labels: Tensor | None = None,
+        condition: Tensor | None = None,
     ) -> Tensor:
         """Samples, (count, *shape) in [-1, 1] on the CPU; the same for a seed, whatever the count before it.
 
@@ -131,32 +145,138 @@ class Run:
             source: ``ema``, ``generator``, or ``auto``: the average where there is one.
             truncation: draw the noise from N(0, 1) cut off beyond that absolute value; None cuts nothing.
             labels: (count,) class numbers; all classes in turn unless told.
+            condition: (count, *condition_shape) what to make samples for, where the generator is given one.
 
         Raises:
             SettingsError: a value that is not one of these.
         """
-        if source not in ("auto", "ema", "generator"):
-            raise errors.SettingsError(f"source {source!r} is not one of auto, ema, generator")
         if count < 1:
             raise errors.SettingsError(f"count {count} is not a whole number >= 1")
-        if source == "ema" and self.ema is None:
-            raise errors.SettingsError("this run kept no average (--ema 0): use source=generator")
-        net = self.generator if source == "generator" or self.ema is None else self.ema
-        batch = self.latents(count, seed=seed, truncation=truncation, labels=labels)
-        was_training = net.training
-        net.eval()
-        try:
-            with torch.no_grad():
-                made = [
-                    self.cast.architecture.generate(net, piece).to("cpu", self.dtype)
-                    for piece in _pieces(batch, SAMPLE_BATCH)
-                ]
-        finally:
-            net.train(was_training)
+        batch = self.latents(count, seed=seed, truncation=truncation, labels=labels, condition=condition)
+        return self.generated(batch, source)
+
+    def generated(self, batch: Batch, source: str = "auto") -> Tensor:
+        """The samples that a batch of noise (and labels, and conditions) makes, on the CPU; see ``sample``."""
+        net = self._weights(source)
+        with evaluating(net), torch.no_grad():
+            made = [
+                self.cast.architecture.generate(net, piece).to("cpu", self.dtype)
+                for piece in _pieces(batch, SAMPLE_BATCH)
+            ]
         return torch.cat(made)
 
+    def walk(
+        self,
+        batch: Batch,
+        method: str = "mala",
+        *,
+        steps: int = 100,
+        step_size: float = 0.01,
+        prior: bool = False,
+        seed: int = 0,
+        source: str = "auto",
+    ) -> tuple[Batch, float]:
+        """Move a batch's noise by MCMC along the energy of its samples, U(G(z)) = -D(G(z)).
+
+        Args:
+            batch: as ``latents`` gives it.
+            method: langevin (unadjusted), or mala (with Metropolis's correction); see ``ganzoo.mcmc``.
+            steps: of each chain.
+            step_size: a: a step is a times the slope, and noise of variance 2a.
+            prior: add |z|^2 / 2, so that N(0, I), which the noise was drawn from, weighs in.
+            seed: of the walk.
+            source: as for ``sample``.
+
+        Returns:
+            The batch with its noise moved, and the share of the proposals that were taken.
+
+        Raises:
+            Incompatible: the loss does not make minus the score an energy.
+            SettingsError: a value that is not one of these.
+        """
+        if not self.cast.loss.energy:
+            raise errors.Incompatible(
+                f"loss {self.cast.labels['loss']} does not make the discriminator an energy that MCMC could follow: "
+                "train with one that does, such as meg"
+            )
+        if method not in ("langevin", "mala"):
+            raise errors.SettingsError(f"mcmc {method!r} is not one of langevin, mala")
+        if steps < 1 or not step_size > 0:
+            raise errors.SettingsError(f"mcmc wants steps >= 1 and a step size > 0, not {steps} and {step_size:g}")
+        architecture, noise = self.cast.architecture, torch.Generator().manual_seed(mix(seed, "mcmc"))
+        net, ends, accepted = self._weights(source), [], 0.0
+        with evaluating(net, self.discriminator):
+            for piece in _pieces(batch, SAMPLE_BATCH):
+                assert piece.latent is not None
+
+                def energy(z: Tensor, piece: Batch = piece) -> Tensor:
+                    images = architecture.generate(net, piece.replace(latent=z))
+                    energies = -logits(architecture.judge(self.discriminator, images, piece))
+                    return energies + z.square().sum(1) / 2 if prior else energies
+
+                walk = mcmc.walk(energy, piece.latent, steps, step_size, noise, adjusted=method == "mala")
+                ends.append(walk.end)
+                accepted += walk.accepted * len(walk.end)
+        end = torch.cat(ends)
+        if not bool(end.isfinite().all()):
+            raise errors.SettingsError(f"the walk left all bounds at a step size of {step_size:g}: give a smaller one")
+        return batch.replace(latent=end), accepted / len(end)
+
+    def reconstruct(
+        self, images: Tensor, *, labels: Tensor | None = None, scale: float = 1.0, source: str = "auto"
+    ) -> Tensor:
+        """Images encoded by the discriminator and generated again, (N, *shape) in [-1, 1] on the CPU.
+
+        Args:
+            images: (N, *shape) in [-1, 1].
+            labels: (N,) their class numbers, where the nets are given classes.
+            scale: of the encoded noise; a little below 1 gives smoother images.
+            source: as for ``sample``.
+
+        Raises:
+            Incompatible: the loss teaches no encoding, or the architecture has no encoder.
+            SettingsError: images of another shape, or labels that are missing.
+        """
+        loss, spec = self.cast.loss, self.spec
+        if not loss.encodes:
+            raise errors.Incompatible(
+                f"loss {self.cast.labels['loss']} does not teach the discriminator to encode images: train with one "
+                "that does, such as ogan"
+            )
+        if tuple(images.shape[1:]) != spec.shape:
+            found, due = ("x".join(map(str, shape)) for shape in (images.shape[1:], spec.shape))
+            raise errors.SettingsError(f"images of {found} cannot be reconstructed by a run on {due}")
+        if spec.classes and labels is None:
+            raise errors.SettingsError("this run's nets are given classes: give the images' labels")
+        net, architecture = self._weights(source), self.cast.architecture
+        whole = Batch(
+            images=images.to(self.device, self.dtype),
+            labels=labels.to(self.device) if labels is not None and spec.classes else None,
+        )
+        made = []
+        with evaluating(net, self.discriminator), torch.no_grad():
+            for piece in _pieces(whole, SAMPLE_BATCH):
+                assert piece.images is not None
+                latent = scale * architecture.encode(self.discriminator, piece.images, piece)
+                made.append(architecture.generate(net, piece.replace(images=None, latent=latent)).to("cpu", self.dtype))
+        return torch.cat(made)
+
+    def _weights(self, source: str) -> nn.Module:
+        """The generator that a person asked for."""
+        if source not in ("auto", "ema", "generator"):
+            raise errors.SettingsError(f"source {source!r} is not one of auto, ema, generator")
+        if source == "ema" and self.ema is None:
+            raise errors.SettingsError("this run kept no average (--ema 0): use source=generator")
+        return self.generator if source == "generator" or self.ema is None else self.ema
+
     def latents(
-        self, count: int, *, seed: int = 0, truncation: float | None = None, labels: Tensor | None = None
+        self,
+        count: int,
+        *,
+        seed: int = 0,
+        truncation: float | None = None,
+        labels: Tensor | None = None,
+        condition: Tensor | None = None,
     ) -> Batch:
         """The batch that ``sample`` generates from."""
         noise = torch.Generator().manual_seed(mix(seed, "sample"))
@@ -174,15 +294,50 @@ class Run:
             labels = labels.to(self.device)
         else:
             labels = None
-        return Batch(latent=latent.to(self.device, self.dtype), labels=labels)
+        due = self.spec.condition_shape
+        found = None if condition is None else tuple(condition.shape)
+        if found != (None if due is None else (count, *due)):
+            wanted = "takes none" if due is None else f"makes each sample for a condition: give ({count}, {due})"
+            raise errors.SettingsError(f"a condition of shape {found} was given, and this run {wanted}")
+        if condition is not None:
+            condition = condition.to(self.device, self.dtype)
+        return Batch(latent=latent.to(self.device, self.dtype), labels=labels, condition=condition)
+
+
+@contextmanager
+def evaluating(*networks: nn.Module) -> Iterator[None]:
+    """Networks in evaluation mode, and afterwards as they were."""
+    were = [network.training for network in networks]
+    for network in networks:
+        network.eval()
+    try:
+        yield
+    finally:
+        for network, training in zip(networks, were, strict=True):
+            network.train(training)
 
 
 def _pieces(batch: Batch, size: int) -> Iterator[Batch]:
-    assert batch.latent is not None
-    for i in range(0, len(batch.latent), size):
-        yield Batch(
-            latent=batch.latent[i : i + size], labels=None if batch.labels is None else batch.labels[i : i + size]
-        )
+    """A batch in batches of at most that size."""
+    given = {name: value for name, value in vars(batch).items() if value is not None}
+    for i in range(0, len(next(iter(given.values()))), size):
+        yield Batch(**{name: value[i : i + size] for name, value in given.items()})
+
+
+def advance(run: Run, game: Game, until: int) -> None:
+    """Make the next of ``until`` steps: today's numbers, today's randomness, the schedule's moves."""
+    step = run.state.counters.step
+    progress = step / max(1, until - 1)
+    for part in _parts(run.cast):
+        words.set_progress(part, progress)
+    for player, part in run.cast.optimizers.items():
+        for name in words.courses(part):
+            for group in run.state.optimizers[player].param_groups:
+                group[name] = getattr(part, name)
+    game.begin(step, progress)
+    with named("schedule", run.cast.labels["schedule"]):
+        run.cast.schedule.step(game)
+    run.state.counters.step = step + 1
 
 
 def train(run: Run, game: Game, feed: Feed, until: int, events: Events, *, quiet: bool = False) -> None:
@@ -194,7 +349,7 @@ def train(run: Run, game: Game, feed: Feed, until: int, events: Events, *, quiet
         feed: its data.
         until: the step to stop at.
         events: who is told.
-        quiet: show nothing.
+        quiet: show only what goes wrong.
 
     Raises:
         NonFinite: a loss or gradient is not finite; the update was not made, the last checkpoint is intact.
@@ -204,14 +359,22 @@ def train(run: Run, game: Game, feed: Feed, until: int, events: Events, *, quiet
     trainer = _Trainer(run, game, feed, until, events, quiet)
     error: BaseException | None = None
     try:
-        trainer.train()
+        with speed.deterministic(run.settings.deterministic), _threads(run):
+            trainer.train()
     except BaseException as caught:
         error = caught
         raise
     finally:
         game.close()
-        trainer.recorder.close()
+        trainer.close(at_once=isinstance(error, KeyboardInterrupt))
         events.run_finished(run, error)
+
+
+def _threads(run: Run) -> AbstractContextManager[int]:
+    def step() -> int:
+        return speed.flops(run.cast.architecture, run.state.networks, run.spec, run.settings.batch_size)
+
+    return speed.threads(run.settings.threads, step if run.device.type == "cpu" else lambda: 0)
 
 
 class _Trainer:
@@ -223,14 +386,23 @@ class _Trainer:
         assert run.dir is not None
         self.run, self.game, self.feed, self.until, self.events = run, game, feed, until, events
         self.folder, self.settings, self.counters = run.dir, run.settings, run.state.counters
-        self.recorder = Recorder(run.dir, self.counters.step)
         self.display = Display(self.counters.step, until, quiet)
+        self.open_recorder = partial(Recorder, run.dir, say=self.display.warn)
+        self.recorder = self.open_recorder(self.counters.step)
+        self.writer = checkpoint.Writer()
+        self.failed_saves = self.rollbacks = self.skipped = 0
+        self.said: set[str] = set()
         self.rows: list[dict[str, Tensor]] = []
         self.sums: dict[str, tuple[float, int]] = {}
         self.since = (time.monotonic(), self.counters.step)
         self.saved = self.counters.step if checkpoint.found(run.dir / "checkpoints") else -1
-        self.real = feed.first(self.settings.samples)
-        self.parts = [*_parts(run.cast)]
+        in_plane = run.spec.shape == (2,)
+        self.count = max(self.settings.samples, pictures.POINTS) if in_plane else self.settings.samples
+        self.among = {"among": feed.look(self.count).images, "centres": run.cast.data.modes()} if in_plane else {}
+        self.shown = (feed.held_out or feed).look(self.count)
+        assert self.shown.images is not None
+        self.real = self.shown.images
+        self.spread = float(_spread(self.real))
 
     def train(self) -> None:
         run, counters, settings = self.run, self.counters, self.settings
@@ -241,44 +413,77 @@ class _Trainer:
             self.display.say(f"warning: {warning}")
         self.events.run_started(run)
         with self.display, interruptible() as interrupt, torch.random.fork_rng(devices=_devices(run.device)):
+            if settings.on_nonfinite == "rollback" and self.saved < 0:
+                self.save()  # somewhere to return to
             while counters.step < self.until:
-                self.make_step()
-                done = counters.step == self.until or interrupt.signal is not None
-                if len(self.rows) >= CHECKED_EVERY:
-                    self.fetch()
-                if counters.step % settings.log_every == 0 or counters.step == 1 or done:
-                    self.log()
-                if counters.step % settings.sample_every == 0 or done:
-                    self.look()
-                if counters.step % settings.checkpoint_every == 0 or done:
-                    self.save()
+                try:
+                    self.round(interrupt)
+                except errors.NonFinite as error:
+                    self.roll_back(error)
                 if interrupt.signal is not None and counters.step < self.until:
                     raise Interrupted(interrupt.signal, counters.step, self.folder)
-            if self.saved < counters.step:  # nothing was left to train
-                self.save()
+            self.save(wait=True)
+
+    def round(self, interrupt: _Interrupt) -> None:
+        """A step, and what is due after it."""
+        self.make_step()
+        step, settings = self.counters.step, self.settings
+        done = step == self.until
+        if len(self.rows) >= CHECKED_EVERY:
+            self.fetch()
+        values: dict[str, float] = {}
+        if step % settings.log_every == 0 or step == 1 or done or interrupt.signal is not None:
+            values |= self.log()
+        if step % settings.sample_every == 0 or done:
+            values |= self.look()
+        if values:
+            self.record(values)
+            self.compare(values)
+        if step % settings.checkpoint_every == 0 or interrupt.save or done or interrupt.signal is not None:
+            interrupt.save = False
+            self.save(wait=done or interrupt.signal is not None)
+        self.settle(wait=False)
+
+    def roll_back(self, error: errors.NonFinite) -> None:
+        """Return to the last checkpoint, and go on from there with other random numbers."""
+        if self.settings.on_nonfinite != "rollback" or self.rollbacks >= MOST_ROLLBACKS:
+            if self.rollbacks:
+                error.add_note(f"after {self.rollbacks} returns to one checkpoint, each with other random numbers")
+            raise error
+        self.settle(wait=True)
+        before = self.counters.rollbacks
+        saved = checkpoint.newest(self.folder / "checkpoints", set_aside=True)
+        self.rollbacks += 1
+        self.game.close()
+        self.game.mend()
+        self.run.state.load(saved.tensors, saved.numbers)
+        self.counters.rollbacks = before + 1
+        self.saved = saved.step
+        self.rows, self.sums = [], {}
+        self.since = time.monotonic(), saved.step
+        self.recorder.close()
+        self.recorder = self.open_recorder(saved.step)
+        self.record({"faults/rollbacks": float(self.counters.rollbacks)})
+        self.display.warn(
+            f"warning: {error}; back to step {saved.step}, with other random numbers "
+            f"({self.rollbacks} of {MOST_ROLLBACKS} times)"
+        )
 
     def make_step(self) -> None:
-        step, game = self.counters.step, self.game
-        progress = step / max(1, self.until - 1)
-        for part in self.parts:
-            words.set_progress(part, progress)
-        for player, part in self.run.cast.optimizers.items():
-            for name in words.courses(part):
-                for group in self.run.state.optimizers[player].param_groups:
-                    group[name] = getattr(part, name)
-        game.begin(step, progress)
         try:
-            with named("schedule", self.run.cast.labels["schedule"]):
-                self.run.cast.schedule.step(game)
-        except (torch.OutOfMemoryError, RuntimeError) as error:
-            if isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error):
+            advance(self.run, self.game, self.until)
+            step = self.counters.step
+            if step % self.settings.log_every == 0 or step in (1, self.until):
+                self.game.report()
+            self.rows.append(self.game.take_notes())
+        except (MemoryError, RuntimeError) as error:
+            if speed.out_of_memory(error):
                 raise errors.OutOfMemory(
-                    f"step {step + 1}: {self.run.device} has no room for a batch of {self.settings.batch_size}: "
-                    f"give a smaller --batch-size or a smaller --arch; {self.what_is_saved()}"
+                    f"step {self.counters.step + 1}: {self.run.device} has no room for a batch of "
+                    f"{self.settings.batch_size}: give a smaller --batch-size or a smaller --arch; "
+                    f"{self.what_is_saved()}"
                 ) from error
             raise
-        self.counters.step = step + 1
-        self.rows.append(game.take_notes())
 
     def fetch(self) -> None:
         """Bring the steps' scalars from the device, in one transfer, and look whether they are finite."""
@@ -286,15 +491,30 @@ class _Trainer:
         values = iter(torch.stack([v.double() for row in rows for v in row.values()]).tolist() if rows else [])
         for i, row in enumerate(rows):
             known = {tag: next(values) for tag in row}
+            step = self.counters.step - len(rows) + i + 1
+            if known.pop("faults/skipped", 0.0):
+                self.skip(step, known)
+                continue
+            self.skipped = 0
             if not all(map(math.isfinite, known.values())):
-                raise errors.NonFinite(self.not_finite(self.counters.step - len(rows) + i + 1, known))
+                raise errors.NonFinite(self.not_finite(step, known))
             for tag, value in known.items():
                 total, count = self.sums.get(tag, (0.0, 0))
                 self.sums[tag] = total + value, count + 1
 
+    def skip(self, step: int, known: Mapping[str, float]) -> None:
+        """Count a step that was undone."""
+        self.skipped += 1
+        self.counters.skipped += 1
+        if self.skipped >= MOST_SKIPPED:
+            raise errors.NonFinite(f"{self.skipped} steps in a row were skipped; {self.not_finite(step, known)}")
+        if "skipped" not in self.said:
+            self.said.add("skipped")
+            self.display.warn(f"warning: {self.not_finite(step, known)}; training goes on (see faults/skipped)")
+
     def not_finite(self, step: int, known: Mapping[str, float]) -> str:
         labels = self.run.cast.labels
-        families = ("scores/", "loss/", "penalty/", "grad/")
+        families = ("scores/", "loss/", "penalty/", "grad/", "parts/")
         tag = next(t for f in families for t in known if t.startswith(f) and not math.isfinite(known[t]))
         family, _, name = tag.partition("/")
         what = {
@@ -302,6 +522,7 @@ class _Trainer:
             "loss": f"the {name}'s loss ({labels['loss']})",
             "penalty": f"the penalty {name}",
             "grad": f"the {name}'s gradient (loss {labels['loss']})",
+            "parts": f"{name.replace('/', ', its ')},",
         }[family]
         return (
             f"step {step}: {what} is {known[tag]}: the update was not made; {self.what_is_saved()}; "
@@ -309,10 +530,22 @@ class _Trainer:
         )
 
     def what_is_saved(self) -> str:
+        self.settle_quietly()
         kept = checkpoint.found(self.folder / "checkpoints")
         return f"the last checkpoint, of step {int(kept[-1].name)}, is intact" if kept else "no checkpoint was due yet"
 
-    def log(self) -> None:
+    def record(self, values: dict[str, float]) -> None:
+        """Scalars of now, to everyone who wants them; what looks bad in them is said once."""
+        self.run.metrics.update(values)
+        self.recorder.scalars(self.counters.step, self.counters.images, values)
+        self.events.step_recorded(self.run, self.counters.step, values)
+        for name, line in health.signs(values):
+            if name not in self.said:
+                self.said.add(name)
+                self.display.say(f"warning: step {self.counters.step}: {line}")
+
+    def log(self) -> dict[str, float]:
+        """The means of the steps' scalars since the last time, and how fast they were."""
         self.fetch()
         now, (then, step) = time.monotonic(), self.since
         self.since = now, self.counters.step
@@ -322,49 +555,138 @@ class _Trainer:
             values[f"lr/{player}"] = float(self.run.state.optimizers[player].param_groups[0].get("lr", math.nan))
         images = (self.counters.step - step) * self.settings.batch_size
         values["speed/images_per_second"] = images / max(now - then, 1e-9)
-        self.run.metrics.update(values)
-        self.recorder.scalars(self.counters.step, self.counters.images, values)
+        if self.counters.skipped:
+            values["faults/skipped"] = float(self.counters.skipped)
         self.display.step(self.counters.step, values)
-        self.events.step_recorded(self.run, self.counters.step, values)
+        return values
 
-    def look(self) -> None:
-        """Sample grids from fixed latents, and the metrics."""
+    def look(self) -> dict[str, float]:
+        """Sample grids from fixed latents, and the metrics; where memory does not suffice for them, without."""
         began = time.monotonic()
-        if self.run.ema is not None:
-            self.picture("samples/ema", self.run.sample(self.settings.samples, source="ema"))
-        self.picture("samples/generator", self.run.sample(self.settings.samples, source="generator"))
         figures: dict[str, float] = {}
-        for name, metric in self.run.cast.metrics.items():
-            with named("metric", name):
-                count = min(metric.samples, self.feed.size)
-                real, fake = self.feed.first(count), self.run.sample(count, seed=self.settings.seed + 1)
-                found = metric.score(real.float(), fake.float(), self.run.cast.data)
-            figures.update({f"metrics/{name}/{key}": float(value) for key, value in found.items()})
-        if figures:
-            self.run.metrics.update(figures)
-            self.recorder.scalars(self.counters.step, self.counters.images, figures)
-            self.events.step_recorded(self.run, self.counters.step, figures)
+        try:
+            figures = self.figures()
+        except (MemoryError, RuntimeError) as error:
+            if not speed.out_of_memory(error):
+                raise
+            self.display.warn(
+                f"warning: step {self.counters.step}: there is no memory for samples and metrics: training goes on "
+                "without; fewer --samples may help"
+            )
         self.recorder.flush()
         self.since = self.since[0] + time.monotonic() - began, self.since[1]  # looking is not training
+        return figures
+
+    def figures(self) -> dict[str, float]:
+        if self.run.ema is not None:
+            self.picture("samples/ema", self.samples("ema"))
+        samples = self.samples("generator")
+        self.picture("samples/generator", samples)
+        figures = {"samples/diversity": float(_spread(samples)) / self.spread} if self.spread else {}
+        for name, metric in self.run.cast.metrics.items():
+            with named("metric", name):
+                source = (self.feed.held_out if metric.pairs else None) or self.feed
+                count = min(metric.samples, source.size)
+                real = source.look(count)
+                fake = self.run.sample(count, seed=self.settings.seed + 1, condition=real.condition)
+                assert real.images is not None
+                found = metric.score(real.images.float(), fake.float(), self.run.cast.data)
+            figures.update({f"metrics/{name}/{key}": float(value) for key, value in found.items()})
+        return figures
+
+    def compare(self, values: Mapping[str, float]) -> None:
+        """Save if this is the best so far."""
+        wanted = self.settings.best
+        figures = [tag for tag in values if tag.startswith("metrics/")]
+        if wanted is None or not figures:
+            return
+        if (value := values.get(f"metrics/{wanted}")) is None:
+            has = ", ".join(tag.removeprefix("metrics/") for tag in figures)
+            raise errors.SettingsError(f"--best {wanted}: no metric of this run gives that figure; there are {has}")
+        state, label = self.run.state, wanted.rpartition("/")[0]
+        sign = 1.0 if self.run.cast.metrics[label].higher_is_better else -1.0
+        if math.isfinite(value) and (state.best is None or sign * value > sign * state.best["value"]):
+            state.best = {"figure": wanted, "value": value, "step": self.counters.step}
+            self.save()
+
+    def samples(self, source: str) -> Tensor:
+        """From fixed noise, for the conditions that are shown."""
+        count = self.count if self.shown.condition is None else len(self.shown.condition)
+        return self.run.sample(count, source=source, condition=self.shown.condition)
 
     def picture(self, tag: str, samples: Tensor) -> None:
         classes = self.run.spec.classes  # labels come in turn, so that a column is a class
         columns = classes if 0 < classes <= MOST_COLUMNS and tag != "samples/real" else None
-        self.recorder.images(self.counters.step, tag, samples, columns)
+        seen = samples
+        if self.shown.condition is not None:
+            pair = pictures.beside(self.shown.condition, self.real)
+            seen = pair if tag == "samples/real" else pictures.beside(pair, samples)
+        among = self.among if tag != "samples/real" else {}
+        self.recorder.images(self.counters.step, tag, seen, columns, **among)
         self.events.images_recorded(self.run, self.counters.step, tag, samples)
 
-    def save(self) -> None:
+    def save(self, wait: bool = False) -> None:
+        """Copy the state off the device, and have it written in the background; ``wait`` until it is on disk."""
         self.fetch()  # a NaN that is on its way must not be saved
-        if self.saved == self.counters.step:
+        self.settle(wait=True)
+        step, state = self.counters.step, self.run.state
+        if self.saved == step:
             return
-        state = self.run.state
-        numbers = {**state.numbers(), "spec": plain_spec(self.run.spec), "until": self.until}
-        path = checkpoint.save(
-            self.folder / "checkpoints", self.counters.step, state.tensors(), numbers, self.settings.keep
+        if (value := state.unsound()) is not None:
+            raise errors.NonFinite(f"step {step}: {value} is not finite: it was not saved; {self.what_is_saved()}")
+        self.recorder.flush()  # whoever resumes from this checkpoint finds the records up to it
+        numbers = {
+            **state.numbers(), "spec": plain_spec(self.run.spec), "until": self.until, **self.run.identity,
+        }  # fmt: skip
+        best = None if state.best is None else state.best["step"]
+        try:
+            tensors = state.copies()
+        except (MemoryError, RuntimeError) as error:
+            if not speed.out_of_memory(error):
+                raise
+            self.not_saved(errors.RunError(f"step {step}: there is no memory to copy the state into"), wait)
+            return
+        self.writer.start(
+            partial(checkpoint.save, self.folder / "checkpoints", step, tensors, numbers, self.settings.keep, best)
         )
-        self.saved = self.counters.step
-        self.recorder.flush()
-        self.events.checkpoint_saved(self.run, self.counters.step, path)
+        if wait:
+            self.settle(wait=True, last=True)
+
+    def settle(self, wait: bool, last: bool = False) -> None:
+        """Look how the save in the background went; one that failed is tried again when the next is due."""
+        try:
+            path = self.writer.finished(wait)
+        except (errors.RunError, MemoryError, RuntimeError) as error:
+            if not isinstance(error, errors.RunError):
+                if not speed.out_of_memory(error):
+                    raise
+                error = errors.RunError("there is no memory to write a checkpoint from")
+            self.not_saved(error, last)
+            return
+        if path is not None:
+            self.saved = int(path.name)
+            self.failed_saves = self.rollbacks = 0
+            self.events.checkpoint_saved(self.run, self.saved, path)
+
+    def not_saved(self, error: errors.RunError, last: bool) -> None:
+        """Say that a save failed; raise it if it was the last one, or the second in a row."""
+        self.failed_saves += 1
+        if last or self.failed_saves > 1:
+            raise errors.RunError(f"{error}; {self.what_is_saved()}; then go on with: ganzoo resume {self.folder}")
+        self.display.warn(f"warning: {error}; training goes on, and stops if the next one fails too")
+
+    def settle_quietly(self) -> None:
+        """Wait for a save under way, where training ends with an error of its own that matters more than the save's."""
+        try:
+            self.settle(wait=True)
+        except errors.RunError as error:
+            self.display.warn(f"warning: {error}")
+
+    def close(self, at_once: bool) -> None:
+        """Let a save under way end, unless the user is in a hurry, and close the records."""
+        if not at_once:
+            self.settle_quietly()
+        self.recorder.close()
 
 
 class Interrupted(errors.TrainingStopped):
@@ -379,11 +701,12 @@ class Interrupted(errors.TrainingStopped):
 @dataclass
 class _Interrupt:
     signal: int | None = None
+    save: bool = False
 
 
 @contextmanager
 def interruptible() -> Iterator[_Interrupt]:
-    """SIGINT and SIGTERM ask to stop after the step; a second SIGINT stops at once. In the main thread only."""
+    """Hear signals, in the main thread only: what each does is said on top of this file."""
     asked = _Interrupt()
     if threading.current_thread() is not threading.main_thread():
         yield asked
@@ -394,12 +717,23 @@ def interruptible() -> Iterator[_Interrupt]:
             raise KeyboardInterrupt
         asked.signal = number
 
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    def ask_to_save(number: int, frame: FrameType | None) -> None:
+        asked.save = True
+
+    heard: dict[str, Any] = {"SIGINT": ask, "SIGTERM": ask, "SIGUSR1": ask_to_save, "SIGHUP": signal.SIG_IGN}
+    # by name: not every system has all of them
+    numbers = {getattr(signal, name): handler for name, handler in heard.items() if hasattr(signal, name)}
+    before = {number: signal.signal(number, handler) for number, handler in numbers.items()}
     try:
         yield asked
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _spread(samples: Tensor) -> Tensor:
+    """How much samples differ: the standard deviation over them of each number, averaged."""
+    return samples.double().std(0, correction=0).mean()
 
 
 def plain_spec(spec: Spec) -> dict[str, Any]:
@@ -425,15 +759,15 @@ def _devices(device: torch.device) -> list[int]:
 def _hparams(run: Run) -> tuple[dict[str, Any], str, list[str]]:
     """The hparams row (the same columns for every run), the settings as markdown, and the columns for results."""
     settings = words.plain(run.settings)
-    row: dict[str, Any] = {key: run.cast.labels.get(key, settings[key]) for key in HPARAMS}
+    row: dict[str, Any] = {key: run.cast.labels[key] for key in PARTS_SHOWN}
+    row.update({f"settings/{key}": run.cast.labels.get(key, settings[key]) for key in SETTINGS_SHOWN})
     text = "\n".join(f"- **{key}**: `{value}`" for key, value in {**settings, **run.cast.labels}.items())
     results = ["loss/discriminator", "loss/generator", "speed/images_per_second"]
     return {key: "none" if value is None else value for key, value in row.items()}, text, results
 
 
-HPARAMS = (
-    "arch", "loss", "regularizers", "schedule", "data", "optimizer", "d_optimizer", "g_optimizer",
-    "batch_size", "latent_dim", "ema", "seed", "precision",
-)  # fmt: skip
-"""Columns of the hparams table. All runs have all of them, so runs of different parts share one table."""
+PARTS_SHOWN = ("arch", "data", "loss", "regularizers", "schedule")
+SETTINGS_SHOWN = ("batch_size", "d_optimizer", "ema", "g_optimizer", "latent_dim", "precision", "seed")
+"""Columns of the hparams table. All runs have all of them, so runs of different parts share one table. TensorBoard
+sorts them by name and shows the first five unless told, so the settings' names begin with a later letter."""
 

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple,
 
 from annotated_types import Ge
 
+from ganzoo.errors import Incompatible
+
 if TYPE_CHECKING:
     from torch import Tensor, nn
     from torch.optim import Optimizer as TorchOptimizer
@@ -71,8 +73,9 @@ class Scores:
     """A round as the loss sees it: one real batch and its fakes, judged.
 
     ``Scores(real=r, fake=f)`` makes one by hand, from any subset of the attributes, with ``discriminator=`` a function
-    from images to logits where something is to be judged; the game makes one whose attributes are computed once, when
-    they are first read. Reading one that was not given raises AttributeError.
+    from images to logits where something is to be judged, and ``generator=`` one from noise to images; the game makes
+    one whose attributes are computed once, when they are first read. Reading one that was not given raises
+    AttributeError.
 
     Attributes:
         real, fake: (N,) raw logits, higher = more real.
@@ -105,7 +108,7 @@ class Scores:
     }  # fmt: skip
 
     def __init__(self, **known: Any) -> None:
-        unknown = known.keys() - set(self.names()) - {"discriminator"}
+        unknown = known.keys() - set(self.names()) - {"discriminator", "generator"}
         if unknown:
             raise TypeError(f"Scores has no {', '.join(sorted(unknown))}; it has {', '.join(self.names())}")
         self.__dict__.update({**self._by_hand, **known})
@@ -115,13 +118,48 @@ class Scores:
         """What a round can be asked for."""
         return tuple(name for name in Scores.__annotations__ if not name.startswith("_"))
 
-    def judge(self, images: Tensor, *, as_is: bool = False) -> Tensor:
-        """Score other images, (N,): through the regularizers' transforms, or ``as_is``."""
+    def judge(self, images: Tensor, *, as_is: bool = False, fake: bool = False) -> Tensor:
+        """Score other images, (N,): through the regularizers' transforms, or ``as_is``; with the labels of the reals,
+        or of the ``fake`` ones."""
         given = self.__dict__.get("discriminator")
         if given is None:
             raise AttributeError("these Scores were made without discriminator=, a function from images to logits")
         scores: Tensor = given(images)
         return scores
+
+    def generate(self, latent: Tensor) -> Tensor:
+        """Fakes of other noise, (N, *shape), with the labels and the condition of this round's."""
+        given = self.__dict__.get("generator")
+        if given is None:
+            raise AttributeError("these Scores were made without generator=, a function from noise to images")
+        images: Tensor = given(latent)
+        return images
+
+    def at(self, rows: Tensor) -> Scores:
+        """The samples of these numbers alone, real and fake; what was not read yet is read when it is asked for."""
+        return _Rows(self, rows)
+
+
+class _Rows(Scores):
+    def __init__(self, whole: Scores, rows: Tensor) -> None:
+        self._whole, self._rows = whole, rows
+
+    def __getattr__(self, name: str) -> Any:  # asked for what is not here yet
+        if name not in self.names():
+            raise AttributeError(f"Scores has no {name}; it has {', '.join(self.names())}")
+        value = self._picked(getattr(self._whole, name))
+        setattr(self, name, value)
+        return value
+
+    def _picked(self, value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return {key: self._picked(each) for key, each in value.items()}
+        if isinstance(value, (list, tuple)):
+            return [self._picked(each) for each in value]
+        return value[self._rows] if hasattr(value, "shape") and value.shape else value
+
+    def judge(self, images: Tensor, *, as_is: bool = False, fake: bool = False) -> Tensor:
+        return self._whole.judge(images, as_is=as_is, fake=fake)
 
 
 @dataclass_transform(kw_only_default=True, frozen_default=True)
@@ -146,12 +184,27 @@ class Loss(Part):
         has_targets: the loss reads ``s.real_target`` and ``s.fake_target``, so targets can be moved (label smoothing).
         bounded: the discriminator's loss is bounded below; where it is not, some Lipschitz device is wanted.
         saturates: by design a player's gradient may vanish where it is most wrong; read by the exam.
+        of_scores: the loss is arithmetic on scores; one that reads only what else the discriminator returned is not
+            asked what the exam asks of scores.
+        energy: minus the score is an energy that the loss shapes, so that samples can be moved by MCMC along it.
+        encodes: the loss teaches the discriminator to encode, so that images can be reconstructed.
+        watches: which images, of ``"real"`` and ``"fake"``, the loss differentiates the scores by.
+        per_sample: the loss takes a gradient per sample, as for a regularizer.
     """
 
     kind: ClassVar[str] = "loss"
     has_targets: ClassVar[bool] = False
     bounded: ClassVar[bool] = True
     saturates: ClassVar[bool] = False
+    of_scores: ClassVar[bool] = True
+    energy: ClassVar[bool] = False
+    encodes: ClassVar[bool] = False
+    watches: ClassVar[frozenset[str]] = frozenset()
+    per_sample: ClassVar[bool] = False
+
+    def check(self, spec: Spec, outputs: Mapping[str, Sequence[tuple[int, ...]]]) -> None:
+        """Raise Incompatible, in one line, where the loss cannot do with such samples, noise or condition (``spec``),
+        or with what the discriminator returns beside logits (``Architecture.outputs``)."""
 
     def discriminator(self, s: Scores) -> Tensor:
         """The scalar that the discriminator minimises."""
@@ -167,9 +220,10 @@ class Regularizer(Part):
 
     Class facts:
         watches: which images, of ``"real"`` and ``"fake"``, the penalty differentiates the scores by, so that the
-            gradient comes off the pass that is made anyway.
+            gradient comes off the pass that is made anyway; ``"latent"`` where it differentiates the fakes by theirs.
         per_sample: the penalty takes a gradient per sample, which a discriminator that mixes samples makes meaningless.
         constrains: the discriminator is kept from growing without bound, as losses like WGAN's need.
+        pays: the players that pay the penalties defined here, where a parameter decides.
         trains: the player that trains the parameters of the module that ``prepare`` returns.
     """
 
@@ -177,6 +231,7 @@ class Regularizer(Part):
     watches: ClassVar[frozenset[str]] = frozenset()
     per_sample: ClassVar[bool] = False
     constrains: ClassVar[bool] = False
+    pays: ClassVar[frozenset[Player]] = frozenset(PLAYERS)
     trains: ClassVar[Player] = "discriminator"
     module: ClassVar[Any] = None  # what prepare returned, put on the part of a run; saved and restored with it
 
@@ -202,8 +257,31 @@ class Regularizer(Part):
         """A scalar added to the generator's loss."""
         raise NotImplementedError
 
+    def joint_penalty(self, gradients: Mapping[Player, Sequence[Tensor]]) -> Tensor:
+        """A scalar added to both players' losses, from the gradient of each one's loss by its own parameters."""
+        raise NotImplementedError
+
+    def observe(self, player: Player, s: Scores) -> None:
+        """See a round before the player's penalties, to keep statistics; called without gradients."""
+
+    def rows(self, s: Scores) -> Tensor:
+        """(k,) numbers of the samples of a round that the generator's loss sees."""
+        raise NotImplementedError
+
+    def gradients(self, player: Player, gradients: Sequence[Tensor]) -> Sequence[Tensor]:
+        """What a player moves along instead of these gradients."""
+        return gradients
+
     def after_update(self, player: Player, module: nn.Module) -> None:
         """Change a player's weights in place, right after it moved; called without gradients."""
+
+    def report(self) -> Mapping[str, Tensor]:
+        """Scalars for the records, left on the device; asked for when records are due."""
+        return {}
+
+    def check(self, spec: Spec, outputs: Mapping[str, Sequence[tuple[int, ...]]]) -> None:
+        """Raise Incompatible, in one line, where the part cannot do with such samples, noise or condition (``spec``),
+        or with what the discriminator returns beside logits (``Architecture.outputs``)."""
 
     @classmethod
     def defines(cls, method: str) -> bool:
@@ -234,9 +312,33 @@ class Architecture(Part):
         given = [x for x in (images, batch.labels, batch.condition) if x is not None]
         return discriminator(*given)
 
+    def outputs(self, spec: Spec) -> Mapping[str, Sequence[tuple[int, ...]]]:
+        """What ``judge`` returns beside ``logits``, by name: the shape of each of its tensors, without the batch."""
+        return {}
+
+    def encode(self, discriminator: nn.Module, images: Tensor, batch: Batch) -> Tensor:
+        """(N, latent_dim): the noise that would make these images, where the discriminator is an encoder."""
+        raise Incompatible(
+            f"architecture {type(self).__name__} has no encoder: use one that has, such as dcgan:embedding=latent"
+        )
+
+
+@dataclass(frozen=True)
+class Point:
+    """Where the players stand: copies of what each trains, and what their optimizers remember if that was asked for."""
+
+    weights: Mapping[Player, list[Tensor]]
+    memory: Mapping[Player, list[dict[str, Any]]]
+
 
 class Game:
-    """What a schedule plays with; the engine's own is in ``ganzoo.game``."""
+    """What a schedule plays with; the engine's own is in ``ganzoo.game``.
+
+    Attributes:
+        number: of the step that is being made, from 0.
+    """
+
+    number: int = 0
 
     def round(self, generator_learns: bool = True) -> Scores:
         """One real batch and its fakes. Without ``generator_learns`` the fakes carry no gradient."""
@@ -250,8 +352,30 @@ class Game:
         """The generator's loss on a round, with the penalties that are due."""
         raise NotImplementedError
 
-    def update(self, *, discriminator: Tensor | None = None, generator: Tensor | None = None) -> None:
-        """Take all named gradients at the old point, each with respect to its own player, then move."""
+    def update(
+        self,
+        *,
+        discriminator: Tensor | None = None,
+        generator: Tensor | None = None,
+        start: Point | None = None,
+        trial: bool = False,
+    ) -> None:
+        """Take all named gradients at the old point, each with respect to its own player, then move.
+
+        Args:
+            discriminator: its loss, where it is to move.
+            generator: its loss, where it is to move.
+            start: the point to move from, with the gradients of the present one; both players are put there.
+            trial: a move only to look from, to be taken back: it is neither counted nor averaged.
+        """
+        raise NotImplementedError
+
+    def point(self, *players: Player, memory: bool = False) -> Point:
+        """Copies of what these players train (both, if none is named), with their optimizers' ``memory`` if asked."""
+        raise NotImplementedError
+
+    def place(self, point: Point) -> None:
+        """Put the players of a point there, bit for bit."""
         raise NotImplementedError
 
 
@@ -259,6 +383,11 @@ class Schedule(Part):
     """Who moves when."""
 
     kind: ClassVar[str] = "schedule"
+    module: ClassVar[Any] = None  # what prepare returned, put on the part of a run; saved and restored with it
+
+    def prepare(self, networks: Networks, spec: Spec) -> nn.Module | None:
+        """Once, at assembly, after the regularizers: a module of the schedule's own state, or None."""
+        return None
 
     def step(self, game: Game) -> None:
         """One step of training: any number of rounds and updates."""
@@ -279,6 +408,10 @@ class Data(Part):
         """(K, *shape) centres of the modes where the truth is known, else None."""
         return None
 
+    def held_out(self) -> Dataset[Any] | None:
+        """Samples of the same kind that training never sees, as ``dataset()`` gives them; None where there are none."""
+        return None
+
 
 class Metric(Part):
     """A figure of merit, on samples.
@@ -286,11 +419,13 @@ class Metric(Part):
     Class facts:
         samples: how many real and fake samples it is given.
         higher_is_better: which way is up.
+        pairs: it compares fake i with real i, made for one condition: it is given held-out pairs.
     """
 
     kind: ClassVar[str] = "metric"
     samples: ClassVar[int] = 1000
     higher_is_better: ClassVar[bool] = True
+    pairs: ClassVar[bool] = False
 
     def score(self, real: Tensor, fake: Tensor, data: Data) -> Mapping[str, float]:
         """Named figures, from (samples, *shape) reals and fakes in [-1, 1] on the CPU."""

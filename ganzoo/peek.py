@@ -58,7 +58,7 @@ def peek(where: str, kind: str) -> Peek:
                 found[parameter.name] = parameter
     if kind == "regularizer":
         every = found.pop("every", PeekedParameter("every", "1"))  # inherited from the contract; listed last
-        if methods & {"discriminator_penalty", "generator_penalty"}:
+        if methods & {"discriminator_penalty", "generator_penalty", "joint_penalty"}:
             found["every"] = every
     return Peek(inspect.cleandoc(doc).partition("\n")[0].strip(), tuple(found.values()))
 

@@ -3,30 +3,55 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import Tensor
 
-DENSITY = 256  # pixels a side of a density map
-REACH = 1.5  # it shows the square [-1.5, 1.5]^2
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+POINTS = 2048  # points in the plane that are shown where 64 images would do
+PLANE = 384  # pixels a side of a picture of points
+REACH = 1.25  # it shows the square [-1.25, 1.25]^2, whatever the points: pictures of one run are comparable
+DATA, GENERATED, CENTRE = (40, 90, 180), (225, 85, 0), (120, 120, 120)
 
 
-def picture(samples: Tensor, columns: int | None = None) -> Tensor:
+def picture(
+    samples: Tensor, columns: int | None = None, *, among: Tensor | None = None, centres: Tensor | None = None
+) -> Tensor:
     """One picture of many samples, (3, H, W) uint8.
 
     Args:
         samples: (N, C, H, W) images in [-1, 1] (1 or 3 channels; of others the first is shown), (N, 2) points, or
             anything else, shown as one row of pixels a sample.
         columns: images in a row; a square grid unless told.
+        among: for points: (M, 2) points of the data, whose density is drawn (blue) beneath the samples (orange).
+        centres: for points: (K, 2) centres of the data's modes, which are ringed.
     """
     samples = samples.detach().float().cpu()
     if samples.dim() == 2 and samples.shape[1] == 2:
-        return _density(samples)
+        return _plane(samples, among, centres)
     if samples.dim() != 4:
         samples = samples.flatten(1)[:, None, None, :]
         columns = 1
     return _grid(samples, columns)
+
+
+def beside(left: Tensor, right: Tensor) -> Tensor:
+    """(N, C, H, W + W') images, each beside its counterpart; grey beside colour is shown in colour.
+
+    Where the two are not images of one height, the right ones alone.
+    """
+    if left.dim() != 4 or right.dim() != 4 or left.shape[2] != right.shape[2]:
+        return right
+    channels = max(left.shape[1], right.shape[1])
+    sides = [x.float().expand(-1, channels, -1, -1) if x.shape[1] == 1 else x.float() for x in (left, right)]
+    return torch.cat(sides, 3)
 
 
 def single(sample: Tensor) -> Tensor:
@@ -42,7 +67,8 @@ def _grid(images: Tensor, columns: int | None) -> Tensor:
 
     if images.shape[1] not in (1, 3):
         images = images[:, :1]
-    side = max(images.shape[-2:])
+    height, width = images.shape[-2:]
+    side = height if width <= 4 * height else width  # of images side by side, one counts
     enlarge = max(1, 64 // side)  # an 8x8 image is seen as 64x64, its pixels as squares
     if enlarge > 1:
         images = images.repeat_interleave(enlarge, 2).repeat_interleave(enlarge, 3)
@@ -51,14 +77,34 @@ def _grid(images: Tensor, columns: int | None) -> Tensor:
     return shown
 
 
-def _density(points: Tensor) -> Tensor:
-    """Where points lie, dark = many, on a square root scale so that single points are seen."""
-    cells = ((points.flip(1) * torch.tensor([-1.0, 1.0]) / REACH + 1) / 2 * DENSITY).long()
-    inside = ((cells >= 0) & (cells < DENSITY)).all(1)
-    flat = cells[inside, 0] * DENSITY + cells[inside, 1]
-    counts = torch.bincount(flat, minlength=DENSITY * DENSITY).float().view(1, DENSITY, DENSITY)
-    shade = (counts / counts.max().clamp(min=1)).sqrt()
-    return (255 * (1 - shade)).round().to(torch.uint8).expand(3, -1, -1)
+def _plane(points: Tensor, among: Tensor | None, centres: Tensor | None) -> Tensor:
+    """Points in the plane, x to the right and y upwards; those outside are drawn on the edge."""
+    from PIL import Image, ImageDraw
+
+    seen = torch.full((3, PLANE, PLANE), 255.0)
+    for layer, colour in ((among, DATA), (points, GENERATED if among is not None else DATA)):
+        if layer is not None:
+            cells = _cells(layer)
+            flat = (cells[:, 0] * PLANE + cells[:, 1])[layer.isfinite().all(1).cpu()]
+            counts = torch.bincount(flat, minlength=PLANE * PLANE).float().view(1, 1, PLANE, PLANE)
+            counts = torch.nn.functional.avg_pool2d(counts, 3, stride=1, padding=1)  # a point is a dot of 3x3 pixels
+            shade = (counts[0] / counts.max().clamp(min=1e-9)).pow(0.4)  # so that single points are seen beside heaps
+            seen = seen * (1 - shade) + torch.tensor(colour).view(3, 1, 1) * shade
+    image = Image.fromarray(seen.round().to(torch.uint8).permute(1, 2, 0).contiguous().numpy())
+    draw = ImageDraw.Draw(image)
+    for row, column in _cells(centres).tolist() if centres is not None else ():
+        draw.ellipse((column - 9, row - 9, column + 9, row + 9), outline=CENTRE)
+    for edge in ((-1.0, -1.0), (1.0, 1.0)):  # the square that data lies in
+        (row, column), end = _cells(torch.tensor([edge]))[0].tolist(), PLANE - 1
+        draw.line((column, 0, column, end), fill=(225, 225, 225))
+        draw.line((0, row, end, row), fill=(225, 225, 225))
+    return torch.from_numpy(np.array(image)).permute(2, 0, 1)
+
+
+def _cells(points: Tensor) -> Tensor:
+    """Row and column of each point."""
+    places = points.detach().float().cpu().nan_to_num().flip(1) * torch.tensor([-1.0, 1.0])
+    return ((places / REACH + 1) / 2 * PLANE).long().clamp(0, PLANE - 1)
 
 
 def save(picture_: Tensor, path: Path) -> None:
@@ -66,3 +112,61 @@ def save(picture_: Tensor, path: Path) -> None:
     from PIL import Image
 
     Image.fromarray(picture_.permute(1, 2, 0).contiguous().numpy()).save(path)
+
+
+# -- trajectories in the plane ----------------------------------------------------------------------------------------
+
+PANEL = 116  # pixels a side of one trajectory's square
+MARGIN = 190  # pixels for what the rows are called
+VERDICTS = {"converged": (20, 130, 60), "orbits": (200, 120, 0), "diverges": (190, 30, 30), "refused": (140, 140, 140)}
+"""The colour that each verdict is drawn in."""
+
+Panel = tuple[str, str, str, Sequence[tuple[float, float]]]
+
+
+def trajectories(panels: Sequence[Panel]) -> Image:
+    """Small multiples: a square for each trajectory, around the point (0, 0) that it should come to.
+
+    Args:
+        panels: what its row and its column are called, the verdict, and the places (theta, psi) from first to last;
+            theta to the right, psi upwards, in a window twice as wide as the first place is far. Early is pale.
+    """
+    from PIL import Image, ImageDraw, ImageFont
+
+    rows, columns = [*dict.fromkeys(p[0] for p in panels)], [*dict.fromkeys(p[1] for p in panels)]
+    top = 12 + 13 * max(1 + name.count("\n") + len(max(name.split("\n"), key=len)) // 19 for name in columns)
+    image = Image.new("RGB", (MARGIN + (PANEL + 8) * len(columns), top + (PANEL + 22) * len(rows) + 6), "white")
+    draw, font = ImageDraw.Draw(image), ImageFont.load_default(11)
+    for i, name in enumerate(rows):
+        draw.multiline_text((6, top + i * (PANEL + 22) + 40), _wrapped(name, 30), "black", font)
+    for j, name in enumerate(columns):
+        draw.multiline_text((MARGIN + j * (PANEL + 8), 6), _wrapped(name, 19), "black", font)
+    for row, column, verdict, path in panels:
+        x, y = MARGIN + columns.index(column) * (PANEL + 8), top + rows.index(row) * (PANEL + 22)
+        colour = VERDICTS[verdict]
+        image.paste(_panel(path, colour), (x, y))
+        draw.rectangle((x, y, x + PANEL - 1, y + PANEL - 1), outline=colour)
+        draw.text((x + 2, y + PANEL + 2), verdict, colour, font)
+    return image
+
+
+def _panel(path: Sequence[tuple[float, float]], colour: tuple[int, int, int]) -> Image:
+    from PIL import Image, ImageDraw
+
+    side = 3 * PANEL  # drawn large and made small: Pillow's lines have no soft edges
+    image = Image.new("RGB", (side, side), "white")
+    draw = ImageDraw.Draw(image)
+    draw.line((side / 2, 0, side / 2, side), (225, 225, 225), 2)
+    draw.line((0, side / 2, side, side / 2), (225, 225, 225), 2)
+    reach = 2 * max(1e-9, math.hypot(*path[0])) if path else 1.0
+    seen = [((1 + x / reach) * side / 2, (1 - y / reach) * side / 2) for x, y in path if math.isfinite(x + y)]
+    for k, ends in enumerate(pairwise(seen)):
+        age = 0.75 * (1 - k / len(seen))
+        draw.line(ends, tuple(round(c + age * (255 - c)) for c in colour), 3)
+    for place, radius, fill in ((seen[0], 8, "white"), (seen[-1], 8, colour)) if seen else ():
+        draw.ellipse([place[0] - radius, place[1] - radius, place[0] + radius, place[1] + radius], fill, colour, 2)
+    return image.resize((PANEL, PANEL), Image.Resampling.LANCZOS)
+
+
+def _wrapped(text: str, width: int) -> str:
+    return "\n".join(text[i : i + width] for text in text.split("\n") for i in range(0, max(1, len(text)), width))

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +23,13 @@ from torch.autograd.graph import saved_tensors_hooks
 
 from ganzoo import checkpoint, errors, feed, loop, speed, words
 from ganzoo import plugins as door
+from ganzoo.display import Display
 from ganzoo.game import Game
+from ganzoo.lock import Lock
 from ganzoo.loop import Cast, Run
 from ganzoo.names import NAME, nearest
-from ganzoo.parts import KINDS, PLAYERS, Networks, Part, Player, Spec
-from ganzoo.settings import PART_SETTINGS, Settings, resolve
+from ganzoo.parts import KINDS, PLAYERS, Batch, Loss, Networks, Part, Player, Regularizer, Spec
+from ganzoo.settings import FREE, PART_SETTINGS, Settings, resolve
 from ganzoo.state import State, mix
 
 
@@ -38,6 +41,7 @@ class Experiment:
     game: Game
     feed: feed.Feed
     catalogue: door.Catalogue
+    lock: Lock | None = None  # on the run directory, while it is open for training
 
 
 # -- what users of the library call ------------------------------------------------------------------------------
@@ -146,17 +150,98 @@ def reopen(
 ) -> tuple[Experiment, int]:
     """A run ready to go on from its newest whole checkpoint, and the step to train up to; see ``resume``."""
     folder, settings = _settings_of(run_dir, catalogue_, parts or {})
-    saved = checkpoint.newest(folder / "checkpoints")
-    total = steps or int(saved.numbers["until"])
-    if total < saved.step:
-        raise errors.SettingsError(f"{folder} is at step {saved.step} already: give --steps {saved.step + 1} or more")
-    experiment = assemble(settings, catalogue_)
-    was = saved.numbers["spec"]
-    if loop.plain_spec(experiment.run.spec) != was:
-        raise errors.CheckpointError(f"{folder} was trained on other data, of {was}: give the data it was trained on")
-    experiment.run.dir = folder
-    experiment.run.state.load(saved.tensors, saved.numbers)
+    screen = Display(0, 0, quiet=True)
+    lock = Lock(folder, screen.warn)
+    try:
+        checkpoints = folder / "checkpoints"
+        saved = checkpoint.newest(checkpoints, set_aside=True) if checkpoint.found(checkpoints) else None
+        experiment = assemble(settings, catalogue_, fresh=saved is None)
+        if saved is None:  # stopped before its first checkpoint: the seed gives the same run again
+            total = steps or total_steps(settings)
+        else:
+            total = steps or int(saved.numbers["until"])
+            if total < saved.step:
+                more = f"give --steps {saved.step + 1} or more"
+                raise errors.SettingsError(f"{folder} is at step {saved.step} already: {more}")
+            _same_run(folder, saved.numbers, experiment.run)
+            for line in saved.passed_over:
+                screen.warn(f"warning: {line}: going on from step {saved.step}")
+            experiment.run.state.load(saved.tensors, saved.numbers)
+    except BaseException:
+        lock.release()
+        raise
+    experiment.run.dir, experiment.lock = folder, lock
     return experiment, total
+
+
+def _same_run(folder: Path, was: Mapping[str, Any], run_: Run) -> None:
+    """Refuse to go on with other settings or data than a run was trained with; note other versions.
+
+    Raises:
+        SettingsError: a setting that moves the weights differs; CheckpointError: the data do.
+    """
+    now = json.loads(json.dumps(run_.identity))  # lists for tuples, as they are read back
+    before, after = _flat(was.get("settings", {})), _flat(now["settings"])
+    changed = [
+        f"{key} was {before[key]} and is {after.get(key, 'gone')}"
+        for key in before
+        # a parameter that a newer version added is at its default; an object's address says nothing
+        if before[key] != after.get(key)
+        and (key in after or key.endswith(".name"))
+        and " at 0x" not in str(before[key])
+    ]
+    new = [key for key in after if key not in before and key.endswith(".name")]
+    changed += [f"{key} was not there and is {after[key]}" for key in new]
+    if changed and before:
+        raise errors.SettingsError(
+            f"{folder}/config.yaml is not what the run was trained with: {'; '.join(changed)}: put that back, or start "
+            f"another run from its networks with: ganzoo run --init-from {folder}"
+        )
+    for key, said in (("size", "samples"), ("shape", "numbers a sample"), ("classes", "classes"), ("digest", "")):
+        then = was.get("data", {}).get(key, now["data"][key])
+        if then != now["data"][key]:
+            differs = f"it had {then} {said}, and has {now['data'][key]}" if said else "its samples are not the same"
+            raise errors.CheckpointError(
+                f"{folder} was trained on other data: {differs}; give the data it was trained on, or start another run "
+                f"from its networks with: ganzoo run --init-from {folder}"
+            )
+    versions = was.get("versions", {})
+    for key, current in now["versions"].items():
+        if versions.get(key, current) != current:
+            run_.warnings.append(
+                f"{key} was {versions[key]} and is {current}: training goes on, but not bit for bit as it would have"
+            )
+
+
+def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings that move the weights, one level deep: ``{"loss.name": "hinge", "r1.gamma": 10}``."""
+    found: dict[str, Any] = {}
+    for key, value in settings.items():
+        if key in FREE:
+            continue
+        parts = value if isinstance(value, list) and all(isinstance(item, Mapping) for item in value) else [value]
+        for part_ in parts:
+            if isinstance(part_, Mapping):
+                owner = f"{key}.{part_['name']}" if part_ is not value else key
+                found.update({f"{owner}.{name}": each for name, each in part_.items()})
+            else:
+                found[key] = part_
+    return found
+
+
+def adopt(run_: Run, source: str | Path) -> None:
+    """Start from another run's networks and average, to fine-tune them; everything else is new.
+
+    Raises:
+        RunError: that is no run directory; CheckpointError: its networks are not of this shape.
+    """
+    folder = Path(source)
+    if not (folder / "config.yaml").is_file():
+        raise errors.RunError(f"--init-from {folder} is no run directory: it has no config.yaml")
+    try:
+        run_.state.adopt(checkpoint.newest(folder / "checkpoints").tensors)
+    except errors.CheckpointError as error:
+        raise errors.CheckpointError(f"--init-from {folder}: {error}") from error
 
 
 def reload(run_dir: str | Path, catalogue_: door.Catalogue, parts: Mapping[str, Any] | None = None) -> Run:
@@ -170,6 +255,7 @@ def reload(run_dir: str | Path, catalogue_: door.Catalogue, parts: Mapping[str, 
     spec = Spec(shape=tuple(was.pop("shape")), condition_shape=None if condition is None else tuple(condition), **was)
     made = build(settings, gather(settings, catalogue_), spec)
     made.dir = folder
+    made.warnings += saved.passed_over
     made.state.load(saved.tensors, saved.numbers)
     for line in read(folder / "metrics.jsonl"):
         made.metrics.update({k: math.nan if v is None else v for k, v in line.items() if k not in ("step", "images")})
@@ -181,6 +267,8 @@ def _settings_of(
 ) -> tuple[Path, Settings]:
     folder = Path(run_dir)
     config = folder / "config.yaml"
+    if folder.is_file():
+        raise errors.RunError(f"{folder} is a file, and was not opened: give the run directory that `ganzoo run` made")
     if not config.is_file():
         raise errors.RunError(f"{folder} is no run directory: it has no config.yaml; give one that `ganzoo run` made")
     return folder, resolve(catalogue_.presets(), config=config, given=parts)
@@ -189,8 +277,14 @@ def _settings_of(
 # -- assembly ----------------------------------------------------------------------------------------------------
 
 
-def assemble(settings: Settings, catalogue_: door.Catalogue) -> Experiment:
+@speed.room("there is no memory for the networks and the data: give a smaller --arch or less data")
+def assemble(settings: Settings, catalogue_: door.Catalogue, *, fresh: bool = True) -> Experiment:
     """Parts, data, nets, optimizers and game, ready to train; every rule across parts is looked at here.
+
+    Args:
+        settings: all of them.
+        catalogue_: where parts come from.
+        fresh: the run begins here, with the networks of ``init_from`` if any; a checkpoint is not loaded on top.
 
     Raises:
         GanzooError: whatever cannot be found, made or put together.
@@ -212,7 +306,15 @@ def assemble(settings: Settings, catalogue_: door.Catalogue) -> Experiment:
             condition_shape=source.condition_shape,
         )
         run_ = build(settings, cast_, spec)
-    run_.warnings = check(cast_, run_.state.networks)
+        if source.condition_shape is not None or any(metric.pairs for metric in cast_.metrics.values()):
+            source.held_out = held_out(run_)
+    run_.warnings = check(cast_, run_.state.networks, spec)
+    for label, metric in cast_.metrics.items():
+        if metric.pairs and source.held_out is None:
+            raise errors.Incompatible(
+                f"metric {label} is figured on held-out pairs, and data {cast_.labels['data']} holds none out: set its "
+                f"hold_out=0.2, or leave {label} out"
+            )
     game = Game(
         run_.state,
         cast_.architecture,
@@ -225,7 +327,19 @@ def assemble(settings: Settings, catalogue_: door.Catalogue) -> Experiment:
         device=device,
         dtype=precision.dtype,
         autocast=precision.autocast,
+        skips=settings.on_nonfinite == "skip",
     )
+    if settings.best is not None and settings.best.rpartition("/")[0] not in cast_.metrics:
+        has = ", ".join(cast_.metrics) or "none"
+        raise errors.SettingsError(
+            f"--best {settings.best} is no figure of a metric of this run, such as modes/covered; its metrics: {has}"
+        )
+    if settings.init_from is not None and fresh:
+        adopt(run_, settings.init_from)
+    run_.identity = {
+        "settings": plain_settings(run_), "data": source.fingerprint(),
+        "versions": {"ganzoo": version("ganzoo"), "torch": torch.__version__, **cast_.providers},
+    }  # fmt: skip
     return Experiment(run_, game, source, catalogue_)
 
 
@@ -297,8 +411,52 @@ def build(settings: Settings, cast_: Cast, spec: Spec) -> Run:
             if cast_.regularizers[label].trains == player:
                 trained += module.parameters()
         optimizers[player] = cast_.optimizers[player].build(trained)
+    with _kept_random_state():
+        own = cast_.schedule.prepare(networks, spec)
+    if own is not None:
+        modules["schedule"] = speed.settle(own, device, precision.dtype)
+        object.__setattr__(cast_.schedule, "module", modules["schedule"])
     state = State(networks, optimizers, modules, settings.ema)
     return Run(None, settings, cast_, spec, state, device, precision.dtype)
+
+
+def held_out(run_: Run) -> feed.Feed | None:
+    """A feed of samples that the run's training never sees, None where its data holds none out."""
+    dataset = run_.cast.data.held_out()
+    if dataset is None:
+        return None
+    return feed.feed(dataset, run_.cast.labels["data"], 1, run_.settings.seed, run_.device, run_.dtype)
+
+
+def shown(run_: Run, count: int) -> tuple[Batch, bool]:
+    """Up to so many samples of the run's data to look at, and whether training never saw them (or it holds none out).
+
+    Raises:
+        DataError: the data is missing or unreadable.
+    """
+    source = held_out(run_)
+    if source is not None:
+        return source.look(min(count, source.size)), True
+    seen = feed.feed(
+        run_.cast.data.dataset(), run_.cast.labels["data"], 1, run_.settings.seed, run_.device, run_.dtype
+    )
+    return seen.look(min(count, seen.size)), False
+
+
+def other(run_: Run, named: str, catalogue_: door.Catalogue, count: int) -> Batch:
+    """Up to so many samples of other data, at the run's size and channels where the data takes these.
+
+    Raises:
+        GanzooError: the data cannot be found, made or read.
+    """
+    split = words.split(named)
+    known = words.parameters(catalogue_.load(catalogue_.find("data", split.label)))
+    shape = run_.spec.shape
+    fitting = {"size": shape[-1], "channels": shape[0]} if len(shape) == 3 else {}
+    values = {**{key: value for key, value in fitting.items() if key in known}, **split.values}
+    data: Any = catalogue_.make("data", {"name": split.label, **values})[1]
+    source = feed.feed(data.dataset(), split.label, 1, run_.settings.seed, run_.device, run_.dtype)
+    return source.look(min(count, source.size))
 
 
 def total_steps(settings: Settings) -> int:
@@ -313,20 +471,30 @@ def total_steps(settings: Settings) -> int:
 # -- the rules across parts --------------------------------------------------------------------------------------
 
 
-def check(cast_: Cast, networks: Networks) -> list[str]:
+def check(cast_: Cast, networks: Networks, spec: Spec) -> list[str]:
     """Refuse what cannot go together; return a line for each thing that probably should not.
 
     Raises:
         Incompatible: one line that says why, and what to use instead.
     """
     loss = cast_.labels["loss_name"]
+    cast_.loss.check(spec, cast_.architecture.outputs(spec))
+    for label, metric in cast_.metrics.items():
+        if metric.pairs and spec.condition_shape is None:
+            raise errors.Incompatible(
+                f"metric {label} compares pairs, and data {cast_.labels['data_name']} gives no condition to make a "
+                f"sample for: use data of pairs, or leave {label} out"
+            )
     for label, regularizer in cast_.regularizers.items():
+        regularizer.check(spec, cast_.architecture.outputs(spec))
         if regularizer.defines("targets") and not cast_.loss.has_targets:
             raise errors.Incompatible(
                 f"{label} moves the targets of a loss, and loss {loss} has none: use a loss with targets, such as "
                 f"sgan or lsgan, or leave {label} out"
             )
-        if regularizer.per_sample and (mixing := _mixing(networks.discriminator)):
+    sloped: list[tuple[str, Loss | Regularizer]] = [(f"loss {loss}", cast_.loss), *cast_.regularizers.items()]
+    for label, part_ in sloped:
+        if part_.per_sample and (mixing := _mixing(networks.discriminator)):
             raise errors.Incompatible(
                 f"{label} takes a gradient per sample, and {mixing} in the discriminator mixes samples: use another "
                 f"normalisation there (layer, instance or none), or leave {label} out"
@@ -440,12 +608,19 @@ def open_directory(experiment: Experiment) -> None:
             f"log directory {logdir} cannot be written ({error.strerror}): give another --logdir"
         ) from error
     run_.dir = folder
+    experiment.lock = Lock(folder, Display(0, 0, quiet=True).warn)
 
 
 def as_yaml(run_: Run) -> str:
-    """The settings, resolved, as a config file: every part with every parameter."""
+    """The settings, resolved, as a config file."""
     import yaml
 
+    text = yaml.safe_dump(plain_settings(run_), sort_keys=False, allow_unicode=True)
+    return f"# A ganzoo run, with every setting; start another like it with: ganzoo run --config FILE\n{text}"
+
+
+def plain_settings(run_: Run) -> dict[str, Any]:
+    """The settings, resolved, as plain data: every part with every parameter."""
     cast_ = run_.cast
     plain: dict[str, Any] = words.plain(run_.settings)
 
@@ -463,14 +638,11 @@ def as_yaml(run_: Run) -> str:
         plain["d_optimizer"] = plain["g_optimizer"] = None
     plain["regularizers"] = [named("regularizers", r, label) for label, r in cast_.regularizers.items()]
     plain["metrics"] = [named("metrics", m, label) for label, m in cast_.metrics.items()]
-    text = yaml.safe_dump(plain, sort_keys=False, allow_unicode=True)
-    return f"# A ganzoo run, with every setting; start another like it with: ganzoo run --config FILE\n{text}"
+    return plain
 
 
 def environment(experiment: Experiment) -> dict[str, Any]:
     """Versions, device and plugin distributions of a run."""
-    from importlib.metadata import version
-
     device = experiment.run.device
     return {
         "ganzoo": version("ganzoo"),
@@ -513,7 +685,11 @@ def _quoted(word: str) -> str:
 def train(experiment: Experiment, total: int | None = None, *, quiet: bool = False) -> Run:
     """Train an experiment in its directory, up to a step (as its settings say, unless told)."""
     steps = total_steps(experiment.run.settings) if total is None else total
-    loop.train(experiment.run, experiment.game, experiment.feed, steps, experiment.catalogue.events(), quiet=quiet)
+    try:
+        loop.train(experiment.run, experiment.game, experiment.feed, steps, experiment.catalogue.events(), quiet=quiet)
+    finally:
+        if experiment.lock is not None:
+            experiment.lock.release()
     return experiment.run
 
 

@@ -35,6 +35,13 @@ MANY = frozenset({"regularizers", "metrics"})
 OPTIONAL = frozenset({"d_optimizer", "g_optimizer"})
 
 
+FREE = frozenset({
+    "data", "metrics", "steps", "images", "device", "logdir", "name", "log_every", "sample_every", "samples",
+    "checkpoint_every", "keep", "best", "on_nonfinite", "init_from",
+})  # fmt: skip
+"""The settings that may change when a run goes on: they do not move the weights; data is known by its fingerprint."""
+
+
 class Settings(Part):
     """Everything that a run can be told.
 
@@ -63,6 +70,12 @@ class Settings(Part):
         samples: images in a grid.
         checkpoint_every: steps between two checkpoints; the last step always makes one.
         keep: checkpoints kept.
+        best: keep the best checkpoint too, by this figure of a metric, such as modes/covered.
+        on_nonfinite: when a loss or gradient is NaN or infinite: stop; skip that step, as if it had not been made; or
+            rollback to the last checkpoint and go on with other random numbers, three times at most between two.
+        init_from: a run directory whose networks and average to start from, to fine-tune them.
+        threads: of the CPU; unless told, one for small nets and all cores for others.
+        deterministic: only algorithms that give the same bits every time; on a GPU they are slower.
     """
 
     kind = "run"
@@ -91,6 +104,11 @@ class Settings(Part):
     samples: Annotated[int, Ge(1), Le(1024)] = 64
     checkpoint_every: Annotated[int, Ge(1)] = 500
     keep: Annotated[int, Ge(1)] = 3
+    best: str | None = None
+    on_nonfinite: Literal["stop", "skip", "rollback"] = "stop"
+    init_from: str | None = None
+    threads: Annotated[int, Ge(1)] | None = None
+    deterministic: bool = False
 
 
 def resolve(

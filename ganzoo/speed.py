@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+import copy
+import os
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +15,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
 from ganzoo import errors
+from ganzoo.parts import Architecture, Batch, Networks, Spec
+
+SMALL_STEP = 4e9
+"""A step of fewer floating-point operations than this is computed on one thread of a CPU, see ``threads``."""
 
 
 def device(name: str) -> torch.device:
@@ -66,6 +72,39 @@ def settle(network: nn.Module, where: torch.device, dtype: torch.dtype) -> nn.Mo
     return network
 
 
+@contextmanager
+def deterministic(on: bool) -> Iterator[None]:
+    """Only algorithms that give the same bits every time, while this lasts; ``on`` false changes nothing."""
+    if not on:
+        yield
+        return
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what cuBLAS wants to be told, before its first use
+    before = torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.benchmark
+    torch.use_deterministic_algorithms(True)
+    torch.backends.cudnn.benchmark = False
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before[0])
+        torch.backends.cudnn.benchmark = before[1]
+
+
+def out_of_memory(error: Exception) -> bool:
+    """Whether an exception says that there is no memory left, on the device or beside it."""
+    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "can't allocate memory" in str(error)
+
+
+@contextmanager
+def room(said: str) -> Iterator[None]:
+    """Say in a line that memory ran out; also a decorator."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not out_of_memory(error):
+            raise
+        raise errors.OutOfMemory(said) from error
+
+
 class Flops(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's class is untyped
     """Counts the floating-point operations of matrix products and convolutions while it is on.
 
@@ -74,7 +113,7 @@ class Flops(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's clas
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # torch's
-        self.total = 0
+        self.total: int = 0
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         out = func(*args, **(kwargs or {}))
@@ -82,3 +121,46 @@ class Flops(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's clas
         if count is not None:
             self.total += count(*args, **(kwargs or {}), out_val=out)
         return out
+
+
+def flops(architecture: Architecture, networks: Networks, spec: Spec, batch_size: int) -> int:
+    """Floating-point operations of a one-step step, 3g + 7d, counted on copies of the nets that hold no numbers."""
+    generator, discriminator = (copy.deepcopy(net).to("meta") for net in networks)
+
+    def empty(*shape: int, **kind: Any) -> torch.Tensor:
+        return torch.empty(batch_size, *shape, device="meta", **kind)
+
+    batch = Batch(
+        latent=empty(spec.latent_dim),
+        labels=empty(dtype=torch.long) if spec.classes else None,
+        condition=None if spec.condition_shape is None else empty(*spec.condition_shape),
+    )
+    with torch.no_grad(), Flops() as g:
+        architecture.generate(generator.float(), batch)
+    with torch.no_grad(), Flops() as d:
+        architecture.judge(discriminator.float(), empty(*spec.shape), batch)
+    return int(3 * g.total + 7 * d.total)
+
+
+@contextmanager
+def threads(number: int | None, step: Callable[[], int]) -> Iterator[int]:
+    """A context in which torch computes on so many CPU threads; ``None`` chooses.
+
+    A small step is hundreds of operations of microseconds, and after each the threads wait for one another: two of them
+    are at best 1.5 times as fast as one, and where another process wants one of the cores, up to a hundred times as
+    slow. So one thread for a small step (``SMALL_STEP``) unless OMP_NUM_THREADS says otherwise, torch's own number for
+    others: a function of the recipe and not of the moment, because other numbers of threads round otherwise.
+
+    Args:
+        number: of threads.
+        step: counts the operations of a step; asked only where it matters.
+    """
+    before = torch.get_num_threads()
+    if number is None:
+        small = before > 1 and "OMP_NUM_THREADS" not in os.environ and step() < SMALL_STEP
+        number = 1 if small else before
+    torch.set_num_threads(number)
+    try:
+        yield number
+    finally:
+        torch.set_num_threads(before)

@@ -35,12 +35,16 @@ class Counters:
         draws: real batches drawn from the data.
         images: real images drawn from the data.
         updates: moves that each player made.
+        skipped: steps that were undone because of a loss or gradient that is not finite.
+        rollbacks: returns to a checkpoint for that reason; each goes on with other random numbers.
     """
 
     step: int = 0
     draws: int = 0
     images: int = 0
     updates: dict[Player, int] = field(default_factory=lambda: dict.fromkeys(PLAYERS, 0))
+    skipped: int = 0
+    rollbacks: int = 0
 
 
 class State:
@@ -70,6 +74,7 @@ class State:
             # deepcopy, not a second build: spectral norm and whatever else `prepare` did comes along
             self.ema = copy.deepcopy(networks.generator).requires_grad_(False).eval()
         self.counters = Counters()
+        self.best: dict[str, Any] | None = None  # step and value of the best checkpoint, where one is asked for
 
     @torch.no_grad()
     def average(self) -> None:
@@ -110,7 +115,7 @@ class State:
 
     def numbers(self) -> dict[str, Any]:
         """The rest, as plain data: counters, and what the optimizers keep besides tensors."""
-        rest: dict[str, Any] = {"counters": asdict(self.counters), "optimizers": {}}
+        rest: dict[str, Any] = {"counters": asdict(self.counters), "best": self.best, "optimizers": {}}
         for player, optimizer in self.optimizers.items():
             saved = optimizer.state_dict()
             rest["optimizers"][player] = {
@@ -121,6 +126,29 @@ class State:
                 },
             }
         return rest
+
+    def copies(self) -> dict[str, dict[str, Tensor]]:
+        """``tensors``, copied to the CPU: what a checkpoint is written from while training goes on."""
+        return {
+            group: {name: value.detach().to("cpu", copy=True) for name, value in named.items()}
+            for group, named in self.tensors().items()
+        }
+
+    @torch.no_grad()
+    def unsound(self) -> str | None:
+        """A value that must not be saved, by group and name, or None. Waits for the device once.
+
+        NaN is nowhere right; an infinity is, in a module's buffer (a mask).
+        """
+        weights = {(group, name) for group, module in self._modules() for name, _ in module.named_parameters()}
+        sound: dict[str, Tensor] = {}
+        for group, named in self.tensors().items():
+            for name, value in named.items():
+                strict = (group, name) in weights or group.startswith("optimizer-")
+                sound[f"{group} {name}"] = value.isfinite().all() if strict else ~value.isnan().any()
+        where = next(self.networks.generator.parameters()).device
+        answers = torch.stack([answer.to(where) for answer in sound.values()]).tolist()
+        return next((name for name, answer in zip(sound, answers, strict=True) if not answer), None)
 
     @torch.no_grad()
     def load(self, tensors: Mapping[str, Mapping[str, Tensor]], numbers: Mapping[str, Any]) -> None:
@@ -140,13 +168,63 @@ class State:
             groups = optimizer.state_dict()["param_groups"]
             if [len(g["params"]) for g in groups] != [len(g["params"]) for g in saved["groups"]]:
                 raise errors.CheckpointError(f"the checkpoint's {player} optimizer is over other parameters")
-            optimizer.load_state_dict({"state": state, "param_groups": saved["groups"]})
-            for parameter, entry in optimizer.state.items():  # back into the memory format of the weights
+            # JSON has no tuples, and torch's optimizers have (betas)
+            again = [
+                {key: tuple(value) if isinstance(own.get(key), tuple) else value for key, value in group.items()}
+                for own, group in zip(groups, saved["groups"], strict=True)
+            ]
+            optimizer.load_state_dict({"state": state, "param_groups": again})
+            ordered = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+            for number, entry in state.items():  # torch gives all state the weights' type; it has one of its own
+                parameter = ordered[number]
                 for key, value in entry.items():
-                    if isinstance(value, Tensor) and value.shape == parameter.shape:
-                        entry[key] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
-        counters = dict(numbers["counters"])
-        self.counters = Counters(**counters)
+                    if isinstance(value, Tensor) and value.shape == parameter.shape and key != "step":
+                        laid_out = torch.empty_like(parameter, dtype=value.dtype)  # in the weights' memory format
+                        optimizer.state[parameter][key] = laid_out.copy_(value)
+        vars(self.counters).update(vars(Counters(**numbers["counters"])))
+        self.best = numbers.get("best")
+
+    @torch.no_grad()
+    def adopt(self, tensors: Mapping[str, Mapping[str, Tensor]]) -> None:
+        """Start from another run's networks: the generator, the discriminator and the average, nothing else.
+
+        Raises:
+            CheckpointError: the value is of other networks.
+        """
+        load_module(self.networks.generator, tensors.get("generator"), "generator")
+        load_module(self.networks.discriminator, tensors.get("discriminator"), "discriminator")
+        if self.ema is not None:
+            load_module(self.ema, tensors.get("ema", tensors["generator"]), "ema")
+
+
+class Undo:
+    """The state before a step, kept on the device, to return to without asking the device whether it must.
+
+    Costs two passes over the state a step, and memory for one more of it.
+    """
+
+    def __init__(self, state: State) -> None:
+        """Keep the state as it is now."""
+        self.state = state
+        self.before = {
+            (group, name): value.detach().clone()
+            for group, named in state.tensors().items()
+            for name, value in named.items()
+        }
+        self.fresh = [optimizer for optimizer in state.optimizers.values() if not optimizer.state]
+
+    @torch.no_grad()
+    def where(self, broken: Tensor) -> None:
+        """Return to what was kept if ``broken``, a boolean scalar on the device, is true."""
+        if any(optimizer.state for optimizer in self.fresh) and bool(broken):  # waits, in the first step of all
+            for optimizer in self.fresh:
+                optimizer.state.clear()
+        for group, named in self.state.tensors().items():
+            for name, value in named.items():
+                old = self.before.get((group, name))
+                # an optimizer's own count of steps, on the CPU, is out of the device's reach and moves on
+                if old is not None and value.device == broken.device:
+                    value.copy_(torch.where(broken, old, value))
 
 
 def load_module(module: nn.Module, saved: Mapping[str, Tensor] | None, group: str) -> None:

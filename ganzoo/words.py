@@ -2,7 +2,8 @@
 
     words  = [provider "/"] name [":" key "=" value {"," key "=" value}]
     value  = text, to the next ``,key=``: so ``betas=0.0,0.9`` is one value, and a path may hold commas
-    course = a number that follows the run: ``0.1..0``, ``linear(0.1,0)``, ``cosine(1,0.1)``
+    course = a number that follows the run: ``0.1..0``, ``linear(0.1,0)``, ``cosine(1,0.1)``, and after a warm-up from
+             zero over a share of the run: ``warmup(0.05,2e-4)``, ``warmup(0.05,2e-4..0)``, ``warmup(0.1,cosine(1,0))``
 
 Values are validated against the annotations of the part's fields, by pydantic.
 """
@@ -31,26 +32,31 @@ PartT = TypeVar("PartT", bound=Part)
 _KEY = re.compile(r"\s*([A-Za-z_][A-Za-z0-9_]*)\s*=")
 _NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
 _RANGE = re.compile(rf"\s*({_NUMBER})\.\.({_NUMBER})\s*")
+_WARMUP = re.compile(rf"\s*warmup\(\s*({_NUMBER})\s*,(.*)\)\s*")
 _CALL = re.compile(rf"\s*(linear|cosine)\(\s*({_NUMBER})\s*,\s*({_NUMBER})\s*\)\s*")
 
 
 class Course(float):
     """A number that follows the run from ``start`` (progress 0) to ``end`` (progress 1); outside a run it is its start.
 
-    linear: start + (end - start) p;  cosine: end + (start - end) (1 + cos(pi p)) / 2.
+    linear: start + (end - start) p;  cosine: end + (start - end) (1 + cos(pi p)) / 2. After a ``warmup`` of so much of
+    the run, in which it rises from 0 to ``start`` in a straight line, p is the share of what is left.
     """
 
-    def __new__(cls, shape: Literal["linear", "cosine"], start: float, end: float) -> Course:
+    def __new__(cls, shape: Literal["linear", "cosine"], start: float, end: float, warmup: float = 0.0) -> Course:
+        if not 0 <= warmup < 1:
+            raise errors.BadWords(f"a warm-up over {warmup:g} of the run is none: give a share from 0 to below 1")
         self = super().__new__(cls, start)
-        self.shape, self.start, self.end = shape, float(start), float(end)
+        self.shape, self.start, self.end, self.warmup = shape, float(start), float(end), float(warmup)
         return self
 
     shape: Literal["linear", "cosine"]
     start: float
     end: float
+    warmup: float
 
     def __getnewargs__(self) -> tuple[Any, ...]:  # what copies and pickles are made from
-        return self.shape, self.start, self.end
+        return self.shape, self.start, self.end, self.warmup
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Course) and self.__getnewargs__() == other.__getnewargs__()
@@ -66,19 +72,29 @@ class Course(float):
         p = min(max(progress, 0.0), 1.0)
         if p == 1.0:
             return self.end
+        if p < self.warmup:
+            return self.start * p / self.warmup
+        p = (p - self.warmup) / (1.0 - self.warmup)
         share = p if self.shape == "linear" else (1.0 - math.cos(math.pi * p)) / 2.0
         return self.start + (self.end - self.start) * share
 
     def __str__(self) -> str:
+        after = f"{self.shape}({self.start!r},{self.end!r})"
         if self.shape == "linear":
-            return f"{self.start!r}..{self.end!r}"
-        return f"{self.shape}({self.start!r},{self.end!r})"
+            after = f"{self.start!r}..{self.end!r}"
+        return f"warmup({self.warmup!r},{after})" if self.warmup else after
 
     __repr__ = __str__
 
 
 def course(text: str) -> Course | None:
-    """The course that a text spells, or None: ``0.1..0``, ``linear(0.1,0)``, ``cosine(1,0.1)``."""
+    """The course that a text spells, or None: ``0.1..0``, ``cosine(1,0.1)``, ``warmup(0.1,2e-4)``."""
+    if match := _WARMUP.fullmatch(text):
+        share, rest = float(match[1]), match[2].strip()
+        after = Course("linear", float(rest), float(rest)) if re.fullmatch(_NUMBER, rest) else course(rest)
+        if after is None or after.warmup:
+            return None
+        return Course(after.shape, after.start, after.end, share)
     if match := _RANGE.fullmatch(text):
         return Course("linear", float(match[1]), float(match[2]))
     if match := _CALL.fullmatch(text):
@@ -215,7 +231,7 @@ def _declared(cls: type[Part]) -> Mapping[str, Parameter]:
 def _is_penalty(cls: type[Part]) -> bool:
     if not issubclass(cls, Regularizer):
         return "every" in cls.__annotations__
-    return cls.defines("discriminator_penalty") or cls.defines("generator_penalty")
+    return any(cls.defines(f"{which}_penalty") for which in ("discriminator", "generator", "joint"))
 
 
 def make(cls: type[PartT], label: str, values: Mapping[str, Any]) -> PartT:
@@ -402,7 +418,9 @@ def _spoken(annotation: Any) -> str:
     for extra in typing.get_args(annotation)[1:] if bare is not annotation else ():
         for each in extra if isinstance(extra, Iterable) else (extra,):
             bounds += [f"{sign} {getattr(each, b):g}" for b, sign in _BOUNDS.items() if hasattr(each, b)]
-    if _is_union(bare):
+    if typing.get_origin(bare) is Literal:
+        said = "|".join(map(str, typing.get_args(bare)))
+    elif _is_union(bare):
         said = " or ".join("none" if a is type(None) else _spoken(a) for a in typing.get_args(bare))
     elif (typing.get_origin(bare) or bare) in (tuple, list):
         items = [a for a in typing.get_args(bare) if a is not ...]

@@ -34,18 +34,23 @@ def _one_thread() -> Iterator[None]:
 
 
 @pytest.fixture
-def experiment(tmp_path: Path) -> Callable[..., recipe.Experiment]:
-    """An assembled experiment: small and quick unless told."""
+def experiment(tmp_path: Path) -> Iterator[Callable[..., recipe.Experiment]]:
+    """An assembled experiment: small and quick unless told. Its game is closed, whatever becomes of the test."""
+    games = []
 
     def make(**settings: Any) -> recipe.Experiment:
         small = {
             "arch": "dcgan:width=4", "batch_size": 8, "latent_dim": 4, "steps": 10, "regularizers": [], "device": "cpu",
-            "logdir": str(tmp_path / "runs"), "samples": 4,
+            "logdir": str(tmp_path / "runs"), "samples": 4, "data": "digits:size=8",
         }  # fmt: skip
         catalogue = plugins.catalogue(no_plugins=True)
-        return recipe.assemble(resolve(catalogue.presets(), given={**small, **settings}), catalogue)
+        made = recipe.assemble(resolve(catalogue.presets(), given={**small, **settings}), catalogue)
+        games.append(made.game)
+        return made
 
-    return make
+    yield make
+    for game in games:
+        game.close()
 
 
 _numbers = itertools.count()

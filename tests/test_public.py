@@ -17,16 +17,17 @@ ZOO = ENGINE.parent / "plugins" / "ganzoo_zoo"
 
 PUBLIC = [
     "Architecture", "Batch", "Course", "Data", "Game", "Loss", "Metric", "Networks", "Optimizer", "Regularizer", "Run",
-    "Schedule", "Scores", "Spec", "catalogue", "errors", "hookimpl", "load", "part", "resume", "run", "testing",
+    "Schedule", "Scores", "Spec", "catalogue", "errors", "hookimpl", "lab", "load", "part", "resume", "run", "testing",
 ]  # fmt: skip
 
 LAYERS = [  # a file imports from the layers above it here, never from its own or one below
     {"errors", "names"},
-    {"parts", "hookspecs", "pictures", "peek"},
-    {"words", "state", "checkpoint", "speed", "record", "display"},
+    {"parts", "hookspecs", "pictures", "peek", "health", "lock"},
+    {"words", "state", "mcmc", "checkpoint", "speed", "record", "display"},
     {"feed", "game", "plugins", "settings", "testing"},
     {"loop"},
     {"recipe"},
+    {"lab"},
     {"cli"},
     {"__main__"},
 ]

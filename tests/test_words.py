@@ -232,6 +232,11 @@ class TestCourse:
             ("-1..1", Course("linear", -1.0, 1.0)),
             ("linear(0.1, 0)", Course("linear", 0.1, 0.0)),
             ("cosine(1,0.1)", Course("cosine", 1.0, 0.1)),
+            ("warmup(0.05,2e-4)", Course("linear", 2e-4, 2e-4, 0.05)),
+            ("warmup(0.1, 2e-4..0)", Course("linear", 2e-4, 0.0, 0.1)),
+            ("warmup(0.1,cosine(1,0.1))", Course("cosine", 1.0, 0.1, 0.1)),
+            ("warmup(0.1,warmup(0.1,1))", None),
+            ("warmup(0.1,fast)", None),
             ("1.5", None),
             ("a..b", None),
             ("cosine(1)", None),
@@ -250,7 +255,28 @@ class TestCourse:
         quarter = 0.25 if shape == "linear" else (1 - math.cos(math.pi / 4)) / 2
         assert c.at(0.25) == pytest.approx(0.3 - 0.2 * quarter)
 
-    @pytest.mark.parametrize("c", [Course("linear", 0.1, 0.0), Course("cosine", 1.0, 1e-5)])
+    def test_after_a_warm_up(self):
+        c = course("warmup(0.2,0.3..0.1)")
+        assert [c.at(p) for p in (0, 0.1, 0.2, 0.6, 1)] == pytest.approx([0, 0.15, 0.3, 0.2, 0.1], abs=1e-15)
+        assert float(c) == 0.3
+        steady = course("warmup(0.5,2)")
+        assert [steady.at(p) for p in (0, 0.25, 0.5, 0.75, 1)] == [0, 1, 2, 2, 2]
+
+    @pytest.mark.parametrize("share", ["1", "-0.1", "2"])
+    def test_a_warm_up_is_shorter_than_the_run(self, share):
+        with pytest.raises(errors.BadWords, match=r"\A[^\n]*from 0 to below 1\Z"):
+            course(f"warmup({share},0.1)")
+
+    def test_a_part_warms_up(self):
+        optimizer = words.at(ganzoo.part("optimizer", "adam:lr=warmup(0.5,1e-3..0),betas=0.0,0.9"))
+        assert optimizer.lr == 1e-3
+        words.set_progress(optimizer, 0.25)
+        assert optimizer.lr == 5e-4
+        assert words.plain(optimizer)["lr"] == "warmup(0.5,0.001..0.0)"
+
+    @pytest.mark.parametrize(
+        "c", [Course("linear", 0.1, 0.0), Course("cosine", 1.0, 1e-5), Course("linear", 0.1, 0.1, 0.25)]
+    )
     def test_survives_text_copies_and_pickles(self, c):
         assert course(str(c)) == c
         assert copy.deepcopy(c) == copy.copy(c) == pickle.loads(pickle.dumps(c)) == c

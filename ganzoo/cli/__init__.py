@@ -17,8 +17,12 @@ COMMANDS = {  # name -> its module, where it is called `command`, and what it do
     "run": ("ganzoo.cli.run", "Train a GAN from named parts."),
     "resume": ("ganzoo.cli.resume", "Continue a run where it stopped."),
     "sample": ("ganzoo.cli.sample", "Draw pictures from a trained run."),
+    "reconstruct": ("ganzoo.cli.reconstruct", "Encode images and generate them again, side by side."),
     "list": ("ganzoo.cli.list", "List the parts that can be named."),
     "show": ("ganzoo.cli.show", "Show a part: what it does, its formula, its parameters."),
+    "presets": ("ganzoo.cli.presets", "List the presets: settings to start from."),
+    "check": ("ganzoo.cli.check", "Examine a part: does it keep the contract?"),
+    "lab": ("ganzoo.cli.lab", "Small experiments with known answers: what converges?"),
     "plugins": ("ganzoo.cli.plugins", "List the plugins that bring parts, and their problems."),
     "tensorboard": ("ganzoo.cli.tensorboard", "Look at runs in TensorBoard."),
 }
@@ -73,6 +77,14 @@ def group(ctx: click.Context, no_plugins: bool, plugin: tuple[str, ...]) -> None
         click.echo(ctx.get_help())
 
 
+def say(line: object, err: bool = False) -> None:
+    """A line to whoever reads; where nobody does any more (a closed pipe, a terminal that is gone), to nobody."""
+    try:
+        click.echo(line, err=err)
+    except OSError:  # what is left in the buffer must not fail again when Python ends
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2 if err else 1)
+
+
 def main(args: Sequence[str] | None = None) -> int:
     """Run a command, and say a user's mistake in one line. GANZOO_TRACEBACK=1 shows where it was raised."""
     if "_GANZOO_COMPLETE" in os.environ:
@@ -90,11 +102,11 @@ def main(args: Sequence[str] | None = None) -> int:
         context = getattr(error, "ctx", None)
         path = context.command_path if context else "ganzoo"
         message = " ".join(error.format_message().split()).rstrip(".")
-        click.echo(f"{path}: error: {message} (see {path} --help)", err=True)
+        say(f"{path}: error: {message} (see {path} --help)", err=True)
         return error.exit_code
     except errors.GanzooError as error:
         if os.environ.get("GANZOO_TRACEBACK", "0") not in ("", "0"):
             raise
         for line in (f"ganzoo: error: {error}", *getattr(error, "__notes__", ())):
-            click.echo(line, err=True)
+            say(line, err=True)
         return error.exit_code

@@ -15,14 +15,21 @@ from ganzoo.plugins import Catalogue
 @click.command("list")
 @click.argument("kind", type=Kind(), required=False)
 @click.option("--json", "as_json", is_flag=True, help="For programs: everything known without importing a part.")
+@click.option("--markdown", is_flag=True, help="For pages: a table.")
 @parts_options()
-def command(kind: str | None, as_json: bool, catalogue: Catalogue) -> None:
+def command(kind: str | None, as_json: bool, markdown: bool, catalogue: Catalogue) -> None:
     """List the parts that can be named, of one KIND or of all.
 
     Kinds: architectures, losses, regularizers, schedules, data, metrics, optimizers. Where the output is not a
     terminal, lines are tab-separated: kind, name, provider, summary.
     """
     entries = catalogue.entries(kind)
+    if markdown:
+        click.echo("| kind | name | what it is |\n| --- | --- | --- |")
+        for e in entries:
+            summary = e.summary.replace("|", "\\|")
+            click.echo(f"| {e.kind} | `{catalogue.words(e)}` | {summary} |")
+        return
     if not as_json:
         _tables.write(
             ("kind", "name", "provider", "what it is"),

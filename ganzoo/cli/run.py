@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from ganzoo import words
+from ganzoo.cli import say
 from ganzoo.cli._options import PartWords, parts_options
 from ganzoo.cli._tables import write
 from ganzoo.plugins import Catalogue
@@ -27,6 +28,8 @@ def setting_options(command: Callable[..., Any]) -> Callable[..., Any]:
             settings |= {"type": PartWords(kind), "multiple": parameter.name in MANY}
         elif parameter.choices:
             settings["type"] = click.Choice([c for c in parameter.choices if c != "none"])
+        elif parameter.annotation is bool:
+            settings |= {"is_flag": True, "default": None}
         else:
             settings["metavar"] = parameter.type_name.split()[0].upper()
         command = click.option(flag, *SHORT.get(parameter.name, ()), parameter.name, **settings)(command)
@@ -90,7 +93,7 @@ def finished(run: Any) -> None:
     if run.dir is None:
         return
     pictures = sorted((run.dir / "samples").glob("*-ema.png")) or sorted((run.dir / "samples").glob("*-generator.png"))
-    click.echo(f"run      {run.dir}")
+    say(f"run      {run.dir}")
     if pictures:
-        click.echo(f"picture  {pictures[-1]}")
-    click.echo(f"look     ganzoo tensorboard {run.dir.parent}")
+        say(f"picture  {pictures[-1]}")
+    say(f"look     ganzoo tensorboard {run.dir.parent}")

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from ganzoo import errors
 from ganzoo.cli._options import parts_options
 from ganzoo.plugins import Catalogue
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @click.command()
@@ -21,6 +25,17 @@ from ganzoo.plugins import Catalogue
 )  # fmt: skip
 @click.option("--truncation", type=float, help="Draw the noise from N(0, 1) cut off beyond this absolute value.")
 @click.option("--label", type=click.IntRange(min=0), help="Only this class, where the nets are given classes.")
+@click.option(
+    "--mcmc", type=click.Choice(["langevin", "mala"]),
+    help="Move the noise along the energy of its samples first: unadjusted, or with Metropolis's correction. For runs "
+    "whose loss shapes an energy, such as meg.",
+)  # fmt: skip
+@click.option("--mcmc-steps", type=click.IntRange(min=1), default=100, show_default=True, help="Steps of each chain.")
+@click.option(
+    "--step-size", type=click.FloatRange(min=0, min_open=True), default=0.01, show_default=True,
+    help="a: a step is a times the slope of the energy, and noise of variance 2a.",
+)  # fmt: skip
+@click.option("--prior", is_flag=True, help="Add |z|^2/2 to the energy, so that the noise stays near N(0, 1).")
 @click.option("--single", is_flag=True, help="One PNG a sample, in a folder, instead of one grid.")
 @click.option("--columns", type=click.IntRange(min=1), help="Images in a row of the grid.")
 @click.option("--out", type=click.Path(path_type=Path), help="The PNG (or, with --single, the folder) to write.")
@@ -33,6 +48,10 @@ def command(
     source: str,
     truncation: float | None,
     label: int | None,
+    mcmc: str | None,
+    mcmc_steps: int,
+    step_size: float,
+    prior: bool,
     single: bool,
     columns: int | None,
     out: Path | None,
@@ -49,17 +68,37 @@ def command(
             has = f"classes 0 to {trained.spec.classes - 1}" if trained.spec.classes else "no classes"
             raise errors.SettingsError(f"--label {label}: this run has {has}")
         labels = torch.full((count,), label)
-    samples = trained.sample(count, seed=seed, source=source, truncation=truncation, labels=labels)
+    given = None
+    if trained.spec.condition_shape is not None:
+        given = recipe.shown(trained, count)[0]
+        assert given.images is not None
+        count = len(given.images)
+    condition = None if given is None else given.condition
+    batch = trained.latents(count, seed=seed, truncation=truncation, labels=labels, condition=condition)
+    if mcmc is not None:
+        batch, accepted = trained.walk(
+            batch, mcmc, steps=mcmc_steps, step_size=step_size, prior=prior, seed=seed, source=source
+        )
+        click.echo(f"{100 * accepted:.1f} % of the proposals were taken", err=True)
+    samples = trained.generated(batch, source)
+    if given is not None and given.condition is not None and given.images is not None:
+        samples = pictures.beside(pictures.beside(given.condition, given.images), samples)
     assert trained.dir is not None
     out = out or trained.dir / "samples" / (f"seed{seed}" if single else f"seed{seed}.png")
+    if single:
+        for i, sample in enumerate(samples):
+            write(pictures.single(sample), out / f"{i:05d}.png")
+    else:
+        write(pictures.picture(samples, columns), out)
+    click.echo(out)
+
+
+def write(picture: Tensor, out: Path) -> None:
+    """Write a picture as PNG, in a folder that is made where it is missing."""
+    from ganzoo import pictures
+
     try:
-        if single:
-            out.mkdir(parents=True, exist_ok=True)
-            for i, sample in enumerate(samples):
-                pictures.save(pictures.single(sample), out / f"{i:05d}.png")
-        else:
-            out.parent.mkdir(parents=True, exist_ok=True)
-            pictures.save(pictures.picture(samples, columns), out)
+        out.parent.mkdir(parents=True, exist_ok=True)
+        pictures.save(picture, out)
     except (OSError, ValueError) as error:  # Pillow says an unknown ending by ValueError
         raise errors.RunError(f"{out} cannot be written ({error}): give another --out, ending in .png") from error
-    click.echo(out)

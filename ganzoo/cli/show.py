@@ -49,15 +49,20 @@ def command(part: str, as_json: bool, catalogue: Catalogue) -> None:
 
     NAME is enough where only one kind has a part of that name: ganzoo show hinge, ganzoo show loss:hinge.
     """
-    entry = _found(catalogue, part)
+    entry, _ = entry_of(catalogue, part)
     facts = _facts(catalogue, entry)
     click.echo(json.dumps(facts, indent=2) if as_json else _text(facts))
 
 
-def _found(catalogue: Catalogue, part: str) -> Entry:
-    head, colon, name = part.partition(":")
+def entry_of(catalogue: Catalogue, part: str) -> tuple[Entry, str]:
+    """The part that is meant, and the words that name it: ``regularizer:r1:gamma=3`` -> r1, ``r1:gamma=3``.
+
+    Raises:
+        UnknownPart, AmbiguousPart: none, or more than one, is meant.
+    """
+    head, colon, words = part.partition(":")
     if colon and (kind := kind_of(head)):
-        return catalogue.find(kind, name)
+        return catalogue.find(kind, words.partition(":")[0].strip()), words
     found = []
     for kind in KINDS:
         try:
@@ -65,7 +70,7 @@ def _found(catalogue: Catalogue, part: str) -> Entry:
         except errors.UnknownPart:
             continue
     if len(found) == 1:
-        return found[0]  # of "r1:gamma=10" as well: words that name the part
+        return found[0], part  # of "r1:gamma=10" as well: words that name the part
     if found:
         forms = " or ".join(f"{entry.kind}:{head}" for entry in found)
         raise errors.AmbiguousPart(f"{head!r} is the name of a part of {len(found)} kinds: write {forms}")

@@ -18,8 +18,10 @@ def command(runs: Path, port: int) -> int:
     """Open TensorBoard on RUNS, a log directory or one run, for this machine only. Every picture is kept."""
     if not runs.is_dir():
         raise errors.RunError(f"there is no directory {runs}: give the --logdir of your runs, or train one: ganzoo run")
-    # every picture of a run can be stepped through (0 = keep all); only this machine can connect
-    arguments = ["--logdir", str(runs), "--host", "localhost", "--port", str(port), "--samples_per_plugin", "images=0"]
+    # Every picture of a run can be stepped through: TensorBoard shows ten unless told, and its fast loader takes the
+    # documented 0 for "all" as none at all. Only this machine can connect.
+    keep = ["--samples_per_plugin", "images=100000,scalars=100000"]
+    arguments = ["--logdir", str(runs), "--host", "localhost", "--port", str(port), *keep]
     try:
         return subprocess.run([sys.executable, "-m", "tensorboard.main", *arguments], check=False).returncode
     except KeyboardInterrupt:

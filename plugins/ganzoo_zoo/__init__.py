@@ -13,35 +13,72 @@ def register_architectures(register: Register) -> None:
     register("dcgan", "ganzoo_zoo.architectures.dcgan:DCGAN")
     register("mlp", "ganzoo_zoo.architectures.mlp:MLP")
     register("resnet", "ganzoo_zoo.architectures.resnet:ResNet")
+    register("segan", "ganzoo_zoo.architectures.segan:SegAN")
 
 
 @ganzoo.hookimpl
 def register_losses(register: Register) -> None:
     """The losses."""
+    register("acgan", "ganzoo_zoo.losses.acgan:ACGAN")
+    register("feature-matching", "ganzoo_zoo.losses.feature_matching:FeatureMatching")
+    register("gan-qp", "ganzoo_zoo.losses.gan_qp:GANQP")
     register("hinge", "ganzoo_zoo.losses.hinge:Hinge")
+    register("hinge-linear", "ganzoo_zoo.losses.hinge_linear:HingeLinear")
     register("lsgan", "ganzoo_zoo.losses.lsgan:LSGAN")
+    register("meg", "ganzoo_zoo.losses.meg:MEG")
+    register("ogan", "ganzoo_zoo.losses.ogan:OGAN")
+    register("ragan", "ganzoo_zoo.losses.ragan:RaSGAN")
+    register("rahinge", "ganzoo_zoo.losses.ragan:RaHinge")
+    register("ralsgan", "ganzoo_zoo.losses.ragan:RaLSGAN")
     register("rpgan", "ganzoo_zoo.losses.rpgan:RpGAN")
+    register("segan", "ganzoo_zoo.losses.segan:SegAN")
     register("sgan", "ganzoo_zoo.losses.sgan:SGAN")
     register("sgan-saturating", "ganzoo_zoo.losses.sgan_saturating:SGANSaturating")
     register("wgan", "ganzoo_zoo.losses.wgan:WGAN")
+    register("wgan-div", "ganzoo_zoo.losses.wgan_div:WGANDiv")
 
 
 @ganzoo.hookimpl
 def register_regularizers(register: Register) -> None:
     """The regularizers."""
+    register("ada", "ganzoo_zoo.regularizers.ada:ADA")
+    register("bcr", "ganzoo_zoo.regularizers.consistency:BCR")
+    register("clip-gradient", "ganzoo_zoo.regularizers.clip_gradient:ClipGradient")
+    register("consensus", "ganzoo_zoo.regularizers.consensus:Consensus")
+    register("cr", "ganzoo_zoo.regularizers.consistency:CR")
+    register("diffaugment", "ganzoo_zoo.regularizers.diffaugment:DiffAugment")
+    register("dragan", "ganzoo_zoo.regularizers.dragan:DRAGAN")
+    register("drift", "ganzoo_zoo.regularizers.drift:Drift")
+    register("entropy", "ganzoo_zoo.regularizers.entropy:Entropy")
+    register("feature-matching", "ganzoo_zoo.regularizers.feature_matching:FeatureMatching")
+    register("gradient-penalty", "ganzoo_zoo.regularizers.gradient_penalty:GradientPenalty")
     register("instance-noise", "ganzoo_zoo.regularizers.instance_noise:InstanceNoise")
     register("label-smoothing", "ganzoo_zoo.regularizers.label_smoothing:LabelSmoothing")
+    register("lecam", "ganzoo_zoo.regularizers.lecam:LeCam")
+    register("orthogonal", "ganzoo_zoo.regularizers.orthogonal:Orthogonal")
+    register("path-length", "ganzoo_zoo.regularizers.path_length:PathLength")
     register("r1", "ganzoo_zoo.regularizers.r1:R1")
+    register("r1r2", "ganzoo_zoo.regularizers.r1:R1R2")
+    register("r2", "ganzoo_zoo.regularizers.r1:R2")
     register("sn", "ganzoo_zoo.regularizers.sn:SpectralNorm")
+    register("sn-penalty", "ganzoo_zoo.regularizers.sn_penalty:SpectralNormPenalty")
+    register("top-k", "ganzoo_zoo.regularizers.top_k:TopK")
     register("weight-clip", "ganzoo_zoo.regularizers.weight_clip:WeightClip")
+    register("wgan-div", "ganzoo_zoo.regularizers.wgan_div:WGANDiv")
     register("wgan-gp", "ganzoo_zoo.regularizers.wgan_gp:WGANGP")
+    register("wgan-lp", "ganzoo_zoo.regularizers.wgan_gp:WGANLP")
+    register("zcr", "ganzoo_zoo.regularizers.consistency:ZCR")
+    register("zero-gp", "ganzoo_zoo.regularizers.zero_gp:ZeroGP")
 
 
 @ganzoo.hookimpl
 def register_schedules(register: Register) -> None:
     """The schedules."""
     register("alternating", "ganzoo_zoo.schedules.alternating:Alternating")
+    register("extragradient", "ganzoo_zoo.schedules.extragradient:Extragradient")
+    register("lookahead", "ganzoo_zoo.schedules.lookahead:Lookahead")
     register("onestep", "ganzoo_zoo.schedules.onestep:OneStep")
+    register("unrolled", "ganzoo_zoo.schedules.unrolled:Unrolled")
 
 
 @ganzoo.hookimpl
@@ -49,17 +86,23 @@ def register_data(register: Register) -> None:
     """The data."""
     register("cifar10", "ganzoo_zoo.data.cifar10:CIFAR10")
     register("digits", "ganzoo_zoo.data.digits:Digits")
+    register("digits-masks", "ganzoo_zoo.data.digits_masks:DigitsMasks")
     register("fashion-mnist", "ganzoo_zoo.data.fashion_mnist:FashionMNIST")
     register("folder", "ganzoo_zoo.data.folder:Folder")
     register("grid", "ganzoo_zoo.data.grid:Grid")
     register("mnist", "ganzoo_zoo.data.mnist:MNIST")
+    register("pairs", "ganzoo_zoo.data.pairs:Pairs")
     register("ring", "ganzoo_zoo.data.ring:Ring")
+    register("stacked-mnist", "ganzoo_zoo.data.stacked_mnist:StackedMNIST")
 
 
 @ganzoo.hookimpl
 def register_metrics(register: Register) -> None:
     """The metrics."""
+    register("dice", "ganzoo_zoo.metrics.dice:Dice")
+    register("iou", "ganzoo_zoo.metrics.iou:IoU")
     register("modes", "ganzoo_zoo.metrics.modes:Modes")
+    register("stacked-modes", "ganzoo_zoo.metrics.stacked_modes:StackedModes")
 
 
 @ganzoo.hookimpl

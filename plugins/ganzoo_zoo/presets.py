@@ -13,8 +13,8 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
         "regularizers": ["sn"],
         "schedule": "onestep",
         "data": "digits",
-        "optimizer": "adam:lr=2e-4,betas=0.0,0.9",
-        "steps": 2000,
+        "optimizer": "adam:lr=1e-3..0,betas=0.0,0.9",
+        "steps": 3000,
     },
     # Radford, Metz and Chintala 2016, arXiv:1511.06434, section 4.
     "dcgan": {
@@ -65,5 +65,92 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
         "optimizer": "rmsprop:lr=1e-4,alpha=0.99",
         "batch_size": 64,
         "latent_dim": 128,
+    },
+    # Mao et al. 2017, arXiv:1611.04076, section 4: the nets and the optimizer of DCGAN, the 0-1 coding.
+    "lsgan": {
+        "arch": "dcgan:norm=batch,d_norm=batch",
+        "loss": "lsgan",
+        "regularizers": [],
+        "schedule": "alternating",
+        "optimizer": "adam:lr=2e-4,betas=0.5,0.999",
+        "batch_size": 64,
+        "latent_dim": 100,
+    },
+    # Jolicoeur-Martineau 2018, arXiv:1807.00734, section 5: RSGAN with spectral normalisation.
+    "rsgan": {
+        "arch": "dcgan",
+        "loss": "rpgan",
+        "regularizers": ["sn"],
+        "schedule": "alternating",
+        "optimizer": "adam:lr=2e-4,betas=0.5,0.999",
+        "batch_size": 64,
+        "latent_dim": 128,
+    },
+    # Wu et al. 2018, arXiv:1712.01026, equation 7: k = 2, p = 6.
+    "wgan-div": {
+        "arch": "dcgan:d_norm=layer",
+        "loss": "wgan-div",
+        "regularizers": [],
+        "schedule": "alternating:discriminator_steps=4",
+        "optimizer": "adam:lr=2e-4,betas=0.0,0.9",
+        "batch_size": 64,
+        "latent_dim": 128,
+    },
+    # Su 2018, arXiv:1811.07296, and its code: no Lipschitz device at all.
+    "gan-qp": {
+        "arch": "dcgan:d_norm=batch",
+        "loss": "gan-qp",
+        "regularizers": [],
+        "schedule": "alternating:discriminator_steps=2",
+        "optimizer": "adam:lr=2e-4,betas=0.5,0.999",
+        "batch_size": 64,
+        "latent_dim": 128,
+    },
+    # Heusel et al. 2017, arXiv:1706.08500: two time-scales, as its code has them for WGAN-GP on images.
+    "ttur": {
+        "arch": "dcgan:d_norm=layer",
+        "loss": "wgan",
+        "regularizers": ["wgan-gp:weight=10"],
+        "schedule": "alternating",
+        "d_optimizer": "adam:lr=3e-4,betas=0.5,0.9",
+        "g_optimizer": "adam:lr=1e-4,betas=0.5,0.9",
+        "batch_size": 64,
+        "latent_dim": 128,
+    },
+    # Su 2019, arXiv:1903.01931: the one-step schedule; the rest by trial on the digits, see examples/ogan.md.
+    "ogan": {
+        "arch": "dcgan:width=16,embedding=latent",
+        "loss": "ogan:weight=0.25",
+        "regularizers": ["r1:gamma=0.3"],
+        "schedule": "onestep",
+        "data": "digits:hold_out=0.2",
+        "optimizer": "adam:lr=1e-3..0,betas=0.0,0.9",
+        "batch_size": 64,
+        "latent_dim": 24,
+        "steps": 3000,
+    },
+    # Kumar et al. 2019, arXiv:1901.08508, algorithm 1; r1 has gamma / 2, so 0.2 is its lambda = 0.1. By trial on the
+    # digits: two moves of the discriminator, not five, and Adam at 5e-4, not 1e-4, see examples/meg.md.
+    "meg": {
+        "arch": "dcgan:width=16",
+        "loss": "meg",
+        "regularizers": ["r1:gamma=0.2", "entropy"],
+        "schedule": "alternating:discriminator_steps=2",
+        "optimizer": "adam:lr=5e-4,betas=0.5,0.9",
+        "batch_size": 64,
+        "latent_dim": 16,
+        "steps": 1200,
+    },
+    # Xue et al. 2018, arXiv:1706.01805; the weight of Dice and the clipping as in its code, the rate by trial.
+    "segan": {
+        "arch": "segan:width=16",
+        "loss": "segan:dice=1",
+        "regularizers": ["weight-clip:value=0.05"],
+        "schedule": "alternating",
+        "data": "digits-masks",
+        "metrics": ["dice", "iou"],
+        "optimizer": "adam:lr=1e-3..0,betas=0.5,0.999",
+        "batch_size": 32,
+        "steps": 1000,
     },
 }

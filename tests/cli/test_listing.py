@@ -418,13 +418,13 @@ class TestCompletion:
         assert complete("ganzoo run --loss absent:m") == []
 
     def test_where_bash_was_told_not_to_cut(self, complete):
-        assert complete("ganzoo run --loss hinge:", breaks=" ") == ["hinge:margin="]
-        assert complete("ganzoo run --loss=hinge:", breaks=" ") == ["--loss=hinge:margin="]
+        assert complete("ganzoo run --loss hinge:m", breaks=" ") == ["hinge:margin="]
+        assert complete("ganzoo run --loss=hinge:m", breaks=" ") == ["--loss=hinge:margin="]
 
     def test_other_commands(self, complete):
         assert complete("ganzoo list lo") == ["losses"]
-        assert complete("ganzoo show hin") == ["hinge"]
-        assert complete("ganzoo show loss:hin") == ["hinge"]
+        assert complete("ganzoo show instance") == ["instance-noise"]
+        assert complete("ganzoo show loss:rpg") == ["rpgan"]
         assert "--no-plugins" in complete("ganzoo list --no")
 
     def test_plugins_are_limited_as_the_line_says(self, complete, site, tmp_path):
@@ -436,24 +436,24 @@ class TestCompletion:
 
     def test_a_broken_plugin_says_nothing(self, complete, site):
         site.add("broken", "print('hello')\n1 / 0")
-        assert complete("ganzoo run --loss hin") == ["hinge"]
+        assert complete("ganzoo run --loss rpg") == ["rpgan"]
 
     def test_help_in_the_other_shells(self):
         command = click.Command("run", params=[click.Option(["--loss"], type=PartWords("loss"))])
         context = click.Context(command)
-        items = PartWords("loss").shell_complete(context, command.params[0], "hinge")
-        assert [(i.value, bool(i.help)) for i in items] == [("hinge", True)]
-        items = PartWords("loss").shell_complete(context, command.params[0], "hinge:")
+        items = PartWords("loss").shell_complete(context, command.params[0], "rpgan")
+        assert [(i.value, bool(i.help)) for i in items] == [("rpgan", True)]
+        items = PartWords("loss").shell_complete(context, command.params[0], "hinge:m")
         assert [(i.value, i.help) for i in items] == [("hinge:margin=", "default 1.0")]
 
     def test_no_torch(self, site):
         out = outside(
             _GANZOO_COMPLETE="bash_complete",
-            COMP_TYPED="ganzoo show hin",
+            COMP_TYPED="ganzoo show rpg",
             COMP_BREAKS=":=",
             PYTHONPROFILEIMPORTTIME="1",
         )
-        assert out.stdout == "plain,hinge\n"
+        assert out.stdout == "plain,rpgan\n"
         assert "ganzoo.peek" in out.stderr
         assert "| torch" not in out.stderr
 

@@ -18,7 +18,10 @@ from PIL import Image
 import ganzoo
 from ganzoo.cli import main
 
-SMALL = ["--arch", "dcgan:width=4", "--batch-size", "8", "--latent-dim", "4", "--samples", "4", "-q"]
+SMALL = [
+    "--arch", "dcgan:width=4", "--data", "digits:size=8", "--batch-size", "8", "--latent-dim", "4", "--samples", "4",
+    "-q",
+]  # fmt: skip
 
 
 @pytest.fixture
@@ -88,11 +91,12 @@ def test_who_wins(runs: Path, tmp_path: Path) -> None:
     assert main(words) == 0
     (folder,) = runs.iterdir()
     config = yaml.safe_load((folder / "config.yaml").read_text())
-    assert config["schedule"] == {"name": "alternating", "discriminator_steps": 5}  # preset
+    assert config["schedule"]["discriminator_steps"] == 5  # preset
     assert config["optimizer"]["name"] == "rmsprop"  # preset
     assert config["regularizers"][0]["name"] == "r1"  # config
     assert config["batch_size"] == 16  # config
-    assert config["loss"] == {"name": "hinge", "margin": 3.0}  # words, then -o
+    assert config["loss"]["name"] == "hinge"  # words
+    assert config["loss"]["margin"] == 3.0  # -o on words
     assert config["arch"]["width"] == 4  # -o on a preset's part
 
 
@@ -214,7 +218,7 @@ def test_resume_of_what_is_no_run(tmp_path: Path, capsys: pytest.CaptureFixture[
 
 
 def test_sample_draws_the_same_for_a_seed(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(runs, "--steps", "3", "--name", "a") == 0
+    assert run(runs, "--steps", "20", "--name", "a") == 0
     a = str(runs / "a")
     capsys.readouterr()
     grids = [tmp_path / f"{i}.png" for i in range(4)]

@@ -40,7 +40,7 @@ def one_line(part: ganzoo.Data, match: str) -> str:
 
 
 def test_digits_are_all_there_with_every_grey_level():
-    digits = Digits().dataset()
+    digits = Digits(size=8).dataset()
     images, labels = digits.tensors
     assert isinstance(digits, TensorDataset)
     assert (images.shape, images.dtype, labels.dtype) == ((1797, 1, 8, 8), torch.uint8, torch.int64)
@@ -50,14 +50,14 @@ def test_digits_are_all_there_with_every_grey_level():
 
 
 def test_digits_are_the_ones_of_their_labels():
-    images, labels = Digits().dataset().tensors
+    images, labels = Digits(size=8).dataset().tensors
     means = torch.stack([images[labels == k].double().mean(0).flatten() for k in range(10)])
     guess = torch.cdist(images.double().flatten(1), means).argmin(1)
     assert (guess == labels).double().mean() > 0.85  # the nearest class mean; a shuffled pairing gives 0.1
 
 
 def test_digits_enlarged_keep_their_brightness():
-    small, large = Digits().dataset().tensors[0], Digits(size=32).dataset().tensors[0]
+    small, large = Digits(size=8).dataset().tensors[0], Digits(size=32).dataset().tensors[0]
     assert large.shape == (1797, 1, 32, 32)
     assert large.double().mean().item() == pytest.approx(small.double().mean().item(), abs=1)
 

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from itertools import pairwise
-from typing import Annotated
+from typing import Annotated, Any
 
 from annotated_types import Ge
 from torch import Tensor, nn
 
 import ganzoo
 from ganzoo_zoo.architectures.layers import (
-    Labelled,
+    Auxiliary,
+    Embedding,
     MinibatchDiscrimination,
     MinibatchStddev,
     NormName,
     UpsampleName,
     doublings,
     initialise,
+    judgement,
     norm,
     shifts,
     upsampling,
@@ -25,7 +28,7 @@ from ganzoo_zoo.architectures.layers import (
 )
 
 
-class DCGAN(Labelled):
+class DCGAN(Auxiliary, Embedding):
     """Deep convolutional networks (DCGAN): square images of any number of channels, from 8x8 to 256x256.
 
     Formula:
@@ -43,6 +46,10 @@ class DCGAN(Labelled):
         conditional: give both nets the label, one-hot: beside the noise in G, as constant planes beside the image in D.
         minibatch_stddev: show D how much the samples of a group of four differ, one more map before its last layer.
         minibatch_discrimination: number of learned kernels by which D compares a sample with the rest of its batch.
+        embedding: make D an encoder to so many numbers, or to as many as the noise has (latent), whose average is the
+            logit; 0 for a logit alone.
+        auxiliary: have D tell its features and, on labelled data, the class, which only G is then given.
+        joint: with auxiliary, K + 1 classes: no head for the logit, which is the logsumexp of the class logits.
 
     Raises:
         Incompatible: samples that are not square images with a side of 8, 16, 32, 64, 128 or 256; conditional nets,
@@ -69,6 +76,18 @@ class DCGAN(Labelled):
     minibatch_stddev: bool = False
     minibatch_discrimination: Annotated[int, Ge(0)] = 0
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.joint and self.embedding:
+            raise ValueError("joint=true and embedding each make the logit: give one of them")
+
+    def outputs(self, spec: ganzoo.Spec) -> dict[str, Sequence[tuple[int, ...]]]:
+        """The embedding, the maps after each activation, the class logits, where they are asked for."""
+        side, n = spec.shape[-1], doublings("dcgan", spec.shape)
+        widths = [self.width * min(8, 2**i) for i in range(n)]
+        maps: list[tuple[int, ...]] = [(w, side >> (i + 1), side >> (i + 1)) for i, w in enumerate(widths)]
+        return {**super().outputs(spec), **self.told(spec, maps)}
+
     def build(self, spec: ganzoo.Spec) -> ganzoo.Networks:
         """Make the two players."""
         classes = self.checked("dcgan", spec)
@@ -79,8 +98,9 @@ class DCGAN(Labelled):
                 spec.latent_dim, widths[::-1], channels, classes=classes, norm_=self.norm, upsample=self.upsample
             ),
             Discriminator(
-                channels, widths, classes=classes, norm_=self.d_norm, stddev=self.minibatch_stddev,
-                kernels=self.minibatch_discrimination,
+                channels, widths, classes=0 if self.auxiliary else classes, norm_=self.d_norm,
+                stddev=self.minibatch_stddev, kernels=self.minibatch_discrimination, embedding=self.embedded(spec),
+                told=classes if self.auxiliary else None, joint=self.joint,
             ),
         )  # fmt: skip
 
@@ -110,13 +130,15 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """(N, C, H, W) -> (N,) logits; ``widths`` are the channels from half the side down to 4x4."""
+    """(N, C, H, W) -> (N,) logits, with their embedding; ``widths`` are the channels from half the side to 4x4."""
 
     def __init__(
-        self, channels: int, widths: list[int], *, classes: int, norm_: NormName, stddev: bool, kernels: int
-    ) -> None:
+        self, channels: int, widths: list[int], *, classes: int, norm_: NormName, stddev: bool, kernels: int,
+        embedding: int, told: int | None = None, joint: bool = False,
+    ) -> None:  # fmt: skip
         super().__init__()
-        self.classes = classes
+        self.classes, self.embedding, self.joint = classes, embedding, joint
+        self.tells = told is not None
         bias = not shifts(norm_)
         layers: list[nn.Module] = []
         for i, (inputs, outputs) in enumerate(pairwise([channels + classes, *widths])):
@@ -125,18 +147,30 @@ class Discriminator(nn.Module):
         self.layers = nn.Sequential(*layers)
         # The last layer's linear map of [features, stddev, nearness] is the sum of one map of each.
         self.stddev = MinibatchStddev() if stddev else nn.Identity()
-        self.head = nn.Conv2d(widths[-1] + stddev, 1, 4, bias=bias)
-        self.nearness_head = nn.Linear(kernels, 1, bias=False) if kernels else None
+        size = embedding or (told if joint and told else 1)
+        self.head = nn.Conv2d(widths[-1] + stddev, size, 4, bias=bias)
+        self.nearness_head = nn.Linear(kernels, size, bias=False) if kernels else None
+        self.class_head = nn.Linear(widths[-1] * 16, told, bias=bias) if told and not joint else None
         initialise_dcgan(self)
         self.nearness = MinibatchDiscrimination(widths[-1] * 16, kernels) if kernels else None
 
-    def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Logits of images (and labels)."""
-        features: Tensor = self.layers(with_labels(images, labels, self.classes))
-        logits: Tensor = self.head(self.stddev(features)).flatten()
+    def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor | dict[str, Any]:
+        """Logits of images (and labels), and what else it is to tell."""
+        features, maps = with_labels(images, labels, self.classes), []
+        for layer in self.layers:
+            features = layer(features)
+            if self.tells and isinstance(layer, nn.LeakyReLU):
+                maps.append(features)
+        last: Tensor = self.head(self.stddev(features)).flatten(1)
         if self.nearness is not None and self.nearness_head is not None:
-            logits = logits + self.nearness_head(self.nearness(features.flatten(1))).squeeze(1)
-        return logits
+            last = last + self.nearness_head(self.nearness(features.flatten(1)))
+        judged = judgement(last, self.embedding, joint=self.joint)
+        if not self.tells:
+            return judged
+        told: dict[str, Any] = dict(judged) if isinstance(judged, dict) else {"logits": judged}
+        if self.class_head is not None:
+            told["class_logits"] = self.class_head(features.flatten(1))
+        return {**told, "features": maps}
 
 
 def initialise_dcgan(net: nn.Module) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Literal
+from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated, Any, Literal
 
 import torch
 import torch.nn.functional as F
+from annotated_types import Ge
 from torch import Tensor, nn
 
 import ganzoo
@@ -38,6 +39,65 @@ class Labelled(ganzoo.Architecture):
             raise Incompatible(f"{name} makes samples from noise and labels alone, and this data gives a condition of "
                                f"shape {spec.condition_shape}: use an architecture that takes one")  # fmt: skip
         return self.classes(spec.classes)
+
+
+class Auxiliary(Labelled):
+    """Nets whose discriminator may tell its features, and the class of a sample instead of being given it."""
+
+    auxiliary: bool = False
+    joint: bool = False
+
+    def __post_init__(self) -> None:
+        if self.auxiliary and self.conditional:
+            raise ValueError("auxiliary=true gives G the label and has D find it out: leave conditional out")
+        if self.joint and not self.auxiliary:
+            raise ValueError("joint=true takes the logit from class logits: give auxiliary=true too")
+
+    def classes(self, available: int) -> int:
+        """All classes of the data when auxiliary or conditional, else 0."""
+        if self.joint and not available:
+            raise Incompatible("joint=true needs classes, and this data has none: use data with classes")
+        return available if self.auxiliary else super().classes(available)
+
+    def judge(self, discriminator: nn.Module, images: Tensor, batch: ganzoo.Batch) -> Any:
+        """What D says; a D that is to find out the label is not given it."""
+        return super().judge(discriminator, images, batch.replace(labels=None) if self.auxiliary else batch)
+
+    def told(self, spec: ganzoo.Spec, features: list[tuple[int, ...]]) -> dict[str, list[tuple[int, ...]]]:
+        """What an auxiliary D returns beside logits, by its features' shapes."""
+        if not self.auxiliary:
+            return {}
+        return {"features": features, **({"class_logits": [(spec.classes,)]} if spec.classes else {})}
+
+
+class Embedding(ganzoo.Architecture):
+    """Nets whose discriminator may be an encoder: its last layer gives a vector, and the logit is the average of it."""
+
+    embedding: Annotated[int, Ge(0)] | Literal["latent"] = 0
+
+    def embedded(self, spec: ganzoo.Spec) -> int:
+        """How many numbers the vector has, 0 where the last layer gives the logit itself."""
+        return spec.latent_dim if self.embedding == "latent" else self.embedding
+
+    def outputs(self, spec: ganzoo.Spec) -> Mapping[str, Sequence[tuple[int, ...]]]:
+        """The embedding, where there is one."""
+        size = self.embedded(spec)
+        return {"embedding": [(size,)]} if size else {}
+
+    def encode(self, discriminator: nn.Module, images: Tensor, batch: ganzoo.Batch) -> Tensor:
+        """The embedding, brought to mean 0 and variance 1 over its numbers: its average is the logit, and no noise."""
+        if not self.embedding:
+            return super().encode(discriminator, images, batch)
+        e: Tensor = self.judge(discriminator, images, batch)["embedding"]
+        e = e - e.mean(1, keepdim=True)
+        return e * (e.square().mean(1, keepdim=True) + 1e-8).rsqrt()
+
+
+def judgement(last: Tensor, embedding: int, *, joint: bool = False) -> Tensor | dict[str, Tensor]:
+    """What a discriminator returns, from its last layer's (N, embedding or 1), or class logits if ``joint``."""
+    if joint:  # K + 1 classes, whose last is "fake" with a logit of 0: real is any of the others
+        return {"logits": last.logsumexp(1), "class_logits": last}
+    return {"logits": last.mean(1), "embedding": last} if embedding else last.squeeze(1)
 
 
 def doublings(name: str, shape: tuple[int, ...]) -> int:

@@ -10,12 +10,12 @@ from annotated_types import Ge
 from torch import Tensor, nn
 
 import ganzoo
-from ganzoo_zoo.architectures.layers import Labelled, with_labels
+from ganzoo_zoo.architectures.layers import Embedding, Labelled, judgement, with_labels
 
 Activation = Literal["relu", "leaky-relu", "elu", "silu", "tanh"]
 
 
-class MLP(Labelled):
+class MLP(Labelled, Embedding):
     """Fully connected networks (multilayer perceptrons): for points in the plane, 1-D signals, small images, any shape.
 
     Formula:
@@ -27,6 +27,8 @@ class MLP(Labelled):
         depth: number of hidden layers; 0 makes both players linear, as the theory's smallest examples are.
         activation: relu, leaky-relu (slope 0.2), elu, silu (smooth, so that penalties on gradients are too) or tanh.
         conditional: give both nets the label, one-hot, concatenated to their input.
+        embedding: make D an encoder to so many numbers, or to as many as the noise has (latent), whose average is the
+            logit; 0 for a logit alone.
 
     Raises:
         Incompatible: conditional nets, and data without labels; data with a condition.
@@ -45,11 +47,11 @@ class MLP(Labelled):
     def build(self, spec: ganzoo.Spec) -> ganzoo.Networks:
         """Make the two players."""
         classes = self.checked("mlp", spec)
-        size = math.prod(spec.shape)
+        size, embedding = math.prod(spec.shape), self.embedded(spec)
         hidden = [self.width] * self.depth
         return ganzoo.Networks(
             Generator(stack([spec.latent_dim + classes, *hidden, size], self.activation), spec.shape, classes),
-            Discriminator(stack([size + classes, *hidden, 1], self.activation), classes),
+            Discriminator(stack([size + classes, *hidden, embedding or 1], self.activation), classes, embedding),
         )
 
 
@@ -78,14 +80,14 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """(N, *shape) -> (N,) logits."""
+    """(N, *shape) -> (N,) logits, with their embedding."""
 
-    def __init__(self, layers: nn.Sequential, classes: int) -> None:
+    def __init__(self, layers: nn.Sequential, classes: int, embedding: int) -> None:
         super().__init__()
-        self.classes = classes
+        self.classes, self.embedding = classes, embedding
         self.layers = layers
 
-    def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
+    def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor | dict[str, Tensor]:
         """Logits of samples (and labels)."""
-        logits: Tensor = self.layers(with_labels(images.reshape(images.shape[0], -1), labels, self.classes))
-        return logits.squeeze(1)
+        last: Tensor = self.layers(with_labels(images.reshape(images.shape[0], -1), labels, self.classes))
+        return judgement(last, self.embedding)

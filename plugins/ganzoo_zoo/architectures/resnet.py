@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from functools import partial
 from itertools import pairwise
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from annotated_types import Ge
 from torch import Tensor, nn
 
 import ganzoo
 from ganzoo_zoo.architectures.layers import (
+    Auxiliary,
     DownConv,
-    Labelled,
     NormName,
     UpsampleName,
     doublings,
     initialise,
+    judgement,
     norm,
     upsampling,
     with_labels,
@@ -26,7 +28,7 @@ from ganzoo_zoo.architectures.layers import (
 Pooling = Literal["sum", "mean"]
 
 
-class ResNet(Labelled):
+class ResNet(Auxiliary):
     """Residual networks (ResNet of SNGAN and WGAN-GP): square images of any number of channels, from 8x8 to 256x256.
 
     Formula:
@@ -45,6 +47,8 @@ class ResNet(Labelled):
         upsample: nearest (nearest x2, then a 3x3 convolution), transposed (4x4 of stride 2), or pixel-shuffle (a 3x3
             convolution to four times the channels, begun by ICNR without checkerboard). The shortcut is always nearest.
         conditional: give both nets the label, one-hot: beside the noise in G, as constant planes beside the image in D.
+        auxiliary: have D tell its features and, on labelled data, the class, which only G is then given.
+        joint: with auxiliary, K + 1 classes: no head for the logit, which is the logsumexp of the class logits.
 
     Raises:
         Incompatible: samples that are not square images with a side of 8, 16, 32, 64, 128 or 256; conditional nets,
@@ -73,13 +77,25 @@ class ResNet(Labelled):
         n = doublings("resnet", spec.shape)
         channels = spec.shape[0]
         up = [_narrowed(2 * self.width, 4 * 2**i) for i in range(n + 1)]
-        halvings = max(1, n - 1)
-        down = [_narrowed(self.width, 2 ** (n + 1 - i)) for i in range(halvings)]
-        down += [self.width, self.width]
+        halvings, down = self._down(n)
         return ganzoo.Networks(
             Generator(spec.latent_dim, up, channels, classes=classes, norm_=self.norm, upsample=self.upsample),
-            Discriminator(channels, down, halvings, classes=classes, norm_=self.d_norm, pooling=self.pooling),
-        )
+            Discriminator(
+                channels, down, halvings, classes=0 if self.auxiliary else classes, norm_=self.d_norm,
+                pooling=self.pooling, told=classes if self.auxiliary else None, joint=self.joint,
+            ),
+        )  # fmt: skip
+
+    def outputs(self, spec: ganzoo.Spec) -> Mapping[str, Sequence[tuple[int, ...]]]:
+        """The maps after each block and the class logits, where they are asked for."""
+        halvings, down = self._down(doublings("resnet", spec.shape))
+        sides = [spec.shape[-1] >> min(i + 1, halvings) for i in range(len(down))]
+        return self.told(spec, [(width, side, side) for width, side in zip(down, sides, strict=True)])
+
+    def _down(self, n: int) -> tuple[int, list[int]]:
+        """How many blocks of D halve the side, and the channels of all."""
+        halvings = max(1, n - 1)
+        return halvings, [_narrowed(self.width, 2 ** (n + 1 - i)) for i in range(halvings)] + 2 * [self.width]
 
 
 def _narrowed(width: int, side: int) -> int:
@@ -153,27 +169,43 @@ class Discriminator(nn.Module):
     """(N, C, H, W) -> (N,) logits; the first ``halvings`` blocks halve the side."""
 
     def __init__(
-        self, channels: int, widths: list[int], halvings: int, *, classes: int, norm_: NormName, pooling: Pooling
-    ) -> None:
+        self, channels: int, widths: list[int], halvings: int, *, classes: int, norm_: NormName, pooling: Pooling,
+        told: int | None = None, joint: bool = False,
+    ) -> None:  # fmt: skip
         super().__init__()
-        self.classes, self.pooling = classes, pooling
+        self.classes, self.pooling, self.joint = classes, pooling, joint
+        self.tells = told is not None
         self.layers = nn.Sequential(
             *(DownBlock(c, w, norm_, halve=i < halvings, first=i == 0)
               for i, (c, w) in enumerate(pairwise([channels + classes, *widths]))),
             nn.ReLU(),
         )  # fmt: skip
-        self.head = nn.Linear(widths[-1], 1)
+        self.head = nn.Linear(widths[-1], told if joint and told else 1)
+        self.class_head = nn.Linear(widths[-1], told) if told and not joint else None
         initialise_resnet(self)
 
     def features(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
         """(N, width): what the last layer judges."""
-        maps: Tensor = self.layers(with_labels(images, labels, self.classes))
-        return pooled(maps, self.pooling)
+        return pooled(self._maps(images, labels)[-1], self.pooling)
 
-    def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Logits of images (and labels)."""
-        logits: Tensor = self.head(self.features(images, labels))
-        return logits.squeeze(1)
+    def _maps(self, images: Tensor, labels: Tensor | None) -> list[Tensor]:
+        """After each layer."""
+        maps = [with_labels(images, labels, self.classes)]
+        for layer in self.layers:
+            maps.append(layer(maps[-1]))
+        return maps[1:]
+
+    def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor | dict[str, Any]:
+        """Logits of images (and labels), and what else it is to tell."""
+        *blocks, last = self._maps(images, labels)
+        features = pooled(last, self.pooling)
+        judged = judgement(self.head(features), 0, joint=self.joint)
+        if not self.tells:
+            return judged
+        told: dict[str, Any] = dict(judged) if isinstance(judged, dict) else {"logits": judged}
+        if self.class_head is not None:
+            told["class_logits"] = self.class_head(features)
+        return {**told, "features": blocks}
 
 
 def pooled(maps: Tensor, pooling: Pooling) -> Tensor:

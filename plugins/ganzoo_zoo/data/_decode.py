@@ -46,7 +46,7 @@ def decode(stream: BinaryIO, size: int, channels: int, resize: Resize) -> Pixels
         upright: Image.Image = image
         with contextlib.suppress(Exception):  # damaged EXIF data says nothing about the pixels, which are loaded
             upright = ImageOps.exif_transpose(image)
-        pixels = np.asarray(_resized(_flat(upright, channels), size, resize))
+        pixels = np.asarray(to_size(_flat(upright, channels), size, resize))
     return pixels[None] if channels == 1 else pixels.transpose(2, 0, 1)
 
 
@@ -68,7 +68,7 @@ def _flat(image: Image.Image, channels: int) -> Image.Image:
     return image.convert("L" if channels == 1 else "RGB")
 
 
-def _resized(image: Image.Image, size: int, resize: Resize) -> Image.Image:
+def to_size(image: Image.Image, size: int, resize: Resize) -> Image.Image:
     width, height = image.size
     bicubic = Image.Resampling.BICUBIC  # Pillow's filters widen as they shrink: antialiased
     if resize == "stretch":

@@ -30,16 +30,16 @@ class Files(Protocol):
         """The bytes of one of them; any thread, any process."""
 
 
-def listed(path: str) -> Files:
+def listed(path: str, who: str = "folder") -> Files:
     """The image files of a folder tree or of a zip.
 
     Raises:
         DataError: there is nothing at the path, or something else.
     """
     place = Path(path).expanduser()
-    what = f"folder: path={shown(path)}"
+    what = f"{who}: path={shown(path)}"
     if not path.strip():
-        raise errors.DataError("folder: path is empty: name a folder of images or a .zip of them")
+        raise errors.DataError(f"{who}: path is empty: name a folder of images or a .zip of them")
     try:
         mode = place.stat().st_mode
     except OSError as error:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import torch
 from torch.nn.functional import interpolate
-from torch.utils.data import TensorDataset
+from torch.utils.data import Dataset, TensorDataset
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -24,6 +25,32 @@ class ImageSet(TensorDataset):
         super().__init__(*(images,) if labels is None else (images, labels))
         self.labels = labels
         self.classes = list(classes)
+
+
+class PairSet(Dataset[Any]):
+    """Samples with their conditions, held whole in memory: masks with their photos."""
+
+    def __init__(self, images: Tensor, conditions: Tensor) -> None:
+        """Keep both.
+
+        Args:
+            images: (N, C, H, W), what is to be generated.
+            conditions: (N, C', H, W), what it is generated for.
+        """
+        self.images, self.conditions = images, conditions
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: int) -> dict[str, Tensor]:
+        return {"image": self.images[index], "condition": self.conditions[index]}
+
+
+def parted(count: int, held: float) -> tuple[Tensor, Tensor]:
+    """Row numbers for training, in order, and those of the share that is held out; the same at every call."""
+    order = torch.randperm(count, generator=torch.Generator().manual_seed(0))
+    out = round(count * held)
+    return order[out:].sort().values, order[:out].sort().values
 
 
 def resized(images: Tensor, size: int) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
@@ -48,6 +49,10 @@ class TorchvisionData(ganzoo.Data):
         images = pixels[:, None] if pixels.ndim == 3 else pixels.permute(0, 3, 1, 2).contiguous()
         labels = torch.as_tensor(found.targets, dtype=torch.int64)
         return ImageSet(self.fitted(images), labels, found.classes)
+
+    def held_out(self) -> ImageSet | None:
+        """The test images with their labels, where the run trains on the others."""
+        return replace(self, split="test").dataset() if self.split == "train" else None
 
     def fitted(self, images: Tensor) -> Tensor:
         """The images at the size that was asked for."""

@@ -5,18 +5,20 @@ from __future__ import annotations
 from typing import Annotated
 
 import torch
-from annotated_types import Ge, Le
+from annotated_types import Ge, Le, Lt
 
 import ganzoo
 
-from ._images import ImageSet, resized
+from ._images import ImageSet, parted, resized
 
 
 class Digits(ganzoo.Data):
     """Digits: 1797 real handwritten digits, 8x8, embedded in scikit-learn, so that nothing is downloaded.
 
     Args:
-        size: height and width in pixels; beyond 8 the same digits, enlarged bilinearly.
+        size: height and width in pixels: 8 is how they are; beyond 8 the same digits, enlarged bilinearly, which reads
+            better.
+        hold_out: share of the images that training never sees, the same ones at every call.
 
     Notes:
         Grey levels 0..16 become 0..255. Ten classes, 174 to 183 images each. The images are MNIST's elder cousins:
@@ -26,12 +28,23 @@ class Digits(ganzoo.Data):
         https://doi.org/10.24432/C50P49
     """
 
-    size: Annotated[int, Ge(8), Le(256)] = 8
+    size: Annotated[int, Ge(8), Le(256)] = 16
+
+    hold_out: Annotated[float, Ge(0), Lt(1)] = 0.0
 
     def dataset(self) -> ImageSet:
-        """All 1797 images with their labels."""
+        """The images with their labels: all 1797, or those that are not held out."""
+        return self._part(held=False)
+
+    def held_out(self) -> ImageSet | None:
+        """The images that are held out, with their labels."""
+        return self._part(held=True) if self.hold_out else None
+
+    def _part(self, *, held: bool) -> ImageSet:
         from sklearn.datasets import load_digits  # half a second, and only this part needs it
 
         digits = load_digits()
         images = torch.from_numpy(digits.images)[:, None].mul(255 / 16).round().to(torch.uint8)
-        return ImageSet(resized(images, self.size), torch.from_numpy(digits.target).long(), "0123456789")
+        rows = parted(len(images), self.hold_out)[held]
+        labels = torch.from_numpy(digits.target).long()
+        return ImageSet(resized(images[rows], self.size), labels[rows], "0123456789")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from annotated_types import Gt
 from torch.nn.functional import relu
@@ -25,10 +25,13 @@ class Hinge(ganzoo.Loss):
 
     Args:
         margin: score beyond which a sample is told apart well enough, in units of the logit.
+        targets: none, or margin: a target t, 1 for real and 0 for fake unless label smoothing moved it, moves that
+            side's margin: t m for real samples, (1 - t) m for fakes.
 
     Notes:
         Real is high. Code that calls the score an energy has real low: it is the same loss at (-r, -f). Some code
-        halves L_D; here the two means are summed.
+        halves L_D; here the two means are summed. The hinge has no targets of its own: ``hinge:targets=margin`` is one
+        way to read them, which draws the best real score from m to t m.
 
     Source:
         Lim and Ye 2017, Geometric GAN, arXiv:1705.02894; Tran et al. 2017, arXiv:1702.08896;
@@ -36,10 +39,18 @@ class Hinge(ganzoo.Loss):
     """
 
     margin: Annotated[float, Gt(0)] = 1.0
+    targets: Literal["none", "margin"] = "none"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "has_targets", self.targets == "margin")  # a fact of this part, not of its class
 
     def discriminator(self, s: ganzoo.Scores) -> Tensor:
         """How far real scores fall short of the margin, and fake scores of minus the margin."""
-        return relu(self.margin - s.real).mean() + relu(self.margin + s.fake).mean()
+        real: Tensor | float = self.margin
+        fake: Tensor | float = self.margin
+        if self.targets == "margin":
+            real, fake = s.real_target * self.margin, (1 - s.fake_target) * self.margin
+        return relu(real - s.real).mean() + relu(fake + s.fake).mean()
 
     def generator(self, s: ganzoo.Scores) -> Tensor:
         """Fake scores, to be raised without end."""

@@ -27,9 +27,9 @@ class LabelSmoothing(ganzoo.Regularizer):
         mode: constant, or drawn anew for each sample.
 
     Notes:
-        For losses with targets (sgan, sgan-saturating, lsgan). The generator's loss keeps its own target. Random
-        targets have the mean 1, so the expected gradient is that of hard labels: they add gradient noise and no
-        smoothing, and targets above 1 leave the cross-entropy unbounded below. fake above 0 draws the best
+        For losses with targets (sgan, sgan-saturating, lsgan, and hinge:targets=margin). The generator's loss keeps its
+        own target. Random targets have the mean 1, so the expected gradient is that of hard labels: they add gradient
+        noise and no smoothing, and targets above 1 leave the cross-entropy unbounded below. fake above 0 draws the best
         discriminator towards where the generator is already.
 
     Source:

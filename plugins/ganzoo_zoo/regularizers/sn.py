@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from annotated_types import Ge
 from torch import nn
@@ -11,6 +11,11 @@ from torch.nn.utils.parametrize import is_parametrized
 
 import ganzoo
 from ganzoo.errors import Incompatible
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from torch import Tensor
 
 WEIGHTED = (
     nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d,
@@ -52,12 +57,42 @@ class SpectralNorm(ganzoo.Regularizer):
 
     def prepare(self, networks: ganzoo.Networks, spec: ganzoo.Spec) -> None:
         """Put the division on every weight of the players named."""
+        divided: dict[str, nn.Module] = {}
         for player, network in networks._asdict().items():
             if self.players not in (player, "both"):
                 continue
-            layers = [m for m in network.modules() if isinstance(m, WEIGHTED)]
-            if not layers:
-                raise Incompatible(f"sn finds no convolution, linear layer or embedding in the {player}: leave sn out")
-            for layer in layers:
-                if not is_parametrized(layer, "weight"):
+            wanted = weighted("sn", player, networks)
+            for name, layer in network.named_modules():
+                if layer in wanted and not is_parametrized(layer, "weight"):
                     spectral_norm(layer, n_power_iterations=self.power_iterations)
+                    divided[f"{player}.{name}"] = layer
+        object.__setattr__(self, "_divided", divided)  # what there is to report
+
+    def report(self) -> Mapping[str, Tensor]:
+        """The first singular value of each weight, before it is divided by it."""
+        return {name: _first_singular_value(layer) for name, layer in self._divided.items()}  # type: ignore[attr-defined]
+
+
+def _first_singular_value(layer: Any) -> Tensor:
+    norm = layer.parametrizations.weight
+    sigma: Tensor = norm[0]._u @ matrix(layer, norm.original) @ norm[0]._v
+    return sigma
+
+
+def weighted(part: str, player: str, networks: ganzoo.Networks) -> list[nn.Module]:
+    """The layers of a player that have a weight.
+
+    Raises:
+        Incompatible: there are none.
+    """
+    layers: list[nn.Module] = [m for m in getattr(networks, player).modules() if isinstance(m, WEIGHTED)]
+    if not layers:
+        raise Incompatible(f"{part} finds no convolution, linear layer or embedding in the {player}: leave {part} out")
+    return layers
+
+
+def matrix(layer: nn.Module, weight: Tensor | None = None) -> Tensor:
+    """A layer's weight (or that one in its place) as a matrix, one row an output."""
+    w: Tensor = layer.weight if weight is None else weight  # type: ignore[assignment]  # these layers have one
+    turned = isinstance(layer, nn.ConvTranspose1d | nn.ConvTranspose2d | nn.ConvTranspose3d)
+    return (w.transpose(0, 1) if turned else w).flatten(1)

@@ -10,28 +10,31 @@ import ganzoo
 
 
 class Alternating(ganzoo.Schedule):
-    """Alternating updates (n_critic, n_dis): n discriminator moves, then one generator move against the new D.
+    """Alternating updates (n_critic, n_dis): n discriminator moves, then the generator's against the new D.
 
     Formula:
         n times:  psi   <- psi   - step of grad_psi   L_D(psi, theta)      each on a fresh round
-        then:     theta <- theta - step of grad_theta L_G(psi, theta)      on a fresh round
+        m times:  theta <- theta - step of grad_theta L_G(psi, theta)      each on a fresh round
 
     Args:
-        discriminator_steps: moves of the discriminator for one of the generator (WGAN and WGAN-GP: 5).
+        discriminator_steps: the discriminator's moves (n): WGAN and WGAN-GP make 5 for one of the generator.
+        generator_steps: the generator's moves (m).
 
     Notes:
         The fakes of a discriminator's round carry no gradient, so the generator's pass keeps no graph. With passes
-        g and d of the two nets, n = 1 costs 4g + 8d, of which the generator's round judges its real samples too only
-        when the loss reads them.
+        g and d of the two nets, n = m = 1 costs 4g + 8d, of which the generator's round judges its real samples too
+        only when the loss reads them.
 
     Source:
         Goodfellow et al. 2014, arXiv:1406.2661, algorithm 1; Arjovsky et al. 2017, arXiv:1701.07875, algorithm 1.
     """
 
     discriminator_steps: Annotated[int, Ge(1)] = 1
+    generator_steps: Annotated[int, Ge(1)] = 1
 
     def step(self, game: ganzoo.Game) -> None:
         """The discriminator's moves, then the generator's."""
         for _ in range(self.discriminator_steps):
             game.update(discriminator=game.discriminator_loss(game.round(generator_learns=False)))
-        game.update(generator=game.generator_loss(game.round()))
+        for _ in range(self.generator_steps):
+            game.update(generator=game.generator_loss(game.round()))

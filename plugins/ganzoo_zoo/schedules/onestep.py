@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+from annotated_types import Gt
+
 import ganzoo
 
 
@@ -9,7 +13,11 @@ class OneStep(ganzoo.Schedule):
     """One-step training (simultaneous gradient descent): both players move at once, on one shared round.
 
     Formula:
-        (psi, theta) <- (psi, theta) - step of (grad_psi L_D(psi, theta), grad_theta L_G(psi, theta))
+        (psi, theta) <- (psi, theta) - step of (grad_psi L_D(psi, theta), weight grad_theta L_G(psi, theta))
+
+    Args:
+        weight: factor of the generator's loss (the source's lambda). With SGD it is the ratio of the generator's rate
+            to the discriminator's; Adam and RMSprop divide a steady factor out again, and it does next to nothing.
 
     Notes:
         Both gradients are taken at the old point, so this is not 1:1 alternation, in which the generator answers the
@@ -19,15 +27,18 @@ class OneStep(ganzoo.Schedule):
         needs two judgements of the same fakes to agree to the last bit, which dropout, noise and spectral norm in
         training mode deny. Here each gradient is taken with respect to its own player instead: the same
         gradients, nothing to cancel, one pass less. With passes g and d of the two nets a step costs 3g + 7d.
-        Its lambda is a ratio of learning rates for SGD alone, Adam and RMSprop undo it: give the two players'
-        optimizers different lr instead.
+        To train the players at two rates with any optimizer give them different lr (--d-optimizer, --g-optimizer)
+        and leave the weight at 1. It also weighs the generator's penalties.
 
     Source:
         Su 2019, one-step GAN training with a single loss, kexue.fm/archives/6387;
         Mescheder, Geiger and Nowozin 2018, arXiv:1801.04406, section 2 (simultaneous and alternating descent).
     """
 
+    weight: Annotated[float, Gt(0)] = 1.0
+
     def step(self, game: ganzoo.Game) -> None:
         """One round, two gradients, one move."""
         s = game.round()
-        game.update(discriminator=game.discriminator_loss(s), generator=game.generator_loss(s))
+        discriminator, generator = game.discriminator_loss(s), game.generator_loss(s)
+        game.update(discriminator=discriminator, generator=generator if self.weight == 1 else self.weight * generator)

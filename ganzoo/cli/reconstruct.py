@@ -1,0 +1,73 @@
+"""``ganzoo reconstruct``: originals beside what a run makes of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from ganzoo.cli._options import PartWords, parts_options
+from ganzoo.cli.sample import write
+from ganzoo.plugins import Catalogue
+
+
+class Images(PartWords):
+    """``data``, or words that name a data part."""
+
+    def __init__(self) -> None:
+        super().__init__("data")
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        """How help writes the value."""
+        return "data|NAME:KEY=VALUE,..."
+
+
+@click.command()
+@click.argument("run", type=click.Path())
+@click.option(
+    "--images", type=Images(), default="data", show_default=True,
+    help="data: what the run's data holds out, else what it trained on; or other data, such as folder:path=photos, "
+    "which is brought to the run's size and channels.",
+)  # fmt: skip
+@click.option("--count", type=click.IntRange(min=1), default=32, show_default=True, help="How many images.")
+@click.option(
+    "--source", type=click.Choice(["auto", "ema", "generator"]), default="auto", show_default=True,
+    help="Which weights: the average, or the generator as it was trained last; auto takes the average if there is one.",
+)  # fmt: skip
+@click.option("--scale", type=float, default=1.0, show_default=True, help="Of the encoded noise: below 1 is smoother.")
+@click.option("--columns", type=click.IntRange(min=1), help="Pairs in a row.")
+@click.option("--out", type=click.Path(path_type=Path), help="The PNG to write.")
+@parts_options()
+def command(
+    catalogue: Catalogue,
+    run: str,
+    images: str,
+    count: int,
+    source: str,
+    scale: float,
+    columns: int | None,
+    out: Path | None,
+) -> None:
+    """Encode images by the discriminator of RUN and generate them again: a picture of originals beside what came out.
+
+    For runs whose discriminator is an encoder, such as those of the preset ogan.
+    """
+    from ganzoo import pictures, recipe
+
+    trained = recipe.reload(run, catalogue)
+    unseen = True
+    if images == "data":
+        given, unseen = recipe.shown(trained, count)
+    else:
+        given = recipe.other(trained, images, catalogue, count)
+    assert given.images is not None
+    made = trained.reconstruct(given.images, labels=given.labels, source=source, scale=scale)
+    if not unseen:
+        click.echo(
+            "ganzoo: warning: the data holds nothing out, so these are images of the training: data with a hold_out, "
+            "or --images, shows new ones", err=True,
+        )  # fmt: skip
+    assert trained.dir is not None
+    out = out or trained.dir / "samples" / "reconstructed.png"
+    write(pictures.picture(pictures.beside(given.images, made), columns), out)
+    click.echo(out)

@@ -1,0 +1,455 @@
+"""The laboratory: which compositions converge, on the smallest GAN that there is (the Dirac-GAN).
+
+The data is one point, 0; the generator has one parameter, G(z) = theta; the discriminator is linear, D(x) = psi x. The
+players, the data and the bookkeeping below are the laboratory's own. Everything else is what trains pictures too: the
+parts, the game, the schedules, the loop's step. Who wants to see why a penalty helps, or whether a new one does, looks
+at two numbers here: where the players end, and the eigenvalues of one step at the equilibrium theta = psi = 0.
+
+    result = ganzoo.lab.dirac(loss="sgan", regularizers=["r1:gamma=1"])
+    result.verdict, result.radius[-1], result.eigenvalues
+
+Source: Mescheder, Geiger and Nowozin 2018, Which training methods for GANs do actually converge?, arXiv:1801.04406,
+sections 2 and 3.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import TensorDataset
+
+from ganzoo import errors, loop, recipe, words
+from ganzoo.parts import Architecture, Data, Loss, Networks, Part, Regularizer, Scores, Spec
+from ganzoo.settings import as_mapping, resolve
+
+if TYPE_CHECKING:
+    from torch.utils.data import Dataset
+
+Verdict = Literal["converged", "orbits", "diverges", "refused"]
+
+CONVERGED = 0.05
+"""Converged: over the last tenth of the run, never farther from (0, 0) than this share of the first distance."""
+
+DIVERGED = 1.5
+"""Diverges: in the last tenth of the run, once farther than so many times the farthest of the first half; or the run
+ended early, out of sight (``FAR``). What neither converges nor diverges orbits, or rests at a distance."""
+
+FAR = 1e4
+"""At so many times the first distance, or where a number is not finite, a run is over."""
+
+LOSSES = ("sgan-saturating", "sgan", "hinge", "wgan")
+REGULARIZERS = (
+    "none", "weight-clip:value=0.5", "wgan-gp:weight=1", "instance-noise:sigma=1", "r1:gamma=1", "r2:gamma=1",
+    "consensus:weight=1",
+)  # fmt: skip
+SCHEDULES = ("onestep", "alternating", "extragradient")
+"""What ``table`` lays out unless told: those of them that the catalogue has."""
+
+
+# -- the game: one point, one parameter a player -----------------------------------------------------------------
+
+
+class _Theta(nn.Module):
+    """G(z) = theta, whatever z."""
+
+    def __init__(self, theta: float) -> None:
+        super().__init__()
+        self.theta = nn.Parameter(torch.tensor([theta], dtype=torch.float64))
+
+    def forward(self, latent: Tensor) -> Tensor:
+        return self.theta.expand(len(latent), 1)
+
+
+class DiracPlayers(Architecture):
+    """The players of the Dirac-GAN: G(z) = theta and D(x) = psi x, without a bias.
+
+    Args:
+        theta: where the generator's point begins.
+        psi: slope that the discriminator begins with.
+    """
+
+    theta: float = 1.0
+    psi: float = 1.0
+
+    def build(self, spec: Spec) -> Networks:
+        """Make the two players."""
+        discriminator = nn.Linear(1, 1, bias=False, dtype=torch.float64)
+        nn.init.constant_(discriminator.weight, self.psi)
+        return Networks(_Theta(self.theta), discriminator)
+
+
+class DiracPoint(Data):
+    """The data of the Dirac-GAN: the point 0 on the line, many times over.
+
+    Args:
+        points: how many times.
+    """
+
+    points: int = 1024
+
+    def dataset(self) -> Dataset[Any]:
+        """(points, 1) zeros."""
+        return TensorDataset(torch.zeros(self.points, 1, dtype=torch.float64))
+
+    def modes(self) -> Tensor:
+        """(1, 1): the point."""
+        return torch.zeros(1, 1)
+
+
+# -- what is found -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Dirac:
+    """What a composition does on the Dirac-GAN.
+
+    Attributes:
+        loss, regularizers, schedule, optimizer: the parts, as words.
+        lr: learning rate at the first step.
+        theta, psi: where the players were, at the start and after each step.
+        verdict: converged, orbits, diverges (see ``CONVERGED`` and ``DIVERGED``), or refused: it cannot be assembled.
+        eigenvalues: of the derivative of ``period`` steps of plain gradient descent with this loss, these regularizers
+            and this schedule, at (0, 0) and the start of the run, measured on the training code itself; None where a
+            step has no derivative there (wgan-gp's root) or (0, 0) does not stay put.
+        theory: the same eigenvalues from the derivatives of the loss, for the regularizers and schedules whose closed
+            form ``closed_form`` knows; else None.
+        period: steps until every lazy penalty has been paid once, and a schedule that counts steps (its ``k``) is at
+            its beginning again.
+        notes: what was questionable at assembly, or why it was refused, a line each.
+    """
+
+    loss: str
+    regularizers: str
+    schedule: str
+    optimizer: str
+    lr: float
+    theta: tuple[float, ...] = ()
+    psi: tuple[float, ...] = ()
+    verdict: Verdict = "refused"
+    eigenvalues: tuple[complex, complex] | None = None
+    theory: tuple[complex, complex] | None = None
+    period: int = 1
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def radius(self) -> list[float]:
+        """Distance from the equilibrium, sqrt(theta^2 + psi^2), at the start and after each step."""
+        return [math.hypot(theta, psi) for theta, psi in zip(self.theta, self.psi, strict=True)]
+
+    @property
+    def steps(self) -> int:
+        """Steps made."""
+        return max(0, len(self.theta) - 1)
+
+    @property
+    def last(self) -> float:
+        """Largest radius of the last tenth, which the verdict is about; NaN where nothing was run."""
+        return _tail(self.radius) if self.theta else math.nan
+
+    def plain(self) -> dict[str, Any]:
+        """The figures, as plain data; an eigenvalue is its real and its imaginary part."""
+        pairs = {
+            key: None if found is None else [[value.real, value.imag] for value in found]
+            for key, found in (("eigenvalues", self.eigenvalues), ("theory", self.theory))
+        }
+        return {
+            "loss": self.loss, "regularizers": self.regularizers, "schedule": self.schedule,
+            "optimizer": self.optimizer, "lr": self.lr, "steps": self.steps, "verdict": self.verdict,
+            "radius": self.last if math.isfinite(self.last) else None,
+            "modulus": None if self.eigenvalues is None else max(map(abs, self.eigenvalues)),
+            **pairs, "period": self.period, "notes": list(self.notes),
+        }  # fmt: skip
+
+
+def dirac(
+    *,
+    loss: Any = "sgan",
+    regularizers: Iterable[Any] = (),
+    schedule: Any = "onestep",
+    optimizer: Any = "sgd",
+    lr: float = 0.1,
+    steps: int = 1000,
+    start: tuple[float, float] = (1.0, 1.0),
+    batch_size: int = 1024,
+    seed: int = 0,
+    catalogue: Any = None,
+) -> Dirac:
+    """Train the Dirac-GAN with any parts, in float64 on the CPU, and say whether it converges.
+
+    Args:
+        loss: a part, as ``ganzoo.run`` takes it.
+        regularizers: any number of parts.
+        schedule: a part.
+        optimizer: a part.
+        lr: learning rate of both players, unless the optimizer's words give one.
+        steps: steps of the schedule.
+        start: theta and psi at first.
+        batch_size: samples in a batch. All reals are 0 and all fakes are theta, so it matters for parts that draw
+            random numbers alone: the mean over a batch of instance noise stands for its expectation, and what is left
+            of the noise keeps the players at a distance of about sqrt(lr / batch_size).
+        seed: of everything random.
+        catalogue: the parts that can be named, as ``ganzoo.catalogue()`` gives them.
+
+    Raises:
+        GanzooError: a part or a value is wrong, or the parts cannot go together, in one line.
+    """
+    known = catalogue if catalogue is not None else recipe.catalogue()
+    moving = named if isinstance(named := as_mapping(optimizer), Part) else {"lr": lr, **named}
+    given = {
+        "loss": loss, "regularizers": tuple(regularizers), "schedule": schedule, "steps": steps, "seed": seed,
+        "batch_size": batch_size, "data": DiracPoint(points=max(batch_size, 2)),
+    }  # fmt: skip
+    experiment = _assembled({**given, "optimizer": moving, "arch": DiracPlayers(theta=start[0], psi=start[1])}, known)
+    cast = experiment.run.cast
+    rate = float(getattr(cast.optimizers["generator"], "lr", lr))
+    theta, psi = _trajectory(experiment, steps)
+    plain = _assembled({**given, "optimizer": {"name": "sgd", "lr": rate}, "arch": DiracPlayers()}, known)
+    period = math.lcm(getattr(cast.schedule, "k", 1), *(part.every for part in cast.regularizers.values()))
+    return Dirac(
+        loss=cast.labels["loss"], regularizers=cast.labels["regularizers"], schedule=cast.labels["schedule"],
+        optimizer=cast.labels["optimizer"], lr=rate, theta=theta, psi=psi, verdict=_verdict(theta, psi, steps),
+        eigenvalues=_measured(plain, period), theory=closed_form(plain.run.cast, rate), period=period,
+        notes=tuple(experiment.run.warnings),
+    )  # fmt: skip
+
+
+def table(
+    losses: Sequence[Any] | None = None,
+    regularizers: Sequence[Any] | None = None,
+    schedules: Sequence[Any] | None = None,
+    *,
+    catalogue: Any = None,
+    **how: Any,
+) -> Iterator[Dirac]:
+    """Every loss with every regularizer and every schedule, one after another.
+
+    Args:
+        losses: parts; those of ``LOSSES`` that the catalogue has, unless told.
+        regularizers: a part each, or ``none``, or several as ``"r1:gamma=1 + instance-noise:sigma=1"``; those of
+            ``REGULARIZERS``, unless told.
+        schedules: parts; those of ``SCHEDULES``, unless told.
+        catalogue: the parts that can be named.
+        how: the rest, as ``dirac`` takes it.
+    """
+    known = catalogue if catalogue is not None else recipe.catalogue()
+    losses = losses or _present(known, "loss", LOSSES)
+    schedules = schedules or _present(known, "schedule", SCHEDULES)
+    regularizers = regularizers or _present(known, "regularizer", REGULARIZERS)
+    for loss in losses:
+        for schedule in schedules:
+            for several in regularizers:
+                named = [several] if not isinstance(several, str) else several.split(" + ")
+                some = [each for each in named if each != "none"]
+                try:
+                    yield dirac(loss=loss, regularizers=some, schedule=schedule, catalogue=known, **how)
+                except errors.Incompatible as error:
+                    yield Dirac(
+                        loss=str(loss), regularizers=str(several), schedule=str(schedule), notes=(str(error),),
+                        optimizer=str(how.get("optimizer", "sgd")), lr=float(how.get("lr", 0.1)),
+                    )  # fmt: skip
+
+
+def _present(catalogue: Any, kind: str, named: Sequence[str]) -> list[str]:
+    known = {entry.name for entry in catalogue.entries(kind)}
+    return [each for each in named if each == "none" or words.split(each).name in known]
+
+
+# -- running it --------------------------------------------------------------------------------------------------
+
+
+def _assembled(given: Mapping[str, Any], catalogue: Any) -> recipe.Experiment:
+    fixed = {"latent_dim": 1, "ema": 0.0, "device": "cpu", "precision": "fp64", "metrics": ()}
+    return recipe.assemble(resolve(catalogue.presets(), given={**given, **fixed}), catalogue)
+
+
+def _weights(experiment: recipe.Experiment) -> tuple[nn.Parameter, nn.Parameter]:
+    """Theta and psi themselves; what spectral norm, say, makes of psi is computed from it."""
+    generator, discriminator = experiment.run.state.networks
+    return next(generator.parameters()), next(discriminator.parameters())
+
+
+def _where(experiment: recipe.Experiment) -> tuple[float, float]:
+    theta, psi = _weights(experiment)
+    return float(theta.detach()), float(psi.detach())
+
+
+def _trajectory(experiment: recipe.Experiment, steps: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Where the players are, at first and after each step."""
+    places = [_where(experiment)]
+    far = FAR * max(1e-9, math.hypot(*places[0]))
+    with _stepping(experiment):
+        for _ in range(steps):
+            loop.advance(experiment.run, experiment.game, steps)
+            experiment.game.take_notes()
+            places.append(_where(experiment))
+            if bool(experiment.game.broken) or not math.hypot(*places[-1]) < far:
+                places[-1] = math.inf, math.inf
+                break
+    theta, psi = zip(*places, strict=True)
+    return theta, psi
+
+
+@contextmanager
+def _stepping(experiment: recipe.Experiment) -> Iterator[None]:
+    """Steps that leave the caller's random numbers, and torch's process-wide switches, as they were."""
+    with torch.random.fork_rng(devices=()):
+        try:
+            yield
+        finally:
+            experiment.game.close()
+
+
+def _tail(radius: Sequence[float]) -> float:
+    return max(radius[-max(1, len(radius) // 10) :])
+
+
+def _verdict(theta: Sequence[float], psi: Sequence[float], steps: int) -> Verdict:
+    radius = [math.hypot(*place) for place in zip(theta, psi, strict=True)]
+    last = _tail(radius)
+    if len(radius) <= steps or last > DIVERGED * max(radius[: len(radius) // 2 + 1]):
+        return "diverges"
+    return "converged" if last <= CONVERGED * radius[0] else "orbits"
+
+
+# -- eigenvalues of a step at the equilibrium --------------------------------------------------------------------
+
+STREAMS = 16
+"""Seeds that the derivative of a step is averaged over: an expectation, where parts draw random numbers."""
+
+
+def _measured(experiment: recipe.Experiment, period: int) -> tuple[complex, complex] | None:
+    """Eigenvalues of the derivative of a period's steps at (0, 0), by central differences on the training code."""
+    run, game = experiment.run, experiment.game
+    state, schedule = run.state, run.cast.schedule
+    tensors = {group: {name: t.clone() for name, t in found.items()} for group, found in state.tensors().items()}
+    numbers = copy.deepcopy(state.numbers())
+
+    def moved(theta: float, psi: float) -> Tensor:
+        state.load(tensors, numbers)
+        with torch.no_grad():
+            for parameter, value in zip(_weights(experiment), (theta, psi), strict=True):
+                parameter.fill_(value)
+        if (own := schedule.prepare(state.networks, run.spec)) is not None:  # it remembers where it began: here
+            schedule.module.load_state_dict(own.state_dict())
+        for _ in range(period):
+            loop.advance(run, game, 1 << 40)  # so far from the end that courses are at their start
+            game.take_notes()
+        return torch.tensor(_where(experiment), dtype=torch.float64)
+
+    def derivative(h: float) -> Tensor:
+        columns = [(moved(*at) - moved(*(-x for x in at))) / (2 * h) for at in ((h, 0.0), (0.0, h))]
+        return torch.stack(columns, dim=1)
+
+    found: list[Tensor] = []
+    rests: list[Tensor] = []
+    own, streams = game.seed, range(STREAMS)
+    with _stepping(experiment):
+        if not torch.allclose(derivative(1e-4), derivative(1e-3), rtol=1e-3, atol=1e-4):
+            return None  # there is none
+        for game.seed in streams:
+            found.append(derivative(1e-4))
+            rests.append(moved(0.0, 0.0))
+            if len(found) == 2 and found[0].equal(found[1]):
+                break  # nothing is drawn at random
+    game.seed = own
+    if float(torch.stack(rests).mean(0).norm()) > 0.02:  # (0, 0) does not stay put
+        return None
+    return _eigenvalues(torch.stack(found).mean(0))
+
+
+def _eigenvalues(matrix: Tensor) -> tuple[complex, complex]:
+    """Of a 2x2 matrix, the one with the larger imaginary, then real part first."""
+    half, determinant = float(matrix.trace()) / 2, float(matrix.det())
+    inside = half * half - determinant
+    if abs(inside) < 1e-12:  # a double root: rounding must not part it
+        inside = 0.0
+    root = complex(math.sqrt(inside)) if inside >= 0 else complex(0.0, math.sqrt(-inside))
+    return half + root, half - root
+
+
+def closed_form(cast: loop.Cast, lr: float) -> tuple[complex, complex] | None:
+    """The eigenvalues that theory gives a step of gradient descent at theta = psi = 0; None where it is not known.
+
+    Formula:
+        a = dL_D/df, b = dL_G/df at scores of 0;  J = [[d, b], [a, c]] is the Jacobian of the gradients in (theta, psi)
+        c = gamma (r1, r2), 2 gamma (r1r2), sigma^2 (d^2 L_D/dr^2 + d^2 L_D/df^2) (instance noise), w b^2 (consensus of
+            weight w); d = w a^2 (consensus); else 0
+        onestep        I - h J, with its weight on the first row
+                       unregularized: 1 +- h sqrt(a b), which is 1 +- i h |a| for a zero-sum loss: outside the circle
+        alternating    [[1 - h d, -h b], [0, 1]]^m [[1, 0], [-h a, 1 - h c]]^n; unregularized, n = m = 1: on the circle
+        extragradient  I - h J (I - h J)
+    """
+    forms = _curvatures(cast.regularizers)
+    if forms is None:
+        return None
+    try:
+        a, b, bend = _slopes(cast.loss)
+    except (AttributeError, TypeError, ValueError, RuntimeError):
+        return None  # a loss that reads more of a round than its scores
+    c = sum(form(a, b, bend)[0] for form in forms)
+    d = sum(form(a, b, bend)[1] for form in forms)
+    jacobian = torch.tensor([[d, b], [a, c]], dtype=torch.float64)
+    name = words.split(cast.labels["schedule"]).name
+    values = words.plain(cast.schedule)
+    one = torch.eye(2, dtype=torch.float64)
+    if name == "onestep":
+        weight = torch.tensor([[values.get("weight", 1.0)], [1.0]], dtype=torch.float64)
+        return _eigenvalues(one - lr * weight * jacobian)
+    if name == "alternating":
+        turns = {}
+        for row, player in enumerate(("generator", "discriminator")):
+            alone = torch.zeros_like(one)
+            alone[row] = jacobian[row]
+            turns[player] = torch.linalg.matrix_power(one - lr * alone, values.get(f"{player}_steps", 1))
+        return _eigenvalues(turns["generator"] @ turns["discriminator"])
+    if name == "extragradient":
+        return _eigenvalues(one - lr * jacobian @ (one - lr * jacobian))
+    return None
+
+
+_Form = Callable[[float, float, float], tuple[float, float]]  # from a, b and the bend of the loss to c and d
+
+
+def _curvatures(regularizers: Mapping[str, Regularizer]) -> list[_Form] | None:
+    """What each regularizer adds to the diagonal of the Jacobian; None where one is not known, or they meddle."""
+    forms: list[_Form] = []
+    for label, regularizer in regularizers.items():
+        if regularizer.every != 1 or (label == "consensus" and len(regularizers) > 1):
+            return None
+        gamma, sigma, weight = (float(getattr(regularizer, name, 0.0)) for name in ("gamma", "sigma", "weight"))
+        known: dict[str, _Form] = {
+            "weight-clip": _form(0.0),  # the box is far
+            "r1": _form(gamma),
+            "r2": _form(gamma),
+            "r1r2": _form(2 * gamma),
+            "instance-noise": _form(bend=sigma * sigma),
+            "consensus": _form(consensus=weight),
+        }
+        if label not in known:
+            return None
+        forms.append(known[label])
+    return forms
+
+
+def _form(c: float = 0.0, *, bend: float = 0.0, consensus: float = 0.0) -> _Form:
+    return lambda a, b, bent: (c + bend * bent + consensus * b * b, consensus * a * a)
+
+
+def _slopes(loss: Loss) -> tuple[float, float, float]:
+    """At scores of 0: dL_D/df and dL_G/df of all fakes together, and the trace of the Hessian of L_D."""
+    scores = torch.zeros(2, 32, dtype=torch.float64, requires_grad=True)
+    s = Scores(real=scores[0], fake=scores[1])
+    (slope,) = torch.autograd.grad(loss.discriminator(s), scores, create_graph=True)
+    (pull,) = torch.autograd.grad(loss.generator(s), scores)
+    if not slope.requires_grad:  # linear in the scores
+        return float(slope[1].sum()), float(pull[1].sum()), 0.0
+    bend = sum(float(torch.autograd.grad(one, scores, retain_graph=True)[0].flatten()[i])
+               for i, one in enumerate(slope.flatten()))  # fmt: skip
+    return float(slope[1].detach().sum()), float(pull[1].sum()), bend

@@ -1,0 +1,137 @@
+"""A segmentor and a critic that looks at photos through masks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Annotated, Any
+
+import torch
+from annotated_types import Ge
+from torch import Tensor, nn
+
+import ganzoo
+from ganzoo.errors import Incompatible
+from ganzoo_zoo.architectures.layers import NormName, UpConv, doublings, norm, shifts
+
+
+class SegAN(ganzoo.Architecture):
+    """Segmentation networks (SegAN, U-Net): the generator predicts a photo's mask, the critic sees both together.
+
+    With the photo x given as the condition, and a mask m in [0, 1], kept as the sample 2m - 1 in [-1, 1]:
+
+    Formula:
+        S(x): convolutions 4x4 of stride 2, norm, LeakyReLU(0.2), to 4x4; then x2 by x2 back, each map beside that of
+              its size on the way down, the photo itself beside the last; sigmoid
+        C(x, m): of x m, every channel of the photo seen through every channel of the mask: convolutions 4x4 of stride
+              2, norm, LeakyReLU(0.2), to 4x4, each giving features; one logit from the last
+
+    Args:
+        width: channels of the maps nearest to the photo; they double downwards, to eight times that at most.
+        norm: norm in the segmentor: none, batch, instance, layer, pixel.
+        d_norm: norm in the critic. batch is the paper's; penalties on each sample's gradient want another.
+
+    Raises:
+        Incompatible: data without a condition, or whose condition or sample is no square image with a side of 8, 16,
+            32, 64, 128 or 256, both of one side.
+
+    Notes:
+        There is no noise: one photo has one mask. The critic's features, of which the first is x m itself, are what
+        the loss segan compares; the logit is there for the other losses, which make this a conditional GAN.
+
+    Source: Xue et al., SegAN, 2018, arXiv 1706.01805, section 2.2; Ronneberger, Fischer and Brox, U-Net, 2015,
+        arXiv 1505.04597.
+    """
+
+    width: Annotated[int, Ge(1)] = 32
+    norm: NormName = "batch"
+    d_norm: NormName = "batch"
+
+    def build(self, spec: ganzoo.Spec) -> ganzoo.Networks:
+        """Make the segmentor and the critic."""
+        if spec.condition_shape is None:
+            raise Incompatible(
+                "segan predicts the mask of a photo, and this data gives no photo as a condition: use data of pairs, "
+                "such as pairs or digits-masks"
+            )
+        if len(spec.condition_shape) != 3 or spec.condition_shape[1:] != spec.shape[1:]:
+            raise Incompatible(
+                f"segan wants a photo and a mask of one size, and this data gives {spec.condition_shape} and "
+                f"{spec.shape}: set the data's size"
+            )
+        widths, masks, photo = self.widths(spec), spec.shape[0], spec.condition_shape[0]
+        return ganzoo.Networks(
+            Segmentor(photo, widths, masks, self.norm), Critic(photo * masks, widths, self.d_norm)
+        )
+
+    def widths(self, spec: ganzoo.Spec) -> list[int]:
+        """Channels of the maps from half the side down to 4x4."""
+        return [self.width * min(8, 2**i) for i in range(doublings("segan", spec.shape))]
+
+    def generate(self, generator: nn.Module, batch: ganzoo.Batch) -> Tensor:
+        """Masks of the photos; the noise is not looked at."""
+        masks: Tensor = generator(batch.condition)
+        return masks
+
+    def judge(self, discriminator: nn.Module, images: Tensor, batch: ganzoo.Batch) -> Any:
+        """What the critic says of photos seen through masks."""
+        photo, mask = batch.condition, (images + 1) / 2
+        assert photo is not None
+        return discriminator((mask[:, :, None] * photo[:, None]).flatten(1, 2))
+
+    def outputs(self, spec: ganzoo.Spec) -> Mapping[str, Sequence[tuple[int, ...]]]:
+        """The critic's features."""
+        side, photo = spec.shape[-1], spec.condition_shape
+        assert photo is not None
+        first = (photo[0] * spec.shape[0], side, side)
+        return {"features": [first, *((w, side >> i, side >> i) for i, w in enumerate(self.widths(spec), 1))]}
+
+
+class Segmentor(nn.Module):
+    """(N, C, H, W) photos -> (N, masks, H, W) in [-1, 1]."""
+
+    def __init__(self, photo: int, widths: list[int], masks: int, norm_: NormName) -> None:
+        super().__init__()
+        bias = not shifts(norm_)
+        self.down = _steps_down([photo, *widths], norm_)
+        beside = [photo, *widths[:-1]][::-1]  # channels that come over from the way down
+        inputs, self.up = widths[-1], nn.ModuleList()
+        for outputs, skipped in zip([*widths[-2::-1], widths[0]], beside, strict=True):
+            self.up.append(nn.Sequential(UpConv(inputs, outputs, bias=bias), norm(norm_, outputs), nn.ReLU()))
+            inputs = outputs + skipped
+        self.last = nn.Conv2d(inputs, masks, 3, padding=1)
+
+    def forward(self, photo: Tensor) -> Tensor:
+        """Masks of photos."""
+        kept, x = [], photo
+        for layer in self.down:
+            kept.append(x)
+            x = layer(x)
+        for layer in self.up:
+            x = torch.cat([layer(x), kept.pop()], 1)
+        return torch.tanh(self.last(x) / 2)  # 2 sigmoid(x) - 1
+
+
+class Critic(nn.Module):
+    """(N, C, H, W) photos seen through masks -> logits, and features from the pixels to 4x4."""
+
+    def __init__(self, channels: int, widths: list[int], norm_: NormName) -> None:
+        super().__init__()
+        self.layers = _steps_down([channels, *widths], norm_)
+        self.head = nn.Conv2d(widths[-1], 1, 4)
+
+    def forward(self, seen: Tensor) -> dict[str, Any]:
+        """Features, each of the one before, and a logit of the last."""
+        features = [seen]
+        for layer in self.layers:
+            features.append(layer(features[-1]))
+        return {"logits": self.head(features[-1]).flatten(), "features": features}
+
+
+def _steps_down(channels: list[int], norm_: NormName) -> nn.ModuleList:
+    """Halvings of the side, each to the next number of channels; the first has no norm."""
+    steps = nn.ModuleList()
+    for i, (inputs, outputs) in enumerate(pairwise(channels)):
+        convolution = nn.Conv2d(inputs, outputs, 4, stride=2, padding=1, bias=not shifts(norm_))
+        steps.append(nn.Sequential(convolution, norm(norm_ if i else "none", outputs), nn.LeakyReLU(0.2)))
+    return steps

@@ -1,0 +1,57 @@
+"""Feature matching as the generator's whole loss."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from torch.nn.functional import softplus
+
+import ganzoo
+from ganzoo.errors import Incompatible
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from torch import Tensor
+
+
+class FeatureMatching(ganzoo.Loss):
+    """Feature matching loss (improved GAN): the generator matches the mean of the discriminator's features.
+
+    With sp(t) = log(1 + e^t) and h(x) the features of the discriminator's last hidden layer:
+
+    Formula:
+        L_D = mean sp(-r) + mean sp(f)
+        L_G = | mean h(x) - mean h(x') |^2      summed over the features
+
+    Raises:
+        Incompatible: the discriminator gives no features.
+
+    Notes:
+        The generator no longer plays against the score, only against what the discriminator found worth seeing; the
+        real features are constants of its loss. To add the matching of all layers to another loss instead (pix2pixHD),
+        use the regularizer feature-matching.
+
+    Source:
+        Salimans et al. 2016, Improved techniques for training GANs, arXiv:1606.03498, section 3.1.
+    """
+
+    of_scores: ClassVar[bool] = False  # the generator's part reads features alone
+
+    def check(self, spec: ganzoo.Spec, outputs: Mapping[str, Sequence[tuple[int, ...]]]) -> None:
+        """Features are wanted."""
+        if "features" not in outputs:
+            raise Incompatible(
+                "loss feature-matching reads features, and this discriminator gives none: use nets that do, such as "
+                "dcgan:auxiliary=true"
+            )
+
+    def discriminator(self, s: ganzoo.Scores) -> Tensor:
+        """Cross-entropy, as in sgan."""
+        return softplus(-s.real).mean() + softplus(s.fake).mean()
+
+    def generator(self, s: ganzoo.Scores) -> Tensor:
+        """Squared distance of the mean features."""
+        real, fake = (output["features"][-1].flatten(1).mean(0) for output in (s.real_output, s.fake_output))
+        distance: Tensor = (real.detach() - fake).square().sum()
+        return distance

@@ -1,0 +1,97 @@
+"""The orthogonal GAN: one network that discriminates and encodes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+
+from annotated_types import Ge
+
+import ganzoo
+from ganzoo.errors import Incompatible
+from ganzoo_zoo.losses.hinge import Hinge
+from ganzoo_zoo.losses.lsgan import LSGAN
+from ganzoo_zoo.losses.rpgan import RpGAN
+from ganzoo_zoo.losses.sgan import SGAN
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+FORMS = {"hinge": Hinge, "lsgan": LSGAN, "rpgan": RpGAN, "sgan": SGAN}
+
+
+class OGAN(ganzoo.Loss):
+    """Orthogonal GAN loss (O-GAN): the discriminator is an encoder, so that images are generated and reconstructed.
+
+    With E(x) the encoder's n numbers, avg and std over these n, and N(e) = (e - avg e) / std e:
+
+    Formula:
+        D(x) = avg E(x)
+        rho(z, e) = mean N(z) N(e), Pearson's correlation over the n numbers of a sample
+        L_D = an adversarial loss of D - weight * mean rho(z, E(G(z)))
+        L_G = an adversarial loss of D - weight * mean rho(z, E(G(z)))
+        An image is reconstructed as G(N(E(x))).
+
+    Args:
+        form: the adversarial loss.
+        weight: of the correlation, in both players' losses (the paper's lambda).
+        eps: floor under the variance, for numbers that are all alike.
+
+    Raises:
+        Incompatible: the discriminator gives no embedding, or one that is not as long as the noise.
+
+    Notes:
+        The average is free of N(E(x)), which has mean 0 and length sqrt(n): the slope of rho by e is orthogonal to the
+        direction of D and to e - avg e, so that the two tasks do not pull at each other. |z - E(G(z))|^2 in place of
+        rho would leave D no freedom. The authors' code has real low and takes the variance over n, as here; it starts
+        from a one-step schedule, RMSprop at 1e-4, a quadratic penalty like GAN-QP's, and weight 0.5.
+
+    Source:
+        Su 2019, O-GAN: Extremely Concise Approach for Auto-Encoding Generative Adversarial Networks, arXiv:1903.01931,
+        equations 6 to 12.
+    """
+
+    form: Literal["hinge", "lsgan", "rpgan", "sgan"] = "hinge"
+    weight: Annotated[float, Ge(0)] = 0.5
+    eps: Annotated[float, Ge(0)] = 1e-8
+
+    encodes: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        for fact in ("has_targets", "bounded", "saturates"):  # facts of this part, not of its class
+            object.__setattr__(self, fact, getattr(FORMS[self.form], fact))
+
+    def check(self, spec: ganzoo.Spec, outputs: Mapping[str, Sequence[tuple[int, ...]]]) -> None:
+        """Refuse a discriminator that is no encoder of the noise."""
+        if "embedding" not in outputs:
+            raise Incompatible(
+                "ogan needs a discriminator that is an encoder, and this one gives only logits: use an architecture "
+                "with an embedding, such as dcgan:embedding=latent"
+            )
+        (size,) = outputs["embedding"][0]
+        if size != spec.latent_dim:
+            raise Incompatible(
+                f"ogan correlates the embedding with the noise, and they have {size} and {spec.latent_dim} numbers: "
+                f"use --latent-dim {size} or embedding=latent"
+            )
+
+    def discriminator(self, s: ganzoo.Scores) -> Tensor:
+        """The adversarial loss, less the correlation."""
+        adversarial: Tensor = FORMS[self.form]().discriminator(s)
+        return adversarial - self.weight * self.correlation(s)
+
+    def generator(self, s: ganzoo.Scores) -> Tensor:
+        """The adversarial loss, less the correlation."""
+        adversarial: Tensor = FORMS[self.form]().generator(s)
+        return adversarial - self.weight * self.correlation(s)
+
+    def correlation(self, s: ganzoo.Scores) -> Tensor:
+        """Pearson's correlation of each fake's noise and its embedding, averaged over the batch."""
+        z, e = s.latent.to(s.fake.dtype), s.fake_output["embedding"].to(s.fake.dtype)
+        return (self.standardised(z) * self.standardised(e)).mean()
+
+    def standardised(self, v: Tensor) -> Tensor:
+        """N(v), (N, n), by the population's variance."""
+        centred = v - v.mean(1, keepdim=True)
+        normed: Tensor = centred * (centred.square().mean(1, keepdim=True) + self.eps).rsqrt()
+        return normed

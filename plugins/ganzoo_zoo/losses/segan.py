@@ -1,0 +1,94 @@
+"""The multi-scale loss of adversarial segmentation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+
+import torch
+from annotated_types import Ge
+
+import ganzoo
+from ganzoo.errors import Incompatible
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class SegAN(ganzoo.Loss):
+    """SegAN loss (adversarial segmentation, multi-scale L1): the critic looks for where predicted masks differ.
+
+    With f_i(x, m) the critic's i-th map of features of the photo x seen through the mask m, the photo itself being
+    the first, S(x) in (0, 1) the predicted mask and y the true one:
+
+    Formula:
+        L = mean over i of mean |f_i(x, S(x)) - f_i(x, y)|                  (layers=mean)
+        L_D = -weight L,   L_G = weight L + dice * mean (1 - 2 sum S y / (sum S^2 + sum y^2)) + l1 * mean |S - y|
+
+    Args:
+        weight: of the multi-scale term, in both players' losses; 0 leaves the critic without a task.
+        layers: mean: each map of features counts alike (the paper); concatenated: all are one long vector, in which
+            the first two maps stand once, the last four times and those between twice (its code).
+        dice: weight of the soft Dice term of the segmentor (1 in the authors' code).
+        l1: weight of the plain distance of masks (0 in the paper; with weight=0 the baseline without a critic).
+        eps: added to both parts of the Dice fraction, so that two empty masks agree.
+
+    Raises:
+        Incompatible: the data gives no condition (the photo), or the discriminator no features.
+
+    Notes:
+        Nothing is scored: the critic's logits are not read. Its loss is unbounded below: use ``weight-clip:value=0.05``
+        as the paper does. The authors' code adds no eps: an empty mask, predicted empty, is 0/0 there. The predicted
+        mask that the critic sees is soft, not thresholded.
+
+    Source:
+        Xue, Xu, Zhang, Long and Huang 2018, SegAN: Adversarial Network with Multi-scale L1 Loss for Medical Image
+        Segmentation, arXiv:1706.01805, equations 2 and 3.
+    """
+
+    weight: Annotated[float, Ge(0)] = 1.0
+    layers: Literal["mean", "concatenated"] = "mean"
+    dice: Annotated[float, Ge(0)] = 0.0
+    l1: Annotated[float, Ge(0)] = 0.0
+    eps: Annotated[float, Ge(0)] = 1e-6
+
+    bounded: ClassVar[bool] = False
+    of_scores: ClassVar[bool] = False
+
+    def check(self, spec: ganzoo.Spec, outputs: Mapping[str, Sequence[tuple[int, ...]]]) -> None:
+        """Refuse data without pairs, and a discriminator without features."""
+        if spec.condition_shape is None:
+            raise Incompatible(
+                "segan compares a photo's predicted mask with its true one, and this data has no pairs: use data such "
+                "as pairs or digits-masks"
+            )
+        if "features" not in outputs:
+            raise Incompatible(
+                "segan compares the discriminator's features, and this one gives only logits: use an architecture "
+                "such as segan"
+            )
+
+    def discriminator(self, s: ganzoo.Scores) -> Tensor:
+        """Minus the distance of features."""
+        return -self.weight * self.distance(s)
+
+    def generator(self, s: ganzoo.Scores) -> Tensor:
+        """The distance of features, and what else is asked of the mask."""
+        loss: Tensor = self.weight * self.distance(s)
+        if self.dice or self.l1:
+            p, y = ((masks.flatten(1) + 1) / 2 for masks in (s.fake_images, s.real_images))
+            overlap = (2 * (p * y).sum(1) + self.eps) / (p.square().sum(1) + y.square().sum(1) + self.eps)
+            loss = loss + self.dice * (1 - overlap.mean()) + self.l1 * (p - y).abs().mean()
+        return loss
+
+    def distance(self, s: ganzoo.Scores) -> Tensor:
+        """Mean absolute difference of features, over all scales."""
+        pairs, dtype = zip(s.fake_output["features"], s.real_output["features"], strict=True), s.fake_images.dtype
+        gaps = [(fake.to(dtype) - real.to(dtype)).abs() for fake, real in pairs]
+        if self.layers == "mean":
+            times = [1 / (len(gaps) * gap.numel()) for gap in gaps]
+        else:
+            often = [1, 1, *[2] * (len(gaps) - 3), 4][-len(gaps) :]
+            whole = sum(k * gap.numel() for k, gap in zip(often, gaps, strict=True))
+            times = [k / whole for k in often]
+        return torch.stack([k * gap.sum() for k, gap in zip(times, gaps, strict=True)]).sum()

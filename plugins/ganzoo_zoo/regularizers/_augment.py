@@ -1,0 +1,134 @@
+"""Differentiable transforms of images, a draw a sample: (N, C, H, W) -> the same."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import torch
+
+from ganzoo.errors import Incompatible
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    import ganzoo
+
+
+def images_only(part: str, spec: ganzoo.Spec, channels: tuple[int, ...] = ()) -> None:
+    """Raise Incompatible unless samples are images, with so many channels if that is said."""
+    if len(spec.shape) != 3 or (channels and spec.shape[0] not in channels):
+        wanted = f"images of {' or '.join(map(str, channels))} channels" if channels else "images"
+        raise Incompatible(f"{part} transforms {wanted}, and samples are of shape {spec.shape}: leave {part} out")
+
+
+def each(images: Tensor, *values: int) -> tuple[int, ...]:
+    """(N, 1, 1, 1), or with other sizes instead of the ones."""
+    return (len(images), *(values or (1, 1, 1)))
+
+
+def uniform(images: Tensor, low: float, high: float) -> Tensor:
+    """A number a sample from U(low, high)."""
+    return low + (high - low) * torch.rand(each(images), device=images.device, dtype=images.dtype)
+
+
+def shifts(images: Tensor, most: float) -> tuple[Tensor, Tensor]:
+    """Whole numbers of pixels down and right a sample, up to that share of the side."""
+    down, right = (int(side * most + 0.5) for side in images.shape[2:])
+    return (
+        torch.randint(-down, down + 1, (len(images), 1), device=images.device),
+        torch.randint(-right, right + 1, (len(images), 1), device=images.device),
+    )
+
+
+def translated(images: Tensor, most: float = 0.125) -> Tensor:
+    """Moved by whole pixels, zeros where nothing was."""
+    down, right = shifts(images, most)
+    height, width = images.shape[2:]
+    rows = torch.arange(height, device=images.device) - down  # (N, H): where each row comes from
+    columns = torch.arange(width, device=images.device) - right
+    inside = ((rows >= 0) & (rows < height))[:, :, None] & ((columns >= 0) & (columns < width))[:, None]
+    sample = torch.arange(len(images), device=images.device)[:, None, None]
+    moved = images[sample, :, rows.clamp(0, height - 1)[:, :, None], columns.clamp(0, width - 1)[:, None]]
+    return moved.movedim(-1, 1) * inside[:, None]
+
+
+def flipped(images: Tensor) -> Tensor:
+    """Half of them mirrored left to right."""
+    mirrored = torch.rand(each(images), device=images.device) < 0.5
+    return torch.where(mirrored, images.flip(3), images)
+
+
+def cut_out(images: Tensor, share: float = 0.5) -> Tensor:
+    """A rectangle of that share of each side is zero; where it reaches over the border less of it is left."""
+    inside = []
+    for axis, side in enumerate(images.shape[2:]):
+        size = int(side * share + 0.5)
+        start = torch.randint(0, side + 1 - size % 2, (len(images), 1), device=images.device) - size // 2
+        along = torch.arange(side, device=images.device)
+        within = (along >= start) & (along < start + size)
+        inside.append(within[:, None, :, None] if axis == 0 else within[:, None, None, :])
+    return images * ~(inside[0] & inside[1])
+
+
+def warped(images: Tensor, matrix: Tensor) -> Tensor:
+    """Images whose pixel at p, counted from the centre, is the input's at M p: bilinear, mirrored at the borders.
+
+    Gathers, and no grid_sample: they can be differentiated as often as gradient penalties ask.
+
+    Args:
+        images: (N, C, H, W).
+        matrix: (N, 2, 3), of (x, y, 1) in pixels.
+    """
+    height, width = images.shape[2:]
+    y, x = torch.meshgrid(
+        torch.arange(height, device=images.device, dtype=matrix.dtype) - (height - 1) / 2,
+        torch.arange(width, device=images.device, dtype=matrix.dtype) - (width - 1) / 2,
+        indexing="ij",
+    )
+    place = matrix @ torch.stack([x, y, torch.ones_like(x)]).flatten(1)  # (N, 2, H W)
+    across, down = _mirrored(place[:, 0] + (width - 1) / 2, width), _mirrored(place[:, 1] + (height - 1) / 2, height)
+    left, top = across.floor(), down.floor()
+    flat = images.flatten(2)
+    total = torch.zeros_like(flat)
+    for dx, dy in ((0, 0), (1, 0), (0, 1), (1, 1)):
+        weight = (1 - (across - left - dx).abs()) * (1 - (down - top - dy).abs())
+        index = (top + dy).clamp(max=height - 1).long() * width + (left + dx).clamp(max=width - 1).long()
+        total = total + weight[:, None].to(flat.dtype) * flat.gather(2, index[:, None].expand_as(flat))
+    return total.view_as(images)
+
+
+def _mirrored(place: Tensor, side: int) -> Tensor:
+    if side == 1:
+        return torch.zeros_like(place)
+    last = side - 1
+    return last - (place.remainder(2 * last) - last).abs()
+
+
+def coloured(images: Tensor, matrix: Tensor) -> Tensor:
+    """Pixels multiplied by a (N, 4, 4) matrix of (red, green, blue, 1); grey ones by what it does to grey."""
+    if images.shape[1] == 3:
+        mixed = matrix[:, :3, :3] @ images.flatten(2) + matrix[:, :3, 3:]
+        return mixed.view_as(images)
+    row = matrix[:, :3].mean(1)
+    return images * row[:, :3].sum(1).view(each(images)) + row[:, 3].view(each(images))
+
+
+def about(axis: Tensor, angle: Tensor) -> Tensor:
+    """(N, 4, 4): rotations about an axis of length 1 in colour space."""
+    x, y, z = axis.unbind()
+    s, c = angle.sin(), angle.cos()
+    cross = torch.zeros(4, 4, device=axis.device, dtype=axis.dtype)
+    cross[0, 1], cross[0, 2], cross[1, 0], cross[1, 2], cross[2, 0], cross[2, 1] = -z, y, z, -x, -y, x
+    own = torch.zeros_like(cross)
+    own[:3, :3] = torch.outer(axis, axis)
+    eye = torch.eye(4, device=axis.device, dtype=axis.dtype)
+    flat = eye.clone()
+    flat[3, 3] = 0.0
+    last = eye - flat
+    s, c = s.view(-1, 1, 1), c.view(-1, 1, 1)
+    return last + c * flat + s * cross + (1 - c) * own
+
+
+GREY = 1 / math.sqrt(3)
+"""Each part of the axis of greys."""

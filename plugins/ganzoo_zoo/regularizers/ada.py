@@ -1,0 +1,182 @@
+"""Augmentation as strong as the discriminator's overfitting asks for."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import torch
+from annotated_types import Ge, Gt, Le
+from torch import nn
+
+import ganzoo
+from ganzoo_zoo.regularizers._augment import GREY, about, coloured, images_only, warped
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from torch import Tensor
+
+
+class ADA(ganzoo.Regularizer):
+    """Adaptive discriminator augmentation (ADA, StyleGAN2-ADA): augments as often as overfitting asks for.
+
+    Formula:
+        D sees T(x): each transform of T is made with probability p, a draw a sample and pass
+        every ``interval`` updates of D:  p <- max(0, p + sign(r_t - target) N interval / (1000 kimg)),
+        r_t = mean sign(r) of real scores since then: 1/2 and less where D does not know its samples by heart
+
+    Args:
+        target: of r_t.
+        interval: updates of the discriminator between two changes of p.
+        kimg: thousands of real images in which p can go from 0 to 1.
+        start: p at first.
+        pipeline: transforms: b (flips, quarter turns, whole-pixel shifts), bg (and scaling, turning, stretching,
+            shifting by parts of pixels), bgc (and brightness, contrast, inversion, hue, saturation).
+
+    Raises:
+        Incompatible: samples are not images of one or three channels.
+
+    Notes:
+        As long as p is below 0.8 the transforms do not leak into what is generated. p lives on the device, in the run's
+        state, and is in the records as parts/ada/p. Geometry is one bilinear resampling with mirrored borders, where
+        the authors' filters are longer; it can be differentiated twice, for penalties. Labels stay as they are.
+
+    Source:
+        Karras et al. 2020, Training generative adversarial networks with limited data, arXiv:2006.06676, section 3 and
+        appendix B.
+    """
+
+    target: Annotated[float, Ge(-1), Le(1)] = 0.6
+    interval: Annotated[int, Ge(1)] = 4
+    kimg: Annotated[float, Gt(0)] = 500.0
+    start: Annotated[float, Ge(0), Le(1)] = 0.0
+    pipeline: Literal["b", "bg", "bgc"] = "bgc"
+
+    def check(self, spec: ganzoo.Spec, outputs: object) -> None:
+        """Images are wanted, grey or coloured."""
+        images_only("ada", spec, (1, 3))
+
+    def prepare(self, networks: ganzoo.Networks, spec: ganzoo.Spec) -> nn.Module:
+        """The probability, and what is known since it changed last."""
+        return Probability(self.start)
+
+    def observe(self, player: str, s: ganzoo.Scores) -> None:
+        """Count signs of real scores, and move the probability when it is time."""
+        if player == "discriminator":
+            self.module.count(s.real, self.interval, self.target, len(s.real) * self.interval / (1000 * self.kimg))
+
+    def report(self) -> Mapping[str, Tensor]:
+        """The probability, and the share by which it is steered."""
+        return {"p": self.module.p, "r_t": self.module.last}
+
+    def images(self, images: Tensor, s: ganzoo.Scores) -> Tensor:
+        """The images, augmented."""
+        draw = Draw(images, self.module.p.clamp(max=1.0))
+        images = warped(images, draw.geometry(fine="g" in self.pipeline))
+        return coloured(images, draw.colour()) if "c" in self.pipeline else images
+
+
+class Probability(nn.Module):
+    """p, and the signs of the real scores since it changed."""
+
+    p: Tensor
+    signs: Tensor
+    updates: Tensor
+    last: Tensor
+
+    def __init__(self, start: float) -> None:
+        super().__init__()
+        for name, value in {"p": start, "signs": 0.0, "updates": 0.0, "last": 0.0}.items():
+            self.register_buffer(name, torch.tensor(value))
+
+    def count(self, scores: Tensor, interval: int, target: float, step: float) -> None:
+        """One more update; without waiting for the device to know whether it is time."""
+        self.signs += scores.sign().mean().to(self.signs.dtype)
+        self.updates += 1
+        due = self.updates >= interval
+        self.last.copy_(torch.where(due, self.signs / interval, self.last))
+        self.p.copy_(torch.where(due, (self.p + (self.last - target).sign() * step).clamp(min=0), self.p))
+        self.signs *= ~due
+        self.updates *= ~due
+
+
+class Draw:
+    """The transforms of a batch: identity but where a draw with probability p says otherwise."""
+
+    def __init__(self, images: Tensor, p: Tensor) -> None:
+        self.p = p
+        self.height, self.width = images.shape[2:]
+        self.like: dict[str, Any] = {"device": images.device, "dtype": images.dtype}
+        self.count = len(images)
+
+    def happens(self, value: Tensor, otherwise: float, p: Tensor | None = None) -> Tensor:
+        """The value with probability p, else what changes nothing."""
+        return torch.where(torch.rand(self.count, **self.like) < (self.p if p is None else p), value, otherwise)
+
+    def normal(self, std: float) -> Tensor:
+        return std * torch.randn(self.count, **self.like)
+
+    def uniform(self, low: float, high: float) -> Tensor:
+        return low + (high - low) * torch.rand(self.count, **self.like)
+
+    def one_of(self, count: int) -> Tensor:
+        return torch.randint(count, (self.count,), device=self.like["device"]).to(self.like["dtype"])
+
+    def geometry(self, *, fine: bool) -> Tensor:
+        """(N, 2, 3) maps from a pixel to where it comes from."""
+        zero, one = torch.zeros(self.count, **self.like), torch.ones(self.count, **self.like)
+
+        def scaled(x: Tensor, y: Tensor) -> Tensor:
+            return _rows([x, zero, zero], [zero, y, zero], [zero, zero, one])
+
+        def turned(angle: Tensor) -> Tensor:
+            return _rows([angle.cos(), -angle.sin(), zero], [angle.sin(), angle.cos(), zero], [zero, zero, one])
+
+        def moved(x: Tensor, y: Tensor) -> Tensor:
+            return _rows([one, zero, x * self.width], [zero, one, y * self.height], [zero, zero, one])
+
+        def pixels(share: Tensor, side: int) -> Tensor:
+            return (share * side).round() / side
+
+        map_ = scaled(self.happens(1 - 2 * self.one_of(2), 1.0), one)
+        map_ = turned(self.happens(self.one_of(4) * math.pi / 2, 0.0)) @ map_
+        shift = [pixels(self.uniform(-0.125, 0.125), side) for side in (self.width, self.height)]
+        chosen = self.happens(one, 0.0)
+        map_ = moved(shift[0] * chosen, shift[1] * chosen) @ map_
+        if fine:
+            size = self.happens(self.normal(0.2).exp2(), 1.0)
+            map_ = scaled(size, size) @ map_
+            # two turns, before and after stretching, of which one at least is made with probability p
+            half = 1 - (1 - self.p).sqrt()
+            map_ = turned(self.happens(self.uniform(-math.pi, math.pi), 0.0, half)) @ map_
+            stretch = self.happens(self.normal(0.2).exp2(), 1.0)
+            map_ = scaled(stretch, 1 / stretch) @ map_
+            map_ = turned(self.happens(self.uniform(-math.pi, math.pi), 0.0, half)) @ map_
+            chosen = self.happens(one, 0.0)
+            map_ = moved(self.normal(0.125) * chosen, self.normal(0.125) * chosen) @ map_
+        return map_[:, :2]
+
+    def colour(self) -> Tensor:
+        """(N, 4, 4) maps of (red, green, blue, 1)."""
+        eye = torch.eye(4, **self.like)
+        flat = torch.diag(torch.tensor([1.0, 1.0, 1.0, 0.0], **self.like))
+        axis = torch.full((3,), GREY, **self.like)
+        grey = torch.zeros(4, 4, **self.like)
+        grey[:3, :3] = torch.outer(axis, axis)
+        shift = torch.zeros(4, 4, **self.like)
+        shift[:3, 3] = 1.0
+
+        def by(numbers: Tensor) -> Tensor:
+            return numbers.view(-1, 1, 1)
+
+        map_ = eye + by(self.happens(self.normal(0.2), 0.0)) * shift
+        map_ = (eye + (by(self.happens(self.normal(0.5).exp2(), 1.0)) - 1) * flat) @ map_
+        map_ = (eye - 2 * by(self.happens(self.one_of(2), 0.0)) * grey) @ map_
+        map_ = about(axis, self.happens(self.uniform(-math.pi, math.pi), 0.0)) @ map_
+        strength = by(self.happens(self.normal(1.0).exp2(), 1.0))
+        return (eye + (strength - 1) * (flat - grey)) @ map_
+
+
+def _rows(*rows: list[Tensor]) -> Tensor:
+    return torch.stack([torch.stack(row, -1) for row in rows], -2)

@@ -1,0 +1,45 @@
+"""Consensus optimization: both players also descend the length of the game's gradient."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from annotated_types import Ge
+
+import ganzoo
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from torch import Tensor
+
+
+class Consensus(ganzoo.Regularizer):
+    """Consensus optimization (ConOpt): a penalty on both players' gradients together, paid by both.
+
+    With v = (grad_psi L_D, grad_theta L_G), each player's gradient of its own loss:
+
+    Formula:
+        L_D <- L_D + (weight / 2) |v|^2,      L_G <- L_G + (weight / 2) |v|^2
+        In the bilinear game the eigenvalues of the update move from 1 +- i h to 1 - h weight +- i h.
+
+    Args:
+        weight: the paper's gamma; 10 in its experiments.
+
+    Notes:
+        It costs: both gradients with a graph, and second derivatives through both nets; a discriminator's round keeps
+        the generator's graph for it. The gradients are those of the losses without other penalties. Points where the
+        gradient is short but not zero, such as where both are flat, attract it.
+
+    Source:
+        Mescheder, Nowozin and Geiger 2017, The numerics of GANs, arXiv:1705.10461, algorithm 2.
+    """
+
+    weight: Annotated[float, Ge(0)] = 10.0
+
+    def joint_penalty(
+        self, gradients: Mapping[Literal["discriminator", "generator"], Sequence[Tensor]]
+    ) -> Tensor:
+        """Half the squared length of the game's gradient."""
+        total: Tensor = sum(g.square().sum() for player in gradients.values() for g in player)  # type: ignore[assignment]
+        return self.weight / 2 * total

@@ -1,0 +1,60 @@
+"""Fakes whose features are those of real samples, beside any loss."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from annotated_types import Ge
+
+import ganzoo
+from ganzoo.errors import Incompatible
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from torch import Tensor
+
+
+class FeatureMatching(ganzoo.Regularizer):
+    """Feature matching (pix2pixHD): the generator also matches the discriminator's features, layer by layer.
+
+    With h_1, ..., h_L the features of the discriminator's layers:
+
+    Formula:
+        L_G <- L_G + weight (4/L) sum_l mean |h_l(x) - h_l(x')|                  paired
+        L_G <- L_G + weight (4/L) sum_l mean | mean h_l(x) - mean h_l(x') |      mean: of the batch first
+
+    Args:
+        weight: the paper's lambda; its factor 4/L is written out.
+        form: mean, or paired: each fake with the real sample of its number, for tasks where the two belong together.
+
+    Raises:
+        Incompatible: the discriminator gives no features.
+
+    Notes:
+        Real features are constants. A fake made from noise has no partner among the real samples: paired would draw it
+        to whichever comes along.
+
+    Source:
+        Wang et al. 2018, High-resolution image synthesis with conditional GANs (pix2pixHD), arXiv:1711.11585,
+        equation 4; the mean: Salimans et al. 2016, arXiv:1606.03498, section 3.1.
+    """
+
+    weight: Annotated[float, Ge(0)] = 10.0
+    form: Literal["mean", "paired"] = "mean"
+
+    def check(self, spec: ganzoo.Spec, outputs: Mapping[str, Sequence[tuple[int, ...]]]) -> None:
+        """Features are wanted."""
+        if "features" not in outputs:
+            raise Incompatible(
+                "feature-matching reads features, and this discriminator gives none: use nets that do, such as "
+                "dcgan:auxiliary=true, or leave feature-matching out"
+            )
+
+    def generator_penalty(self, s: ganzoo.Scores) -> Tensor:
+        """Mean absolute difference of the features."""
+        layers = list(zip(s.real_output["features"], s.fake_output["features"], strict=True))
+        if self.form == "mean":
+            layers = [(real.mean(0), fake.mean(0)) for real, fake in layers]
+        total: Tensor = sum((real.detach() - fake).abs().mean() for real, fake in layers)
+        return self.weight * 4 / len(layers) * total

@@ -1,0 +1,122 @@
+"""Penalties on the slope of the scores: the family that R1, WGAN-GP, DRAGAN and others are presets of."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+
+import torch
+from annotated_types import Ge, Gt
+
+import ganzoo
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from torch import Tensor
+
+Points = Literal["real", "fake", "both", "interpolates", "around"]
+
+WATCHED: dict[str, frozenset[str]] = {
+    "real": frozenset({"real"}), "fake": frozenset({"fake"}), "both": frozenset({"real", "fake"}),
+}  # fmt: skip
+
+
+class SlopePenalty(ganzoo.Regularizer):
+    """What all of the family are: a gradient per sample, that holds the discriminator."""
+
+    per_sample: ClassVar[bool] = True
+    constrains: ClassVar[bool] = True
+
+
+class GradientPenalty(SlopePenalty):
+    """Gradient penalty, in general (GP, 0-GP, 1-GP, LP): of any centre, points and power; R1 and WGAN-GP are presets.
+
+    With g(x) = grad_x D(x) for each sample and its length |g| over all numbers of the sample:
+
+    Formula:
+        weight * mean (|g(x)| - centre)^power            two-sided
+        weight * mean relu(|g(x)| - centre)^power        one-sided
+        both: the mean over real samples plus the mean over fake ones
+
+    Args:
+        weight: of the penalty.
+        centre: the length of slope that is free: 0 (flat) or 1 (WGAN-GP).
+        sides: two, or one: slopes below the centre are free (Lipschitz penalty).
+        points: where the slope is taken: real, fake, both, interpolates (on the line between a real and a fake sample)
+            or around (real samples with noise).
+        on: slope of the logit, or of the probability sigmoid(D).
+        power: of the length; an even power of a zero-centred penalty needs no root.
+        spread: noise of ``around``, in units of the standard deviation of the real batch.
+
+    Notes:
+        Slopes at real and fake samples come off the pass that judged them, and see the samples before any augmentation;
+        interpolates and around cost one more pass. A discriminator with BatchNorm has no gradient per sample. On the
+        probability the penalty fades where the discriminator is sure (a factor of at most 1/4 on the slope).
+        Presets: r1, r2, r1r2, wgan-gp, wgan-lp, zero-gp, dragan, wgan-div.
+
+    Source:
+        Gulrajani et al. 2017, arXiv:1704.00028; Mescheder et al. 2018, arXiv:1801.04406; Thanh-Tung et al. 2019,
+        arXiv:1902.03984; Petzka et al. 2018, arXiv:1709.08894 (one-sided).
+    """
+
+    weight: Annotated[float, Ge(0)] = 10.0
+    centre: Annotated[float, Ge(0)] = 0.0
+    sides: Literal["two", "one"] = "two"
+    points: Points = "interpolates"
+    on: Literal["logit", "probability"] = "logit"
+    power: Annotated[float, Gt(1)] = 2.0
+    spread: Annotated[float, Gt(0)] = 0.5
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "watches", WATCHED.get(self.points, frozenset()))  # of this part, not of its class
+
+    def discriminator_penalty(self, s: ganzoo.Scores) -> Tensor:
+        """The power of the slopes' distance from the centre."""
+        found = slopes(s, self.points, probability=self.on == "probability", spread=self.spread)
+        return self.weight * total(excess(slope, self.centre, self.sides == "one", self.power) for slope in found)
+
+
+def slopes(s: ganzoo.Scores, points: Points, *, probability: bool = False, spread: float = 0.5) -> list[Tensor]:
+    """The gradient of each score by its own sample, (N, *shape), at the points asked for; twice for ``both``."""
+    if points in WATCHED:
+        judged = {"real": (s.real, s.real_images)} if points != "fake" else {}
+        if points != "real":
+            judged["fake"] = s.fake, s.fake_images
+    else:
+        place = interpolates(s) if points == "interpolates" else around(s, spread)
+        judged = {points: (s.judge(place), place)}
+    found: list[Tensor] = []
+    for scores, images in judged.values():
+        added = (scores.sigmoid() if probability else scores).sum()
+        # of the sum: a score depends on its own sample alone, so each sample gets the gradient of its own score
+        found += torch.autograd.grad(added, images, create_graph=True)
+    return found
+
+
+def total(costs: Iterable[Tensor]) -> Tensor:
+    """The sum of the means of costs a sample."""
+    return torch.stack([cost.mean() for cost in costs]).sum()
+
+
+def interpolates(s: ganzoo.Scores) -> Tensor:
+    """Points on the lines between real and fake samples, one number e ~ U(0, 1) a sample: a leaf with a gradient."""
+    real, fake = s.real_images.detach(), s.fake_images.detach()
+    e = torch.rand(len(real), *[1] * (real.ndim - 1), device=real.device, dtype=real.dtype)
+    return (e * real + (1 - e) * fake).requires_grad_()
+
+
+def around(s: ganzoo.Scores, spread: float) -> Tensor:
+    """Real samples with normal noise: a leaf with a gradient."""
+    real = s.real_images.detach()
+    return (real + spread * real.std() * torch.randn_like(real)).requires_grad_()
+
+
+def excess(slope: Tensor, centre: float = 0.0, one_sided: bool = False, power: float = 2.0) -> Tensor:
+    """(N,): the power of each slope's distance from the centre."""
+    squared = slope.flatten(1).square().sum(1)
+    if centre == 0:
+        # from the squared length, without a root where there need be none: its slope at zero is infinite
+        return squared if power == 2 else (squared if power > 2 else squared + 1e-12).pow(power / 2)
+    away = (squared + 1e-12).sqrt() - centre
+    away = away.relu() if one_sided else away
+    return away.square() if power == 2 else away.abs().pow(power)

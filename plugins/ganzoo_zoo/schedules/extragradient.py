@@ -1,0 +1,32 @@
+"""Both players move along the gradient of where they would get to."""
+
+from __future__ import annotations
+
+import ganzoo
+
+
+class Extragradient(ganzoo.Schedule):
+    """Extragradient (ExtraAdam, ExtraSGD): both players look one move ahead, and move along the gradient found there.
+
+    With w = (psi, theta) and v(w) = (grad_psi L_D, grad_theta L_G):
+
+    Formula:
+        w' = w - step of v(w),      w <- w - step of v(w')      the second from w, on a fresh round
+
+    Notes:
+        In the bilinear game, where simultaneous descent spirals out, it spirals in. A step costs two rounds and two
+        updates of both players. Momentum and second moments, where the optimizer keeps them, follow both gradients, as
+        in the paper's algorithm 4. Only the second move is counted, averaged and asked when penalties are due.
+
+    Source:
+        Gidel et al. 2019, A variational inequality perspective on GANs, arXiv:1802.10551, section 3 and algorithm 4;
+        Korpelevich 1976.
+    """
+
+    def step(self, game: ganzoo.Game) -> None:
+        """Look ahead, come back, move."""
+        start = game.point()
+        s = game.round()
+        game.update(discriminator=game.discriminator_loss(s), generator=game.generator_loss(s), trial=True)
+        s = game.round()
+        game.update(discriminator=game.discriminator_loss(s), generator=game.generator_loss(s), start=start)

@@ -1,0 +1,83 @@
+"""Slow weights that follow the fast ones now and then, and that these return to."""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import torch
+from annotated_types import Ge, Gt, Le
+from torch import nn
+
+import ganzoo
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+PLAYERS: tuple[Literal["discriminator"], Literal["generator"]] = ("discriminator", "generator")
+
+
+class Lookahead(ganzoo.Schedule):
+    """Lookahead-minmax (LA-GAN): every k steps both players return part of the way to where they were k steps ago.
+
+    With fast weights w, moved each step as by alternating or onestep, and slow weights u of both players:
+
+    Formula:
+        every k steps:  u <- u + alpha (w - u),  w <- u
+
+    Args:
+        k: steps between two returns.
+        alpha: share of the way that is kept; 1 is the inner schedule alone.
+        discriminator_steps: the discriminator's moves a step; 0 moves both players at once (as onestep).
+
+    Notes:
+        Alternation and simultaneous descent rotate about an equilibrium; a mean of two points of a circle is nearer to
+        its centre. Both players are drawn back at once, or the rotation is not damped. The slow weights are of the two
+        networks, are saved with the run and cost one more copy of them; the optimizers' memory stays as it is, and the
+        average of the generator (EMA) follows the fast weights. The paper has k from 5 to 5000.
+
+    Source:
+        Chavdarova et al. 2021, Taming GANs with Lookahead-minmax, arXiv:2006.14567, algorithm 1;
+        Zhang et al. 2019, Lookahead optimizer, arXiv:1907.08610.
+    """
+
+    k: Annotated[int, Ge(1)] = 5
+    alpha: Annotated[float, Gt(0), Le(1)] = 0.5
+    discriminator_steps: Annotated[int, Ge(0)] = 1
+
+    def prepare(self, networks: ganzoo.Networks, spec: ganzoo.Spec) -> nn.Module:
+        """The slow weights."""
+        return Slow(networks)
+
+    def step(self, game: ganzoo.Game) -> None:
+        """A step of the fast weights, and a return when it is time."""
+        for _ in range(self.discriminator_steps):
+            game.update(discriminator=game.discriminator_loss(game.round(generator_learns=False)))
+        s = game.round()
+        loss = game.generator_loss(s)
+        if self.discriminator_steps:
+            game.update(generator=loss)
+        else:
+            game.update(discriminator=game.discriminator_loss(s), generator=loss)
+        if (game.number + 1) % self.k == 0:
+            point = game.point()
+            for player in PLAYERS:
+                self.module.approach(player, point.weights[player], self.alpha)
+            game.place(point)
+
+
+class Slow(nn.Module):
+    """Copies of the players' parameters, as buffers."""
+
+    def __init__(self, networks: ganzoo.Networks) -> None:
+        super().__init__()
+        for player in PLAYERS:
+            copies = nn.ParameterList(copy.deepcopy(p.detach()) for p in getattr(networks, player).parameters())
+            setattr(self, player, copies.requires_grad_(False))
+
+    @torch.no_grad()
+    def approach(self, player: str, fast: list[Tensor], share: float) -> None:
+        """Move towards the fast weights, and put these where the slow ones are."""
+        slow = list(getattr(self, player))
+        for mine, theirs in zip(slow, fast, strict=False):  # beyond the networks' own come those of other parts
+            theirs.copy_(mine.lerp_(theirs, share))

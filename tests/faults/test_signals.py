@@ -1,0 +1,147 @@
+"""Real signals to a real process."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from harness import Process, Server, differences, final, until, words
+
+from ganzoo import checkpoint
+
+Start = Callable[..., Process]
+STEPS = 4000
+
+
+def train(start: Start, folder: Path, *more: str, seam: str = "", **settings: object) -> Process:
+    """A run that goes on until it is stopped."""
+    standard = {
+        "steps": STEPS, "checkpoint_every": 20, "sample_every": 10_000, "log_every": 5, "logdir": folder, "name": "a",
+    }  # fmt: skip
+    process = start("run", *words(**{**standard, **settings}), *more, seam=seam)
+    if "checkpoint_every" not in settings:
+        until(lambda: newest(folder) > 0)
+    return process
+
+
+def newest(folder: Path) -> int:
+    found = checkpoint.found(folder / "a" / "checkpoints")
+    return int(found[-1].name) if found else 0
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_the_step_is_finished_and_saved(ganzoo_process: Start, tmp_path: Path, number: int, code: int) -> None:
+    process = train(ganzoo_process, tmp_path)
+    process.kill(number)
+    assert process.wait() == code
+    step = newest(tmp_path)
+    last = process.said.strip().splitlines()[-1]
+    assert last.endswith(
+        f"{signal.Signals(number).name}: stopped after step {step}, which is saved; "
+        f"go on with: ganzoo resume {tmp_path / 'a'}"
+    )
+    assert "Traceback" not in process.said
+    checkpoint.read(tmp_path / "a" / "checkpoints" / f"{step:08d}")
+    again = ganzoo_process("resume", str(tmp_path / "a"), f"--steps={step + 30}")
+    assert again.wait() == 0, again.said
+    assert newest(tmp_path) == step + 30
+
+
+def test_a_second_ctrl_c_ends_at_once_without_damage(ganzoo_process: Start, tmp_path: Path) -> None:
+    process = train(ganzoo_process, tmp_path, seam="seams:slow_disk")
+    process.kill(signal.SIGINT)  # now it saves, which takes seconds here
+    until(lambda: "slow: sync" in process.said)
+    began = time.monotonic()
+    while alive(process):  # two that arrive at once are one to the system: press until it is heard
+        process.kill(signal.SIGINT)
+        time.sleep(0.1)
+    assert time.monotonic() - began < 5, "a save takes longer here"
+    assert process.wait() == 130
+    assert "Traceback" not in process.said
+    step = checkpoint.newest(tmp_path / "a" / "checkpoints").step
+    again = ganzoo_process("resume", str(tmp_path / "a"), f"--steps={step + 10}", "-q")
+    assert again.wait() == 0, again.said
+
+
+def alive(process: Process) -> bool:
+    return Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+
+
+def test_sigusr1_saves_and_goes_on(ganzoo_process: Start, tmp_path: Path) -> None:
+    process = train(ganzoo_process, tmp_path, checkpoint_every=STEPS)
+    until(lambda: "step 1/" in process.said)
+    process.kill(signal.SIGUSR1)
+    until(lambda: newest(tmp_path) > 0)
+    saved = newest(tmp_path)
+    assert 0 < saved < STEPS
+    process.kill(signal.SIGUSR1)
+    until(lambda: newest(tmp_path) > saved)
+    process.kill(signal.SIGTERM)
+    assert process.wait() == 143
+
+
+def test_a_terminal_that_hangs_up_does_not_end_training(ganzoo_process: Start, tmp_path: Path) -> None:
+    process = train(ganzoo_process, tmp_path)
+    process.kill(signal.SIGHUP)
+    before = newest(tmp_path)
+    until(lambda: newest(tmp_path) > before + 20)
+    process.kill(signal.SIGTERM)
+    assert process.wait() == 143
+
+
+LONG = words(steps=300, log_every=1, sample_every=50, name="a")
+
+
+@pytest.mark.parametrize("which", ["pipe", "terminal"])
+def test_training_goes_on_when_nobody_reads(server: Server, tmp_path: Path, which: str) -> None:
+    """`ganzoo run | head`, and a terminal that is closed."""
+    reading, writing = os.pipe() if which == "pipe" else os.openpty()
+    name = os.ttyname(writing) if which == "terminal" else f"/proc/{os.getpid()}/fd/{writing}"
+    process = server.start(Path(name), "run", *LONG, f"--logdir={tmp_path}")
+    assert os.read(reading, 1)
+    os.close(writing)
+    os.close(reading)
+    assert process.wait() == 0
+    assert newest(tmp_path) == 300
+
+
+def test_training_goes_on_without_stdout_and_stderr(tmp_path: Path) -> None:
+    command = [sys.executable, "-W", "error", "-m", "ganzoo", "run", *LONG, f"--logdir={tmp_path}"]
+    shell = subprocess.run(["sh", "-c", 'exec "$@" >&- 2>&-', "sh", *command], check=False)
+    assert shell.returncode == 0
+    assert newest(tmp_path) == 300
+
+
+def test_a_stopped_run_goes_on_to_the_same_weights(ganzoo_process: Start, tmp_path: Path) -> None:
+    whole = ganzoo_process("run", *words(steps=200, logdir=tmp_path, name="whole", sample_every=10_000), "-q")
+    assert whole.wait() == 0, whole.said
+    process = train(ganzoo_process, tmp_path, "-q", steps=200)
+    codes = []
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGTERM):
+        process.kill(number)
+        codes.append(process.wait())
+        if codes[-1] == 0:
+            break
+        process = ganzoo_process("resume", str(tmp_path / "a"), "-q")
+        before = newest(tmp_path)
+        until(lambda before=before: newest(tmp_path) > before)
+    if codes[-1] != 0:
+        assert process.wait() == 0, process.said
+    assert codes[0] == 143
+    assert differences(final(tmp_path / "a"), final(tmp_path / "whole")) == []
+
+
+def test_two_trainings_of_one_run(ganzoo_process: Start, tmp_path: Path) -> None:
+    process = train(ganzoo_process, tmp_path)
+    second = ganzoo_process("resume", str(tmp_path / "a"))
+    assert second.wait() == 2
+    assert f"is being trained by process {process.pid} on " in second.said
+    assert len(second.said.strip().splitlines()) == 1
+    process.kill(signal.SIGTERM)
+    assert process.wait() == 143

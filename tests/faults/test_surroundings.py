@@ -1,0 +1,307 @@
+"""What fails around a training: disks, directories, records, hooks, memory."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from harness import Bench, Process, differences, final, state_of, until, words
+from test_checkpoint import Failing
+
+from ganzoo import checkpoint, errors, loop, recipe, record
+from ganzoo.game import Game
+from ganzoo.record import read
+
+Start = Callable[..., Process]
+
+
+def bench(folder: Path, plugin: str = "", **settings: Any) -> Bench:
+    standard = {
+        "data": "digits:size=8", "steps": 8, "checkpoint_every": 2, "sample_every": 4, "keep": 2, "log_every": 2,
+    }  # fmt: skip
+    return Bench(folder, plugin, **{**standard, **settings})
+
+
+class TestDisk:
+    def test_whichever_call_fails_training_or_its_resume_reaches_the_same_weights(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Once: training goes on by itself. For good: it stops, says so in a line, and is resumed on a whole disk."""
+        runs = bench(tmp_path)
+        expected = state_of(runs.whole())
+        for kind, count in (("make", 2), ("write", 9), ("sync", 10), ("rename", 3)):
+            for number in sorted({1, 2, count}):
+                for for_good in (False, True):
+                    name = f"{kind}{number}{for_good}"
+                    made = runs.assembled(name)
+                    recipe.open_directory(made)
+                    with monkeypatch.context() as patch:
+                        patch.setattr(checkpoint, "disk", Failing(kind, number, for_good))
+                        if for_good:
+                            with pytest.raises(errors.RunError, match="No space left on device") as caught:
+                                recipe.train(made, quiet=True)
+                            assert f"go on with: ganzoo resume {tmp_path / name}" in str(caught.value)
+                            assert "\n" not in str(caught.value)
+                        else:
+                            assert differences(state_of(recipe.train(made, quiet=True)), expected) == []
+                    for place in checkpoint.found(tmp_path / name / "checkpoints"):
+                        checkpoint.read(place)
+                    assert differences(state_of(runs.resumed(tmp_path / name)), expected) == [], name
+
+    def test_a_failed_save_is_said_and_training_goes_on(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        monkeypatch.setattr(checkpoint, "disk", Failing("sync", 1, False))
+        assert bench(tmp_path).whole().step == 8
+        said = capsys.readouterr().err.splitlines()
+        assert len(said) == 1
+        assert "cannot be written (No space left on device)" in said[0]
+        assert said[0].endswith("training goes on, and stops if the next one fails too")
+
+    def test_a_file_system_that_is_full(self, ganzoo_process: Start, tmp_path: Path) -> None:
+        """A real refusal of the system, in a process of its own, at the first save."""
+        arguments = words(arch="dcgan:width=16", steps=60, checkpoint_every=10, sample_every=1000, log_every=5)
+        whole = ganzoo_process("run", *arguments, f"--logdir={tmp_path}", "--name=whole", "-q")
+        assert whole.wait() == 0, whole.said
+        run = ganzoo_process("run", *arguments, f"--logdir={tmp_path}", "--name=a", "-q", seam="seams:small_files")
+        assert run.wait() == 2
+        assert "File too large" in run.said
+        assert "Traceback" not in run.said
+        assert checkpoint.found(tmp_path / "a" / "checkpoints") == []
+        again = ganzoo_process("resume", str(tmp_path / "a"), "-q")
+        assert again.wait() == 0, again.said
+        assert differences(final(tmp_path / "a"), final(tmp_path / "whole")) == []
+
+    @pytest.mark.parametrize("logdir", ["/proc/ganzoo", "a-file/runs", "a-file"])
+    def test_a_log_directory_that_cannot_be_written(self, tmp_path: Path, logdir: str) -> None:
+        (tmp_path / "a-file").touch()
+        made = bench(tmp_path).assembled("a", logdir=str(tmp_path / logdir))
+        with pytest.raises(errors.RunError, match=r"log directory .* cannot be written .*: give another --logdir"):
+            recipe.open_directory(made)
+
+    def test_a_run_directory_that_cannot_be_written(self, tmp_path: Path) -> None:
+        runs = bench(tmp_path)
+        folder = runs.stopped(4)
+        (folder / "lock").unlink()
+        (folder / "lock").mkdir()  # root may write where others may not; nobody may open a directory for writing
+        with pytest.raises(errors.RunError, match=r"cannot be written \(Is a directory\): training needs to write"):
+            runs.resumed(folder)
+
+    def test_a_run_directory_removed_while_it_is_trained(self, ganzoo_process: Start, tmp_path: Path) -> None:
+        arguments = words(steps=100_000, checkpoint_every=50, sample_every=50, log_every=5, logdir=tmp_path, name="a")
+        run = ganzoo_process("run", *arguments)
+        until(lambda: checkpoint.found(tmp_path / "a" / "checkpoints"))
+        (tmp_path / "a").rename(tmp_path / "moved")
+        assert run.wait() == 2
+        assert "training goes on, and stops if the next one fails too" in run.said
+        assert "samples in" in run.said
+        assert "Traceback" not in run.said
+        whole = checkpoint.newest(tmp_path / "moved" / "checkpoints")
+        again = ganzoo_process("resume", str(tmp_path / "moved"), f"--steps={whole.step + 10}", "-q")
+        assert again.wait() == 0, again.said
+
+
+class TestRecords:
+    @pytest.mark.parametrize("method", ["__init__", "add_scalar", "add_image", "add_text", "flush", "close"])
+    def test_tensorboard_that_raises(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], method: str
+    ) -> None:
+        runs = bench(tmp_path)
+        expected = state_of(runs.whole())
+
+        def fail(*arguments: Any, **named: Any) -> None:
+            raise OSError(5, "Input/output error")
+
+        monkeypatch.setattr(record.SummaryWriter, method, fail)
+        assert differences(state_of(runs.whole("other")), expected) == []
+        said = [line for line in capsys.readouterr().err.splitlines() if "TensorBoard" in line]
+        assert len(said) == 1
+        assert "Input/output error" in said[0]
+        assert said[0].endswith("training goes on without")
+        assert [line["step"] for line in read(tmp_path / "other" / "metrics.jsonl")] == [1, 2, 4, 6, 8]
+
+    def test_pictures_that_cannot_be_written(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        def fail(*arguments: Any) -> None:
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr(record.pictures, "save", fail)
+        assert bench(tmp_path).whole().step == 8
+        assert [line for line in capsys.readouterr().err.splitlines() if "samples in" in line]
+
+    def test_records_full_of_rubbish(self, tmp_path: Path) -> None:
+        runs = bench(tmp_path)
+        folder = runs.stopped(4)
+        with (folder / "metrics.jsonl").open("ab") as lines:
+            lines.write(b'\x00\x00\xff\xfe\n[1]\n{"step": "x"}\n{"step": 99}\n\n{"st')
+        runs.resumed(folder)
+        assert [line["step"] for line in read(folder / "metrics.jsonl")] == [1, 2, 4, 6, 8]
+
+    def test_a_hook_that_raises(self, tmp_path: Path) -> None:
+        plugin = "import ganzoo\n" + "".join(
+            f"@ganzoo.hookimpl\ndef {hook}({arguments}):\n    raise RuntimeError('{hook}')\n"
+            for hook, arguments in (
+                ("run_started", "run"), ("step_recorded", "run, step, values"), ("run_finished", "run, error"),
+                ("images_recorded", "run, step, tag, images"), ("checkpoint_saved", "run, step, path"),
+            )
+        )  # fmt: skip
+        expected = state_of(bench(tmp_path).whole())
+        assert differences(state_of(bench(tmp_path, plugin).whole("hooked")), expected) == []
+
+
+NO_MEMORY = [(MemoryError,), (torch.OutOfMemoryError, "CUDA out of memory"), (RuntimeError, "can't allocate memory: 9")]
+
+
+class TestMemory:
+    """It runs out at some point, once; what is not needed is left out, what is needed stops the run in a line."""
+
+    @pytest.fixture(params=NO_MEMORY, ids=["MemoryError", "OutOfMemoryError", "RuntimeError"])
+    def fail(self, request: pytest.FixtureRequest) -> Callable[..., Any]:
+        def fails(*arguments: Any, **named: Any) -> Any:
+            kind, *said = request.param
+            raise kind(*said)
+
+        return fails
+
+    @pytest.mark.parametrize("method", ["round", "discriminator_loss", "update", "take_notes"])
+    def test_in_a_step(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fail: Callable[..., Any], method: str
+    ) -> None:
+        runs = bench(tmp_path)
+        expected = state_of(runs.whole())
+        made = runs.assembled("a")
+        recipe.open_directory(made)
+        original = getattr(Game, method)
+
+        def later(game: Game, *arguments: Any, **named: Any) -> Any:
+            return fail() if game.state.counters.step >= 5 else original(game, *arguments, **named)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Game, method, later)
+            with pytest.raises(errors.OutOfMemory) as caught:
+                recipe.train(made, quiet=True)
+        assert "no room for a batch of 8" in str(caught.value)
+        assert "the last checkpoint, of step 4, is intact" in str(caught.value)
+        assert differences(state_of(runs.resumed(tmp_path / "a")), expected) == []
+
+    def test_while_samples_are_drawn(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fail: Callable[..., Any],
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:  # fmt: skip
+        runs = bench(tmp_path)
+        expected = state_of(runs.whole())
+        monkeypatch.setattr(loop.Run, "sample", fail)
+        assert differences(state_of(runs.whole("a")), expected) == []
+        assert "there is no memory for samples and metrics: training goes on without" in capsys.readouterr().err
+
+    @pytest.mark.parametrize("where", ["State.copies", "checkpoint.save"])
+    def test_in_a_save(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fail: Callable[..., Any], where: str,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:  # fmt: skip
+        runs = bench(tmp_path)
+        expected = state_of(runs.whole())
+        owner, name = (loop.State, "copies") if where == "State.copies" else (checkpoint, "save")
+        original = getattr(owner, name)
+        count = iter(range(99))
+
+        def once(*arguments: Any, **named: Any) -> Any:
+            return fail() if next(count) == 1 else original(*arguments, **named)
+
+        monkeypatch.setattr(owner, name, once)
+        assert differences(state_of(runs.whole("a")), expected) == []
+        assert "training goes on, and stops if the next one fails too" in capsys.readouterr().err
+
+    def test_at_assembly(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fail: Callable[..., Any]) -> None:
+        monkeypatch.setattr(recipe, "build", fail)
+        with pytest.raises(errors.OutOfMemory, match="no memory for the networks and the data"):
+            bench(tmp_path).assembled("a")
+
+
+def test_5000_steps_and_50_saves_leak_nothing(ganzoo_process: Start, tmp_path: Path) -> None:
+    arguments = words(
+        arch="mlp:width=8,depth=1", data="ring", loss="sgan", steps=5000, checkpoint_every=100, sample_every=500,
+        logdir=tmp_path, name="a",
+    )  # fmt: skip
+    arguments = [word for word in arguments if not word.startswith("--regularizers")]
+    run = ganzoo_process("run", *arguments, "-q")
+    seen: dict[int, tuple[int, int]] = {}
+    for step in (1000, 4900):
+        until(lambda step=step: reached(tmp_path / "a") >= step, seconds=120)
+        if step == 4900:
+            run.kill(signal.SIGSTOP)
+        seen[step] = measured(run.pid)
+    run.kill(signal.SIGCONT)
+    assert run.wait() == 0, run.said
+    (files, memory), (files_later, memory_later) = seen.values()
+    assert abs(files_later - files) <= 3, seen  # a save may be under way in one of the two
+    assert memory_later - memory < 16 << 20, seen
+
+
+def reached(folder: Path) -> int:
+    found = checkpoint.found(folder / "checkpoints")
+    return int(found[-1].name) if found else 0
+
+
+def measured(pid: int) -> tuple[int, int]:
+    """Open files, and bytes in memory."""
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return len(list(Path(f"/proc/{pid}/fd").iterdir())), pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def test_a_save_holds_the_step_no_longer_than_the_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a disk on which each sync takes a tenth of a second, steps go on while a checkpoint is written."""
+
+    class Slow(checkpoint.Disk):
+        def sync(self, path: Path) -> None:
+            time.sleep(0.1)
+
+    monkeypatch.setattr(checkpoint, "disk", Slow())
+    held: list[float] = []
+    original = loop._Trainer.save
+
+    def timed(trainer: Any, wait: bool = False) -> None:
+        began = time.monotonic()
+        original(trainer, wait)
+        held.append(time.monotonic() - began)
+
+    monkeypatch.setattr(loop._Trainer, "save", timed)
+    run = bench(tmp_path, steps=3, checkpoint_every=1).whole()
+    assert run.step == 3
+    assert held[0] < 0.3, "the first save writes behind the steps' back"
+    assert held[1] > 0.5, "the second waits for the first: one at a time"
+    assert [int(p.name) for p in checkpoint.found(tmp_path / "whole" / "checkpoints")] == [2, 3]
+
+
+def test_a_copy_is_not_changed_by_the_steps_that_follow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is written is the state at its step, however late it is written."""
+
+    class Slow(checkpoint.Disk):
+        def write(self, file: Path, content: bytes) -> None:
+            time.sleep(0.05)
+            super().write(file, content)
+
+    whole = bench(tmp_path, keep=9, checkpoint_every=1)
+    whole.whole()
+    monkeypatch.setattr(checkpoint, "disk", Slow())
+    whole.whole("slow", checkpoint_every=3)
+    for step in (3, 6):
+        slow, quick = (checkpoint.read(tmp_path / name / "checkpoints" / f"{step:08d}") for name in ("slow", "whole"))
+        for group, named in quick.tensors.items():
+            assert differences(slow.tensors[group], named) == []
+
+
+def test_drafts_of_a_killed_process_are_swept_away(tmp_path: Path) -> None:
+    runs = bench(tmp_path)
+    folder = runs.stopped(4)
+    shutil.copytree(folder / "checkpoints" / "00000004", folder / "checkpoints" / ".00000006.12345")
+    runs.resumed(folder)
+    assert sorted(p.name for p in (folder / "checkpoints").iterdir()) == ["00000006", "00000008"]

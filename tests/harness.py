@@ -1,0 +1,174 @@
+"""What tests of faults share: real processes, runs that stop where they are told, and how two runs are compared."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ganzoo import checkpoint, loop, plugins, recipe
+from ganzoo.settings import resolve
+
+TINY = {
+    "arch": "dcgan:width=4", "batch_size": "8", "latent_dim": "4", "samples": "4", "device": "cpu", "data": "digits",
+    "optimizer": "adam", "loss": "hinge", "regularizers": "sn", "schedule": "onestep",
+}  # fmt: skip
+
+
+def words(**settings: Any) -> list[str]:
+    """Settings as the command line takes them."""
+    return [f"--{name.replace('_', '-')}={value}" for name, value in {**TINY, **settings}.items()]
+
+
+class Process:
+    """A `ganzoo` that runs."""
+
+    def __init__(self, server: Server, pid: int, out: Path) -> None:
+        self.server, self.pid, self.out = server, pid, out
+
+    def kill(self, number: int = signal.SIGKILL) -> None:
+        os.kill(self.pid, number)
+
+    def wait(self) -> int:
+        return int(self.server.ask(wait=self.pid)["code"])
+
+    @property
+    def said(self) -> str:
+        return self.out.read_text() if self.out.exists() else ""
+
+
+class Server:
+    """Starts processes; see server.py."""
+
+    def __init__(self) -> None:
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "error", "COLUMNS": "300"}
+        self._process = subprocess.Popen(
+            [sys.executable, str(Path(__file__).with_name("faults") / "server.py")],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment,
+        )  # fmt: skip
+
+    def ask(self, **asked: Any) -> dict[str, Any]:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps(asked) + "\n")
+        self._process.stdin.flush()
+        answer: dict[str, Any] = json.loads(self._process.stdout.readline())
+        return answer
+
+    def start(self, out: Path, *arguments: str, seam: str = "") -> Process:
+        return Process(self, self.ask(run=arguments, out=str(out), seam=seam)["pid"], out)
+
+    def close(self) -> None:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.close()
+        self._process.wait(20)
+        self._process.stdout.close()
+
+
+def until(true: Callable[[], Any], seconds: float = 30.0) -> None:
+    """Wait for something to be so."""
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, "it did not come to be so"
+        time.sleep(0.002)
+
+
+def final(run_dir: Path) -> dict[str, torch.Tensor]:
+    """All tensors of a run's newest checkpoint, and its numbers that count."""
+    saved = checkpoint.newest(run_dir / "checkpoints")
+    return {f"{group}/{name}": value for group, named in saved.tensors.items() for name, value in named.items()}
+
+
+def differences(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> list[str]:
+    """Names of the tensors that are not the same, bit for bit."""
+    assert a.keys() == b.keys()
+    return [
+        name for name, value in a.items()
+        if value.dtype != b[name].dtype or not torch.equal(_bits(value), _bits(b[name]))
+    ]  # fmt: skip
+
+
+def _bits(value: torch.Tensor) -> torch.Tensor:
+    return value.reshape(-1).view(torch.uint8) if value.numel() else value
+
+
+def state_of(made: recipe.Experiment | recipe.Run) -> dict[str, torch.Tensor]:
+    """All tensors of a run in memory."""
+    run = made.run if isinstance(made, recipe.Experiment) else made
+    return {f"{g}/{n}": v.clone() for g, named in run.state.tensors().items() for n, v in named.items()}
+
+
+class Stops:
+    """Hears a run, and ends it at a step: by SIGTERM, which saves, or by an error, which does not."""
+
+    def __init__(self, step: int, saves: bool) -> None:
+        self.step, self.saves = step, saves
+
+    def step_recorded(self, run: Any, step: int, values: Any) -> None:
+        if step == self.step and self.saves:
+            signal.raise_signal(signal.SIGTERM)
+        elif step == self.step:
+            raise Crash
+
+    def ignore(self, *facts: Any, **named: Any) -> None:
+        pass
+
+    run_started = images_recorded = checkpoint_saved = run_finished = ignore
+
+
+class Crash(Exception):
+    """A fault that nobody foresaw."""
+
+
+def train_until(made: recipe.Experiment, total: int, stops: Stops) -> None:
+    """Train until it is stopped."""
+    try:
+        with contextlib.suppress(loop.Interrupted, Crash):
+            loop.train(made.run, made.game, made.feed, total, stops, quiet=True)
+    finally:
+        assert made.lock is not None
+        made.lock.release()
+
+
+class Bench:
+    """Runs of one recipe, in one place."""
+
+    def __init__(self, folder: Path, plugin: str = "", **settings: Any) -> None:
+        files = []
+        if plugin:
+            files = [folder / "myplugin.py"]
+            files[0].write_text(plugin)
+        self.catalogue = plugins.catalogue(no_plugins=True, files=files)
+        self.folder, self.settings = folder, {**TINY, "log_every": 1, "logdir": str(folder), **settings}
+
+    def assembled(self, name: str, **settings: Any) -> recipe.Experiment:
+        given = {**self.settings, "name": name, **settings}
+        return recipe.assemble(resolve(self.catalogue.presets(), given=given), self.catalogue)
+
+    def whole(self, name: str = "whole", **settings: Any) -> recipe.Run:
+        """A run that nothing happens to."""
+        made = self.assembled(name, **settings)
+        recipe.open_directory(made)
+        return recipe.train(made, quiet=True)
+
+    def stopped(self, step: int, saves: bool = True, name: str = "stopped", **settings: Any) -> Path:
+        """The directory of a run that ended at a step before its last."""
+        made = self.assembled(name, **settings)
+        recipe.open_directory(made)
+        train_until(made, recipe.total_steps(made.run.settings), Stops(step, saves))
+        assert made.run.step == step
+        return self.folder / name
+
+    def resumed(self, folder: Path, steps: int | None = None) -> recipe.Run:
+        made, total = recipe.reopen(folder, self.catalogue, steps=steps)
+        return recipe.train(made, total, quiet=True)
