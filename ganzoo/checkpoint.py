@@ -212,6 +212,27 @@ def newest(folder: Path, *, set_aside: bool = False) -> Saved:
     raise errors.CheckpointError(f"there is no checkpoint in {folder}")
 
 
+def chosen(folder: Path, which: str | int) -> Saved:
+    """The checkpoint that a person named: ``newest``, ``best`` (by the run's ``--best`` figure), or a step.
+
+    Raises:
+        CheckpointError: there is no such checkpoint, or it is damaged.
+    """
+    if which == "newest":
+        return newest(folder)
+    if which == "best":
+        best = newest(folder).numbers.get("best")
+        if best is None:
+            raise errors.CheckpointError(f"{folder} has no best checkpoint: the run was not given --best; give a step")
+        which = best["step"]
+    place = folder / f"{int(which):08d}" if str(which).isdecimal() else None
+    if place is None or not place.is_dir():
+        has = ", ".join(str(int(p.name)) for p in found(folder)) or "none"
+        steps = f"newest, best or one of its steps, {has}"
+        raise errors.CheckpointError(f"{folder} has no checkpoint {which}: give {steps}")
+    return read(place)
+
+
 def found(folder: Path) -> list[Path]:
     """Checkpoints by step, whole or not."""
     if not folder.is_dir():

@@ -104,18 +104,21 @@ def resume(
     return train(experiment, total, quiet=quiet)
 
 
-def load(run_dir: str | Path, *, plugins: Sequence[str | Path] = (), **parts: Any) -> Run:
+def load(
+    run_dir: str | Path, *, checkpoint: str | int = "newest", plugins: Sequence[str | Path] = (), **parts: Any
+) -> Run:
     """A run as it is on disk: networks, average, settings, newest metrics. Needs no data.
 
     Args:
         run_dir: the run directory.
+        checkpoint: newest, best (by the run's ``--best`` figure), or a step.
         plugins: the Python files that its parts came from, if any.
         parts: the parts that were given as Python objects, which a config file cannot hold.
 
     Raises:
         RunError: that is no run directory; CheckpointError: no checkpoint of it is whole.
     """
-    return reload(run_dir, door.catalogue(files=plugins), parts)
+    return reload(run_dir, door.catalogue(files=plugins), parts, which=checkpoint)
 
 
 def part(kind: str, named: str, /, **values: Any) -> Part:
@@ -244,12 +247,18 @@ def adopt(run_: Run, source: str | Path) -> None:
         raise errors.CheckpointError(f"--init-from {folder}: {error}") from error
 
 
-def reload(run_dir: str | Path, catalogue_: door.Catalogue, parts: Mapping[str, Any] | None = None) -> Run:
+def reload(
+    run_dir: str | Path,
+    catalogue_: door.Catalogue,
+    parts: Mapping[str, Any] | None = None,
+    *,
+    which: str | int = "newest",
+) -> Run:
     """A run as it is on disk; see ``load``."""
     from ganzoo.record import read
 
     folder, settings = _settings_of(run_dir, catalogue_, parts or {})
-    saved = checkpoint.newest(folder / "checkpoints")
+    saved = checkpoint.chosen(folder / "checkpoints", which)
     was = dict(saved.numbers["spec"])
     condition = was.pop("condition_shape")
     spec = Spec(shape=tuple(was.pop("shape")), condition_shape=None if condition is None else tuple(condition), **was)

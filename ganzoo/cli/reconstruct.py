@@ -30,9 +30,10 @@ class Images(PartWords):
     "which is brought to the run's size and channels.",
 )  # fmt: skip
 @click.option("--count", type=click.IntRange(min=1), default=32, show_default=True, help="How many images.")
+@click.option("--checkpoint", default="newest", show_default=True, metavar="newest|best|STEP", help="Which weights.")
 @click.option(
     "--source", type=click.Choice(["auto", "ema", "generator"]), default="auto", show_default=True,
-    help="Which weights: the average, or the generator as it was trained last; auto takes the average if there is one.",
+    help="The average, or the generator as it was trained last; auto takes the average if there is one.",
 )  # fmt: skip
 @click.option("--scale", type=float, default=1.0, show_default=True, help="Of the encoded noise: below 1 is smoother.")
 @click.option("--columns", type=click.IntRange(min=1), help="Pairs in a row.")
@@ -43,6 +44,7 @@ def command(
     run: str,
     images: str,
     count: int,
+    checkpoint: str,
     source: str,
     scale: float,
     columns: int | None,
@@ -54,7 +56,7 @@ def command(
     """
     from ganzoo import pictures, recipe
 
-    trained = recipe.reload(run, catalogue)
+    trained = recipe.reload(run, catalogue, which=checkpoint)
     unseen = True
     if images == "data":
         given, unseen = recipe.shown(trained, count)

@@ -19,9 +19,10 @@ if TYPE_CHECKING:
 @click.argument("run", type=click.Path())
 @click.option("--count", type=click.IntRange(min=1), default=64, show_default=True, help="How many samples.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the noise.")
+@click.option("--checkpoint", default="newest", show_default=True, metavar="newest|best|STEP", help="Which weights.")
 @click.option(
     "--source", type=click.Choice(["auto", "ema", "generator"]), default="auto", show_default=True,
-    help="Which weights: the average, or the generator as it was trained last; auto takes the average if there is one.",
+    help="The average, or the generator as it was trained last; auto takes the average if there is one.",
 )  # fmt: skip
 @click.option("--truncation", type=float, help="Draw the noise from N(0, 1) cut off beyond this absolute value.")
 @click.option("--label", type=click.IntRange(min=0), help="Only this class, where the nets are given classes.")
@@ -45,6 +46,7 @@ def command(
     run: str,
     count: int,
     seed: int,
+    checkpoint: str,
     source: str,
     truncation: float | None,
     label: int | None,
@@ -61,7 +63,7 @@ def command(
 
     from ganzoo import pictures, recipe
 
-    trained = recipe.reload(run, catalogue)
+    trained = recipe.reload(run, catalogue, which=checkpoint)
     labels = None
     if label is not None:
         if label >= trained.spec.classes:

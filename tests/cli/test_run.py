@@ -238,6 +238,22 @@ def test_sample_draws_the_same_for_a_seed(runs: Path, tmp_path: Path, capsys: py
     assert "is not a number > 0" in refused(capsys)
 
 
+def test_any_kept_checkpoint_can_be_drawn_from(
+    runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--data", "ring", "--arch", "mlp:width=8", "--metric", "modes", "--best", "modes/high_quality"]
+    assert run(runs, *words, "--steps", "6", "--sample-every", "2", "--checkpoint-every", "3", "--name", "a") == 0
+    state = json.loads((sorted((runs / "a/checkpoints").iterdir())[-1] / "state.json").read_text())
+    for which, step in (("newest", 6), ("3", 3), ("best", state["best"]["step"])):
+        assert ganzoo.load(runs / "a", checkpoint=which).step == step
+        out = tmp_path / f"{which}.png"
+        assert main(["sample", str(runs / "a"), "--checkpoint", which, "--out", str(out)]) == 0
+        assert out.exists()
+    capsys.readouterr()
+    assert main(["sample", str(runs / "a"), "--checkpoint", "4"]) == 2
+    assert "has no checkpoint 4: give newest, best or one of its steps" in refused(capsys)
+
+
 def test_class_conditional_nets_draw_the_class_that_is_asked_for(runs: Path, tmp_path: Path) -> None:
     assert run(runs, "--steps", "3", "--name", "c", "--arch", "dcgan:width=4,conditional=true") == 0
     loaded = ganzoo.load(runs / "c")
