@@ -70,7 +70,7 @@ class Settings(Part):
         samples: images in a grid.
         checkpoint_every: steps between two checkpoints; the last step always makes one.
         keep: checkpoints kept.
-        best: keep the best checkpoint too, by this figure of a metric, such as modes/covered.
+        best: keep the best checkpoint too, by this figure of a metric, such as modes/high_quality.
         on_nonfinite: when a loss or gradient is NaN or infinite: stop; skip that step, as if it had not been made; or
             rollback to the last checkpoint and go on with other random numbers, three times at most between two.
         init_from: a run directory whose networks and average to start from, to fine-tune them.

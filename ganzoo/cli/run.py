@@ -14,6 +14,7 @@ from ganzoo.cli._tables import write
 from ganzoo.plugins import Catalogue
 from ganzoo.settings import MANY, PART_SETTINGS, Settings
 
+METAVARS = {"whole": "N", "number": "X"}
 SHORT = {"regularizers": ("-r", "--regularizer"), "metrics": ("--metric",), "arch": ("--architecture",)}
 
 
@@ -31,7 +32,7 @@ def setting_options(command: Callable[..., Any]) -> Callable[..., Any]:
         elif parameter.annotation is bool:
             settings |= {"is_flag": True, "default": None}
         else:
-            settings["metavar"] = parameter.type_name.split()[0].upper()
+            settings["metavar"] = METAVARS.get(parameter.type_name.split()[0], "TEXT")
         command = click.option(flag, *SHORT.get(parameter.name, ()), parameter.name, **settings)(command)
     return command
 
