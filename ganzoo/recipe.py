@@ -341,7 +341,7 @@ def assemble(settings: Settings, catalogue_: door.Catalogue, *, fresh: bool = Tr
     if settings.best is not None and settings.best.rpartition("/")[0] not in cast_.metrics:
         has = ", ".join(cast_.metrics) or "none"
         raise errors.SettingsError(
-            f"--best {settings.best} is no figure of a metric of this run, such as modes/high_quality; its metrics: {has}"
+            f"--best {settings.best} is no figure of a metric of this run, such as modes/spread; its metrics: {has}"
         )
     if settings.init_from is not None and fresh:
         adopt(run_, settings.init_from)
