@@ -13,7 +13,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.func import functional_call
 from torch.nn.utils import get_total_norm, parametrize
 
 from ganzoo import parts
@@ -178,6 +179,7 @@ class Game(parts.Game):
         self._undo: Undo | None = None
         self._once = ExitStack()
         self._caching = False
+        self._stand_in: _With | None = None
 
     # -- what a schedule plays with ------------------------------------------------------------------------------
 
@@ -247,6 +249,22 @@ class Game(parts.Game):
                     along = regularizer.gradients(player, along)
             self._move(player, along, trial)
 
+    def ahead(self, steps: int, rate: float | None = None) -> Tensor:
+        net = self.state.networks.discriminator
+        rate = self.state.optimizers["discriminator"].param_groups[0]["lr"] if rate is None else rate
+        weights: dict[str, Tensor] = dict(net.named_parameters())
+        self._once.close()  # what was computed from the real weights is not what these passes see
+        try:
+            for _ in range(steps):  # psi_i+1 = psi_i - rate grad L_D(psi_i), kept as a function of the generator
+                self._stand_in = _With(net, weights)
+                loss = self.discriminator_loss(self.round())
+                moves = torch.autograd.grad(loss, list(weights.values()), create_graph=True, materialize_grads=True)
+                weights = {name: w - rate * g for (name, w), g in zip(weights.items(), moves, strict=True)}
+            self._stand_in = _With(net, weights)
+            return self.generator_loss(self.round())
+        finally:
+            self._stand_in = None
+
     @torch.no_grad()
     def point(self, *players: Player, memory: bool = False) -> Point:
         chosen = players or PLAYERS
@@ -299,7 +317,7 @@ class Game(parts.Game):
     def judge(self, images: Tensor, batch: Batch) -> Any:
         """What the discriminator says of images."""
         with self.autocast():
-            return self.architecture.judge(self.state.networks.discriminator, images, batch)
+            return self.architecture.judge(self._stand_in or self.state.networks.discriminator, images, batch)
 
     def transformed(self, images: Tensor, s: Scores) -> Tensor:
         """What the discriminator sees instead of these images."""
@@ -437,10 +455,21 @@ class Game(parts.Game):
     def _cache_parametrizations(self) -> None:
         # One power iteration of spectral norm per update, and one sigma for all of its passes: both players' gradients
         # are then of the same function, and a third of the cost is saved.
-        if not self._caching:
+        if not self._caching and self._stand_in is None:
             self._caching = True
             self._once.enter_context(parametrize.cached())
             self._once.callback(setattr, self, "_caching", False)
+
+
+class _With(nn.Module):
+    """A net that computes with other weights than its own."""
+
+    def __init__(self, net: nn.Module, weights: dict[str, Tensor]) -> None:
+        super().__init__()
+        self.net, self.weights = net, weights
+
+    def forward(self, *given: Any) -> Any:
+        return functional_call(self.net, self.weights, given)
 
 
 def laid_out_like(weight: Tensor, gradient: Tensor) -> Tensor:

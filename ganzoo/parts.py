@@ -370,6 +370,15 @@ class Game:
         """
         raise NotImplementedError
 
+    def ahead(self, steps: int, rate: float | None = None) -> Tensor:
+        """The generator's loss against the discriminator of some moves ahead, differentiable through these moves.
+
+        Args:
+            steps: plain gradient moves of the discriminator, each on a round of its own; it itself stays where it is.
+            rate: of these moves; the discriminator's own learning rate unless given.
+        """
+        raise NotImplementedError
+
     def point(self, *players: Player, memory: bool = False) -> Point:
         """Copies of what these players train (both, if none is named), with their optimizers' ``memory`` if asked."""
         raise NotImplementedError

@@ -1110,6 +1110,11 @@ class _Table(parts.Game):
     def generator_loss(self, s: Scores) -> Tensor:
         return self._loss("generator", s)
 
+    def ahead(self, steps: int, rate: float | None = None) -> Tensor:
+        looked = [self.discriminator_loss(self.round()) for _ in range(steps)]
+        looked += [seats["generator"] for *_, seats in self.rounds[-steps:]]  # whose gradient goes through the moves
+        return self.generator_loss(self.round()) + torch.stack(looked).sum()
+
     def point(self, *players: Player, memory: bool = False) -> parts.Point:
         return parts.Point({p: [w.detach().clone() for w in self.weights[p]] for p in players or PLAYERS}, {})
 

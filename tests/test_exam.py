@@ -49,7 +49,7 @@ VARIANTS = {
     ],
     "schedule": [
         "alternating:discriminator_steps=3", "alternating:generator_steps=2", "onestep:weight=2", "unrolled:steps=1",
-        "lookahead:k=2,discriminator_steps=0",
+        "unrolled:steps=3,order=second", "lookahead:k=2,discriminator_steps=0",
     ],
     "optimizer": ["adam:betas=0.5,0.999", "sgd:momentum=0.9,nesterov=true", "rmsprop:momentum=0.5"],
 }

@@ -9,6 +9,7 @@ import torch
 from torch import nn, tensor
 
 import ganzoo
+from ganzoo import lab
 from ganzoo.game import Game
 
 H = 0.1
@@ -260,3 +261,32 @@ def test_weights_stay_in_their_box_under_any_schedule(experiment, words):
     made = experiment(loss="wgan", regularizers=["weight-clip"], schedule=words, optimizer="rmsprop:lr=5e-4")
     play(made, made.run.cast.schedule)
     assert all(p.abs().max() <= 0.01 for p in made.run.discriminator.parameters())
+
+
+@pytest.mark.parametrize("k", [1, 3])
+def test_unrolled_in_the_second_order_is_differentiated_through(k):
+    """psi_k = psi - k r theta, so d/dtheta of -psi_k theta is -psi + 2 k r theta: the first order has k r theta."""
+    words = f"unrolled:steps={k},order=second,rate=0.05"
+    found = lab.dirac(loss="wgan", schedule=words, optimizer="sgd:lr=0.1", steps=1, batch_size=4)
+    assert (found.theta[1], found.psi[1]) == pytest.approx((1 - 0.1 * (-1 + 2 * k * 0.05), 1 - 0.1), abs=1e-12)
+
+
+@pytest.mark.parametrize("regularizers", [[], ["sn"], ["r1:gamma=1"]], ids=str)
+def test_unrolled_in_the_second_order_trains_any_discriminator(experiment, regularizers):
+    made = experiment(loss="sgan", schedule="unrolled:steps=2,order=second,rate=0.01", regularizers=regularizers)
+    before = weights(made.game)
+    play(made, made.run.cast.schedule, 3)
+    after = weights(made.game)
+    assert all(v.isfinite().all() for v in after.values())
+    assert any(not torch.equal(before[k], v) for k, v in after.items() if k.startswith("0."))
+    assert made.run.state.counters.updates == {"discriminator": 3, "generator": 3}
+
+
+def test_looking_ahead_leaves_the_discriminator_where_it_is(experiment):
+    made = experiment(precision="fp64")
+    made.game.begin(0, 0.0)
+    before = [p.clone() for p in made.run.discriminator.parameters()]
+    loss = made.game.ahead(3, 0.1)
+    assert loss.requires_grad
+    assert all(torch.equal(a, b) for a, b in zip(before, made.run.discriminator.parameters(), strict=True))
+    assert all(p.grad is None for p in made.run.discriminator.parameters())

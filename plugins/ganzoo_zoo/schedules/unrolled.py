@@ -2,38 +2,52 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
-from annotated_types import Ge
+from annotated_types import Ge, Gt
 
 import ganzoo
 
 
 class Unrolled(ganzoo.Schedule):
-    """Unrolled GAN, first-order: the generator answers a discriminator that is let run k moves ahead, then put back.
+    """Unrolled GAN: the generator answers a discriminator that is let run k moves ahead, then put back.
 
     Formula:
         psi_0 = psi,  psi_i+1 = psi_i - step of grad_psi L_D(psi_i, theta)      i = 0 .. k - 1, each on a fresh round
-        theta <- theta - step of grad_theta L_G(psi_k, theta),      psi <- psi_1
+        first:   theta <- theta - step of grad_theta L_G(psi_k, theta),             psi <- psi_1
+        second:  theta <- theta - step of d/dtheta L_G(psi_k(theta), theta),        psi <- psi - step of grad_psi L_D
 
     Args:
-        steps: the paper's k: how far ahead the discriminator is let run; 1 is alternating.
+        steps: the paper's k: how far ahead the discriminator is let run; in the first order, 1 is alternating.
+        order: second differentiates through the k moves too, as the paper does (how the discriminator would answer the
+            generator's move); first takes psi_k for a constant, and costs no second derivatives.
+        rate: of the k moves in the second order, which are plain gradient moves; none is the discriminator's own lr.
 
     Notes:
-        First-order: psi_k is a constant of the generator's gradient. The paper also differentiates through the k moves
-        (how the discriminator would answer the generator's), which in the bilinear game has the same sign and doubles
-        the damping; that second term, which needs the optimizer's moves as a function, is not here. The discriminator's
-        optimizer is put back with it. A step costs k rounds and updates of the discriminator.
+        In the bilinear game the second term has the sign of the first and doubles the damping. In the first order the
+        moves ahead are the optimizer's own, and it is put back with the discriminator; in the second they are plain
+        descent, whatever the optimizer (with Adam choose the rate), and both players move from the old point. A step
+        costs k more rounds and gradients of the discriminator, and in the second order their backward passes too.
 
     Source:
-        Metz et al. 2017, Unrolled generative adversarial networks, arXiv:1611.02163, section 2.3; equation 10, first
-        term.
+        Metz et al. 2017, Unrolled generative adversarial networks, arXiv:1611.02163, section 2.3; equation 10 has the
+        two terms.
     """
 
     steps: Annotated[int, Ge(1)] = 5
+    order: Literal["first", "second"] = "first"
+    rate: Annotated[float, Gt(0)] | None = None
+
+    def __post_init__(self) -> None:
+        if self.rate is not None and self.order == "first":
+            raise ValueError("rate is for order=second: in the first order the optimizer's own moves are tried")
 
     def step(self, game: ganzoo.Game) -> None:
         """The discriminator's own move, its moves on trial, the generator's answer."""
+        if self.order == "second":
+            answer = game.ahead(self.steps, self.rate)
+            game.update(discriminator=game.discriminator_loss(game.round(generator_learns=False)), generator=answer)
+            return
         game.update(discriminator=game.discriminator_loss(game.round(generator_learns=False)))
         if self.steps == 1:
             game.update(generator=game.generator_loss(game.round()))
