@@ -147,8 +147,10 @@ def threads(number: int | None, step: Callable[[], int]) -> Iterator[int]:
     """A context in which torch computes on so many CPU threads; ``None`` chooses.
 
     A small step is hundreds of operations of microseconds, and after each the threads wait for one another: two of them
-    are at best 1.5 times as fast as one, and where another process wants one of the cores, up to a hundred times as
-    slow. So one thread for a small step (``SMALL_STEP``) unless OMP_NUM_THREADS says otherwise, torch's own number for
+    are at best 1.5 times as fast as one, and many times slower where another process wants one of the cores
+    (examples/LOG.md).
+
+    So one thread for a small step (``SMALL_STEP``) unless OMP_NUM_THREADS says otherwise, torch's own number for
     others: a function of the recipe and not of the moment, because other numbers of threads round otherwise.
 
     Args:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from annotated_types import Gt
 
 import ganzoo
+from ganzoo_zoo.losses.paired import difference
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -46,20 +47,11 @@ class GANQP(ganzoo.Loss):
 
     def discriminator(self, s: ganzoo.Scores) -> Tensor:
         """A parabola in the difference of the scores, as wide as the samples are apart."""
-        t = _difference(s)
+        t = difference(s, "gan-qp")
         apart = (s.real_images.detach() - s.fake_images.detach()).flatten(1)
         d = apart.abs().mean(1) if self.distance == "l1" else apart.square().mean(1).sqrt()
         return (t.square() / (2 * self.weight * d.clamp(min=1e-8).to(t.dtype)) - t).mean()
 
     def generator(self, s: ganzoo.Scores) -> Tensor:
         """The difference of the scores."""
-        return _difference(s).mean()
-
-
-def _difference(s: ganzoo.Scores) -> Tensor:
-    if s.real.shape != s.fake.shape:
-        raise ValueError(
-            f"gan-qp pairs each real score with a fake one: found shapes {tuple(s.real.shape)} and "
-            f"{tuple(s.fake.shape)}; give as many fakes as reals, both (N,)"
-        )
-    return s.real - s.fake
+        return difference(s, "gan-qp").mean()

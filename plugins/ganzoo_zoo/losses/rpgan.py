@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from torch.nn.functional import softplus
 
 import ganzoo
+from ganzoo_zoo.losses.paired import difference
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -47,18 +48,9 @@ class RpGAN(ganzoo.Loss):
 
     def discriminator(self, s: ganzoo.Scores) -> Tensor:
         """Cross-entropy of 'the real one is the real one'."""
-        return softplus(-_difference(s)).mean()
+        return softplus(-difference(s, "rpgan")).mean()
 
     def generator(self, s: ganzoo.Scores) -> Tensor:
         """Cross-entropy of 'the fake one is the real one', or minus the discriminator's loss."""
-        d = _difference(s)
+        d = difference(s, "rpgan")
         return softplus(d).mean() if self.form == "non-saturating" else -softplus(-d).mean()
-
-
-def _difference(s: ganzoo.Scores) -> Tensor:
-    if s.real.shape != s.fake.shape:
-        raise ValueError(
-            f"rpgan pairs each real score with a fake one: found shapes {tuple(s.real.shape)} and "
-            f"{tuple(s.fake.shape)}; give as many fakes as reals, both (N,)"
-        )
-    return s.real - s.fake
