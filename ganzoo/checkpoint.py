@@ -192,23 +192,28 @@ def newest(folder: Path, *, set_aside: bool = False) -> Saved:
         set_aside: rename damaged ones that are newer to ``00000500.damaged``; only for who holds the run's lock.
 
     Raises:
-        CheckpointError: there is none; names the damaged ones.
+        CheckpointError: there is none; names the damaged ones. RunError: one may not be read, which is no damage.
     """
-    damaged: list[str] = []
+    damaged: list[tuple[Path, str]] = []
     places = found(folder)
     while places:
         place = places.pop()
         try:
             saved = read(place)
         except errors.CheckpointError as error:
-            if not place.exists():  # the run that is being trained removed it meanwhile, for newer ones
+            if place.exists():
+                damaged.append((place, str(error)))
+            else:  # the run that is being trained removed it meanwhile, for newer ones
                 places, damaged = found(folder), []
-                continue
-            damaged.append(f"{error}{_set_aside(place) if set_aside else ''}")
             continue
-        return Saved(saved.step, saved.tensors, saved.numbers, tuple(damaged))
+        # only now that there is another to go on from: or the next to ask would find none, and begin at step 0
+        told = (f"{line}{_set_aside(place) if set_aside else ''}" for place, line in damaged)
+        return Saved(saved.step, saved.tensors, saved.numbers, tuple(told))
     if damaged:
-        raise errors.CheckpointError(f"no checkpoint in {folder} is whole: {'; '.join(damaged)}")
+        lines = "; ".join(line for _, line in damaged)
+        raise errors.CheckpointError(
+            f"no checkpoint in {folder} is whole: {lines}; remove {folder} to begin the run again from its seed"
+        )
     raise errors.CheckpointError(f"there is no checkpoint in {folder}")
 
 
@@ -234,11 +239,18 @@ def chosen(folder: Path, which: str | int) -> Saved:
 
 
 def found(folder: Path) -> list[Path]:
-    """Checkpoints by step, whole or not."""
-    if not folder.is_dir():
-        return []
-    named = (p for p in folder.iterdir() if p.name.isascii() and p.name.isdecimal() and p.is_dir())
-    return sorted(named, key=lambda p: int(p.name))
+    """Checkpoints by step, whole or not.
+
+    Raises:
+        RunError: the directory may not be read.
+    """
+    try:
+        if not folder.is_dir():
+            return []
+        named = (p for p in folder.iterdir() if p.name.isascii() and p.name.isdecimal() and p.is_dir())
+        return sorted(named, key=lambda p: int(p.name))
+    except OSError as error:
+        raise errors.RunError(f"{folder} cannot be read ({error.strerror}): give yourself the right to") from error
 
 
 def read(place: Path, only: frozenset[str] | None = None) -> Saved:
@@ -250,6 +262,7 @@ def read(place: Path, only: frozenset[str] | None = None) -> Saved:
 
     Raises:
         CheckpointError: a file is missing, damaged, not of this checkpoint, or of a newer format.
+        RunError: a file may not be read, which is no damage.
     """
     try:
         manifest = json.loads((place / MANIFEST).read_text(encoding="utf-8"))
@@ -274,6 +287,10 @@ def read(place: Path, only: frozenset[str] | None = None) -> Saved:
                 numbers = json.loads((place / name).read_text(encoding="utf-8"))
         if numbers is None or numbers["step"] != manifest["step"] or manifest["step"] != int(place.name):
             raise errors.CheckpointError(f"checkpoint {place} is damaged: it is not of step {int(place.name)}")
+    except PermissionError as error:
+        raise errors.RunError(
+            f"checkpoint {place} cannot be read ({error.strerror}): give yourself the right to"
+        ) from error
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, SafetensorError) as error:
         raise errors.CheckpointError(f"checkpoint {place} is damaged: {error}") from error
     return Saved(manifest["step"], tensors, numbers)

@@ -14,7 +14,8 @@
     |   `-- CheckpointError     a checkpoint that is missing, damaged or of another shape
     `-- TrainingStopped         training ended before its time; exit code 1
         |-- NonFinite           a loss or gradient is NaN or infinite; the update was not made
-        `-- OutOfMemory         the device has no room for the step
+        |-- OutOfMemory         the device has no room for the step
+        `-- RankLost            another process of the same training ended
 
 Anything else that leaves ganzoo is a bug, and keeps its traceback.
 """
@@ -86,3 +87,7 @@ class NonFinite(TrainingStopped):
 
 class OutOfMemory(TrainingStopped):
     """The device has no room for the step."""
+
+
+class RankLost(TrainingStopped):
+    """Another process that trains the same nets ended, and with it this one."""

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.utils import get_total_norm, parametrize
 
-from ganzoo import parts
+from ganzoo import errors, parts
 from ganzoo.parts import PLAYERS, Architecture, Batch, Loss, Player, Point, Regularizer, Scores
 from ganzoo.state import State, Undo, mix
 
@@ -25,11 +25,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+MOST_SHARED = 1e20
+"""The ratio of the two players' gradients by a score up to which the shared backward is exact: beyond it, float32 runs
+out of small numbers."""
+
+
 class Feed(Protocol):
     """Where real batches come from; the engine's own are in ``ganzoo.feed``."""
 
-    def reals(self, draw: int) -> Batch:
-        """The batch of that number: the same one every time."""
+    def reals(self, draw: int, piece: int = 0) -> Batch:
+        """The batch of that number, or this process's piece of it: the same one every time."""
 
     def labels(self, count: int, generator: torch.Generator) -> Tensor | None:
         """Labels for fakes, in the proportions of the data; None when the nets are given none."""
@@ -39,20 +44,66 @@ class Feed(Protocol):
         """Of what the generator is given besides noise; None when nothing."""
 
 
-class Round(Scores):
-    """One real batch and its fakes, judged: each value is computed once, when it is first read."""
+class Peers(Protocol):
+    """The other processes that train the same nets; the engine's own are in ``ganzoo.ranks``."""
 
-    def __init__(self, game: Game, fakes: Batch, fake_images: Tensor, reals: Batch | None = None) -> None:
-        self._game = game
+    rank: int
+    world: int
+
+    def mean(self, tensors: Sequence[Tensor]) -> Callable[[], list[Tensor]]:
+        """Start averaging over the processes; call what is returned to have the means."""
+
+
+class Alone:
+    """No other processes."""
+
+    rank = 0
+    world = 1
+
+    def mean(self, tensors: Sequence[Tensor]) -> Callable[[], list[Tensor]]:
+        """The tensors themselves."""
+        return lambda: list(tensors)
+
+
+class Draw:
+    """What a round is drawn from: the noise of a whole batch, and the number of a batch of reals once it is read."""
+
+    def __init__(self, game: Game, noise: Batch, learns: bool) -> None:
+        self._game, self._noise, self.learns = game, noise, learns
+        self._number: int | None = None
+
+    def fakes(self, piece: int) -> Batch:
+        """The noise of a piece."""
+        game = self._game
+        if game.pieces == 1:
+            return self._noise
+        size = game.batch_size // game.pieces
+        first = (game.peers.rank * game.accumulate + piece) * size
+        given = {name: value[first : first + size] for name, value in vars(self._noise).items() if value is not None}
+        return Batch(**given)
+
+    def reals(self, piece: int) -> Batch:
+        """The real samples of a piece; the first to be read takes the next batch of the data."""
+        if self._number is None:
+            counters = self._game.state.counters
+            self._number = counters.draws
+            counters.draws += 1
+            counters.images += self._game.batch_size
+        return self._game.feed.reals(self._number, piece)
+
+
+class Round(Scores):
+    """One real batch (or a piece of it) and its fakes, judged: each value is computed once, when it is first read."""
+
+    def __init__(self, game: Game, draw: Draw, piece: int, fakes: Batch, fake_images: Tensor) -> None:
+        self._game, self._draw, self._piece = game, draw, piece
         self._fakes = fakes
         self.fake_images = fake_images
-        if reals is not None:
-            self.__dict__["_reals"] = reals
         self.progress = game.progress
 
     @cached_property
     def _reals(self) -> Batch:
-        return self._game.draw()
+        return self._draw.reals(self._piece)
 
     @cached_property
     def latent(self) -> Tensor | None:  # type: ignore[override]  # computed once; a plain attribute to readers
@@ -112,6 +163,39 @@ class Round(Scores):
         return self._game.generate(self._fakes.replace(latent=latent))
 
 
+class Pieces(Scores):
+    """A round that is worked through piece by piece when the players move: to be handed to the game's losses alone."""
+
+    def __init__(self, game: Game, draw: Draw) -> None:
+        self._game, self._draw = game, draw
+        self._piece: int | None = None
+        self._round: Round | None = None
+
+    def now(self) -> Round:
+        """The piece that is being worked through."""
+        piece = self._game.piece
+        assert piece is not None
+        if self._round is None or self._piece != piece:
+            self._round = None  # before the next is made: two would not fit where one does
+            self._piece, self._round = piece, self._game.judged(self._draw, piece)
+        return self._round
+
+    def __getattr__(self, name: str) -> Any:
+        raise errors.Incompatible(
+            f"a schedule that reads a round's {name} cannot be trained with --accumulate, which makes a round piece by "
+            "piece when the players move: leave --accumulate out, or use onestep or alternating"
+        )
+
+    def judge(self, images: Tensor, *, as_is: bool = False, fake: bool = False) -> Tensor:
+        return self.__getattr__("judge")  # type: ignore[no-any-return]  # it raises
+
+    def generate(self, latent: Tensor) -> Tensor:
+        return self.__getattr__("generate")  # type: ignore[no-any-return]  # it raises
+
+    def at(self, rows: Tensor) -> Scores:
+        return self.__getattr__("at")  # type: ignore[no-any-return]  # it raises
+
+
 def logits(output: Any) -> Tensor:
     """(N,) scores from what a discriminator returned: its logits, averaged over patches so that images weigh the same.
 
@@ -141,6 +225,8 @@ class Game(parts.Game):
         dtype: torch.dtype,
         autocast: Callable[[], AbstractContextManager[Any]] = nullcontext,
         skips: bool = False,
+        accumulate: int = 1,
+        peers: Peers | None = None,
     ) -> None:
         self.state = state
         self.architecture = architecture
@@ -149,6 +235,12 @@ class Game(parts.Game):
         self.batch_size, self.latent_dim, self.seed = batch_size, latent_dim, seed
         self.device, self.dtype = device, dtype
         self.autocast = autocast
+        self.accumulate = accumulate
+        self.peers: Peers = peers or Alone()
+        self.statistics: list[Tensor] = []  # those of the modules' buffers that differ from process to process
+        self.pieces = accumulate * self.peers.world
+        self.piece: int | None = None  # of this process's own, while they are worked through
+        self._owed: list[tuple[Tensor, Callable[[], Tensor]]] = []  # with a leaf for each loss, how to compute it
         self.progress = 0.0
         self.noise = torch.Generator(device)
         self.modules = {"generator": state.networks.generator, "discriminator": state.networks.discriminator}
@@ -183,13 +275,17 @@ class Game(parts.Game):
 
     # -- what a schedule plays with ------------------------------------------------------------------------------
 
-    def round(self, generator_learns: bool = True) -> Round:
-        fakes, reals = self.noise_batch(), None
+    def round(self, generator_learns: bool = True) -> Scores:
+        draw = Draw(self, self.noise_batch(), generator_learns)
+        return Pieces(self, draw) if self.accumulate > 1 else self.judged(draw, 0)
+
+    def judged(self, draw: Draw, piece: int) -> Round:
+        """A round, or a piece of it: the fakes are made here, the rest when it is read."""
+        fakes = draw.fakes(piece)
         if self.feed.condition_shape is not None:  # each fake is made for the condition of a real one: pairs
-            reals = self.draw()
-            fakes = fakes.replace(condition=reals.condition)
+            fakes = fakes.replace(condition=draw.reals(piece).condition)
         joint = any(self.due("discriminator", r) for r in self.joiners.values())  # differentiates the generator too
-        if generator_learns or joint:
+        if draw.learns or joint:
             if "latent" in self.watched:
                 assert fakes.latent is not None
                 fakes.latent.requires_grad_()
@@ -201,15 +297,19 @@ class Game(parts.Game):
             self._cache_parametrizations()
             if "fake" in self.watched:
                 images.requires_grad_()
-        return Round(self, fakes, images, reals)
+        return Round(self, draw, piece, fakes, images)
 
     def discriminator_loss(self, s: Scores) -> Tensor:
+        if isinstance(s, Pieces):
+            return self._owe(lambda: self.discriminator_loss(s.now()))
         with named("loss", self.loss_name):
             loss = self.loss.discriminator(s)
         self.note("loss/discriminator", loss)
         return self._penalized("discriminator", loss, s)
 
     def generator_loss(self, s: Scores) -> Tensor:
+        if isinstance(s, Pieces):
+            return self._owe(lambda: self.generator_loss(s.now()))
         loss = self._generator_loss(s)
         self.note("loss/generator", loss)
         return self._penalized("generator", loss, s)
@@ -229,15 +329,113 @@ class Game(parts.Game):
             losses["generator"] = generator
         # All gradients at the old point, each with respect to its own player: `inputs` prunes the rest of the graph,
         # so the generator's gradient passes through the discriminator (d) but never into its weights.
-        gradients: dict[Player, list[Tensor]] = {}
+        if self.accumulate > 1:
+            gradients = self._accumulated(losses)
+        else:
+            gradients = {}
+            for player, loss in losses.items():
+                last = len(gradients) == len(losses) - 1
+                taken = torch.autograd.grad(
+                    loss, self.parameters[player], retain_graph=not last, materialize_grads=True
+                )
+                # the mean over the processes is under way while the next player's gradient is computed
+                gradients[player] = self.peers.mean([*taken, loss.detach()])
+        self._follow({player: means() for player, means in gradients.items()}, start, trial)
+
+    def _accumulated(self, losses: Mapping[Player, Tensor]) -> dict[Player, Callable[[], list[Tensor]]]:
+        """The gradients of losses that are owed, summed over the pieces of the batch; each ends with its loss.
+
+        Costs no pass more; memory is that of one piece.
+        """
+        owed, self._owed = self._owed, []
+        leaves = [leaf for leaf, _ in owed]
+        shares: dict[Player, Sequence[Tensor | None]] = {}
         for player, loss in losses.items():
-            last = len(gradients) == len(losses) - 1
-            gradients[player] = list(
-                torch.autograd.grad(loss, self.parameters[player], retain_graph=not last, materialize_grads=True)
+            shares[player] = torch.autograd.grad(loss, leaves, allow_unused=True) if loss.requires_grad else [None]
+            if all(share is None for share in shares[player]):
+                raise errors.Incompatible(
+                    f"the {player} is to move by a loss that is not the game's: --accumulate cannot work through it"
+                )
+        sums: dict[Player, list[Tensor]] = {}
+        before, means = self.seen, dict[str, Tensor]()
+        try:
+            for piece in range(self.accumulate):
+                self.piece, self.seen = piece, {}
+                # in the order in which they were asked for, so that each round draws the data that it would have drawn
+                found = [compute() for _, compute in owed]
+                totals = {
+                    player: torch.stack([w * f for w, f in zip(weights, found, strict=True) if w is not None]).sum()
+                    for player, weights in shares.items()
+                }
+                del found
+                for player in losses:
+                    loss = totals.pop(player) / self.accumulate
+                    # kept for the next: the other player, or the other pieces, which share what was made of the weights
+                    more = bool(totals) or piece < self.accumulate - 1
+                    taken = torch.autograd.grad(
+                        loss, self.parameters[player], retain_graph=more, materialize_grads=True
+                    )
+                    if piece == 0:
+                        sums[player] = [*taken, loss.detach()]
+                    else:
+                        torch._foreach_add_(sums[player], [*taken, loss.detach()])
+                    del loss  # and with it the graph of this piece, before the next is made
+                for tag, value in self.seen.items():
+                    means[tag] = means.get(tag, 0.0) + value / self.accumulate
+        finally:
+            self.piece, self.seen = None, {**before, **means}
+        return {player: self.peers.mean(grads) for player, grads in sums.items()}
+
+    def update_both(self, s: Scores, weight: float = 1.0) -> None:
+        if isinstance(s, Pieces):
+            raise errors.Incompatible(
+                "the shared backward of both players and --accumulate do not go together: leave one of them out"
             )
+        assert isinstance(s, Round)
+        images = s.fake_images
+        leaf = images.detach().requires_grad_()  # the backward pass stops here, and goes on for the generator alone
+        s.fake_images = leaf
+        with named("loss", self.loss_name):
+            discriminator, generator = self.loss.discriminator(s), self.loss.generator(s)
+        self.note("loss/discriminator", discriminator)
+        self.note("loss/generator", generator)
+        # per sample: a = dL_D/df, c = dL_G/df
+        (a,) = torch.autograd.grad(discriminator, s.fake, retain_graph=True)
+        (c,) = torch.autograd.grad(weight * generator, s.fake, retain_graph=True)
+        own = self.parameters["discriminator"]
+        penalized = self._penalized("discriminator", torch.zeros_like(discriminator), s)
+        *taken, slope = torch.autograd.grad(
+            discriminator, [*own, leaf], retain_graph=penalized.requires_grad, materialize_grads=True
+        )  # slope = a df/dx
+        if penalized.requires_grad:  # apart: what a penalty has to do with the fakes is not the generator's
+            more = torch.autograd.grad(penalized, own, materialize_grads=True)
+            taken = [g + p for g, p in zip(taken, more, strict=True)]
+        ratio = torch.where(c == 0, 0.0, c / a)
+        self.note("shared/ratio", ratio.abs().max())
+        ratio = ratio.where(ratio.abs() <= MOST_SHARED, torch.nan)  # out of range: no move, rather than a wrong one
+        along = slope * ratio.view(-1, *[1] * (slope.dim() - 1))
+        gradients: dict[Player, list[Tensor]] = {
+            "discriminator": [*taken, (discriminator + penalized).detach()],
+            "generator": [
+                *torch.autograd.grad(images, self.parameters["generator"], along, materialize_grads=True),
+                generator.detach(),
+            ],
+        }
+        means = {player: self.peers.mean(grads) for player, grads in gradients.items()}
+        self._follow({player: mean() for player, mean in means.items()}, None, False)
+
+    def _owe(self, compute: Callable[[], Tensor]) -> Tensor:
+        """A leaf that stands for a loss until the players move; what schedules may do with it is scale and add."""
+        leaf = torch.zeros((), device=self.device, dtype=self.dtype, requires_grad=True)
+        self._owed.append((leaf, compute))
+        return leaf
+
+    def _follow(self, gradients: Mapping[Player, list[Tensor]], start: Point | None, trial: bool) -> None:
+        """Move along gradients, each of which ends with its loss."""
         self._once.close()  # the weights are about to change: forget what was computed from them
+        losses = {player: grads.pop() for player, grads in gradients.items()}
         norms = {player: get_total_norm(grads) for player, grads in gradients.items()}
-        healthy = torch.stack([*norms.values(), *(loss.detach() for loss in losses.values())]).sum().isfinite()
+        healthy = torch.stack([*norms.values(), *losses.values()]).sum().isfinite()
         self.broken = torch.maximum(self.broken, (~healthy).to(self.broken.dtype))
         if start is not None:
             self.place(start)
@@ -250,6 +448,11 @@ class Game(parts.Game):
             self._move(player, along, trial)
 
     def ahead(self, steps: int, rate: float | None = None) -> Tensor:
+        if self.pieces > 1:
+            raise errors.Incompatible(
+                "a schedule that differentiates through moves of the discriminator needs the whole batch for each: "
+                "train it in one process and without --accumulate, or, if it is unrolled, with its order=first"
+            )
         net = self.state.networks.discriminator
         rate = self.state.optimizers["discriminator"].param_groups[0]["lr"] if rate is None else rate
         weights: dict[str, Tensor] = dict(net.named_parameters())
@@ -294,19 +497,11 @@ class Game(parts.Game):
     # -- what a round is made of ---------------------------------------------------------------------------------
 
     def noise_batch(self) -> Batch:
-        """Noise and labels for a batch of fakes."""
+        """Noise and labels for a batch of fakes: all of it in every process, the same however it is cut."""
         latent = torch.randn(
             self.batch_size, self.latent_dim, generator=self.noise, device=self.device, dtype=self.dtype
         )
         return Batch(latent=latent, labels=self.feed.labels(self.batch_size, self.noise))
-
-    def draw(self) -> Batch:
-        """The next real batch."""
-        counters = self.state.counters
-        batch = self.feed.reals(counters.draws)
-        counters.draws += 1
-        counters.images += self.batch_size
-        return batch
 
     def generate(self, batch: Batch) -> Tensor:
         """Fakes, (N, *shape)."""
@@ -371,7 +566,8 @@ class Game(parts.Game):
         again = self.state.counters.rollbacks  # the same numbers would lead to the same NaN
         seed = mix(self.seed, "rollback", again) if again else self.seed
         self.noise.manual_seed(mix(seed, "latent", step))
-        torch.manual_seed(mix(seed, "parts", step))  # what parts draw: noise, dropout, augmentation
+        own = [self.peers.rank] if self.peers.rank else []
+        torch.manual_seed(mix(seed, "parts", step, *own))  # what parts draw: noise, dropout, augmentation
         if self.skips:
             self.mend()
             self._undo = Undo(self.state)
@@ -388,6 +584,12 @@ class Game(parts.Game):
             self.note("faults/skipped", self.broken)
         seen, self.seen = self.seen, {}
         return seen
+
+    def agree(self) -> None:
+        """Make what the modules keep of the samples they saw (batch norm's statistics) the same in all processes."""
+        if self.statistics:
+            for mine, mean in zip(self.statistics, self.peers.mean(self.statistics)(), strict=True):
+                mine.copy_(mean)
 
     def report(self) -> None:
         """Note what the parts report of themselves: once in a while, when records are due."""

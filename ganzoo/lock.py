@@ -6,6 +6,7 @@ so a lock cannot be left behind by a crash, and whatever is written in the file 
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import socket
@@ -33,13 +34,15 @@ class Lock:
         Raises:
             RunError: another process trains there, or the directory cannot be written.
         """
-        self._file: IO[str] | None = None
+        self._file: IO[bytes] | None = None
         self._key = folder.resolve()
         if self._key in _held:
             raise errors.RunError(f"{folder} is being trained by this very process: wait for it to end")
         path = folder / NAME
         try:
-            self._file = path.open("a+", encoding="utf-8")
+            # never through a link: a run directory from elsewhere must not have a file outside of it emptied
+            opened = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)
+            self._file = os.fdopen(opened, "r+b", buffering=0)
         except OSError as error:
             raise errors.RunError(
                 f"{folder} cannot be written ({error.strerror}): training needs to write there"
@@ -49,16 +52,16 @@ class Lock:
         except OSError as error:
             if error.errno in (errno.EACCES, errno.EAGAIN):
                 self._file.seek(0)
-                who = self._file.read(200).strip() or "another process"
+                who = self._file.read(200).decode(errors="replace").strip() or "another process"
                 self._file.close()
                 raise errors.RunError(
                     f"{folder} is being trained by {who}: wait for it to end, or stop it with Ctrl-C or kill"
                 ) from error
             say(f"{folder} is on a filesystem without locks ({error.strerror}): see that only one process trains there")
         _held.add(self._key)
-        self._file.truncate(0)
-        self._file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
-        self._file.flush()
+        with contextlib.suppress(OSError):  # a disk that is full holds a lock all the same
+            self._file.truncate(0)
+            self._file.write(f"process {os.getpid()} on {socket.gethostname()}\n".encode())
 
     def release(self) -> None:
         """Let others train there. The file stays: removing it would let two processes lock two files of one name."""
@@ -71,7 +74,7 @@ class Lock:
         self.release()
 
 
-def _take(file: IO[str]) -> None:
+def _take(file: IO[bytes]) -> None:
     # a record lock (lockf), not flock: that one would be inherited by the workers that load data, which outlive a
     # killed parent for seconds, and a resume right after the kill would find the directory locked
     try:

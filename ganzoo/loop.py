@@ -6,17 +6,18 @@ stops at once, and leaves the last checkpoint as it is; SIGUSR1 saves and goes o
 
 from __future__ import annotations
 
+import copy
 import math
 import signal
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from types import FrameType
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import torch
 from torch import Tensor, nn
@@ -24,7 +25,7 @@ from torch import Tensor, nn
 from ganzoo import checkpoint, errors, health, mcmc, pictures, speed, words
 from ganzoo.display import Display
 from ganzoo.feed import Feed
-from ganzoo.game import Game, logits, named
+from ganzoo.game import Alone, Game, logits, named
 from ganzoo.parts import (
     PLAYERS,
     Architecture,
@@ -38,6 +39,7 @@ from ganzoo.parts import (
     Schedule,
     Spec,
 )
+from ganzoo.ranks import ALONE, Ranks, Silent, apart, launch
 from ganzoo.settings import Settings
 from ganzoo.state import State, mix
 
@@ -49,6 +51,9 @@ MOST_COLUMNS = 32
 
 CHECKED_EVERY = 50
 """Steps after which the records are fetched from the device at the latest, so that a NaN is known by then."""
+
+LAUNCHER_SECONDS = 2.0
+"""In which a Ctrl-C that torchrun passes on arrives after the terminal's own."""
 
 MOST_ROLLBACKS = 3
 """Returns to one checkpoint before giving up."""
@@ -93,6 +98,7 @@ class Run:
         spec: sample shape, latent size, number of classes.
         metrics: the newest value of each tag.
         warnings: what was found questionable at assembly, a line each.
+        choices: what was left to ganzoo and is decided now, a line each.
         identity: what a run must agree with to go on from its checkpoints, and the versions that made it; plain data.
     """
 
@@ -105,6 +111,7 @@ class Run:
     dtype: torch.dtype
     metrics: dict[str, float] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
+    choices: list[str] = field(default_factory=list)
     identity: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -337,10 +344,48 @@ def advance(run: Run, game: Game, until: int) -> None:
     game.begin(step, progress)
     with named("schedule", run.cast.labels["schedule"]):
         run.cast.schedule.step(game)
+    game.agree()
     run.state.counters.step = step + 1
 
 
-def train(run: Run, game: Game, feed: Feed, until: int, events: Events, *, quiet: bool = False) -> None:
+def probe(run: Run, game: Game, feed: Feed) -> float:
+    """How many times as fast a step is in bf16 than in fp32; the run is left at its start.
+
+    Costs two steps, and some more within ``speed.PROBE_SECONDS``.
+    """
+    state, plain = run.state, game.autocast
+    tensors, numbers = state.copies(), copy.deepcopy(state.numbers())
+
+    class Same:
+        """One batch again and again: reading data is not what is measured."""
+
+        condition_shape, labels = feed.condition_shape, feed.labels
+        batch = feed.reals(0)
+
+        def reals(self, draw: int, piece: int = 0) -> Batch:
+            return self.batch
+
+    def step(autocast: Callable[[], AbstractContextManager[Any]]) -> None:
+        game.autocast = autocast
+        advance(run, game, 1)
+        game.take_notes()
+
+    game.feed, peers, game.peers = Same(), game.peers, Alone()
+    try:
+        with _threads(run), apart(), torch.random.fork_rng(devices=_devices(run.device)):
+            bf16 = speed.precision("bf16", run.device).autocast
+            return speed.ratio(partial(step, plain), partial(step, bf16), run.device)
+    finally:
+        game.close()
+        game.mend()
+        feed.close()
+        game.feed, game.peers, game.autocast = feed, peers, plain
+        state.load(tensors, numbers)
+
+
+def train(
+    run: Run, game: Game, feed: Feed, until: int, events: Events, *, quiet: bool = False, ranks: Ranks = ALONE
+) -> None:
     """Train a run up to a step, in its directory.
 
     Args:
@@ -350,22 +395,30 @@ def train(run: Run, game: Game, feed: Feed, until: int, events: Events, *, quiet
         until: the step to stop at.
         events: who is told.
         quiet: show only what goes wrong.
+        ranks: the processes that train it together; the first of them alone writes.
 
     Raises:
         NonFinite: a loss or gradient is not finite; the update was not made, the last checkpoint is intact.
         OutOfMemory: the device has no room.
+        RankLost: another of these processes ended.
         Interrupted: a signal asked to stop; the state was saved.
     """
-    trainer = _Trainer(run, game, feed, until, events, quiet)
+    if not ranks.lead:
+        events = cast(Events, Silent())
+    trainer = _Trainer(run, game, feed, until, events, quiet, ranks)
     error: BaseException | None = None
     try:
         with speed.deterministic(run.settings.deterministic), _threads(run):
             trainer.train()
+    except errors.RankLost as caught:
+        error = errors.RankLost(f"step {run.step + 1}: {caught}; {trainer.what_is_saved()}")
+        raise error from caught
     except BaseException as caught:
         error = caught
         raise
     finally:
         game.close()
+        feed.close()
         trainer.close(at_once=isinstance(error, KeyboardInterrupt))
         events.run_finished(run, error)
 
@@ -380,14 +433,19 @@ def _threads(run: Run) -> AbstractContextManager[int]:
 class _Trainer:
     """One call of ``train``: what is done besides the step itself."""
 
-    def __init__(self, run: Run, game: Game, feed: Feed, until: int, events: Events, quiet: bool) -> None:
+    def __init__(
+        self, run: Run, game: Game, feed: Feed, until: int, events: Events, quiet: bool, ranks: Ranks
+    ) -> None:
         from ganzoo.record import Recorder  # the only place from where TensorBoard is reached
 
         assert run.dir is not None
+        self.ranks = ranks
         self.run, self.game, self.feed, self.until, self.events = run, game, feed, until, events
         self.folder, self.settings, self.counters = run.dir, run.settings, run.state.counters
-        self.display = Display(self.counters.step, until, quiet)
-        self.open_recorder = partial(Recorder, run.dir, say=self.display.warn)
+        self.display = Display(self.counters.step, until, quiet) if ranks.lead else cast(Display, Silent())
+        self.open_recorder: Callable[[int], Any] = (
+            partial(Recorder, run.dir, say=self.display.warn) if ranks.lead else Silent
+        )
         self.recorder = self.open_recorder(self.counters.step)
         self.writer = checkpoint.Writer()
         self.failed_saves = self.rollbacks = self.skipped = 0
@@ -395,7 +453,7 @@ class _Trainer:
         self.rows: list[dict[str, Tensor]] = []
         self.sums: dict[str, tuple[float, int]] = {}
         self.since = (time.monotonic(), self.counters.step)
-        self.saved = self.counters.step if checkpoint.found(run.dir / "checkpoints") else -1
+        self.saved: int = ranks.told(self.counters.step if checkpoint.found(run.dir / "checkpoints") else -1)
         in_plane = run.spec.shape == (2,)
         self.count = max(self.settings.samples, pictures.POINTS) if in_plane else self.settings.samples
         self.among = {"among": feed.look(self.count).images, "centres": run.cast.data.modes()} if in_plane else {}
@@ -409,40 +467,42 @@ class _Trainer:
         self.recorder.settings(*_hparams(run))
         if counters.step == 0:
             self.picture("samples/real", self.real)
-        for warning in run.warnings:
-            self.display.say(f"warning: {warning}")
+        for line in (*run.choices, *(f"warning: {warning}" for warning in run.warnings)):
+            self.display.say(line)
         self.events.run_started(run)
-        with self.display, interruptible() as interrupt, torch.random.fork_rng(devices=_devices(run.device)):
+        patience = LAUNCHER_SECONDS if launch() else 0.0
+        with self.display, interruptible(patience) as interrupt, torch.random.fork_rng(devices=_devices(run.device)):
             if settings.on_nonfinite == "rollback" and self.saved < 0:
                 self.save()  # somewhere to return to
             while counters.step < self.until:
                 try:
-                    self.round(interrupt)
+                    ended = self.round(interrupt)
                 except errors.NonFinite as error:
                     self.roll_back(error)
-                if interrupt.signal is not None and counters.step < self.until:
-                    raise Interrupted(interrupt.signal, counters.step, self.folder)
+                    continue
+                if ended and counters.step < self.until:
+                    raise Interrupted(ended, counters.step, self.folder)
             self.save(wait=True)
 
-    def round(self, interrupt: _Interrupt) -> None:
-        """A step, and what is due after it."""
+    def round(self, interrupt: _Interrupt) -> int:
+        """A step, and what is due after it; the signal that asks to stop, or 0."""
         self.make_step()
         step, settings = self.counters.step, self.settings
         done = step == self.until
         if len(self.rows) >= CHECKED_EVERY:
             self.fetch()
-        values: dict[str, float] = {}
-        if step % settings.log_every == 0 or step == 1 or done or interrupt.signal is not None:
-            values |= self.log()
-        if step % settings.sample_every == 0 or done:
-            values |= self.look()
-        if values:
-            self.record(values)
-            self.compare(values)
-        if step % settings.checkpoint_every == 0 or interrupt.save or done or interrupt.signal is not None:
+        due = step % settings.log_every == 0 or step == 1 or done
+        self.record(
+            (self.log() if due else {}) | (self.look() if step % settings.sample_every == 0 or done else {})
+        )
+        ended, asked = self.ranks.agreed(interrupt.signal or 0, int(interrupt.save))
+        if ended and not due:
+            self.record(self.log())
+        if step % settings.checkpoint_every == 0 or asked or done or ended:
             interrupt.save = False
-            self.save(wait=done or interrupt.signal is not None)
+            self.save(wait=bool(done or ended))
         self.settle(wait=False)
+        return ended
 
     def roll_back(self, error: errors.NonFinite) -> None:
         """Return to the last checkpoint, and go on from there with other random numbers."""
@@ -452,20 +512,22 @@ class _Trainer:
             raise error
         self.settle(wait=True)
         before = self.counters.rollbacks
-        saved = checkpoint.newest(self.folder / "checkpoints", set_aside=True)
         self.rollbacks += 1
         self.game.close()
         self.game.mend()
-        self.run.state.load(saved.tensors, saved.numbers)
+        if self.ranks.lead:
+            saved = checkpoint.newest(self.folder / "checkpoints", set_aside=True)
+            self.run.state.load(saved.tensors, saved.numbers)
+        self.ranks.share(self.run.state)
         self.counters.rollbacks = before + 1
-        self.saved = saved.step
+        self.saved = step = self.counters.step
         self.rows, self.sums = [], {}
-        self.since = time.monotonic(), saved.step
+        self.since = time.monotonic(), step
         self.recorder.close()
-        self.recorder = self.open_recorder(saved.step)
+        self.recorder = self.open_recorder(step)
         self.record({"faults/rollbacks": float(self.counters.rollbacks)})
         self.display.warn(
-            f"warning: {error}; back to step {saved.step}, with other random numbers "
+            f"warning: {error}; back to step {step}, with other random numbers "
             f"({self.rollbacks} of {MOST_ROLLBACKS} times)"
         )
 
@@ -488,7 +550,10 @@ class _Trainer:
     def fetch(self) -> None:
         """Bring the steps' scalars from the device, in one transfer, and look whether they are finite."""
         rows, self.rows = self.rows, []
-        values = iter(torch.stack([v.double() for row in rows for v in row.values()]).tolist() if rows else [])
+        values: Iterator[float] = iter(())
+        if rows:
+            found = torch.stack([v.double() for row in rows for v in row.values()])
+            values = iter(self.ranks.mean([found])()[0].tolist())
         for i, row in enumerate(rows):
             known = {tag: next(values) for tag in row}
             step = self.counters.step - len(rows) + i + 1
@@ -514,10 +579,11 @@ class _Trainer:
 
     def not_finite(self, step: int, known: Mapping[str, float]) -> str:
         labels = self.run.cast.labels
-        families = ("scores/", "loss/", "penalty/", "grad/", "parts/")
+        families = ("shared/", "scores/", "loss/", "penalty/", "grad/", "parts/")
         tag = next(t for f in families for t in known if t.startswith(f) and not math.isfinite(known[t]))
         family, _, name = tag.partition("/")
         what = {
+            "shared": "the ratio of the players' gradients, by which a shared backward scales,",
             "scores": f"the discriminator's score of {name} samples",
             "loss": f"the {name}'s loss ({labels['loss']})",
             "penalty": f"the penalty {name}",
@@ -530,12 +596,16 @@ class _Trainer:
         )
 
     def what_is_saved(self) -> str:
+        if not self.ranks.lead:
+            return "the first process keeps the checkpoints"
         self.settle_quietly()
         kept = checkpoint.found(self.folder / "checkpoints")
-        return f"the last checkpoint, of step {int(kept[-1].name)}, is intact" if kept else "no checkpoint was due yet"
+        return f"the last checkpoint, of step {int(kept[-1].name)}, is intact" if kept else "no checkpoint was saved"
 
     def record(self, values: dict[str, float]) -> None:
-        """Scalars of now, to everyone who wants them; what looks bad in them is said once."""
+        """Scalars of now, to everyone who wants them; what looks bad in them is said once, the best state is saved."""
+        if not values:
+            return
         self.run.metrics.update(values)
         self.recorder.scalars(self.counters.step, self.counters.images, values)
         self.events.step_recorded(self.run, self.counters.step, values)
@@ -543,6 +613,7 @@ class _Trainer:
             if name not in self.said:
                 self.said.add(name)
                 self.display.say(f"warning: step {self.counters.step}: {line}")
+        self.compare(values)
 
     def log(self) -> dict[str, float]:
         """The means of the steps' scalars since the last time, and how fast they were."""
@@ -565,7 +636,7 @@ class _Trainer:
         began = time.monotonic()
         figures: dict[str, float] = {}
         try:
-            figures = self.figures()
+            figures = self.figures() if self.ranks.lead else {}
         except (MemoryError, RuntimeError) as error:
             if not speed.out_of_memory(error):
                 raise
@@ -574,6 +645,7 @@ class _Trainer:
                 "without; fewer --samples may help"
             )
         self.recorder.flush()
+        figures = self.ranks.told(figures)
         self.since = self.since[0] + time.monotonic() - began, self.since[1]  # looking is not training
         return figures
 
@@ -634,6 +706,9 @@ class _Trainer:
             return
         if (value := state.unsound()) is not None:
             raise errors.NonFinite(f"step {step}: {value} is not finite: it was not saved; {self.what_is_saved()}")
+        if not self.ranks.lead:
+            self.saved = step
+            return
         self.recorder.flush()  # whoever resumes from this checkpoint finds the records up to it
         numbers = {
             **state.numbers(), "spec": plain_spec(self.run.spec), "until": self.until, **self.run.identity,
@@ -705,16 +780,25 @@ class _Interrupt:
 
 
 @contextmanager
-def interruptible() -> Iterator[_Interrupt]:
-    """Hear signals, in the main thread only: what each does is said on top of this file."""
+def interruptible(patience: float = 0.0) -> Iterator[_Interrupt]:
+    """Hear signals, in the main thread only: what each does is said on top of this file.
+
+    Args:
+        patience: seconds in which a second SIGINT is taken for the first.
+    """
     asked = _Interrupt()
     if threading.current_thread() is not threading.main_thread():
         yield asked
         return
 
+    first = 0.0
+
     def ask(number: int, frame: FrameType | None) -> None:
-        if asked.signal is not None and number == signal.SIGINT:
+        nonlocal first
+        # a launcher (torchrun) hears Ctrl-C too and passes it on: twice in a moment is once
+        if asked.signal is not None and number == signal.SIGINT and time.monotonic() - first > patience:
             raise KeyboardInterrupt
+        first = first if asked.signal is not None else time.monotonic()
         asked.signal = number
 
     def ask_to_save(number: int, frame: FrameType | None) -> None:

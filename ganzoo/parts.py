@@ -188,6 +188,8 @@ class Loss(Part):
             asked what the exam asks of scores.
         energy: minus the score is an energy that the loss shapes, so that samples can be moved by MCMC along it.
         encodes: the loss teaches the discriminator to encode, so that images can be reconstructed.
+        shares: the loss sees fakes by their scores alone, and the discriminator's loss has a slope at every fake score
+            where the generator's has one: the two gradients of a sample are then one, up to a factor.
         watches: which images, of ``"real"`` and ``"fake"``, the loss differentiates the scores by.
         per_sample: the loss takes a gradient per sample, as for a regularizer.
     """
@@ -199,6 +201,7 @@ class Loss(Part):
     of_scores: ClassVar[bool] = True
     energy: ClassVar[bool] = False
     encodes: ClassVar[bool] = False
+    shares: ClassVar[bool] = False
     watches: ClassVar[frozenset[str]] = frozenset()
     per_sample: ClassVar[bool] = False
 
@@ -370,6 +373,19 @@ class Game:
         """
         raise NotImplementedError
 
+    def update_both(self, s: Scores, weight: float = 1.0) -> None:
+        """Move both players along the gradients of their losses on one round, from one backward pass through its fakes.
+
+        With a_i = dL_D/df_i and c_i = dL_G/df_i, the generator's gradient by fake i is c_i/a_i times what the
+        discriminator's own gradient computes on its way. 3g + 6d, for losses that ``shares``; penalties on the
+        discriminator come on top.
+
+        Args:
+            s: what ``round`` returned, not asked for scores before.
+            weight: factor of the generator's loss.
+        """
+        raise NotImplementedError
+
     def ahead(self, steps: int, rate: float | None = None) -> Tensor:
         """The generator's loss against the discriminator of some moves ahead, differentiable through these moves.
 
@@ -389,9 +405,14 @@ class Game:
 
 
 class Schedule(Part):
-    """Who moves when."""
+    """Who moves when.
+
+    Class facts:
+        shares: the players' gradients are taken by ``game.update_both``, which not every recipe allows.
+    """
 
     kind: ClassVar[str] = "schedule"
+    shares: ClassVar[bool] = False
     module: ClassVar[Any] = None  # what prepare returned, put on the part of a run; saved and restored with it
 
     def prepare(self, networks: Networks, spec: Spec) -> nn.Module | None:

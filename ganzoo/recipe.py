@@ -5,17 +5,21 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
+import os
 import platform
 import re
+import shutil
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+from uuid import uuid4
 
 import torch
 from torch import nn
@@ -24,11 +28,12 @@ from torch.autograd.graph import saved_tensors_hooks
 from ganzoo import checkpoint, errors, feed, loop, speed, words
 from ganzoo import plugins as door
 from ganzoo.display import Display
-from ganzoo.game import Game
+from ganzoo.game import Draw, Game
 from ganzoo.lock import Lock
 from ganzoo.loop import Cast, Run
 from ganzoo.names import NAME, nearest
 from ganzoo.parts import KINDS, PLAYERS, Batch, Loss, Networks, Part, Player, Regularizer, Spec
+from ganzoo.ranks import ALONE, Ranks, join, launch, leave, restarted, statistics, synchronised
 from ganzoo.settings import FREE, PART_SETTINGS, Settings, resolve
 from ganzoo.state import State, mix
 
@@ -41,6 +46,7 @@ class Experiment:
     game: Game
     feed: feed.Feed
     catalogue: door.Catalogue
+    ranks: Ranks = ALONE  # the processes that train it together
     lock: Lock | None = None  # on the run directory, while it is open for training
 
 
@@ -76,8 +82,7 @@ def run(
     catalogue_ = door.catalogue(no_plugins=no_plugins, files=plugins)
     resolved = resolve(catalogue_.presets(), preset=preset, config=config, given=settings, overrides=overrides)
     experiment = assemble(resolved, catalogue_)
-    open_directory(experiment)
-    return train(experiment, quiet=quiet)
+    return train(experiment, begin(experiment), quiet=quiet)
 
 
 def resume(
@@ -153,28 +158,74 @@ def reopen(
 ) -> tuple[Experiment, int]:
     """A run ready to go on from its newest whole checkpoint, and the step to train up to; see ``resume``."""
     folder, settings = _settings_of(run_dir, catalogue_, parts or {})
-    screen = Display(0, 0, quiet=True)
-    lock = Lock(folder, screen.warn)
-    try:
-        checkpoints = folder / "checkpoints"
-        saved = checkpoint.newest(checkpoints, set_aside=True) if checkpoint.found(checkpoints) else None
-        experiment = assemble(settings, catalogue_, fresh=saved is None)
-        if saved is None:  # stopped before its first checkpoint: the seed gives the same run again
-            total = steps or total_steps(settings)
-        else:
-            total = steps or int(saved.numbers["until"])
-            if total < saved.step:
-                more = f"give --steps {saved.step + 1} or more"
-                raise errors.SettingsError(f"{folder} is at step {saved.step} already: {more}")
-            _same_run(folder, saved.numbers, experiment.run)
-            for line in saved.passed_over:
-                screen.warn(f"warning: {line}: going on from step {saved.step}")
-            experiment.run.state.load(saved.tensors, saved.numbers)
-    except BaseException:
-        lock.release()
-        raise
-    experiment.run.dir, experiment.lock = folder, lock
-    return experiment, total
+    experiment = assemble(settings, catalogue_, fresh=False)
+    return experiment, _go_on(experiment, folder, steps)
+
+
+def _go_on(experiment: Experiment, folder: Path, steps: int | None = None) -> int:
+    """Put an experiment where its run directory says that it is; the step to train up to."""
+    run_, screen = experiment.run, Display(0, 0, quiet=True)
+    run_.dir = folder
+    total = steps or total_steps(run_.settings)
+    with experiment.ranks.speaking():
+        if experiment.ranks.lead:
+            experiment.lock = Lock(folder, screen.warn)
+            try:
+                checkpoints = folder / "checkpoints"
+                saved = checkpoint.newest(checkpoints, set_aside=True) if checkpoint.found(checkpoints) else None
+                if saved is None:  # stopped before its first checkpoint: the seed gives the same run again
+                    screen.warn(f"warning: {folder} has no checkpoint: it begins again at step 0, from its seed")
+                    if run_.settings.init_from is not None:
+                        adopt(run_, run_.settings.init_from)
+                else:
+                    total = steps or int(saved.numbers["until"])
+                    if total < saved.step:
+                        more = f"give --steps {saved.step + 1} or more"
+                        raise errors.SettingsError(f"{folder} is at step {saved.step} already: {more}")
+                    _same_run(folder, saved.numbers, run_)
+                    for line in saved.passed_over:
+                        screen.warn(f"warning: {line}: going on from step {saved.step}")
+                    run_.state.load(saved.tensors, saved.numbers)
+            except BaseException:
+                experiment.lock.release()
+                raise
+        experiment.ranks.share(run_.state)
+        return int(experiment.ranks.told(total))
+
+
+def begin(experiment: Experiment) -> int:
+    """Make the run's directory, or find the one that these processes began before torchrun started them again.
+
+    Returns:
+        The step to train up to.
+
+    Raises:
+        RunError: as ``open_directory``.
+    """
+    ranks = experiment.ranks
+    with ranks.speaking():
+        found = _begun(Path(experiment.run.settings.logdir)) if ranks.lead and restarted() else None
+        if ranks.lead and found is None:
+            open_directory(experiment)
+            found = experiment.run.dir
+        again = ranks.told(experiment.lock is None)
+        folder = Path(ranks.told(str(found)))
+        if again:
+            return _go_on(experiment, folder)
+        experiment.run.dir = folder
+        ranks.share(experiment.run.state)
+        return total_steps(experiment.run.settings)
+
+
+def _begun(logdir: Path) -> Path | None:
+    """The run directory that an earlier start of this call of torchrun made."""
+    for file in sorted(logdir.glob("[!.]*/environment.json"), key=lambda file: file.stat().st_mtime, reverse=True):
+        try:
+            if json.loads(file.read_text()).get("launch") == launch():
+                return file.parent
+        except (OSError, ValueError):  # another run's, which is none of our business
+            continue
+    return None
 
 
 def _same_run(folder: Path, was: Mapping[str, Any], run_: Run) -> None:
@@ -276,9 +327,13 @@ def _settings_of(
 ) -> tuple[Path, Settings]:
     folder = Path(run_dir)
     config = folder / "config.yaml"
-    if folder.is_file():
+    try:
+        file, made = folder.is_file(), config.is_file()
+    except OSError as error:
+        raise errors.RunError(f"{folder} cannot be read ({error.strerror}): give a run directory that can") from error
+    if file:
         raise errors.RunError(f"{folder} is a file, and was not opened: give the run directory that `ganzoo run` made")
-    if not config.is_file():
+    if not made:
         raise errors.RunError(f"{folder} is no run directory: it has no config.yaml; give one that `ganzoo run` made")
     return folder, resolve(catalogue_.presets(), config=config, given=parts)
 
@@ -301,11 +356,29 @@ def assemble(settings: Settings, catalogue_: door.Catalogue, *, fresh: bool = Tr
     cast_ = gather(settings, catalogue_)
     device = speed.device(settings.device)
     precision = speed.precision(settings.precision, device)
+    pieces = settings.accumulate * int(os.environ.get("WORLD_SIZE", "1"))
+    if settings.batch_size % pieces:
+        less, more = (pieces * max(1, n) for n in (settings.batch_size // pieces, settings.batch_size // pieces + 1))
+        raise errors.SettingsError(
+            f"a batch of {settings.batch_size} cannot be cut into {pieces} equal pieces ("
+            f"{pieces // settings.accumulate} processes, --accumulate {settings.accumulate}): give --batch-size "
+            f"{' or '.join(map(str, sorted({less, more})))}"
+        )
+    ranks = join(device)
+    with ranks.speaking():
+        return _assembled(settings, catalogue_, cast_, device, precision, ranks, fresh)
+
+
+def _assembled(
+    settings: Settings, catalogue_: door.Catalogue, cast_: Cast, device: torch.device, precision: speed.Precision,
+    ranks: Ranks, fresh: bool,
+) -> Experiment:  # fmt: skip
     with _kept_random_state():
         dataset = cast_.data.dataset()
         source = feed.feed(
             dataset, cast_.labels["data"], settings.batch_size, settings.seed, device, precision.dtype
         )
+        source.share(settings.accumulate * ranks.world, ranks.rank * settings.accumulate, settings.accumulate)
         classes = cast_.architecture.classes(source.classes)
         source.with_labels = classes > 0
         spec = Spec(
@@ -318,6 +391,11 @@ def assemble(settings: Settings, catalogue_: door.Catalogue, *, fresh: bool = Tr
         if source.condition_shape is not None or any(metric.pairs for metric in cast_.metrics.values()):
             source.held_out = held_out(run_)
     run_.warnings = check(cast_, run_.state.networks, spec)
+    for label, regularizer in cast_.regularizers.items():
+        if regularizer.defines("joint_penalty") and source.pieces > 1:
+            raise errors.Incompatible(
+                f"{label} is the size of a whole batch's gradient: train it in one process and without --accumulate"
+            )
     for label, metric in cast_.metrics.items():
         if metric.pairs and source.held_out is None:
             raise errors.Incompatible(
@@ -337,7 +415,11 @@ def assemble(settings: Settings, catalogue_: door.Catalogue, *, fresh: bool = Tr
         dtype=precision.dtype,
         autocast=precision.autocast,
         skips=settings.on_nonfinite == "skip",
+        accumulate=settings.accumulate,
+        peers=ranks,
     )
+    if ranks.world > 1:
+        game.statistics = statistics({**game.modules, **run_.state.modules})
     if settings.best is not None and settings.best.rpartition("/")[0] not in cast_.metrics:
         has = ", ".join(cast_.metrics) or "none"
         raise errors.SettingsError(
@@ -345,11 +427,32 @@ def assemble(settings: Settings, catalogue_: door.Catalogue, *, fresh: bool = Tr
         )
     if settings.init_from is not None and fresh:
         adopt(run_, settings.init_from)
+    _choose_precision(run_, game, source, ranks)
     run_.identity = {
         "settings": plain_settings(run_), "data": source.fingerprint(),
         "versions": {"ganzoo": version("ganzoo"), "torch": torch.__version__, **cast_.providers},
     }  # fmt: skip
-    return Experiment(run_, game, source, catalogue_)
+    return Experiment(run_, game, source, catalogue_, ranks)
+
+
+def _choose_precision(run_: Run, game: Game, source: feed.Feed, ranks: Ranks) -> None:
+    """Settle ``auto``: bf16 where a step is faster with it, here and now; what was chosen is the run's from then on.
+
+    A small step on a CPU, and a deterministic run, are not worth finding out: fp32.
+    """
+    if run_.settings.precision != "auto":
+        return
+    times = 0.0
+    if speed.has_bf16(run_.device) and not run_.settings.deterministic and ranks.lead:
+        cost = speed.flops(run_.cast.architecture, run_.state.networks, run_.spec, run_.settings.batch_size)
+        if run_.device.type != "cpu" or cost >= speed.SMALL_STEP:
+            times = loop.probe(run_, game, source)
+    times = ranks.told(times)
+    name: Literal["bf16", "fp32"] = "bf16" if times > speed.WORTHWHILE else "fp32"
+    game.autocast = speed.precision(name, run_.device).autocast
+    run_.settings = replace(run_.settings, precision=name)
+    if times:
+        run_.choices.append(f"precision {name}: a step in bf16 is {times:.2f} times as fast as in fp32 here")
 
 
 def gather(settings: Settings, catalogue_: door.Catalogue) -> Cast:
@@ -406,6 +509,8 @@ def build(settings: Settings, cast_: Cast, spec: Spec) -> Run:
     with _kept_random_state():
         torch.manual_seed(mix(settings.seed, "init"))
         made = cast_.architecture.build(spec)
+        if settings.batch_norm == "sync":
+            made = Networks(*map(synchronised, made))
         networks = Networks(*(speed.settle(net, device, precision.dtype).train() for net in made))
         modules: dict[str, nn.Module] = {}
         for label, regularizer in cast_.regularizers.items():
@@ -508,6 +613,8 @@ def check(cast_: Cast, networks: Networks, spec: Spec) -> list[str]:
                 f"{label} takes a gradient per sample, and {mixing} in the discriminator mixes samples: use another "
                 f"normalisation there (layer, instance or none), or leave {label} out"
             )
+    if cast_.schedule.shares:
+        _check_shared(cast_, networks)
     warnings = []
     if not cast_.loss.bounded and not any(r.constrains for r in cast_.regularizers.values()):
         warnings.append(
@@ -515,6 +622,24 @@ def check(cast_: Cast, networks: Networks, spec: Spec) -> list[str]:
             "add sn, r1, wgan-gp or weight-clip"
         )
     return warnings
+
+
+def _check_shared(cast_: Cast, networks: Networks) -> None:
+    """Refuse a shared backward where the generator's gradient is not one with the discriminator's, sample by sample."""
+    why = None
+    if not cast_.loss.shares:
+        why = f"loss {cast_.labels['loss_name']} does not give both players one gradient up to a factor"
+    if mixing := _mixing(networks.discriminator):
+        why = f"{mixing} in the discriminator mixes samples"
+    for label, regularizer in cast_.regularizers.items():
+        pays = regularizer.defines("generator_penalty") and "generator" in regularizer.pays
+        if pays or regularizer.defines("joint_penalty") or regularizer.defines("rows"):
+            why = f"{label} gives the generator a gradient of its own"
+    if why is not None:
+        raise errors.Incompatible(
+            f"{why}, so schedule {words.split(cast_.labels['schedule']).label} cannot take both players' from one "
+            "backward pass: leave out its shared=true"
+        )
 
 
 def _mixing(network: nn.Module) -> str | None:
@@ -542,13 +667,13 @@ def memory(experiment: Experiment) -> int:
         kept[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
         return tensor
 
-    batch_size, game.batch_size = game.batch_size, 2
+    batch_size, small = game.batch_size, 2 * game.pieces
     own = experiment.feed.batch_size
-    experiment.feed.batch_size = 2
+    game.batch_size = experiment.feed.batch_size = small
     counters = {**vars(state.counters)}
     try:
         with _kept_random_state(), saved_tensors_hooks(keep, lambda tensor: tensor):
-            s = game.round()
+            s = game.judged(Draw(game, game.noise_batch(), True), 0)
             losses = game.discriminator_loss(s), game.generator_loss(s)
     finally:
         game.batch_size, experiment.feed.batch_size = batch_size, own
@@ -559,7 +684,7 @@ def memory(experiment: Experiment) -> int:
     storages = {p.untyped_storage().data_ptr() for net in state.networks for p in net.parameters()}
     activations = sum(size for pointer, size in kept.items() if pointer not in storages)
     average = sum(p.nbytes for p in state.ema.parameters()) if state.ema is not None else 0
-    return activations * batch_size // 2 + 4 * weights + average
+    return activations * batch_size // small + 4 * weights + average
 
 
 def description(experiment: Experiment) -> Iterator[tuple[str, str]]:
@@ -578,7 +703,7 @@ def description(experiment: Experiment) -> Iterator[tuple[str, str]]:
         count = sum(p.numel() for p in getattr(run_.state.networks, player).parameters())
         yield player, f"{count:,} parameters"
     yield "steps", f"{total_steps(run_.settings):,} of batch {run_.settings.batch_size}, seed {run_.settings.seed}"
-    yield "runs on", f"{run_.device}, {speed.precision(run_.settings.precision, run_.device).name}"
+    yield "runs on", "; ".join([f"{run_.device}, {run_.settings.precision}", *run_.choices])
     yield "memory", f"about {memory(experiment) / 2**20:,.0f} MiB on top of torch and the data"
     yield "records", f"a directory in {run_.settings.logdir}"
 
@@ -603,15 +728,20 @@ def open_directory(experiment: Experiment) -> None:
         if settings.name is not None:
             if not NAME.fullmatch(settings.name):
                 raise errors.RunError(f"--name {settings.name!r} is not a name of letters, digits, '.', '_' and '-'")
-            folder = logdir / settings.name
-            if folder.exists():
-                raise errors.RunError(f"{folder} exists: give another --name, or go on with: ganzoo resume {folder}")
-            folder.mkdir()
-        else:
-            folder = _numbered(logdir, _slug(run_.cast))
-        (folder / "config.yaml").write_text(as_yaml(run_), encoding="utf-8")
-        (folder / "command.txt").write_text(" ".join(map(_quoted, sys.argv)) + "\n", encoding="utf-8")
-        (folder / "environment.json").write_text(json.dumps(environment(experiment), indent=1) + "\n")
+            if (logdir / settings.name).exists():
+                raise _exists(logdir / settings.name)
+        draft = logdir / f".{uuid4().hex}"  # what bears a run's name is whole, and can be resumed
+        try:
+            draft.mkdir()
+            (draft / "config.yaml").write_text(as_yaml(run_), encoding="utf-8")
+            (draft / "command.txt").write_text(" ".join(map(_quoted, sys.argv)) + "\n", encoding="utf-8")
+            (draft / "environment.json").write_text(json.dumps(environment(experiment), indent=1) + "\n")
+            for written in (draft / "config.yaml", draft):
+                checkpoint.disk.sync(written)
+            folder = _named(draft, settings.name, _slug(run_.cast))
+            checkpoint.disk.sync(logdir)
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
     except OSError as error:
         raise errors.RunError(
             f"log directory {logdir} cannot be written ({error.strerror}): give another --logdir"
@@ -660,22 +790,30 @@ def environment(experiment: Experiment) -> dict[str, Any]:
         "platform": platform.platform(),
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or "cpu",
         "threads": torch.get_num_threads(),
+        "processes": experiment.ranks.world,
+        "launch": launch(),
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "parts": experiment.run.cast.providers,
         "plugins": [str(plugin.source) for plugin in experiment.catalogue.plugins if not plugin.builtin],
     }
 
 
-def _numbered(logdir: Path, slug: str) -> Path:
-    """``00007-slug``, the next free number; two runs that start at once get two."""
+def _named(draft: Path, name: str | None, slug: str) -> Path:
+    """Give a run directory its name, or ``00007-slug``, the next free number; two runs that start at once get two."""
     while True:
-        taken = [int(match[1]) for p in logdir.iterdir() if (match := re.match(r"(\d{5,})-", p.name))]
-        folder = logdir / f"{max(taken, default=-1) + 1:05d}-{slug}"
+        taken = [int(match[1]) for p in draft.parent.iterdir() if (match := re.match(r"(\d{5,})-", p.name))]
+        folder = draft.with_name(name or f"{max(taken, default=-1) + 1:05d}-{slug}")
         try:
-            folder.mkdir()
-            return folder
-        except FileExistsError:
-            continue
+            return draft.rename(folder)
+        except OSError as error:
+            if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+                raise
+            if name:
+                raise _exists(folder) from error
+
+
+def _exists(folder: Path) -> errors.RunError:
+    return errors.RunError(f"{folder} exists: give another --name, or go on with: ganzoo resume {folder}")
 
 
 def _slug(cast_: Cast) -> str:
@@ -694,12 +832,17 @@ def _quoted(word: str) -> str:
 def train(experiment: Experiment, total: int | None = None, *, quiet: bool = False) -> Run:
     """Train an experiment in its directory, up to a step (as its settings say, unless told)."""
     steps = total_steps(experiment.run.settings) if total is None else total
+    run_, ranks = experiment.run, experiment.ranks
     try:
-        loop.train(experiment.run, experiment.game, experiment.feed, steps, experiment.catalogue.events(), quiet=quiet)
+        with ranks.speaking():
+            loop.train(
+                run_, experiment.game, experiment.feed, steps, experiment.catalogue.events(), quiet=quiet, ranks=ranks
+            )
     finally:
         if experiment.lock is not None:
             experiment.lock.release()
-    return experiment.run
+        leave()
+    return run_
 
 
 def _kept_random_state() -> Any:

@@ -36,6 +36,7 @@ class Recorder:
         self.folder, self._say = folder, say
         self._lost: set[str] = set()
         self._open: dict[str, TextIO | SummaryWriter] = {}
+        self._hook = threading.excepthook
         self._try("metrics.jsonl", lambda: self._open_lines(step))
         self._try("TensorBoard", lambda: self._open_board(step))
         self._try("samples", lambda: (folder / "samples").mkdir(exist_ok=True))
@@ -81,18 +82,17 @@ class Recorder:
         """Flush and close."""
         for what, sink in self._open.items():
             self._try(what, sink.close)
-        if "TensorBoard" in self._open:
-            threading.excepthook = self._hook
+        threading.excepthook = self._hook
 
     def _open_lines(self, step: int) -> None:
         self._lines = _without_future(self.folder / "metrics.jsonl", step).open("a", encoding="utf-8")
         self._open["metrics.jsonl"] = self._lines
 
     def _open_board(self, step: int) -> None:
-        self._board = SummaryWriter(str(self.folder), purge_step=step + 1 if step else None, max_queue=1000)
-        self._open["TensorBoard"] = self._board
         # TensorBoard writes in a thread, whose error comes back at the next call; its traceback is not wanted as well
         self._hook, threading.excepthook = threading.excepthook, self._thread_failed
+        self._board = SummaryWriter(str(self.folder), purge_step=step + 1 if step else None, max_queue=1000)
+        self._open["TensorBoard"] = self._board
 
     def _thread_failed(self, told: threading.ExceptHookArgs) -> None:
         if "tensorboard" not in type(told.thread).__module__:

@@ -55,14 +55,18 @@ class Settings(Part):
         optimizer: how both players move.
         d_optimizer: the discriminator's own, where it differs (two time-scales).
         g_optimizer: the generator's own, where it differs.
-        batch_size: samples in a batch.
+        batch_size: samples in a batch, of all processes together.
+        accumulate: pieces that a process works its batch through in, one after another, to need less memory; the
+            gradient is that of the whole batch, for losses that are means over samples.
+        batch_norm: where several processes train: local normalises by each one's own samples, sync by all of them.
         latent_dim: size of the noise vector.
         steps: steps of the schedule.
         images: instead of steps: as many as see that many images, a batch a step.
         ema: decay of the generator's average, per update; 0 keeps none.
         seed: of everything random; two runs of one seed on one device are the same, bit for bit.
         device: auto, cpu, cuda or cuda:N; auto takes the GPU where there is one.
-        precision: auto, fp32, bf16 (autocast) or fp64.
+        precision: fp32, bf16 (the nets' passes; losses, penalties and weights stay fp32) or fp64; auto takes bf16
+            where the device has it and a short trial says that a step is faster.
         logdir: where run directories are made.
         name: the run directory's name, instead of a number and the parts.
         log_every: steps between two lines of the records.
@@ -90,6 +94,8 @@ class Settings(Part):
     d_optimizer: Any = None
     g_optimizer: Any = None
     batch_size: Annotated[int, Ge(2)] = 64
+    accumulate: Annotated[int, Ge(1)] = 1
+    batch_norm: Literal["local", "sync"] = "local"
     latent_dim: Annotated[int, Ge(1)] = 64
     steps: Annotated[int, Ge(1)] | None = None
     images: Annotated[int, Ge(1)] | None = None

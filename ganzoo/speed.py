@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import os
+import statistics
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -21,6 +23,13 @@ SMALL_STEP = 4e9
 """A step of fewer floating-point operations than this is computed on one thread of a CPU, see ``threads``."""
 
 
+PROBE_SECONDS = 2.0
+"""That finding out which precision is faster may take, after a step of each."""
+
+WORTHWHILE = 1.05
+"""How many times as fast bf16 must be to be chosen: less is chance."""
+
+
 def device(name: str) -> torch.device:
     """The device that a person named: ``auto`` (the GPU where there is one), ``cpu``, ``cuda``, ``cuda:N``.
 
@@ -28,16 +37,23 @@ def device(name: str) -> torch.device:
         SettingsError: no such device here.
     """
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        name = "cuda" if torch.cuda.is_available() else "cpu"
     kind, _, number = name.partition(":")
     if kind not in ("cpu", "cuda") or (number and not number.isdecimal()) or (kind == "cpu" and number):
         raise errors.SettingsError(f"device {name!r} is not one of auto, cpu, cuda, cuda:N")
     if kind == "cuda":
         if not torch.cuda.is_available():
             raise errors.SettingsError(f"device {name}: torch {torch.__version__} sees no CUDA here; use --device cpu")
-        if number and int(number) >= torch.cuda.device_count():
-            raise errors.SettingsError(f"device {name}: there are {torch.cuda.device_count()}, counted from 0")
-    return torch.device(name)
+        count, local = torch.cuda.device_count(), int(os.environ.get("LOCAL_RANK", "0"))
+        if number and int(number) >= count:
+            raise errors.SettingsError(f"device {name}: there are {count}, counted from 0")
+        if not number and local >= count:
+            raise errors.SettingsError(
+                f"{local + 1} processes or more were started here, and there are {count} GPUs: give torchrun "
+                f"--nproc-per-node {count} or less, or ganzoo --device cpu"
+            )
+        return torch.device(kind, int(number or local))
+    return torch.device(kind)
 
 
 @dataclass(frozen=True)
@@ -56,12 +72,36 @@ class Precision:
 
 
 def precision(name: str, where: torch.device) -> Precision:
-    """The precision that a person named; ``auto`` is bf16 on a GPU that has it natively, else fp32."""
-    if name == "auto":
-        name = "bf16" if where.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
+    """The precision that a person named; ``auto`` is fp32 until it is known which is faster, see ``ratio``."""
     if name == "bf16":
         return Precision(name, torch.float32, lambda: torch.autocast(where.type, dtype=torch.bfloat16))
     return Precision(name, torch.float64 if name == "fp64" else torch.float32, nullcontext)
+
+
+def has_bf16(where: torch.device) -> bool:
+    """Whether a device multiplies bf16 matrices itself: a GPU since Ampere, a CPU with AVX512-BF16 or AMX."""
+    if where.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    known: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # of newer torch
+    return bool(known.get("avx512_bf16") or known.get("amx_bf16"))
+
+
+def ratio(one: Callable[[], object], other: Callable[[], object], where: torch.device) -> float:
+    """How many times as fast ``other`` is: the median over runs in turn, in about ``PROBE_SECONDS``."""
+
+    def seconds(work: Callable[[], object]) -> float:
+        began = time.perf_counter()
+        work()
+        if where.type == "cuda":
+            torch.cuda.synchronize(where)
+        return time.perf_counter() - began
+
+    seconds(one)
+    seconds(other)
+    found, until = list[float](), time.perf_counter() + PROBE_SECONDS
+    while not found or (len(found) < 9 and time.perf_counter() < until):
+        found.append(seconds(one) / seconds(other))
+    return statistics.median(found)
 
 
 def settle(network: nn.Module, where: torch.device, dtype: torch.dtype) -> nn.Module:

@@ -181,6 +181,10 @@ class State:
                     if isinstance(value, Tensor) and value.shape == parameter.shape and key != "step":
                         laid_out = torch.empty_like(parameter, dtype=value.dtype)  # in the weights' memory format
                         optimizer.state[parameter][key] = laid_out.copy_(value)
+        if unknown := numbers["counters"].keys() - vars(self.counters):
+            raise errors.CheckpointError(
+                f"the checkpoint counts {', '.join(sorted(unknown))}, which this ganzoo does not: it needs a newer one"
+            )
         vars(self.counters).update(vars(Counters(**numbers["counters"])))
         self.best = numbers.get("best")
 

@@ -442,6 +442,22 @@ def _changes_nothing(loss: parts.Loss) -> None:
 
 
 @_asks("loss")
+def _remembers_nothing(loss: parts.Loss) -> None:
+    """A round has the same loss whenever it comes: what a loss counted or averaged would be lost on resume."""
+    part = words.at(loss)
+    real, fake = (t.detach() for t in _tensors())
+    kept: list[Any] = []
+    first = _both(part, _scores(real, fake))
+    for i in range(12):  # others, at other times of the run
+        _both(part, _scores(real * (1 + i), fake - i, progress=i / 12))
+        kept.append(_remembered(part))
+    _require_same(kept[0], kept[-1], "a regularizer may keep it, in a buffer of the module that prepare returns")
+    for player, value in _both(part, _scores(real, fake)).items():
+        told = f"{_number(first[player])} at first, and {_number(value)} after a dozen others"
+        _require(value.equal(first[player]), f"the {player}'s loss of one round is {told}: it is lost on resume")
+
+
+@_asks("loss")
 @_of_scores
 def _derivatives_are_right(loss: parts.Loss) -> None:
     """First and second derivatives are those of the value (float64 finite differences): penalties need both."""
@@ -456,7 +472,7 @@ def _derivatives_are_right(loss: parts.Loss) -> None:
 
 @_asks("loss")
 def _facts_are_true(loss: parts.Loss) -> None:
-    """``has_targets`` and ``bounded`` say what the discriminator's loss does.
+    """``has_targets``, ``bounded`` and ``shares`` say what the losses do.
 
     One that watches images may be bounded by their slopes, which scores by hand do not have.
     """
@@ -474,6 +490,16 @@ def _facts_are_true(loss: parts.Loss) -> None:
     if loss.bounded and not loss.watches:
         apart = _both(loss, _scores(*_tensors([1e4] * 4, [-1e4] * 4)))["discriminator"]
         _require(apart > -1e3, f"the discriminator's loss falls to {_number(apart)}: say bounded = False")
+    if loss.shares:
+        real, fake = _tensors([0.3] * 8, [-19.3, -7.1, -1.7, -0.4, 0.6, 1.9, 6.7, 20.3])
+        try:
+            d, g = loss.discriminator(s := Scores(real=real, fake=fake)), loss.generator(s)
+        except AttributeError as error:
+            _fail(f"shares, and it reads more of fakes than their scores: {error}")
+        a, c = (torch.autograd.grad(value, fake, materialize_grads=True)[0] for value in (d, g))
+        flat = (a == 0) & (c != 0)
+        _require(not flat.any(), "shares, and the discriminator's loss is flat at fake scores of "
+                 f"{', '.join(f'{f:g}' for f in fake[flat].tolist())}, where the generator's is not")  # fmt: skip
 
 
 # -- regularizers ------------------------------------------------------------------------------------------------------
@@ -798,41 +824,68 @@ def _after_update_keeps_to_the_player(part: parts.Regularizer) -> None:
 def _keeps_its_state_in_its_module(part: parts.Regularizer) -> None:
     """What a round changes in the part is in the module that prepare returns: anything else is lost on resume.
 
-    The first round may compute constants; it is the second that must change nothing outside of the module.
+    The first round may compute constants; it is the second that must change nothing outside of the module. And a part
+    that was stopped, with its nets, and loaded goes on as if it had not been.
     """
-    game = _Round(part)
 
-    def play(seed: int) -> Any:
+    def play(game: _Round, seed: int) -> list[Tensor]:
         torch.manual_seed(seed)
         s = game.scores()
+        told = [s.real, s.fake, *map(torch.as_tensor, (s.real_target, s.fake_target))]
         for player in PLAYERS:
             with torch.no_grad():
                 game.part.observe(player, s)
             if player in _penalties(part):
-                game.penalty(player, seed)
-        return {name: _memory(value) for name, value in vars(game.part).items() if name not in ("module", "_courses")}
+                told.append(game.penalty(player, seed))
+            with torch.no_grad():
+                game.part.after_update(player, getattr(game.networks, player))
+        return told
 
-    before, after = play(1), play(2)
-    changed = [name for name in after if after[name] != before.get(name)]
-    _require(
-        not changed,
-        f"{', '.join(changed)} changes from round to round, and is not saved: keep it in a buffer of the module that "
-        "prepare returns",
-    )
+    game, again = _Round(part), _Round(part)
+    play(game, 1)
+    before = _remembered(game.part)
+    play(game, 2)
+    _require_same(before, _remembered(game.part), "keep it in a buffer of the module that prepare returns")
+    for mine, theirs in zip((*again.networks, again.part.module), (*game.networks, game.part.module), strict=True):
+        if isinstance(mine, nn.Module):
+            mine.load_state_dict(theirs.state_dict())
+    for seed in (3, 4):
+        for a, b in zip(play(game, seed), play(again, seed), strict=True):
+            told = "what it changes is not all in the state_dict of the nets, or of the module that prepare returns"
+            _require(a.equal(b), f"a part that was stopped and loaded does not go on as if it had not been: {told}")
+
+
+def _remembered(part: Part) -> dict[str, Any]:
+    """What a part remembers, itself or in its class, beside the module that is saved with a run."""
+    own = {name: value for name, value in vars(part).items() if name not in ("module", "_courses")}
+    shared = {
+        f"{cls.__name__}.{name}": value
+        for cls in type(part).__mro__ if cls.__module__ not in (parts.__name__, "builtins")
+        for name, value in vars(cls).items() if not name.startswith("__")
+    }  # fmt: skip
+    return {name: _memory(value) for name, value in {**own, **shared}.items()}
+
+
+def _require_same(before: Mapping[str, Any], after: Mapping[str, Any], instead: str) -> None:
+    changed = [name for name in after if name not in before or after[name] != before[name]]
+    _require(not changed, f"{', '.join(changed)} changes from round to round, and is not saved: {instead}")
 
 
 def _memory(value: Any) -> Any:
     """What a value remembers, as something that can be compared; modules are the nets', or saved by themselves."""
     if isinstance(value, Tensor):
         return value.detach().cpu().tolist()
+    if isinstance(value, torch.Generator):
+        return value.get_state().tolist()
     if isinstance(value, Mapping):
         return {repr(key): _memory(each) for key, each in value.items()}
     if isinstance(value, (list, tuple)):
         return [_memory(each) for each in value]
-    simple = isinstance(value, (bool, int, float, str, type(None)))
-    return value if simple else id(value) if isinstance(value, nn.Module) or not hasattr(value, "__dict__") else {
-        name: _memory(each) for name, each in vars(value).items()
-    }  # fmt: skip
+    if isinstance(value, (nn.Module, type)):
+        return id(value)
+    if hasattr(value, "__dict__"):
+        return {name: _memory(each) for name, each in vars(value).items()}
+    return repr(value)  # numbers, text, sets, queues, counters; an object's address where it says no more
 
 
 @_asks("regularizer")
@@ -1046,6 +1099,46 @@ def _goes_to_disk_and_back(part: parts.Architecture) -> None:
 
 
 @_asks("architecture")
+def _keeps_its_state_in_its_nets(part: parts.Architecture) -> None:
+    """Nets that were stopped and loaded from their state_dict go on as if they had not been, in training and after.
+
+    What a round changes is a parameter or a persistent buffer; an attribute, or a buffer with persistent=False, is lost
+    on resume.
+    """
+
+    def play(nets: Networks, seed: int) -> list[Tensor]:
+        torch.manual_seed(seed)
+        batch = _batch(spec, seed=seed)
+        assert batch.images is not None
+        fake = _generated(part, nets, batch)
+        return [fake, _judged(part, nets, batch.images, batch), _judged(part, nets, fake, batch)]
+
+    def counted(nets: Networks) -> dict[str, Any]:
+        return _remembered(part) | {
+            f"{player} {type(module).__name__}.{key}": value
+            for player, net in nets._asdict().items()
+            for module in net.modules()
+            for key, value in vars(module).items() if isinstance(value, (int, float, str))
+        }  # fmt: skip
+
+    for spec, nets in _built(part):
+        play(nets, 1)
+        before = counted(nets)
+        play(nets, 2)
+        _require_same(before, counted(nets), "keep it in a buffer of the net")
+        torch.manual_seed(0)
+        again = part.build(spec)
+        for mine, theirs in zip(again, nets, strict=True):
+            mine.load_state_dict(theirs.state_dict())
+        for seed, training in ((3, True), (4, True), (5, False)):
+            for net in (*nets, *again):
+                net.train(training)
+            same = all(a.equal(b) for a, b in zip(play(nets, seed), play(again, seed), strict=True))
+            told = "what a round changes must be a buffer, and a persistent one"
+            _require(same, f"nets that were stopped and loaded do not go on as if they had not been: {told}")
+
+
+@_asks("architecture")
 def _runs_in_any_precision_and_layout(part: parts.Architecture) -> None:
     """float64 nets make float64 samples; channels-last changes nothing but the order in memory; so does a GPU."""
     for spec, nets in _built(part):
@@ -1088,8 +1181,10 @@ class _Table(parts.Game):
         }
         self.spent = 0  # rounds up to this one were judged by weights that have moved since
         self.used: set[int] = set()
+        self.told: list[Any] = []  # all that was done, as something that can be compared
 
     def round(self, generator_learns: bool = True) -> Scores:
+        self.told.append(("round", generator_learns))
         seats: dict[Player, Tensor] = {player: torch.ones((), requires_grad=True) for player in PLAYERS}
         s = _scores(*_tensors())
         self.rounds.append((s, generator_learns, seats))
@@ -1110,7 +1205,12 @@ class _Table(parts.Game):
     def generator_loss(self, s: Scores) -> Tensor:
         return self._loss("generator", s)
 
+    def update_both(self, s: Scores, weight: float = 1.0) -> None:
+        self.told.append(("both", weight))
+        self.update(discriminator=self.discriminator_loss(s), generator=self.generator_loss(s) * weight)
+
     def ahead(self, steps: int, rate: float | None = None) -> Tensor:
+        self.told.append(("ahead", steps, rate))
         looked = [self.discriminator_loss(self.round()) for _ in range(steps)]
         looked += [seats["generator"] for *_, seats in self.rounds[-steps:]]  # whose gradient goes through the moves
         return self.generator_loss(self.round()) + torch.stack(looked).sum()
@@ -1119,6 +1219,7 @@ class _Table(parts.Game):
         return parts.Point({p: [w.detach().clone() for w in self.weights[p]] for p in players or PLAYERS}, {})
 
     def place(self, point: parts.Point) -> None:
+        self.told.append(("place", _memory(point.weights)))
         self.on_trial -= point.weights.keys()
         self.spent = len(self.rounds)
 
@@ -1137,6 +1238,7 @@ class _Table(parts.Game):
             seats = [seats[player] for _, _, seats in self.rounds]
             slopes = torch.autograd.grad(loss, seats, allow_unused=True, retain_graph=True) if seats else ()
             from_ = {i for i, g in enumerate(slopes) if g is not None}
+            self.told.append((player, trial, [None if g is None else float(g) for g in slopes]))
             _require(from_, f"the {player} is moved along a loss that is not game.{player}_loss()")
             _require(min(from_) >= self.spent, f"the {player} is moved along a loss of before the last update")
             self.used |= from_
@@ -1149,15 +1251,28 @@ class _Table(parts.Game):
         self.spent = len(self.rounds)
 
 
+def _seated(schedule: parts.Schedule) -> parts.Schedule:
+    """A schedule of a run."""
+    schedule = words.at(schedule)
+    object.__setattr__(schedule, "module", schedule.prepare(_PAIR, Spec(shape=(2,), latent_dim=2)))
+    return schedule
+
+
+def _stepped(schedule: parts.Schedule, number: int) -> _Table:
+    """What it does in that step."""
+    torch.manual_seed(number)
+    table = _Table()
+    table.number = number
+    schedule.step(table)
+    return table
+
+
 @_asks("schedule")
 def _plays_by_the_rules(schedule: parts.Schedule) -> None:
     """In each step both players move, along losses of fresh rounds; no round is made for nothing."""
-    schedule = words.at(schedule)
-    object.__setattr__(schedule, "module", schedule.prepare(_PAIR, Spec(shape=(2,), latent_dim=2)))
+    schedule = _seated(schedule)
     for number in range(3):
-        table = _Table()
-        table.number = number
-        schedule.step(table)
+        table = _stepped(schedule, number)
         _require(not table.on_trial, f"a trial move of the {' and the '.join(sorted(table.on_trial))} is kept")
         for player in PLAYERS:
             _require(any(player in move for move in table.moves), f"the {player} does not move in a step")
@@ -1165,6 +1280,26 @@ def _plays_by_the_rules(schedule: parts.Schedule) -> None:
         _require(not unused, f"{unused} of {len(table.rounds)} rounds of a step are made and not used")
         filled = any(seat.grad is not None for *_, seats in table.rounds for seat in seats.values())
         _require(not filled, "backward() is called: the game owns the gradients, use game.update()")
+
+
+@_asks("schedule")
+def _goes_on_where_it_stopped(schedule: parts.Schedule) -> None:
+    """A schedule that was stopped and loaded goes on as if it had not been: it counts by ``game.number``.
+
+    What else it remembers is in the module that prepare returns.
+    """
+    game, again = _seated(schedule), _seated(schedule)
+    kept = []
+    for number in range(7):
+        _stepped(game, number)
+        kept.append(_remembered(game))
+    instead = "count by game.number, or keep it in a buffer of the module that prepare returns"
+    _require_same(kept[1], kept[-1], instead)
+    if isinstance(game.module, nn.Module):
+        again.module.load_state_dict(game.module.state_dict())
+    for number in range(7, 19):
+        same = _stepped(game, number).told == _stepped(again, number).told
+        _require(same, f"a schedule that was stopped and loaded does not go on as if it had not been: {instead}")
 
 
 # -- data --------------------------------------------------------------------------------------------------------------
@@ -1244,40 +1379,58 @@ class _Pictures(parts.Data):
         return TensorDataset(2 * inside * colour - 1)
 
 
+def _to_score(metric: parts.Metric) -> tuple[parts.Data, Tensor, Tensor, Tensor, Mapping[str, float]]:
+    """Data that a metric takes, reals, good and bad fakes of it, and the figures of the good ones."""
+    for data in (_Points(), _Pictures()):
+        torch.manual_seed(0)
+        pool = data.dataset()[torch.randperm(2048)]
+        samples = pool[0][torch.arange(2 * metric.samples) % 2048]
+        real, good = samples[::2].clone(), samples[1::2].clone()
+        if metric.pairs:
+            good = real.clone()  # each fake is to be its own real
+        bad = torch.rand_like(good) * 2 - 1
+        kept = real.clone(), good.clone()
+        torch.manual_seed(0)
+        try:
+            told = metric.score(real, good, data)
+        except (Incompatible, DataError):
+            continue
+        _require(real.equal(kept[0]) and good.equal(kept[1]), "score() changes the samples in place")
+        return data, real, good, bad, told
+    _fail("score() refuses both points in the plane with known modes and 32x32 pictures")
+
+
 @_asks("metric")
 def _tells_good_from_bad(metric: parts.Metric) -> None:
     """Figures are finite numbers by name; the first is better for real samples than for noise; nothing is changed.
 
     Asked on two Gaussians in the plane, or on small pictures where the metric refuses those.
     """
-    for data in (_Points(), _Pictures()):
-        torch.manual_seed(0)
-        pool = data.dataset()[torch.randperm(2048)]
-        samples = pool[0][torch.arange(2 * metric.samples) % 2048]
-        real, good = samples[::2].clone(), samples[1::2].clone()
-        bad = torch.rand_like(good) * 2 - 1
-        if metric.pairs:
-            good = real.clone()  # each fake is to be its own real
-        kept = real.clone(), good.clone()
-        try:
-            torch.manual_seed(0)
-            told = metric.score(real, good, data)
-        except (Incompatible, DataError):
-            continue
-        torch.manual_seed(0)
-        again, worse = metric.score(real, good, data), metric.score(real, bad, data)
-        _require(told and all(isinstance(k, str) for k in told), "score() gives no mapping of named figures")
-        _require(all(math.isfinite(v) for v in told.values()), f"a figure is not finite: {dict(told)}")
-        _require(dict(told) == dict(again), "figures differ under one torch.manual_seed")
-        _require(real.equal(kept[0]) and good.equal(kept[1]), "score() changes the samples in place")
-        _require(told.keys() == worse.keys(), "the names of the figures depend on the samples")
-        name = next(iter(told))
-        gap = told[name] - worse[name]
-        better = gap >= 0 if metric.higher_is_better else gap <= 0
-        _require(better, f"{name} is {told[name]:g} for real samples and {worse[name]:g} for noise: which way is up?")
-        _require(any(told[k] != worse[k] for k in told), "no figure tells real samples from noise")
-        return
-    _fail("score() refuses both points in the plane with known modes and 32x32 pictures")
+    data, real, good, bad, told = _to_score(metric)
+    torch.manual_seed(0)
+    again, worse = metric.score(real, good, data), metric.score(real, bad, data)
+    _require(told and all(isinstance(k, str) for k in told), "score() gives no mapping of named figures")
+    _require(all(math.isfinite(v) for v in told.values()), f"a figure is not finite: {dict(told)}")
+    _require(dict(told) == dict(again), "figures differ under one torch.manual_seed")
+    _require(told.keys() == worse.keys(), "the names of the figures depend on the samples")
+    name = next(iter(told))
+    gap = told[name] - worse[name]
+    better = gap >= 0 if metric.higher_is_better else gap <= 0
+    _require(better, f"{name} is {told[name]:g} for real samples and {worse[name]:g} for noise: which way is up?")
+    _require(any(told[k] != worse[k] for k in told), "no figure tells real samples from noise")
+
+
+@_asks("metric")
+def _scores_without_memory(metric: parts.Metric) -> None:
+    """Samples have the same figures whatever was scored before: what a metric remembers would be lost on resume."""
+    metric = words.at(metric)
+    data, real, good, bad, told = _to_score(metric)
+    before = _remembered(metric)
+    metric.score(real, bad, data)
+    _require_same(before, _remembered(metric), "a metric keeps nothing")
+    torch.manual_seed(0)
+    again = metric.score(real, good, data)
+    _require(dict(again) == dict(told), f"figures were {dict(told)}, and are {dict(again)} once others were scored")
 
 
 # -- optimizers --------------------------------------------------------------------------------------------------------

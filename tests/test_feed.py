@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+import gc
+import multiprocessing
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any, ClassVar
 
+import numpy as np
 import pytest
 import torch
 from torch.utils.data import Dataset, TensorDataset
@@ -108,3 +118,240 @@ def test_what_cannot_be_fed_is_said_in_one_line(images: torch.Tensor, said: str)
         made(TensorDataset(images))
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+class Noisy(Dataset[Any]):
+    """Items that are random: a row number, and a number drawn by each of the usual generators."""
+
+    def __len__(self) -> int:
+        return 26
+
+    def __getitem__(self, i: int) -> torch.Tensor:
+        return torch.tensor([i / 100, float(torch.rand(())), np.random.rand(), random.random()])
+
+
+@pytest.mark.parametrize(
+    "dataset", [TensorDataset(pictures(26), torch.arange(26) % 3), Noisy()], ids=["whole", "streamed"]
+)
+@pytest.mark.parametrize(
+    "shares", [[(4, 0, None)], [(4, 0, 2), (4, 2, 2)], [(2, 0, 1), (2, 1, None)], [(4, 0, 3), (4, 3, 1)]]
+)
+def test_pieces_put_together_are_the_batch(dataset: Any, shares: list[tuple[int, int, int | None]]) -> None:
+    whole = made(dataset, batch_size=8)
+    feeds = []
+    for share in shares:
+        feeds.append(made(dataset, batch_size=8))
+        feeds[-1].share(*share)
+    whole.with_labels = bool(whole.classes)
+    for draw in (0, 1, 2, 3, 7, 4):  # over the epoch's end, and out of order
+        pieces = []
+        for fed in feeds:
+            fed.with_labels = whole.with_labels
+            pieces += [fed.reals(draw, k) for k in range(fed.own_pieces)]
+        batch = whole.reals(draw)
+        assert len(pieces) == shares[0][0]
+        assert torch.equal(torch.cat([p.images for p in pieces]), batch.images)
+        if whole.with_labels:
+            assert torch.equal(torch.cat([p.labels for p in pieces]), batch.labels)
+
+
+def test_random_items_do_not_repeat() -> None:
+    fed = made(Noisy(), batch_size=8)
+    drawn = torch.cat([fed.reals(k).images[:, 1:] for k in range(6)])
+    assert len(drawn.unique()) == 3 * 48
+
+
+def test_random_items_leave_others_random_numbers_alone() -> None:
+    fed = made(Noisy())
+    before = torch.default_generator.get_state(), np.random.get_state()[1].tolist(), random.getstate()
+    seen, drawn = fed.fingerprint(), fed.reals(0)
+    assert torch.equal(torch.default_generator.get_state(), before[0])
+    assert (np.random.get_state()[1].tolist(), random.getstate()) == before[1:]
+    _ = torch.rand(()), np.random.rand(), random.random()
+    assert fed.fingerprint() == seen
+    assert torch.equal(made(Noisy()).reals(0).images, drawn.images)
+
+
+def test_only_own_pieces_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Watched(Items):
+        seen: ClassVar[list[int]] = []
+
+        def __getitem__(self, i: int) -> Any:
+            self.seen.append(i)
+            return super().__getitem__(i)
+
+    dataset = Watched(list(pictures(26)))
+    whole, fed = made(TensorDataset(pictures(26)), batch_size=8), made(dataset, batch_size=8)
+    fed.share(4, 1, 2)
+    monkeypatch.setattr("ganzoo.feed._cores", lambda: 1)  # or it looks what items cost
+    dataset.seen.clear()
+    given = [rows(fed.reals(draw, piece).images) for draw in range(4) for piece in range(2)]
+    expected = [rows(whole.reals(draw).images)[k : k + 2] for draw in range(4) for k in (2, 4)]
+    assert given == expected
+    assert dataset.seen == [i for piece in expected for i in piece]
+
+
+@pytest.mark.parametrize("share", [(3,), (4, 4), (4, 2, 3), (4, -1), (4, 0, 0)])
+def test_pieces_that_cannot_be(share: tuple[int, ...]) -> None:
+    with pytest.raises(AssertionError):
+        made(TensorDataset(pictures()), batch_size=4).share(*share)
+
+
+class Slow(Noisy):
+    """Items that are worth a process, and say which process reads them and whether it hears signals."""
+
+    def __getitem__(self, i: int) -> torch.Tensor:
+        if i == 25:
+            raise errors.DataError("the last one is missing")
+        time.sleep(0.002)
+        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, [])
+        deaf = [s in blocked for s in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)]
+        return torch.cat([super().__getitem__(i), torch.tensor([os.getpid() / 2**23, *deaf])])
+
+
+class Short(Slow):
+    def __len__(self) -> int:
+        return 25
+
+
+def drawn(fed: Any, start: int, stop: int) -> torch.Tensor:
+    return torch.cat([fed.reals(k).images for k in range(start, stop)])
+
+
+def readers(images: torch.Tensor) -> set[int]:
+    return {int(pid) for pid in (images[:, 4].double() * 2**23).round()}
+
+
+def test_workers_read_what_the_training_process_would_and_end_with_the_feed(monkeypatch: pytest.MonkeyPatch) -> None:
+    alone, fed = made(Short(), batch_size=4), made(Short(), batch_size=4)
+    monkeypatch.setattr("ganzoo.feed._cores", lambda: 1)
+    expected = [alone.reals(k).images for k in range(8)]
+    assert set.union(*map(readers, expected)) == {os.getpid()}
+    monkeypatch.setattr("ganzoo.feed._cores", lambda: 3)  # two that are free
+    given = [fed.reals(k).images for k in range(8)]
+    workers = set.union(*map(readers, given))
+    assert len(workers) == 2
+    assert os.getpid() not in workers
+    assert all(torch.equal(a[:, :4], b[:, :4]) for a, b in zip(expected, given, strict=True))
+    assert torch.cat(given)[:, 5:].eq(1).all(), "no signal that training hears reaches a worker"
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+    fed.share(2, 1)
+    assert not multiprocessing.active_children(), "what was read ahead is cut otherwise"
+    assert torch.equal(fed.reals(5).images[:, :4], expected[5][2:, :4])
+    assert multiprocessing.active_children()
+    fed.close()
+    assert not multiprocessing.active_children()
+    fed.reals(7)
+    fed.itself = fed  # garbage in a cycle
+    del fed
+    gc.collect()
+    assert not multiprocessing.active_children()
+
+
+def test_a_workers_error_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ganzoo.feed._cores", lambda: 2)
+    fed = Streamed(Slow(), 4, 3, CPU, torch.float32)
+    with pytest.raises(errors.DataError) as caught:
+        drawn(fed, 0, 7)
+    assert str(caught.value) == "the last one is missing"
+    assert not multiprocessing.active_children()
+
+
+def test_a_worker_that_is_killed_is_said_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ganzoo.feed._cores", lambda: 2)
+    monkeypatch.setattr("torch.utils.data.dataloader._MultiProcessingDataLoaderIter._try_get_data.__defaults__", (0.1,))
+    fed = made(Short(), batch_size=4)
+    fed.reals(0)
+    multiprocessing.active_children()[0].kill()
+    with pytest.raises(errors.DataError) as caught:
+        drawn(fed, 1, 50)
+    assert "was ended from outside" in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert len(fed.reals(3).images) == 4, "and the feed can begin anew"
+    fed.close()
+
+
+class FreeOfCharge(Short):
+    def __getitem__(self, i: int) -> torch.Tensor:
+        return torch.tensor([i / 100, 0.0, 0.0, 0.0, os.getpid() / 2**23])
+
+
+class Kept(Short):
+    """What no other process can be handed."""
+
+    def __init__(self) -> None:
+        self.secret = lambda: None
+
+
+def test_no_workers_where_they_do_not_help(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    monkeypatch.setattr("ganzoo.feed._cores", lambda: 3)
+    for dataset in (FreeOfCharge(), Kept()):
+        assert readers(made(dataset, batch_size=4).reals(0).images) == {os.getpid()}
+    (said,) = caplog.messages
+    assert "worker processes cannot be handed it" in said
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")  # another training process has a core too
+    assert readers(made(Short(), batch_size=4).reals(0).images) == {os.getpid()}
+    monkeypatch.delenv("LOCAL_WORLD_SIZE")
+    monkeypatch.setattr("ganzoo.feed.HANDED_BYTES", 10)
+    assert readers(made(Short(), batch_size=4).reals(0).images) == {os.getpid()}
+
+
+SLOW = """
+import time, torch
+class Slow(torch.utils.data.Dataset):
+    def __len__(self): return 20
+    def __getitem__(self, i): time.sleep(0.01); return torch.tensor([i / 20])
+"""
+OPEN = """
+import multiprocessing, os, sys, torch
+from ganzoo import feed
+from slow import Slow
+print("script")
+feed._cores = lambda: torch.get_num_threads() + 1
+fed = feed.feed(Slow(), "slow", 4, 0, torch.device("cpu"), torch.float32)
+fed.reals(0)
+"""
+
+
+def test_a_script_without_a_guard_is_not_run_again_and_ends_by_itself(tmp_path: Path) -> None:
+    (tmp_path / "slow.py").write_text(SLOW)
+    (tmp_path / "script.py").write_text(OPEN + "print(len(multiprocessing.active_children()))")  # fed stays open
+    command = [sys.executable, "script.py"]
+    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "script\n1\n", "")
+
+
+def test_workers_end_with_a_training_process_that_is_killed(tmp_path: Path) -> None:
+    (tmp_path / "slow.py").write_text(SLOW)
+    (tmp_path / "script.py").write_text(OPEN + "print(*(p.pid for p in multiprocessing.active_children()))\n"
+                                        "sys.stdout.flush(); os.kill(os.getpid(), 9)\n")  # fmt: skip
+    ended = subprocess.run(
+        [sys.executable, "script.py"], cwd=tmp_path, stdout=subprocess.PIPE, text=True, timeout=60, check=False
+    )  # and this waits until all who could write to the pipe are gone
+    assert ended.returncode == -9
+    for _ in range(50):
+        if not Path(f"/proc/{ended.stdout.split()[-1]}").exists():
+            break
+        time.sleep(0.1)
+    else:
+        pytest.fail("a worker is still there")
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+@pytest.mark.parametrize("kind", ["whole", "gathered", "streamed", "workers"])
+def test_a_gpu_is_given_the_same_batches(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    dataset = Short() if kind == "workers" else Noisy() if kind == "streamed" else TensorDataset(pictures(26))
+    monkeypatch.setattr("ganzoo.feed.RESIDENT_BYTES", 0 if kind == "gathered" else 1 << 30)
+    fed = made(dataset, batch_size=4, device=torch.device("cuda"))
+    monkeypatch.setattr("ganzoo.feed._cores", lambda: 1)
+    alone, draws = made(dataset, batch_size=4), (0, 1, 2, 3, 4, 5, 6, 7, 8, 2)
+    expected = [alone.reals(draw).images[:, :4] for draw in draws]
+    monkeypatch.setattr("ganzoo.feed._cores", lambda: 3)
+    for draw, images in zip(draws, expected, strict=True):
+        batch = fed.reals(draw).images
+        torch.cuda._sleep(10_000_000)  # the next copy is done long before this one is read
+        given = batch.clone()
+        del batch
+        assert torch.equal(given[:, :4].cpu(), images)
+    fed.close()

@@ -24,10 +24,10 @@ LAYERS = [  # a file imports from the layers above it here, never from its own o
     {"errors", "names"},
     {"parts", "hookspecs", "pictures", "peek", "health", "lock"},
     {"words", "state", "mcmc", "checkpoint", "speed", "record", "display"},
-    {"feed", "game", "plugins", "settings", "testing"},
+    {"ranks", "feed", "game", "plugins", "settings", "testing"},
     {"loop"},
     {"recipe"},
-    {"lab"},
+    {"lab", "bench"},
     {"cli"},
     {"__main__"},
 ]

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Sequence
+import signal
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
 from typing import Any
 
 import click
@@ -22,10 +26,41 @@ COMMANDS = {  # name -> its module, where it is called `command`, and what it do
     "show": ("ganzoo.cli.show", "Show a part: what it does, its formula, its parameters."),
     "presets": ("ganzoo.cli.presets", "List the presets: settings to start from."),
     "check": ("ganzoo.cli.check", "Examine a part: does it keep the contract?"),
+    "bench": ("ganzoo.cli.bench", "Measure a step: time by phase, memory, operations."),
     "lab": ("ganzoo.cli.lab", "Small experiments with known answers: what converges?"),
     "plugins": ("ganzoo.cli.plugins", "List the plugins that bring parts, and their problems."),
     "tensorboard": ("ganzoo.cli.tensorboard", "Look at runs in TensorBoard."),
 }
+
+TRAIN = ("run", "resume")
+
+
+class Ended(KeyboardInterrupt):
+    """SIGINT or SIGTERM, before training hears them itself: nothing takes it for an error of a part."""
+
+    def __init__(self, number: int) -> None:
+        self.code = 128 + number
+
+
+@contextmanager
+def steadfast() -> Iterator[None]:
+    """From the first moment: SIGUSR1 (a cluster's "save now") and SIGHUP end nothing, SIGTERM ends without a traceback.
+
+    A handler of its own for SIGTERM, since the system gives the first process of a container none.
+    """
+
+    def end(number: int, frame: FrameType | None) -> None:
+        raise Ended(number)
+
+    heard: dict[str, Any] = {"SIGINT": end, "SIGTERM": end, "SIGUSR1": signal.SIG_IGN, "SIGHUP": signal.SIG_IGN}
+    main = threading.current_thread() is threading.main_thread()  # only that one may
+    numbers = {getattr(signal, name): handler for name, handler in heard.items() if main and hasattr(signal, name)}
+    before = {n: signal.signal(n, h) for n, h in numbers.items() if signal.getsignal(n) is not signal.SIG_IGN}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 class Commands(click.Group):
@@ -39,6 +74,8 @@ class Commands(click.Group):
         """The command, imported now."""
         if cmd_name not in COMMANDS:
             return None
+        if cmd_name in TRAIN and not ctx.resilient_parsing:
+            ctx.with_resource(steadfast())  # before torch is imported, which takes seconds
         command: click.Command = importlib.import_module(COMMANDS[cmd_name][0]).command
         return command
 
@@ -85,6 +122,12 @@ def say(line: object, err: bool = False) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2 if err else 1)
 
 
+def speaks(error: BaseException | None = None) -> bool:
+    """Whether this process talks to the user: of several that torchrun started, the first, or the one with an error."""
+    first = os.environ.get("RANK", "0") == "0"
+    return not getattr(error, "silent", not first)
+
+
 def main(args: Sequence[str] | None = None) -> int:
     """Run a command, and say a user's mistake in one line. GANZOO_TRACEBACK=1 shows where it was raised."""
     if "_GANZOO_COMPLETE" in os.environ:
@@ -95,18 +138,19 @@ def main(args: Sequence[str] | None = None) -> int:
     except click.Abort as abort:
         if isinstance(abort.__cause__, EOFError):  # click takes it for a closed terminal; here it is a damaged file
             raise abort.__cause__ from None
-        return 130  # Ctrl-C
+        return abort.__cause__.code if isinstance(abort.__cause__, Ended) else 130  # Ctrl-C
     except KeyboardInterrupt:
         return 130
     except click.ClickException as error:
         context = getattr(error, "ctx", None)
         path = context.command_path if context else "ganzoo"
         message = " ".join(error.format_message().split()).rstrip(".")
-        say(f"{path}: error: {message} (see {path} --help)", err=True)
+        if speaks(error):
+            say(f"{path}: error: {message} (see {path} --help)", err=True)
         return error.exit_code
     except errors.GanzooError as error:
         if os.environ.get("GANZOO_TRACEBACK", "0") not in ("", "0"):
             raise
-        for line in (f"ganzoo: error: {error}", *getattr(error, "__notes__", ())):
+        for line in (f"ganzoo: error: {error}", *getattr(error, "__notes__", ())) if speaks(error) else ():
             say(line, err=True)
         return error.exit_code

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ganzoo import errors
+from ganzoo.cli import speaks
 from ganzoo.names import nearest
 from ganzoo.plugins import Catalogue, catalogue
 
@@ -51,7 +52,7 @@ def parts_options(*, report: bool = True) -> Callable[[Callable[..., Any]], Call
         @wraps(command)
         def with_catalogue(*args: Any, no_plugins: bool, plugin: tuple[str, ...], **kw: Any) -> Any:
             found = catalogue_of(click.get_current_context())
-            for problem in found.problems if report else ():
+            for problem in found.problems if report and speaks() else ():
                 click.echo(f"ganzoo: warning: {problem}", err=True)
             return command(*args, catalogue=found, **kw)
 

@@ -19,4 +19,6 @@ def command(catalogue: Catalogue, run: str, steps: int | None, quiet: bool) -> N
     from ganzoo import recipe
 
     experiment, total = recipe.reopen(run, catalogue, steps=steps)
-    finished(recipe.train(experiment, total, quiet=quiet))
+    run_ = recipe.train(experiment, total, quiet=quiet)
+    if experiment.ranks.lead:
+        finished(run_)

@@ -79,14 +79,16 @@ def command(
     said = {name: list(value) if name in MANY else value for name, value in given.items() if value not in (None, ())}
     settings = resolve(catalogue.presets(), preset=preset, config=config, given=said, overrides=overrides)
     experiment = recipe.assemble(settings, catalogue)
+    if dry_run and not experiment.ranks.lead:
+        return
     if dry_run:
         write(("what would", "be trained"), recipe.description(experiment))
         for warning in experiment.run.warnings:
             click.echo(f"ganzoo: warning: {warning}", err=True)
         return
-    recipe.open_directory(experiment)
-    run = recipe.train(experiment, quiet=quiet)
-    finished(run)
+    run = recipe.train(experiment, recipe.begin(experiment), quiet=quiet)
+    if experiment.ranks.lead:
+        finished(run)
 
 
 def finished(run: Any) -> None:

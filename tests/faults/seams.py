@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import ctypes
+import os
 import resource
 import signal
 import time
 from pathlib import Path
 
 from ganzoo import checkpoint
+from ganzoo.display import Display
 
 
 class Slow(checkpoint.Disk):
@@ -30,6 +33,28 @@ def slow_disk() -> None:
 
 
 def small_files() -> None:
-    """No file may grow beyond 24 KiB: a disk that is full, as far as whoever writes can tell."""
+    """No file may grow beyond 24 KiB: the system refuses to write, as on a disk that is full."""
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (24 << 10, 24 << 10))
+
+
+def stops_at_warnings() -> None:
+    """After each warning the process stops (SIGSTOP), so that a test can change what is around it, and let it go on."""
+    warn = Display.warn
+
+    def stop(display: Display, line: str) -> None:
+        warn(display, line)
+        os.kill(os.getpid(), signal.SIGSTOP)
+
+    Display.warn = stop  # type: ignore[method-assign]
+
+
+def bound_by_permissions() -> None:
+    """What a directory's mode forbids is forbidden, to root too: without the capabilities that let it pass by."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    header = (ctypes.c_uint32 * 2)(0x20080522, 0)  # version 3 of the call, this process
+    sets = (ctypes.c_uint32 * 6)()  # effective, permitted, inheritable; and again for those above 31
+    passing = 1 << 1 | 1 << 2  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH
+    assert libc.capget(header, sets) == 0
+    sets[0], sets[1] = sets[0] & ~passing, sets[1] & ~passing
+    assert libc.capset(header, sets) == 0

@@ -44,12 +44,8 @@ def killed(start: Start, folder: Path, kills: int, steps: int, seed: int) -> Non
         assert code == -9, process.said
         done += 1
         moments.append(newest(run))
-        if (run / "config.yaml").exists():
+        if run.exists():  # else it was killed before: there is no run yet
             arguments = ["resume", str(run), "-q"]
-        elif run.exists():  # killed while the directory was made: there is no run yet
-            import shutil
-
-            shutil.rmtree(run)
     last = start(*arguments)
     assert last.wait() == 0, last.said
     assert differences(final(run), final(folder / "whole")) == []

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from harness import Process, Server, differences, final, until, words
+from torch import Tensor
 
 from ganzoo import checkpoint
 
@@ -145,3 +146,166 @@ def test_two_trainings_of_one_run(ganzoo_process: Start, tmp_path: Path) -> None
     assert len(second.said.strip().splitlines()) == 1
     process.kill(signal.SIGTERM)
     assert process.wait() == 143
+
+
+# Parts that stop in a phase of a run, which the file `phase` beside them names, until there is a file `passed`.
+GATES = """
+import time
+from pathlib import Path
+
+import ganzoo
+from ganzoo import checkpoint, parts
+
+HERE = Path(__file__).parent
+
+def gate(phase):
+    if (HERE / "phase").read_text() == phase:
+        (HERE / "reached").touch()
+        while not (HERE / "passed").exists():
+            time.sleep(0.005)
+
+gate("import")
+
+class Disk(checkpoint.Disk):
+    def write(self, file, content):
+        gate("save")
+        super().write(file, content)
+
+checkpoint.disk = Disk()
+
+class GatedLoss(ganzoo.Loss):
+    \"\"\"Hinge, with gates.\"\"\"
+    def discriminator(self, s):
+        gate("first step" if s.progress == 0 else "middle" if 0.4 < s.progress < 0.6 else "")
+        return (1 - s.real).relu().mean() + (1 + s.fake).relu().mean()
+    def generator(self, s):
+        return -s.fake.mean()
+
+class GatedData(ganzoo.Data):
+    \"\"\"Digits, behind a gate.\"\"\"
+    def dataset(self):
+        gate("assembly")
+        return ganzoo.part("data", "digits", size=8).dataset()
+
+class GatedMetric(ganzoo.Metric):
+    \"\"\"Nothing, behind a gate.\"\"\"
+    def score(self, real, fake, data):
+        gate("metrics")
+        return {"nothing": 0.0}
+
+@ganzoo.hookimpl
+def register_losses(register):
+    register("gated", GatedLoss)
+
+@ganzoo.hookimpl
+def register_data(register):
+    register("gated", GatedData)
+
+@ganzoo.hookimpl
+def register_metrics(register):
+    register("gated", GatedMetric)
+
+@ganzoo.hookimpl
+def run_started(run):
+    gate("start")
+
+@ganzoo.hookimpl
+def images_recorded(run, step, tag, images):
+    gate("samples" if step else "")
+
+@ganzoo.hookimpl
+def run_finished(run, error):
+    gate("end")
+"""
+BEFORE, WHILE = ["import", "assembly", "start"], ["first step", "middle", "save", "samples", "metrics"]
+
+
+class Gated:
+    """A run that waits in one of its phases."""
+
+    def __init__(self, start: Start, folder: Path, phase: str) -> None:
+        self.folder, self.plugin = folder, f"--plugin={folder / 'gates.py'}"
+        (folder / "gates.py").write_text(GATES)
+        (folder / "phase").write_text(phase)
+        self.arguments = [
+            *words(loss="gated", data="gated", steps=21, checkpoint_every=4, sample_every=7, log_every=3),
+            "--metric=gated", f"--logdir={folder}", "-q", self.plugin,
+        ]  # fmt: skip
+        self.process = start("run", *self.arguments, "--name=a")
+        until((folder / "reached").exists if phase else (folder / "a").exists)
+
+    def hears(self, *numbers: int) -> int:
+        """Send signals, then let it go on; what it exits with."""
+        for number in numbers:
+            self.process.kill(number)
+        (self.folder / "passed").touch()
+        code = self.process.wait()
+        assert "Traceback" not in self.process.said
+        return code
+
+
+@pytest.fixture(scope="module")
+def undisturbed(server: Server, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Tensor]:
+    """The weights of a run that hears nothing."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    run = Gated(lambda *arguments: server.start(folder / "out", *arguments), folder, "")
+    assert run.hears() == 0, run.process.said
+    return final(folder / "a")
+
+
+@pytest.mark.parametrize("phase", [*BEFORE, *WHILE, "end"])
+def test_sigusr1_and_sighup_end_nothing(
+    ganzoo_process: Start, tmp_path: Path, undisturbed: dict[str, Tensor], phase: str
+) -> None:
+    run = Gated(ganzoo_process, tmp_path, phase)
+    assert run.hears(signal.SIGUSR1, signal.SIGHUP) == 0, run.process.said
+    assert run.process.said.startswith(f"run      {tmp_path / 'a'}\n")
+    assert differences(final(tmp_path / "a"), undisturbed) == []
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize("phase", [*BEFORE, *WHILE, "end"])
+def test_whatever_a_run_does_it_ends_in_a_line_and_goes_on_from_there(
+    ganzoo_process: Start, tmp_path: Path, undisturbed: dict[str, Tensor], phase: str, number: int, code: int
+) -> None:
+    """Before training at once, without a word; while it trains when the step is made and saved."""
+    run = Gated(ganzoo_process, tmp_path, phase)
+    assert run.hears(number) == code, run.process.said
+    lines = run.process.said.split("\n")
+    if phase in WHILE:
+        assert len(lines) == 2
+        assert f"stopped after step {newest(tmp_path)}, which is saved" in lines[0]
+    else:
+        assert not "".join(lines)
+        assert newest(tmp_path) == (21 if phase == "end" else 0)
+    if phase in ("import", "assembly"):
+        assert not (tmp_path / "a").exists()
+        again = ganzoo_process("run", *run.arguments, "--name=a")
+    else:
+        again = ganzoo_process("resume", str(tmp_path / "a"), "-q", run.plugin)
+    assert again.wait() == 0, again.said
+    assert differences(final(tmp_path / "a"), undisturbed) == []
+
+
+@pytest.mark.parametrize(
+    ("numbers", "code"),
+    [([signal.SIGUSR1, signal.SIGHUP], 0), ([signal.SIGINT], 130), ([signal.SIGTERM], 143)],
+    ids=["USR1+HUP", "INT", "TERM"],
+)
+def test_while_torch_is_imported(tmp_path: Path, numbers: list[int], code: int) -> None:
+    """A whole process: the signals come as soon as it hears any, which is before it imports anything large."""
+    command = [sys.executable, "-m", "ganzoo", "run", *words(steps=2, logdir=tmp_path, name="a"), "-q"]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+        until(lambda: ignored(process.pid) >> (signal.SIGUSR1 - 1) & 1)
+        for number in numbers:
+            process.send_signal(number)
+        _, said = process.communicate()
+    assert process.returncode == code
+    assert not said.strip()
+    assert newest(tmp_path) == (2 if code == 0 else 0)
+
+
+def ignored(pid: int) -> int:
+    """The signals that a process ignores, a bit each."""
+    status = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return int(next(line.split()[1] for line in status if line.startswith("SigIgn")), 16)

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import resource
 import shutil
 import signal
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from harness import Bench, Process, differences, final, state_of, until, words
+from harness import Bench, Process, Server, differences, final, state_of, until, words
 from test_checkpoint import Failing
 
 from ganzoo import checkpoint, errors, loop, recipe, record
 from ganzoo.game import Game
+from ganzoo.lock import Lock
 from ganzoo.record import read
 
 Start = Callable[..., Process]
@@ -27,6 +31,59 @@ def bench(folder: Path, plugin: str = "", **settings: Any) -> Bench:
         "data": "digits:size=8", "steps": 8, "checkpoint_every": 2, "sample_every": 4, "keep": 2, "log_every": 2,
     }  # fmt: skip
     return Bench(folder, plugin, **{**standard, **settings})
+
+
+FILLING: dict[str, Any] = {
+    "arch": "dcgan:width=16", "steps": 400, "checkpoint_every": 20, "sample_every": 10_000, "log_every": 50,
+}  # fmt: skip
+FULL = 24 << 10  # bytes that a file may have: the records fit, the networks do not
+
+
+def limit(process: Process, size: int) -> None:
+    """How large a file may grow that the process writes."""
+    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+
+
+@contextlib.contextmanager
+def files_up_to(size: int) -> Iterator[None]:
+    """The same for this process."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def stopped(process: Process) -> bool:
+    return Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+
+
+@contextlib.contextmanager
+def read_only(folder: Path) -> Iterator[None]:
+    """A directory, with all in it, that may be read and not written."""
+    modes = {path: path.stat().st_mode for path in (folder, *folder.rglob("*"))}
+    for path, mode in modes.items():
+        path.chmod(mode & ~0o222)
+    try:
+        yield
+    finally:
+        for path, mode in modes.items():
+            if path.exists():
+                path.chmod(mode)
+
+
+def records(folder: Path) -> list[int]:
+    return [line["step"] for line in read(folder / "metrics.jsonl")]
+
+
+@pytest.fixture(scope="module")
+def filled(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of FILLING that nothing happens to."""
+    folder = tmp_path_factory.mktemp("filled")
+    run = server.start(folder / "out", "run", *words(**FILLING, logdir=folder, name="a"), "-q")
+    assert run.wait() == 0, run.said
+    return folder / "a"
 
 
 class TestDisk:
@@ -58,8 +115,10 @@ class TestDisk:
     def test_a_failed_save_is_said_and_training_goes_on(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
+        made = bench(tmp_path).assembled("a")
+        recipe.open_directory(made)
         monkeypatch.setattr(checkpoint, "disk", Failing("sync", 1, False))
-        assert bench(tmp_path).whole().step == 8
+        assert recipe.train(made, quiet=True).step == 8
         said = capsys.readouterr().err.splitlines()
         assert len(said) == 1
         assert "cannot be written (No space left on device)" in said[0]
@@ -78,6 +137,148 @@ class TestDisk:
         again = ganzoo_process("resume", str(tmp_path / "a"), "-q")
         assert again.wait() == 0, again.said
         assert differences(final(tmp_path / "a"), final(tmp_path / "whole")) == []
+
+    def test_a_disk_that_fills_while_it_trains(self, ganzoo_process: Start, tmp_path: Path, filled: Path) -> None:
+        """The first saves fit, later ones do not: said, and at the second in a row the run stops, and can go on."""
+        run = ganzoo_process("run", *words(**FILLING, logdir=tmp_path, name="a"), "-q")
+        until(lambda: reached(tmp_path / "a"))
+        limit(run, FULL)
+        assert run.wait() == 2
+        first, second = (line for line in run.said.splitlines() if "(File too large)" in line and "checkpoint" in line)
+        assert first.endswith("training goes on, and stops if the next one fails too")
+        saved = reached(tmp_path / "a")
+        assert f"; the last checkpoint, of step {saved}, is intact; then go on with: ganzoo resume " in second
+        assert saved < FILLING["steps"]
+        assert "Traceback" not in run.said
+        assert checkpoint.newest(tmp_path / "a" / "checkpoints").step == saved
+        again = ganzoo_process("resume", str(tmp_path / "a"), "-q")
+        assert again.wait() == 0, again.said
+        assert differences(final(tmp_path / "a"), final(filled)) == []
+        assert records(tmp_path / "a") == records(filled)
+
+    def test_room_that_is_made_in_time(self, ganzoo_process: Start, tmp_path: Path, filled: Path) -> None:
+        """One save fails, the next does not: training goes on to its end, to the same weights."""
+        run = ganzoo_process("run", *words(**FILLING, logdir=tmp_path, name="a"), "-q", seam="seams:stops_at_warnings")
+        until(lambda: reached(tmp_path / "a"))
+        limit(run, FULL)
+        until(lambda: stopped(run))
+        assert "training goes on, and stops if the next one fails too" in run.said
+        limit(run, resource.RLIM_INFINITY)
+        run.kill(signal.SIGCONT)
+        assert run.wait() == 0, run.said
+        assert len(run.said.splitlines()) == 4, run.said  # the warning, and where everything is
+        assert differences(final(tmp_path / "a"), final(filled)) == []
+        assert records(tmp_path / "a") == records(filled)
+
+    def test_a_directory_that_is_read_only(self, ganzoo_process: Start, tmp_path: Path) -> None:
+        """From the start: a line. As root, too, who is bound by the mode here."""
+        arguments = words(steps=5, logdir=tmp_path / "runs")
+        made = ganzoo_process("run", *arguments, "--name=a", "-q")
+        assert made.wait() == 0, made.said
+        with read_only(tmp_path / "runs"):
+            for words_, said in (
+                (["run", *arguments], f"log directory {tmp_path / 'runs'} cannot be written (Permission denied): give"),
+                (["resume", str(tmp_path / "runs" / "a"), "--steps=9"], "runs/a cannot be written (Permission denied)"),
+            ):
+                refused = ganzoo_process(*words_, seam="seams:bound_by_permissions")
+                assert refused.wait() == 2, refused.said
+                assert said in refused.said
+                assert len(refused.said.splitlines()) == 1, refused.said
+        again = ganzoo_process("resume", str(tmp_path / "runs" / "a"), "--steps=9", seam="seams:bound_by_permissions")
+        assert again.wait() == 0, again.said
+
+    def test_a_directory_that_becomes_read_only(self, ganzoo_process: Start, tmp_path: Path, filled: Path) -> None:
+        """While it is trained in: as a disk that fills; and it goes on where it stopped when it can write again."""
+        arguments = [*words(**FILLING, logdir=tmp_path, name="a"), "-q"]
+        run = ganzoo_process("run", *arguments, seam="seams:bound_by_permissions")
+        until(lambda: reached(tmp_path / "a"))
+        with read_only(tmp_path / "a"):
+            assert run.wait() == 2
+            assert run.said.count("(Permission denied): make room or give it back") == 2
+            assert "Traceback" not in run.said
+            assert checkpoint.newest(tmp_path / "a" / "checkpoints").step == reached(tmp_path / "a") < FILLING["steps"]
+        again = ganzoo_process("resume", str(tmp_path / "a"), "-q", seam="seams:bound_by_permissions")
+        assert again.wait() == 0, again.said
+        assert differences(final(tmp_path / "a"), final(filled)) == []
+
+    def test_the_only_checkpoint_is_damaged(self, tmp_path: Path) -> None:
+        """Refused, however often one asks: the run is not begun again from its first step behind one's back."""
+        runs = bench(tmp_path, keep=1)
+        folder = runs.stopped(4)
+        (place,) = checkpoint.found(folder / "checkpoints")
+        (place / "generator.safetensors").write_bytes(b"")
+        for _ in range(2):
+            with pytest.raises(errors.CheckpointError, match=r"no checkpoint in .* is whole: .*; remove .* to begin"):
+                runs.resumed(folder)
+        assert checkpoint.found(folder / "checkpoints") == [place]
+        assert records(folder) == [1, 2, 4]
+
+    def test_a_checkpoint_that_may_not_be_read_is_not_damaged(self, ganzoo_process: Start, tmp_path: Path) -> None:
+        made = ganzoo_process("run", *words(steps=8, checkpoint_every=4, logdir=tmp_path, name="a"), "-q")
+        assert made.wait() == 0, made.said
+        folder = tmp_path / "a" / "checkpoints"
+        for path in (folder, folder / "00000008", folder / "00000008" / "ema.safetensors"):
+            mode = path.stat().st_mode
+            path.chmod(0)
+            refused = ganzoo_process("resume", str(tmp_path / "a"), "--steps=9", seam="seams:bound_by_permissions")
+            code = refused.wait()
+            path.chmod(mode)
+            assert code == 2, refused.said
+            assert "cannot be read (Permission denied)" in refused.said
+            assert len(refused.said.splitlines()) == 1, refused.said
+            assert sorted(p.name for p in folder.iterdir()) == ["00000004", "00000008"]
+
+    def test_a_lock_on_a_disk_that_is_full(self, tmp_path: Path) -> None:
+        """The lock is the system's; who holds it cannot be noted there, which is no reason to stop."""
+        with files_up_to(0):
+            held = Lock(tmp_path, pytest.fail)
+        assert (tmp_path / "lock").read_bytes() == b""
+        with pytest.raises(errors.RunError, match="by this very process"):
+            Lock(tmp_path, pytest.fail)
+        held.release()
+
+    def test_a_lock_that_is_a_link(self, tmp_path: Path) -> None:
+        """In a run directory from elsewhere it may lead to a file of one's own, which is not emptied."""
+        precious = tmp_path / "precious"
+        precious.write_text("precious")
+        folder = bench(tmp_path).stopped(4)
+        (folder / "lock").unlink()
+        (folder / "lock").symlink_to(precious)
+        with pytest.raises(errors.RunError, match="cannot be written"):
+            Lock(folder, pytest.fail)
+        assert precious.read_text() == "precious"
+
+    def test_a_disk_that_is_full_when_a_run_begins(self, tmp_path: Path) -> None:
+        """A line, and no directory with half a config that would be resumed as another run."""
+        made = bench(tmp_path).assembled("a", logdir=str(tmp_path / "runs"))
+        with files_up_to(100), pytest.raises(errors.RunError, match=r"cannot be written \(File too large\)"):
+            recipe.open_directory(made)
+        assert list((tmp_path / "runs").iterdir()) == []
+
+    def test_checkpoints_that_were_removed(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        """The run begins again, to the same weights, and says so."""
+        runs = bench(tmp_path)
+        expected = state_of(runs.whole())
+        folder = runs.stopped(4)
+        shutil.rmtree(folder / "checkpoints")
+        assert differences(state_of(runs.resumed(folder)), expected) == []
+        said = f"warning: {folder} has no checkpoint: it begins again at step 0, from its seed\n"
+        assert capsys.readouterr().err == said
+
+    def test_a_checkpoint_that_counts_more(self, tmp_path: Path) -> None:
+        """As one of a later ganzoo may, within a format."""
+        runs = bench(tmp_path)
+        folder = runs.stopped(4) / "checkpoints"
+        saved = checkpoint.newest(folder)
+        numbers = {key: value for key, value in saved.numbers.items() if key not in ("step", "format")}
+        numbers["counters"] = {**numbers["counters"], "moons": 3}
+        checkpoint.save(folder, 5, saved.tensors, numbers, keep=2)
+        with pytest.raises(errors.CheckpointError, match="counts moons, which this ganzoo does not: it needs a newer"):
+            runs.resumed(folder.parent)
+
+    def test_a_run_directory_of_an_impossible_name(self, tmp_path: Path) -> None:
+        with pytest.raises(errors.RunError, match=r"cannot be read \(File name too long\)"):
+            bench(tmp_path).resumed(tmp_path / ("x" * 300))
 
     @pytest.mark.parametrize("logdir", ["/proc/ganzoo", "a-file/runs", "a-file"])
     def test_a_log_directory_that_cannot_be_written(self, tmp_path: Path, logdir: str) -> None:
@@ -126,6 +327,18 @@ class TestRecords:
         assert "Input/output error" in said[0]
         assert said[0].endswith("training goes on without")
         assert [line["step"] for line in read(tmp_path / "other" / "metrics.jsonl")] == [1, 2, 4, 6, 8]
+
+    def test_a_disk_that_is_full_when_records_are_opened(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """TensorBoard's thread fails at once; its traceback is not shown, and the hook for it does not stay."""
+        hook, said = threading.excepthook, list[str]()
+        with files_up_to(0):
+            recorder = record.Recorder(tmp_path, 0, said.append)
+            recorder.close()
+        assert [line for line in said if line.startswith("warning: TensorBoard in ") and "File too large" in line]
+        assert "Traceback" not in capsys.readouterr().err
+        assert threading.excepthook is hook
 
     def test_pictures_that_cannot_be_written(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

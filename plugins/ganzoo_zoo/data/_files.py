@@ -26,8 +26,13 @@ class Files(Protocol):
     names: list[str]
     skipped: list[Skipped]
 
+    root: Path
+
     def open(self, name: str) -> BinaryIO:
         """The bytes of one of them; any thread, any process."""
+
+    def stamp(self, name: str) -> list[int]:
+        """Numbers that change with its bytes, known without reading them."""
 
 
 def listed(path: str, who: str = "folder") -> Files:
@@ -92,12 +97,20 @@ class Tree:
         """The file, open for reading."""
         return (self.root / name).open("rb")
 
+    def stamp(self, name: str) -> list[int]:
+        """Size, and times of change; a copy in its place that bears the old time is told by the second one."""
+        try:
+            status = (self.root / name).stat()
+        except OSError:
+            return []
+        return [status.st_size, status.st_mtime_ns, status.st_ctime_ns]
+
 
 class Archive:
     """A zip. Names that would leave its folder are skipped; nothing is ever written."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path
+        self.root = path
         self._opened = (os.getpid(), zipfile.ZipFile(path))
         self._members: dict[str, zipfile.ZipInfo] = {}
         self.skipped: list[Skipped] = []
@@ -115,7 +128,7 @@ class Archive:
     def open(self, name: str) -> BinaryIO:
         """The member's bytes. ``ZipFile`` is safe among threads; a forked process needs its own file position."""
         if self._opened[0] != os.getpid():
-            self._opened = (os.getpid(), zipfile.ZipFile(self.path))
+            self._opened = (os.getpid(), zipfile.ZipFile(self.root))
         info = self._members[name]
         if info.file_size > _LARGEST:
             raise Unreadable(f"unpacks to more than {_LARGEST >> 20} MiB")
@@ -123,8 +136,13 @@ class Archive:
             raise Unreadable("encrypted")
         return io.BytesIO(self._opened[1].read(info))
 
+    def stamp(self, name: str) -> list[int]:
+        """Checksum and size, as the zip says."""
+        info = self._members[name]
+        return [info.CRC, info.file_size]
+
     def __reduce__(self) -> tuple[type[Archive], tuple[Path]]:  # for workers that are spawned
-        return Archive, (self.path,)
+        return Archive, (self.root,)
 
 
 def _kind(entry: os.DirEntry[str]) -> str:

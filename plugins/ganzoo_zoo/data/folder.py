@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import logging
 import os
+import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Container, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
+import PIL
 import torch
 from annotated_types import Ge, Le
+from rich.console import Console
+from rich.progress import Progress
 from torch.utils.data import Dataset
 
 import ganzoo
 from ganzoo import errors
 
+from . import _cache
 from ._decode import SUFFIXES, Pixels, Resize, decode, reason
 from ._files import Files, Skipped, listed
 from ._images import ImageSet, shown
@@ -41,7 +49,9 @@ class Folder(ganzoo.Data):
         channels: 3 for colour, 1 for grey (luma).
         limit: use no more images than this, spread evenly over all of them.
         max_skipped: share of the files that may be unreadable; they are named and left out. More is an error.
-        memory: decoded images are held in memory up to so many GiB; a larger set is decoded as it is used.
+        memory: decoded images are held in memory up to so many GiB.
+        cache: a larger set is decoded once, into a file in this folder, ``auto`` for the user's cache; with ``none`` it
+            is decoded as it is used.
 
     Raises:
         DataError: nothing there, no images or only one, or more unreadable files than ``max_skipped`` allows.
@@ -52,8 +62,9 @@ class Folder(ganzoo.Data):
         10). Files whose names do not end like an image's and hidden files are not looked at; a file's format is told
         by its content. The first frame of an animation, the orientation that EXIF asks for, white behind what is
         transparent, 16-bit grey scaled to 8. Unreadable are also images of more pixels than Pillow's limit on
-        decompression bombs. In a set that is decoded as it is used, the next readable image takes the place of an
-        unreadable one, and each worker process counts for itself.
+        decompression bombs. In a set that is larger than ``memory``, the next readable image takes the place of an
+        unreadable one; while it is decoded as it is used, each worker process counts for itself. A file in the cache
+        is made again when an image changed; it may be deleted at any time.
     """
 
     path: str
@@ -63,6 +74,7 @@ class Folder(ganzoo.Data):
     limit: Annotated[int, Ge(2)] | None = None
     max_skipped: Annotated[float, Ge(0), Le(1)] = 0.05
     memory: Annotated[float, Ge(0)] = 2.0
+    cache: str | None = "auto"
 
     def dataset(self) -> ImageSet | LazyImages:
         """The images, whole in memory where they fit, with labels where there are class folders."""
@@ -80,6 +92,14 @@ class Folder(ganzoo.Data):
         images = LazyImages(self, files, names, labels, classes, tally)
         if len(names) * self.channels * self.size**2 <= self.memory * 2**30:
             return images.decoded()
+        if self.cache is not None:
+            try:
+                place = _cache.default() if self.cache == "auto" else Path(self.cache).expanduser()
+                return images.kept(place)
+            except (OSError, RuntimeError) as error:  # the latter where there is no home
+                why = getattr(error, "strerror", None) or error
+                _log.warning("folder: images are decoded as they are used, for they cannot be kept (%s): make room, or "
+                             "name another folder by cache=", shown(why))  # fmt: skip
         tally.report(len(names))
         return images
 
@@ -153,8 +173,56 @@ class LazyImages(Dataset[Any]):
 
     def decoded(self) -> ImageSet:
         """All of them at once, in memory, without those that cannot be read."""
-        count, part = len(self.names), self.part
-        images = np.empty((count, part.channels, part.size, part.size), dtype=np.uint8)
+        count = len(self.names)
+        images = np.empty(self._shape(), dtype=np.uint8)
+        bad = self._fill(images)
+        self.tally.skipped += [(self.names[at], why) for at, why in bad.items()]
+        self.tally.report(count - len(bad))
+        labels = self.labels
+        if bad:
+            keep = [at for at in range(count) if at not in bad]
+            images, labels = images[keep], labels[keep] if labels is not None else None
+        return ImageSet(torch.from_numpy(images), labels, self.classes)
+
+    def kept(self, place: Path) -> ImageSet:
+        """All of them, in a file that is mapped into memory; items are those of this dataset.
+
+        Raises:
+            OSError: the file cannot be made.
+        """
+        part, root = self.part, self.files.root.resolve()
+        how = [str(root), part.size, part.channels, part.resize, part.limit]
+        what = [*how, PIL.__version__, [[name, *self.files.stamp(name)] for name in self.names]]
+        name = f"{re.sub('[^A-Za-z0-9_-]', '_', root.stem)[:40]}-{_hash(how)[:12]}"
+        found = _cache.keep(place, name, _hash(what), self._shape(), self._fill_all)
+        self.tally.skipped += [(self.names[at], why) for at, why in found.unread.items()]
+        self.tally.report(len(self.names) - len(found.unread))
+        if self.labels is None:
+            return ImageSet(found.images)
+        images = ImageSet(found.images, self.labels[_readable(len(self.names), found.unread)], self.classes)
+        images.labels = self.labels
+        return images
+
+    def _fill_all(self, images: Pixels) -> dict[int, str]:
+        """Decode all of them, each unreadable one's place taken by the next; say which these are, and why."""
+        _log.warning("folder: decoding %d images of %s once, for the cache (cache=none decodes them as they are used)",
+                     len(images), self.tally.where)  # fmt: skip
+        console = Console(stderr=True)
+        with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+            task = progress.add_task("decoding", total=len(images))
+            bad = self._fill(images, lambda: progress.advance(task, _CHUNK))
+        if len(bad) < len(images):
+            rows = _readable(len(images), bad)
+            for at in bad:
+                images[at] = images[rows[at]]
+        return bad
+
+    def _shape(self) -> tuple[int, int, int, int]:
+        return len(self.names), self.part.channels, self.part.size, self.part.size
+
+    def _fill(self, images: Pixels, done: Callable[[], object] = lambda: None) -> dict[int, str]:
+        """Decode all of them into an array, on all cores; say which could not be read, and why."""
+        count = len(self.names)
 
         def fill(start: int) -> list[tuple[int, Exception]]:
             failed: list[tuple[int, Exception]] = []
@@ -163,6 +231,7 @@ class LazyImages(Dataset[Any]):
                     images[at] = self._decode(at)
                 except Exception as error:  # as above; one bad file does not end the others
                     failed.append((at, error))
+            done()
             return failed
 
         threads = ThreadPoolExecutor(min(os.cpu_count() or 1, 32))  # Pillow decodes without the interpreter's lock
@@ -173,14 +242,7 @@ class LazyImages(Dataset[Any]):
             except BaseException:  # Ctrl-C: leave now, not after the last image
                 pool.shutdown(cancel_futures=True)
                 raise
-        bad = {at for at, _ in failed}
-        self.tally.skipped += [(self.names[at], reason(error)) for at, error in failed]
-        self.tally.report(count - len(bad))
-        labels = self.labels
-        if bad:
-            keep = [at for at in range(count) if at not in bad]
-            images, labels = images[keep], labels[keep] if labels is not None else None
-        return ImageSet(torch.from_numpy(images), labels, self.classes)
+        return {at: reason(error) for at, error in failed}
 
     def _decode(self, at: int) -> Pixels:
         with self.files.open(self.names[at]) as stream:
@@ -208,3 +270,16 @@ def _classes(names: Sequence[str]) -> tuple[list[str], Tensor | None]:
     found = list(dict.fromkeys(p[level] for p in parts))  # in the order of the names, which are sorted
     number = {name: k for k, name in enumerate(found)}
     return found, torch.tensor([number[p[level]] for p in parts])
+
+
+def _readable(count: int, bad: Container[int]) -> list[int]:
+    """The row that stands at each: its own, or that of the next readable image."""
+    rows = list(range(count))
+    at = next((k for k in rows if k not in bad), 0)  # the first readable one comes after the last
+    for k in reversed(range(count)):
+        at = rows[k] = at if k in bad else k
+    return rows
+
+
+def _hash(value: object) -> str:
+    return hashlib.sha256(json.dumps(value).encode()).hexdigest()

@@ -18,6 +18,10 @@ class OneStep(ganzoo.Schedule):
     Args:
         weight: factor of the generator's loss (the source's lambda). With SGD it is the ratio of the generator's rate
             to the discriminator's; Adam and RMSprop divide a steady factor out again, and it does next to nothing.
+        shared: take both gradients from one backward pass through the judged fakes: with a_i = dL_D/df_i and
+            c_i = dL_G/df_i, the generator's gradient by fake i is c_i/a_i of what the discriminator's computes on its
+            way. For losses where a_i is not 0 (wgan, hinge-linear, lsgan, sgan); the discriminator must not mix
+            samples, and the generator pays no penalty.
 
     Notes:
         Both gradients are taken at the old point, so this is not 1:1 alternation, in which the generator answers the
@@ -26,7 +30,9 @@ class OneStep(ganzoo.Schedule):
         L = L_D(x, x'') + lambda (L_G(x') - L_G(x'')), whose last bracket is 0 and leaves the discriminator alone. That
         needs two judgements of the same fakes to agree to the last bit, which dropout, noise and spectral norm in
         training mode deny. Here each gradient is taken with respect to its own player instead: the same
-        gradients, nothing to cancel, one pass less. With passes g and d of the two nets a step costs 3g + 7d.
+        gradients, nothing to cancel, one pass less. With passes g and d of the two nets a step costs 3g + 7d, shared
+        3g + 6d; where a score leaves the range in which c_i/a_i is a number (sgan below -46, lsgan at its target
+        exactly), a shared step is not made and the run says so.
         To train the players at two rates with any optimizer give them different lr (--d-optimizer, --g-optimizer)
         and leave the weight at 1. It also weighs the generator's penalties.
 
@@ -36,9 +42,16 @@ class OneStep(ganzoo.Schedule):
     """
 
     weight: Annotated[float, Gt(0)] = 1.0
+    shared: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "shares", self.shared)  # a fact of this part, not of its class
 
     def step(self, game: ganzoo.Game) -> None:
         """One round, two gradients, one move."""
         s = game.round()
+        if self.shared:
+            game.update_both(s, self.weight)
+            return
         discriminator, generator = game.discriminator_loss(s), game.generator_loss(s)
         game.update(discriminator=discriminator, generator=generator if self.weight == 1 else self.weight * generator)

@@ -1,0 +1,518 @@
+"""What a step of a recipe costs: time, by phase; memory; operations, against what the machine can do.
+
+The steps measured are the engine's own, ``loop.advance`` with the records' notes; nothing is written to disk. What is
+compared is measured in one process, in turn (A B A B), and a comparison of the recipe with itself stands beside it:
+what that one says of chance holds for the other.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+import weakref
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+from statistics import median, quantiles
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from ganzoo import errors, loop, recipe, speed
+from ganzoo.game import Draw, Game, Round
+from ganzoo.loop import Run
+from ganzoo.parts import PLAYERS, Player
+from ganzoo.recipe import Experiment
+from ganzoo.settings import Settings, resolve
+
+if TYPE_CHECKING:
+    from ganzoo.plugins import Catalogue
+
+UNTIL = 1_000_000_000
+"""Steps of the run that the measured ones are the first of: numbers that follow a run stay at their start."""
+
+REPEAT_SECONDS = 0.2
+"""A repeat makes at least so many seconds of steps, unless told how many."""
+
+PHASES = (
+    "data", "generator forward", "discriminator forward", "discriminator backward", "generator backward", "optimizer",
+    "ema",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Spread:
+    """A median, with the quartiles around it."""
+
+    median: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> Spread:
+        """Of some values, one at least."""
+        low, _, high = quantiles(values, method="inclusive") if len(values) > 1 else [*values] * 3
+        return cls(median(values), low, high)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Against:
+    """A recipe beside a plain loop of the same networks.
+
+    Attributes:
+        milliseconds: of the plain loop's step.
+        ratio: the plain loop's time over the recipe's, repeat by repeat: above 1 the recipe is faster.
+        control: the same for the recipe against itself, in the same repeats: how far from 1 chance reaches.
+        left_out: regularizers of the recipe that the plain loop makes do without.
+    """
+
+    milliseconds: Spread
+    ratio: Spread
+    control: Spread
+    left_out: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """What a step of a recipe costs.
+
+    Attributes:
+        recipe: its parts, by setting.
+        device: where it ran.
+        precision: what the nets computed in.
+        threads: of the CPU.
+        batch_size: samples in a batch.
+        steps: steps timed together, a repeat.
+        repeats: how many times.
+        milliseconds: a step, without any timer inside.
+        images_per_second: batches a second, times their size.
+        phases: milliseconds of each; ``other`` is what is left of the step: losses, norms, records, what timers cost.
+            ``penalty`` is the step with the penalties less the same without, all passes that are made for them.
+        memory: bytes that tensors took at most: state (weights, optimizers, average), and what a step adds.
+        state: bytes of the state alone.
+        flops: of matrix products and convolutions, a step.
+        peak: of a large matrix product here, a second, in the same precision, on the same threads.
+        against: the comparison, if one was asked for.
+    """
+
+    recipe: Mapping[str, str]
+    device: str
+    precision: str
+    threads: int
+    batch_size: int
+    steps: int
+    repeats: int
+    milliseconds: Spread
+    images_per_second: float
+    phases: Mapping[str, float]
+    memory: int
+    state: int
+    flops: float
+    peak: float
+    against: Against | None = None
+
+    @property
+    def fraction(self) -> float:
+        """Of the machine's peak that the step reaches."""
+        return self.flops / (self.milliseconds.median / 1e3) / self.peak
+
+    def plain(self) -> dict[str, Any]:
+        """As plain data."""
+        return {**asdict(self), "fraction": self.fraction}
+
+
+def bench(
+    *,
+    against: str | None = None,
+    repeats: int = 11,
+    steps_each: int | None = None,
+    preset: str | None = None,
+    config: str | Path | Mapping[str, Any] | None = None,
+    overrides: Sequence[str] = (),
+    catalogue: Catalogue | None = None,
+    **settings: Any,
+) -> Report:
+    """Measure a step of a recipe, named as for ``ganzoo.run``.
+
+    Args:
+        against: ``"plain"`` for a comparison with a plain loop.
+        repeats: how many times to measure.
+        steps_each: steps timed together; unless told, whole cycles of the lazy penalties, ``REPEAT_SECONDS`` or more.
+        preset: settings to start from.
+        config: a YAML file of settings, or a mapping.
+        overrides: ``"r1.gamma=5"``.
+        catalogue: where parts come from; all that is installed unless told.
+        settings: as for ``ganzoo.run``.
+
+    Raises:
+        GanzooError: in one line, what was found, what was expected, what to do.
+    """
+    found: Catalogue = recipe.catalogue() if catalogue is None else catalogue
+    resolved = resolve(found.presets(), preset=preset, config=config, given=settings, overrides=overrides)
+    return measure(resolved, found, against=against, repeats=repeats, steps_each=steps_each)
+
+
+def measure(
+    settings: Settings,
+    catalogue: Catalogue,
+    *,
+    against: str | None = None,
+    repeats: int = 11,
+    steps_each: int | None = None,
+) -> Report:
+    """The same, from resolved settings."""
+    if against not in (None, "plain"):
+        raise errors.SettingsError(f"against {against!r} is not plain: there is nothing else to compare with yet")
+    if repeats < 1 or (steps_each is not None and steps_each < 1):
+        raise errors.SettingsError(f"repeats {repeats} and steps {steps_each} are to be whole numbers >= 1")
+    if "WORLD_SIZE" in os.environ:
+        raise errors.SettingsError("bench measures one process: start it without torchrun")
+    with ExitStack() as stack:
+
+        def assembled(settings: Settings) -> Experiment:
+            made = recipe.assemble(settings, catalogue)
+            stack.callback(made.feed.close)
+            stack.callback(made.game.close)
+            return made
+
+        one = assembled(settings)
+        run, device = one.run, one.run.device
+        said = f"{device} has no room for a batch of {settings.batch_size}: give a smaller --batch-size or --arch"
+        stack.enter_context(speed.room(said))
+        stack.enter_context(speed.deterministic(settings.deterministic))
+        threads = stack.enter_context(loop._threads(run))
+        stack.enter_context(torch.random.fork_rng(devices=loop._devices(device)))  # a step seeds torch's numbers
+        step = Steps(one)
+        contestants: list[Callable[[], object]] = [step]
+        penalties = [r for some in one.game.penalties.values() for r in some.values()]
+        cycle = math.lcm(*(r.every for r in penalties))
+        one_step = _warm(step, device, cycle)
+        each = steps_each or cycle * math.ceil(REPEAT_SECONDS / one_step / cycle)
+        left_out: tuple[str, ...] = ()
+        if against is not None:
+            # a script takes its batch whole
+            plain = Plain(assembled(replace(settings, accumulate=1)), run)
+            contestants += [Steps(assembled(settings)), plain]
+            left_out = plain.left_out
+        if penalties:
+            contestants.append(_Bare(step))
+        for contestant in contestants[1:]:
+            _warm(contestant, device, cycle)
+        times = race(contestants, device, repeats=repeats, steps=each)
+        ours = Spread.of([1e3 * seconds for seconds in times[0]])
+        found = phases(step, each)
+        found["penalty"] = ours.median - 1e3 * median(times[-1]) if penalties else 0.0
+        found["other"] = ours.median - sum(found.values())
+        state, growth = memory(step, cycle)
+        return Report(
+            recipe={key: run.cast.labels[key] for key in ("arch", "data", "loss", "regularizers", "schedule")},
+            device=torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
+            precision=run.settings.precision,
+            threads=threads,
+            batch_size=settings.batch_size,
+            steps=each,
+            repeats=repeats,
+            milliseconds=ours,
+            images_per_second=settings.batch_size / (ours.median / 1e3),
+            phases=found,
+            memory=state + growth,
+            state=state,
+            flops=flops(step, cycle),
+            peak=matmul_peak(device, _compute_dtype(run)),
+            against=None if against is None else Against(
+                milliseconds=Spread.of([1e3 * seconds for seconds in times[2]]),
+                ratio=ratios(times[2], times[0]),
+                control=ratios(times[1], times[0]),
+                left_out=left_out,
+            ),
+        )  # fmt: skip
+
+
+# -- what is measured ------------------------------------------------------------------------------------------------
+
+
+class Steps:
+    """The engine's step, with the records' notes fetched as often as a run fetches them."""
+
+    def __init__(self, experiment: Experiment) -> None:
+        self.run, self.game = experiment.run, experiment.game
+        self.rows: list[dict[str, Tensor]] = []
+
+    def __call__(self) -> None:
+        loop.advance(self.run, self.game, UNTIL)
+        self.rows.append(self.game.take_notes())
+        if len(self.rows) >= self.run.settings.log_every:
+            torch.stack([value.double() for row in self.rows for value in row.values()]).tolist()
+            self.rows = []
+
+
+class Plain:
+    """A script's loop over the networks and optimizers of an experiment: as many moves of each player as a ``model``
+    run's step makes, the discriminator's on detached fakes, the generator's through a discriminator that then gathers
+    gradients nobody uses; memory laid out as torch does by itself; no average of the generator."""
+
+    def __init__(self, experiment: Experiment, model: Run) -> None:
+        run, self.game = experiment.run, experiment.game
+        self.optimizers, self.loss, self.counters = run.state.optimizers, run.cast.loss, run.state.counters
+        for net in run.state.networks:
+            net.to(memory_format=torch.contiguous_format)
+        steps, moves = model.state.counters.step, model.state.counters.updates
+        self.moves = {player: max(1, round(moves[player] / steps)) for player in PLAYERS}
+        self.penalties: dict[Player, list[Any]] = {
+            player: [r for name, r in some.items() if name not in self.game.joiners]
+            for player, some in self.game.penalties.items()
+        }
+        self.left_out = tuple(dict.fromkeys([*self.game.joiners, *self.game.steerers, *self.game.selectors]))
+
+    def __call__(self) -> None:
+        game = self.game
+        for _ in range(self.moves["discriminator"]):
+            draw = Draw(game, game.noise_batch(), learns=True)
+            fakes = draw.fakes(0).replace(condition=draw.reals(0).condition)
+            if "latent" in game.watched and fakes.latent is not None:
+                fakes.latent.requires_grad_()
+            images = game.generate(fakes)
+            seen = images.detach().requires_grad_("fake" in game.watched)
+            self.move("discriminator", Round(game, draw, 0, fakes, seen))
+        for i in range(self.moves["generator"]):
+            if i:
+                images = game.generate(fakes)
+            self.move("generator", Round(game, draw, 0, fakes, images))
+
+    def move(self, player: Player, s: Round) -> None:
+        loss = getattr(self.loss, player)(s)
+        for part in self.penalties[player]:
+            if self.game.due(player, part):
+                loss = loss + part.every * getattr(part, f"{player}_penalty")(s)
+        self.optimizers[player].zero_grad()
+        loss.backward()
+        self.optimizers[player].step()
+        self.counters.updates[player] += 1
+        with torch.no_grad():
+            for part in self.game.clampers.values():
+                part.after_update(player, self.game.modules[player])
+
+
+class _Bare:
+    """A step without the penalties."""
+
+    def __init__(self, step: Steps) -> None:
+        self.step = step
+
+    def __call__(self) -> None:
+        with without_penalties(self.step.game):
+            self.step()
+
+
+@contextmanager
+def without_penalties(game: Game) -> Iterator[None]:
+    """A game as if its regularizers had no penalties."""
+    were = game.penalties, game.joiners
+    game.penalties, game.joiners = {player: {} for player in PLAYERS}, {}
+    try:
+        yield
+    finally:
+        game.penalties, game.joiners = were
+
+
+# -- how it is measured ----------------------------------------------------------------------------------------------
+
+
+def race(
+    contestants: Sequence[Callable[[], object]], device: torch.device, *, repeats: int, steps: int
+) -> list[list[float]]:
+    """Seconds a step of each contestant, repeat by repeat; in turn, and in the other order every other time."""
+    times: list[list[float]] = [[] for _ in contestants]
+    for repeat in range(repeats):
+        order = range(len(contestants))
+        for number in order if repeat % 2 == 0 else reversed(order):
+            times[number].append(_seconds(contestants[number], device, steps))
+    return times
+
+
+def ratios(times: Sequence[float], base: Sequence[float]) -> Spread:
+    """Of one contestant's times to another's, repeat by repeat."""
+    return Spread.of([a / b for a, b in zip(times, base, strict=True)])
+
+
+def _seconds(step: Callable[[], object], device: torch.device, steps: int) -> float:
+    _wait(device)
+    began = time.perf_counter()
+    for _ in range(steps):
+        step()
+    _wait(device)
+    return (time.perf_counter() - began) / steps
+
+
+def _warm(step: Callable[[], object], device: torch.device, cycle: int) -> float:
+    """Steps until everything is allocated and chosen; the seconds of one."""
+    _seconds(step, device, cycle)
+    return _seconds(step, device, max(2, cycle))
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+class Clock:
+    """Where the time goes. Phases may nest: the time of the inner one is not the outer one's.
+
+    On a GPU by events in the stream, so that nothing waits.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        self.inside: list[str] = []
+        self.marks: list[tuple[str, Any]] = []
+
+    def mark(self) -> None:
+        now: Any = time.perf_counter()
+        if self.device.type == "cuda":
+            now = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]  # torch's
+            now.record()
+        self.marks.append((self.inside[-1] if self.inside else "other", now))
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        self.mark()
+        self.inside.append(name)
+        try:
+            yield
+        finally:
+            self.mark()
+            self.inside.pop()
+
+    def seconds(self) -> Counter[str]:
+        """Of each phase."""
+        _wait(self.device)
+        found: Counter[str] = Counter()
+        for (_, before), (name, after) in zip(self.marks, self.marks[1:], strict=False):
+            gpu = self.device.type == "cuda"
+            found[name] += before.elapsed_time(after) / 1e3 if gpu else after - before
+        return found
+
+
+class _Backward(TorchFunctionMode):
+    """Times gradients, by the player whose weights they are taken with respect to."""
+
+    def __init__(self, clock: Clock, game: Game) -> None:
+        super().__init__()
+        self.clock = clock
+        self.generators = {id(p) for p in game.parameters["generator"]}
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is not torch.autograd.grad:
+            return func(*args, **(kwargs or {}))
+        player = "generator" if id(next(iter(tree_leaves(args[1])))) in self.generators else "discriminator"
+        with self.clock.phase(f"{player} backward"):
+            return func(*args, **(kwargs or {}))
+
+
+def phases(step: Steps, count: int) -> dict[str, float]:
+    """Milliseconds of each phase of a step without penalties, by timers around what this step's own game calls."""
+    game, state = step.game, step.run.state
+    clock = Clock(step.run.device)
+    timed: list[tuple[Any, str, str]] = [
+        (game.feed, "reals", "data"), (game, "generate", "generator forward"), (game, "judge", "discriminator forward"),
+        (state, "average", "ema"), *((state.optimizers[player], "step", "optimizer") for player in PLAYERS),
+    ]  # fmt: skip
+    with ExitStack() as stack:
+        stack.enter_context(without_penalties(game))
+        for owner, method, phase in timed:
+            stack.callback(delattr, owner, method)
+            setattr(owner, method, _timed(clock, phase, getattr(owner, method)))
+        stack.enter_context(_Backward(clock, game))
+        for _ in range(count):
+            step()
+    seconds = clock.seconds()
+    return {phase: 1e3 * seconds[phase] / count for phase in PHASES}
+
+
+def _timed(clock: Clock, phase: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    def timed(*args: Any, **kwargs: Any) -> Any:
+        with clock.phase(phase):
+            return function(*args, **kwargs)
+
+    return timed
+
+
+class Live(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's class is untyped
+    """Counts the bytes of tensors that come to be while it is on, and the most of them at one time: the same number
+    every time, which a process's resident memory is not. What a kernel takes for itself is not seen."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # torch's
+        self.now = self.most = 0
+        self._alive: dict[int, tuple[weakref.ref[Any], int]] = {}
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        for given in tree_leaves((args, kwargs)):  # what was there before, and may come back as a view
+            self._see(given, counts=False)
+        out = func(*args, **(kwargs or {}))
+        for made in tree_leaves(out):
+            self._see(made, counts=True)
+        return out
+
+    def _see(self, value: Any, *, counts: bool) -> None:
+        if not isinstance(value, Tensor):
+            return
+        storage = value.untyped_storage()
+        key = storage._cdata
+        if key not in self._alive:
+            size = storage.nbytes() if counts else 0
+            self._alive[key] = weakref.ref(storage, lambda _: self._gone(key)), size
+            self.now += size
+            self.most = max(self.most, self.now)
+
+    def _gone(self, key: int) -> None:
+        self.now -= self._alive.pop(key)[1]
+
+
+def memory(step: Steps, count: int) -> tuple[int, int]:
+    """Bytes of the state, and what steps add to them at most: on a GPU as its allocator says, else of tensors."""
+    run = step.run
+    state = sum(value.nbytes for named in run.state.tensors().values() for value in named.values())
+    if run.device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(run.device)
+        before = torch.cuda.memory_allocated(run.device)
+        for _ in range(count):
+            step()
+        return state, torch.cuda.max_memory_allocated(run.device) - before
+    with Live() as live:
+        for _ in range(count):
+            step()
+    return state, live.most
+
+
+def flops(step: Callable[[], object], count: int) -> float:
+    """Floating-point operations of a step, the mean of so many."""
+    with speed.Flops() as counted:
+        for _ in range(count):
+            step()
+    return float(counted.total / count)
+
+
+def matmul_peak(device: torch.device, dtype: torch.dtype) -> float:
+    """Floating-point operations a second of a square matrix product, of the size from which on it takes 20 ms."""
+    size, best = 256, 0.0
+    while True:
+        a = torch.randn(size, size, device=device).to(dtype)
+        seconds = min(_seconds(partial(torch.mm, a, a), device, 1) for _ in range(4))
+        best = max(best, 2 * size**3 / seconds)
+        if seconds > 0.02:
+            return best
+        size *= 2
+
+
+def _compute_dtype(run: Run) -> torch.dtype:
+    bf16 = speed.precision(run.settings.precision, run.device).name == "bf16"
+    return torch.bfloat16 if bf16 else run.dtype

@@ -1,0 +1,132 @@
+"""Images that were decoded once: a file for each set, in the user's cache, mapped into memory."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import json
+import math
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+import torch
+
+from ._decode import Pixels
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Unread: TypeAlias = Mapping[int, str]  # the row of an image that could not be read, and why
+_SPARE = 256 << 20  # bytes left free on the disk
+_SAMPLED = 64  # images whose pixels are compared before a cache is believed
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What was decoded, (N, C, H, W) uint8, and what could not be."""
+
+    images: Tensor
+    unread: Unread
+
+
+def default() -> Path:
+    """The user's cache: ``$XDG_CACHE_HOME/ganzoo``, or ``~/.cache/ganzoo``."""
+    named = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    return (named if named.is_absolute() else Path.home() / ".cache") / "ganzoo"
+
+
+def keep(place: Path, name: str, key: str, shape: tuple[int, ...], fill: Callable[[Pixels], Unread]) -> Kept:
+    """The set of that name, from the cache if it is there whole and for the same key, or else made now.
+
+    Args:
+        place: the folder that sets lie in.
+        name: of the set; one of that name and another key is replaced.
+        key: tells what was decoded, and how.
+        shape: of all of it.
+        fill: decodes all images into an array.
+
+    Raises:
+        OSError: there is no room, or it cannot be written.
+    """
+    folder = place / name
+    if found := _found(folder, key, shape):
+        return found
+    place.mkdir(parents=True, exist_ok=True)
+    with _alone(place / f".{name}.lock") as alone:  # of several processes one decodes and the others wait for it
+        if found := _found(folder, key, shape):
+            return found
+        if alone:  # what a killed process left behind
+            for left in place.glob(f".{name}.making-*"):
+                shutil.rmtree(left, ignore_errors=True)
+        _make(folder, key, shape, fill)
+        if found := _found(folder, key, shape):
+            return found
+        raise OSError(errno.EIO, f"{folder} is not what was written")
+
+
+def _found(folder: Path, key: str, shape: tuple[int, ...]) -> Kept | None:
+    """The set if it is whole and of this key: neither damaged nor another one."""
+    try:
+        facts = json.loads((folder / "facts.json").read_text())
+        if facts["key"] != key or (folder / "pixels").stat().st_size != math.prod(shape):
+            return None
+        images = torch.from_file(str(folder / "pixels"), size=math.prod(shape), dtype=torch.uint8).view(shape)
+        if facts["digest"] != _digest(images.numpy()):
+            return None
+        return Kept(images, {int(row): str(why) for row, why in facts["unread"]})
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError):  # not there, no JSON, other JSON, not to be mapped
+        return None
+
+
+def _make(folder: Path, key: str, shape: tuple[int, ...], fill: Callable[[Pixels], Unread]) -> None:
+    size = math.prod(shape)
+    free = shutil.disk_usage(folder.parent).free
+    if size + _SPARE > free:
+        raise OSError(errno.ENOSPC, f"{size / 2**30:.2f} GiB of {free / 2**30:.2f} GiB that are free")
+    prefix = f".{folder.name}.making-"
+    with tempfile.TemporaryDirectory(prefix=prefix, dir=folder.parent, ignore_cleanup_errors=True) as making:
+        new = Path(making) / "new"
+        new.mkdir()
+        with (new / "pixels").open("wb") as file:
+            if hasattr(os, "posix_fallocate"):  # a disk that fills up is an error here, and would be a crash below
+                os.posix_fallocate(file.fileno(), 0, size)
+            file.truncate(size)
+        pixels = np.memmap(new / "pixels", np.uint8, "r+", shape=shape)
+        unread = fill(pixels)
+        pixels.flush()
+        facts = {"key": key, "digest": _digest(pixels), "unread": list(unread.items())}
+        with (new / "facts.json").open("w") as file:
+            json.dump(facts, file)
+            file.flush()
+            os.fsync(file.fileno())
+        shutil.rmtree(folder, ignore_errors=True)  # who has it mapped keeps it
+        with contextlib.suppress(OSError):  # another process, that we could not wait for, put its own there
+            new.rename(folder)
+
+
+def _digest(images: Pixels) -> str:
+    """Of some of the images, spread over all: a file that was never written whole has holes."""
+    rows = np.linspace(0, len(images) - 1, min(len(images), _SAMPLED)).astype(int)
+    return hashlib.sha256(np.ascontiguousarray(images[rows]).data).hexdigest()
+
+
+@contextlib.contextmanager
+def _alone(path: Path) -> Iterator[bool]:
+    """Wait until no other process is here; False where that cannot be known (Windows, some network disks)."""
+    with contextlib.ExitStack() as stack:
+        try:
+            import fcntl
+
+            lock = stack.enter_context(path.open("w"))
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        except (ImportError, OSError):
+            yield False
+            return
+        yield True
