@@ -73,6 +73,7 @@ class State:
         if ema_decay:
             # deepcopy, not a second build: spectral norm and whatever else `prepare` did comes along
             self.ema = copy.deepcopy(networks.generator).requires_grad_(False).eval()
+        self._averaged: tuple[list[list[Tensor]], list[list[Tensor]]] | None = None  # the lists, made once
         self.counters = Counters()
         self.best: dict[str, Any] | None = None  # step and value of the best checkpoint, where one is asked for
 
@@ -87,11 +88,13 @@ class State:
             return
         t = self.counters.updates["generator"]
         decay = min(self.ema_decay, (1 + t) / (10 + t))
-        averages: list[Tensor] = list(self.ema.parameters())
-        weights: list[Tensor] = list(self.networks.generator.parameters())
+        if self._averaged is None:
+            nets = self.ema, self.networks.generator
+            self._averaged = [[*net.parameters()] for net in nets], [[*net.buffers()] for net in nets]
+        (averages, weights), (mine, theirs) = self._averaged
         torch._foreach_lerp_(averages, weights, 1.0 - decay)
-        for mine, theirs in zip(self.ema.buffers(), self.networks.generator.buffers(), strict=True):
-            mine.copy_(theirs)
+        if mine:
+            torch._foreach_copy_(mine, theirs)
 
     def _modules(self) -> Iterator[tuple[str, nn.Module]]:
         yield "generator", self.networks.generator

@@ -280,8 +280,10 @@ def remade(part: PartT, label: str) -> PartT:
 
 def courses(part: Part) -> Mapping[str, Course]:
     """The parameters that follow the run."""
-    fresh = {f.name: value for f in fields(part) if isinstance(value := getattr(part, f.name), Course)}
-    return {**fresh, **getattr(part, "_courses", {})}
+    known: Mapping[str, Course] | None = vars(part).get("_courses")  # of a part of a run
+    if known is not None:
+        return known
+    return {f.name: value for f in fields(part) if isinstance(value := getattr(part, f.name), Course)}
 
 
 def at(part: PartT) -> PartT:
