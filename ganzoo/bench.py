@@ -185,6 +185,7 @@ def measure(
 
         one = assembled(settings)
         run, device = one.run, one.run.device
+        settings = run.settings  # with the precision that was chosen: the others are not to choose again
         said = f"{device} has no room for a batch of {settings.batch_size}: give a smaller --batch-size or --arch"
         stack.enter_context(speed.room(said))
         stack.enter_context(speed.deterministic(settings.deterministic))
@@ -215,7 +216,7 @@ def measure(
         return Report(
             recipe={key: run.cast.labels[key] for key in ("arch", "data", "loss", "regularizers", "schedule")},
             device=torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
-            precision=run.settings.precision,
+            precision=settings.precision,
             threads=threads,
             batch_size=settings.batch_size,
             steps=each,
@@ -514,5 +515,4 @@ def matmul_peak(device: torch.device, dtype: torch.dtype) -> float:
 
 
 def _compute_dtype(run: Run) -> torch.dtype:
-    bf16 = speed.precision(run.settings.precision, run.device).name == "bf16"
-    return torch.bfloat16 if bf16 else run.dtype
+    return torch.bfloat16 if run.settings.precision == "bf16" else run.dtype

@@ -8,22 +8,18 @@ discriminator's gradient 4d, the generator's 2g + d, so that both from one round
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
-from torch.nn.utils import get_total_norm, parametrize
+from torch.nn.utils import parametrize
 
 from ganzoo import errors, parts
 from ganzoo.parts import PLAYERS, Architecture, Batch, Loss, Player, Point, Regularizer, Scores
 from ganzoo.state import State, Undo, mix
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 
 MOST_SHARED = 1e20
 """The ratio of the two players' gradients by a score up to which the shared backward is exact: beyond it, float32 runs
@@ -276,6 +272,7 @@ class Game(parts.Game):
         self._undo: Undo | None = None
         self._once = ExitStack()
         self._caching = False
+        self._parametrized = any(parametrize.is_parametrized(m) for net in state.networks for m in net.modules())
         self._stand_in: _With | None = None
 
     # -- what a schedule plays with ------------------------------------------------------------------------------
@@ -439,9 +436,9 @@ class Game(parts.Game):
         """Move along gradients, each of which ends with its loss."""
         self._once.close()  # the weights are about to change: forget what was computed from them
         losses = {player: grads.pop() for player, grads in gradients.items()}
-        norms = {player: get_total_norm(grads) for player, grads in gradients.items()}
-        healthy = torch.stack([*norms.values(), *losses.values()]).sum().isfinite()
-        self.broken = torch.maximum(self.broken, (~healthy).to(self.broken.dtype))
+        norms = lengths(gradients)
+        total = torch.stack([*norms.values(), *losses.values()]).sum()
+        self.broken = self.broken.masked_fill((total - total).isnan(), 1.0)  # x - x is 0, but for NaN and infinities
         if start is not None:
             self.place(start)
         for player, taken in gradients.items():
@@ -581,7 +578,7 @@ class Game(parts.Game):
 
     def note(self, tag: str, value: Tensor) -> None:
         """Keep a scalar for the records, on the device."""
-        self.seen[tag] = value.detach()
+        self.seen[tag] = value.detach() if value.requires_grad else value
 
     def take_notes(self) -> dict[str, Tensor]:
         """The scalars of the step that was just made, which is undone here if it is to be skipped."""
@@ -622,10 +619,9 @@ class Game(parts.Game):
                 self.note(f"scores/{side}", known[side].detach().mean())
         if player == "discriminator" and "real" in known and "fake" in known and s.real.shape == s.fake.shape:
             self.note("scores/accuracy", (s.real > s.fake).to(s.real.dtype).mean())  # pairs ranked right
-        with torch.no_grad():
-            for name, regularizer in self.observers.items():
-                with named("regularizer", name):
-                    regularizer.observe(player, s)
+        for name, regularizer in self.observers.items():
+            with torch.no_grad(), named("regularizer", name):
+                regularizer.observe(player, s)
         for name, regularizer in self.penalties[player].items():
             if self.due(player, regularizer):
                 with named("regularizer", name):
@@ -656,17 +652,16 @@ class Game(parts.Game):
             parameter.grad = None
         if not trial:
             self.state.counters.updates[player] += 1
-        with torch.no_grad():
-            for name, regularizer in self.clampers.items():
-                with named("regularizer", name):
-                    regularizer.after_update(player, self.modules[player])
+        for name, regularizer in self.clampers.items():
+            with torch.no_grad(), named("regularizer", name):
+                regularizer.after_update(player, self.modules[player])
         if player == "generator" and not trial:
             self.state.average()
 
     def _cache_parametrizations(self) -> None:
         # One power iteration of spectral norm per update, and one sigma for all of its passes: both players' gradients
         # are then of the same function, and a third of the cost is saved.
-        if not self._caching and self._stand_in is None:
+        if self._parametrized and not self._caching and self._stand_in is None:
             self._caching = True
             self._once.enter_context(parametrize.cached())
             self._once.callback(setattr, self, "_caching", False)
@@ -683,6 +678,13 @@ class _With(nn.Module):
         return functional_call(self.net, self.weights, given)
 
 
+def lengths(gradients: Mapping[Player, Sequence[Tensor]]) -> dict[Player, Tensor]:
+    """The norm of each player's gradient: one kernel for all of them where there is one."""
+    each = torch.stack(torch._foreach_norm([g for grads in gradients.values() for g in grads]))
+    pieces = torch.split(each, [len(grads) for grads in gradients.values()])
+    return {player: torch.linalg.vector_norm(piece) for player, piece in zip(gradients, pieces, strict=True)}
+
+
 def laid_out_like(weight: Tensor, gradient: Tensor) -> Tensor:
     """A gradient in the memory order of its weight; most are already, and cost nothing.
 
@@ -692,11 +694,17 @@ def laid_out_like(weight: Tensor, gradient: Tensor) -> Tensor:
     return gradient if gradient.stride() == weight.stride() else torch.empty_like(weight).copy_(gradient)
 
 
-@contextmanager
-def named(kind: str, name: str) -> Iterator[None]:
+class named:  # read as a word; a generator's context would cost a microsecond a part
     """Say in which part an exception was raised, without hiding where."""
-    try:
-        yield
-    except Exception as error:
-        error.add_note(f"in {kind} {name}")
-        raise
+
+    __slots__ = ("kind", "name")
+
+    def __init__(self, kind: str, name: str) -> None:
+        self.kind, self.name = kind, name
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, Exception):
+            error.add_note(f"in {self.kind} {self.name}")

@@ -19,9 +19,10 @@ SMALL: dict[str, Any] = {
 
 
 @pytest.fixture(autouse=True)
-def _no_peak(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The machine's peak takes a second to find out."""
+def _short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The machine's peak takes a second to find out, and a repeat of a fifth of a second is long for a test."""
     monkeypatch.setattr(bench, "matmul_peak", lambda device, dtype: 1e12)
+    monkeypatch.setattr(bench, "REPEAT_SECONDS", 0.01)
 
 
 def measured(**settings: Any) -> bench.Report:
