@@ -11,6 +11,7 @@ import math
 import signal
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
@@ -21,11 +22,12 @@ from typing import Any, Protocol, cast
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.graph import saved_tensors_hooks
 
 from ganzoo import checkpoint, errors, health, mcmc, pictures, speed, words
 from ganzoo.display import Display
 from ganzoo.feed import Feed
-from ganzoo.game import Alone, Game, logits, named
+from ganzoo.game import Alone, Draw, Game, logits, named
 from ganzoo.parts import (
     PLAYERS,
     Architecture,
@@ -60,6 +62,14 @@ MOST_ROLLBACKS = 3
 
 MOST_SKIPPED = 100
 """Steps skipped in a row before giving up."""
+
+
+PHASES = {
+    "reals": "reading data", "generate": "making fakes", "judge": "judging samples", "update": "taking gradients",
+    "update_both": "taking gradients", "_accumulated": "taking gradients", "_move": "moving a player",
+    "average": "averaging the generator", "discriminator_penalty": "in a penalty", "generator_penalty": "in a penalty",
+}  # fmt: skip
+"""What the game's functions do, for a person."""
 
 
 class Events(Protocol):
@@ -348,6 +358,40 @@ def advance(run: Run, game: Game, until: int) -> None:
     run.state.counters.step = step + 1
 
 
+def memory(run: Run, game: Game, feed: Feed) -> tuple[int, int]:
+    """Bytes that training takes at its peak, roughly: whatever the batch, and for each sample of a piece of it.
+
+    What a round of two samples keeps for its gradients; and weights, their gradients, the optimizers' two moments, and
+    the average.
+    """
+    state = run.state
+    weights = sum(p.nbytes for net in state.networks for p in net.parameters())
+    kept: dict[int, int] = {}
+
+    def keep(tensor: Tensor) -> Tensor:
+        kept[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+        return tensor
+
+    size = game.batch_size
+    counters = {**vars(state.counters)}
+    game.batch_size = feed.batch_size = 2 * game.pieces
+    try:
+        with torch.random.fork_rng(devices=_devices(run.device)), saved_tensors_hooks(keep, lambda tensor: tensor):
+            s = game.judged(Draw(game, game.noise_batch(), True), 0)
+            losses = game.discriminator_loss(s), game.generator_loss(s)
+    finally:
+        game.batch_size = feed.batch_size = size
+        vars(state.counters).update(counters)
+        game.take_notes()
+        game.close()
+        feed.close()
+    del losses
+    storages = {p.untyped_storage().data_ptr() for net in state.networks for p in net.parameters()}
+    activations = sum(size for pointer, size in kept.items() if pointer not in storages)
+    average = sum(p.nbytes for p in state.ema.parameters()) if state.ema is not None else 0
+    return 4 * weights + average, activations // 2
+
+
 def probe(run: Run, game: Game, feed: Feed) -> float:
     """How many times as fast a step is in bf16 than in fp32; the run is left at its start.
 
@@ -540,12 +584,27 @@ class _Trainer:
             self.rows.append(self.game.take_notes())
         except (MemoryError, RuntimeError) as error:
             if speed.out_of_memory(error):
-                raise errors.OutOfMemory(
-                    f"step {self.counters.step + 1}: {self.run.device} has no room for a batch of "
-                    f"{self.settings.batch_size}: give a smaller --batch-size or a smaller --arch; "
-                    f"{self.what_is_saved()}"
-                ) from error
+                raise errors.OutOfMemory(self.too_large(error)) from error
             raise
+
+    def too_large(self, error: BaseException) -> str:
+        """Where memory ran out, and what would fit."""
+        batch, pieces = self.settings.batch_size, self.game.pieces
+        doing = next((PHASES[name] for name in _functions(error) if name in PHASES), "between two moves")
+        fits = batch // 2
+        try:
+            fixed, each = memory(self.run, self.game, self.feed)
+            fits = min(fits, pieces * int((0.8 * speed.memory(self.run.device) - fixed) / max(1, each)))
+        except (MemoryError, RuntimeError):  # not even for two samples: half of what did not fit is a guess
+            pass
+        fits = max(2, pieces, fits - fits % pieces)
+        own = batch // (pieces // self.settings.accumulate)  # a process's share, which more pieces must divide
+        more = next((k for k in range(1, own + 1) if own % k == 0 and batch // k <= fits), own)
+        return (
+            f"step {self.counters.step + 1}, {doing}: {self.run.device} has no room for a batch of {batch}: "
+            f"--batch-size {fits} should fit, or --accumulate {self.settings.accumulate * more} with this one, or a "
+            f"smaller --arch; {self.what_is_saved()}"
+        )
 
     def fetch(self) -> None:
         """Bring the steps' scalars from the device, in one transfer, and look whether they are finite."""
@@ -813,6 +872,12 @@ def interruptible(patience: float = 0.0) -> Iterator[_Interrupt]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _functions(error: BaseException) -> Iterator[str]:
+    """The functions that an exception went through, innermost first."""
+    frames = [frame.f_code.co_name for frame, _ in traceback.walk_tb(error.__traceback__)]
+    return reversed(frames)
 
 
 def _spread(samples: Tensor) -> Tensor:

@@ -23,12 +23,11 @@ from uuid import uuid4
 
 import torch
 from torch import nn
-from torch.autograd.graph import saved_tensors_hooks
 
 from ganzoo import checkpoint, errors, feed, loop, speed, words
 from ganzoo import plugins as door
 from ganzoo.display import Display
-from ganzoo.game import Draw, Game
+from ganzoo.game import Game
 from ganzoo.lock import Lock
 from ganzoo.loop import Cast, Run
 from ganzoo.names import NAME, nearest
@@ -653,40 +652,6 @@ def _mixing(network: nn.Module) -> str | None:
 # -- before training ---------------------------------------------------------------------------------------------
 
 
-def memory(experiment: Experiment) -> int:
-    """Bytes that training takes at its peak, roughly.
-
-    What a round of two samples keeps for its gradients, scaled up to a batch; and weights, their gradients, the
-    optimizers' two moments, and the average.
-    """
-    state, game = experiment.run.state, experiment.game
-    weights = sum(p.nbytes for net in state.networks for p in net.parameters())
-    kept: dict[int, int] = {}
-
-    def keep(tensor: torch.Tensor) -> torch.Tensor:
-        kept[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
-        return tensor
-
-    batch_size, small = game.batch_size, 2 * game.pieces
-    own = experiment.feed.batch_size
-    game.batch_size = experiment.feed.batch_size = small
-    counters = {**vars(state.counters)}
-    try:
-        with _kept_random_state(), saved_tensors_hooks(keep, lambda tensor: tensor):
-            s = game.judged(Draw(game, game.noise_batch(), True), 0)
-            losses = game.discriminator_loss(s), game.generator_loss(s)
-    finally:
-        game.batch_size, experiment.feed.batch_size = batch_size, own
-        vars(state.counters).update(counters)
-        game.take_notes()
-        game.close()
-    del losses
-    storages = {p.untyped_storage().data_ptr() for net in state.networks for p in net.parameters()}
-    activations = sum(size for pointer, size in kept.items() if pointer not in storages)
-    average = sum(p.nbytes for p in state.ema.parameters()) if state.ema is not None else 0
-    return activations * batch_size // small + 4 * weights + average
-
-
 def description(experiment: Experiment) -> Iterator[tuple[str, str]]:
     """What would be trained, a line each: parts with their providers, shapes, sizes, memory."""
     run_, source = experiment.run, experiment.feed
@@ -704,7 +669,9 @@ def description(experiment: Experiment) -> Iterator[tuple[str, str]]:
         yield player, f"{count:,} parameters"
     yield "steps", f"{total_steps(run_.settings):,} of batch {run_.settings.batch_size}, seed {run_.settings.seed}"
     yield "runs on", "; ".join([f"{run_.device}, {run_.settings.precision}", *run_.choices])
-    yield "memory", f"about {memory(experiment) / 2**20:,.0f} MiB on top of torch and the data"
+    fixed, each = loop.memory(run_, experiment.game, source)
+    most = fixed + each * run_.settings.batch_size // experiment.game.pieces
+    yield "memory", f"about {most / 2**20:,.0f} MiB on top of torch and the data"
     yield "records", f"a directory in {run_.settings.logdir}"
 
 

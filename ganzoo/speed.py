@@ -129,6 +129,13 @@ def deterministic(on: bool) -> Iterator[None]:
         torch.backends.cudnn.benchmark = before[1]
 
 
+def memory(where: torch.device) -> int:
+    """Bytes of memory that a device has in all."""
+    if where.type == "cuda":
+        return int(torch.cuda.mem_get_info(where)[1])
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 1 << 33
+
+
 def out_of_memory(error: Exception) -> bool:
     """Whether an exception says that there is no memory left, on the device or beside it."""
     return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "can't allocate memory" in str(error)

@@ -18,7 +18,9 @@ import torch
 from harness import Bench, Process, Server, differences, final, state_of, until, words
 from test_checkpoint import Failing
 
+import ganzoo
 from ganzoo import checkpoint, errors, loop, recipe, record
+from ganzoo.feed import Resident
 from ganzoo.game import Game
 from ganzoo.lock import Lock
 from ganzoo.record import read
@@ -401,9 +403,30 @@ class TestMemory:
             patch.setattr(Game, method, later)
             with pytest.raises(errors.OutOfMemory) as caught:
                 recipe.train(made, quiet=True)
-        assert "no room for a batch of 8" in str(caught.value)
+        assert "cpu has no room for a batch of 8: --batch-size 4 should fit, or --accumulate 2" in str(caught.value)
         assert "the last checkpoint, of step 4, is intact" in str(caught.value)
         assert differences(state_of(runs.resumed(tmp_path / "a")), expected) == []
+
+    @pytest.mark.parametrize(
+        ("owner", "name", "doing"),
+        [
+            (ganzoo.Architecture, "generate", "making fakes"), (ganzoo.Architecture, "judge", "judging samples"),
+            (torch.autograd, "grad", "taking gradients"), (torch.optim.Adam, "step", "moving a player"),
+            (torch, "_foreach_lerp_", "averaging the generator"), (Resident, "reals", "reading data"),
+        ],
+    )  # fmt: skip
+    def test_the_phase_is_said(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, doing: str
+    ) -> None:
+        made = bench(tmp_path).assembled("a")
+        recipe.open_directory(made)
+
+        def fails(*arguments: Any, **named: Any) -> Any:
+            raise MemoryError
+
+        monkeypatch.setattr(owner, name, fails)
+        with pytest.raises(errors.OutOfMemory, match=f"^step 1, {doing}: cpu has no room for a batch of 8: "):
+            recipe.train(made, quiet=True)
 
     def test_while_samples_are_drawn(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fail: Callable[..., Any],

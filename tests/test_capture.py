@@ -1,0 +1,500 @@
+"""Steps made from recordings are the steps made as written: proved on the CPU by a recorder that calls them again."""
+
+from __future__ import annotations
+
+import inspect
+import random
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Annotated, Any, ClassVar
+
+import numpy as np
+import pytest
+import torch
+from annotated_types import Ge
+from harness import Bench, differences, state_of
+from torch import Tensor, nn
+
+import ganzoo
+from ganzoo import capture, errors, loop
+
+CUDA = torch.cuda
+gpu = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")]
+
+
+class Again:
+    """Records nothing: the step is called again, with whatever its tensors hold then."""
+
+    name = "made again"
+
+    def __init__(self, spoil: Callable[[], None] | None = None) -> None:
+        self.recorded, self.spoil = 0, spoil
+
+    def __call__(self, step: capture.Step, reads: Sequence[Tensor]) -> capture.Step:
+        self.recorded += 1
+
+        def again() -> list[Tensor]:
+            made = step()
+            if self.spoil is not None:
+                self.spoil()
+            return made
+
+        return again
+
+
+def played(made: Any, recorder: Any = None, steps: int = 10) -> tuple[list[dict[str, float]], list[str]]:
+    """Make steps, from recordings or as written; their notes, and what was said."""
+    said: list[str] = []
+    recorded = None if recorder is None else loop.recorded(made.run, made.game, recorder, said.append)
+    notes = []
+    for _ in range(steps):
+        loop.advance(made.run, made.game, steps, recorded)
+        notes.append({tag: float(value) for tag, value in made.game.take_notes().items()})
+    return notes, said
+
+
+def same(experiment: Any, recorder: Any, **settings: Any) -> list[str]:
+    """Both ways are the same, bit for bit: weights, memories, averages, notes, counters; what was said on the way."""
+    mine, theirs = experiment(**settings), experiment(**settings)
+    notes, said = played(mine, recorder)
+    assert notes == played(theirs)[0]
+    assert differences(state_of(mine), state_of(theirs)) == []
+    assert mine.run.state.counters == theirs.run.state.counters
+    return said
+
+
+COMPOSITIONS: list[tuple[int, dict[str, Any]]] = [  # with the number of sets of penalties that are due
+    (2, {"schedule": "onestep", "loss": "hinge", "regularizers": ["r1:every=4"]}),
+    (1, {"schedule": "onestep:shared=true", "loss": "wgan", "regularizers": ["weight-clip"], "arch": "mlp"}),
+    (2, {"schedule": "alternating:discriminator_steps=2", "loss": "hinge", "regularizers": ["r1:every=4", "sn"],
+         "optimizer": "adam:lr=2e-4..0", "on_nonfinite": "skip"}),
+    (1, {"schedule": "alternating:generator_steps=2", "loss": "sgan", "arch": "dcgan:width=4,conditional=true",
+         "regularizers": ["label-smoothing", "instance-noise:sigma=0.1..0"], "optimizer": "rmsprop:lr=1e-4..0"}),
+    (2, {"schedule": "extragradient", "loss": "wgan", "arch": "mlp", "optimizer": "sgd:momentum=0.5",
+         "regularizers": ["r1:gamma=0.1..1,every=3", "instance-noise:sigma=0.1..0"]}),
+    (1, {"schedule": "unrolled:steps=3", "loss": "hinge", "regularizers": ["diffaugment", "ada", "lecam"]}),
+    (2, {"schedule": "unrolled:steps=2,order=second", "loss": "sgan", "arch": "mlp",
+         "regularizers": ["path-length:every=2"]}),
+    (2, {"schedule": "alternating", "loss": "hinge", "accumulate": 2, "arch": "mlp", "regularizers": ["r1:every=2"]}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("kinds", "settings"), COMPOSITIONS, ids=str)
+def test_steps_made_again_are_the_same_steps(experiment: Any, kinds: int, settings: dict[str, Any]) -> None:
+    recorder = Again()
+    assert same(experiment, recorder, **settings) == []
+    assert recorder.recorded == kinds  # one for each set of penalties that are due
+
+
+class TestWhatMustNotBeRecorded:
+    """Whatever a recording would leave out is found in a step as written: one line, and steps stay as they were."""
+
+    def refused(self, experiment: Any, part: Any = None, recorder: Any = None, **settings: Any) -> str:
+        parts = {} if part is None else {"regularizers": [part]}
+        (line,) = same(experiment, recorder or Again(), **{"arch": "mlp", **parts, **settings})
+        assert line.startswith("warning: steps are made as written, not made again: ")
+        return line
+
+    def test_a_schedule_that_goes_by_the_number_of_the_step(self, experiment: Any) -> None:
+        assert "the schedule goes by the number of the step" in self.refused(experiment, schedule="lookahead")
+
+    def test_a_number_that_python_must_know(self, experiment: Any) -> None:
+        assert "regularizer top-k stands in the way" in self.refused(experiment, regularizers=["top-k"])
+
+    def test_random_numbers_of_python(self, experiment: Any) -> None:
+        random.seed(1)
+        before = random.getstate()
+
+        class Dice(ganzoo.Regularizer):
+            def discriminator_penalty(self, s: ganzoo.Scores) -> Tensor:
+                return random.random() * s.real.mean()
+
+        made = experiment(regularizers=[Dice()], arch="mlp")
+        _, said = played(made, Again(), steps=4)
+        assert "draws from Python's random numbers" in said[0]
+        assert made.run.step == 4
+        random.setstate(before)
+
+    def test_random_numbers_of_numpy(self, experiment: Any) -> None:
+        class Dice(ganzoo.Regularizer):
+            def discriminator_penalty(self, s: ganzoo.Scores) -> Tensor:
+                return float(np.random.rand()) * s.real.mean()
+
+        _, said = played(experiment(regularizers=[Dice()], arch="mlp"), Again(), steps=4)
+        assert "draws from NumPy's random numbers" in said[0]
+
+    def test_a_count_on_the_host(self, experiment: Any) -> None:
+        class Counts(nn.Module):
+            count = 0
+
+        class Growing(ganzoo.Regularizer):
+            def prepare(self, networks: ganzoo.Networks, spec: ganzoo.Spec) -> nn.Module:
+                return Counts()
+
+            def discriminator_penalty(self, s: ganzoo.Scores) -> Tensor:
+                self.module.count += 1
+                return self.module.count * s.real.square().mean()
+
+        line = self.refused(experiment, Growing())
+        assert "module part-Growing changes from step to step on the host" in line
+
+    def test_a_tensor_that_is_another_after_each_step(self, experiment: Any) -> None:
+        class Kept(nn.Module):
+            def __init__(self) -> None:
+                super().__init__()
+                self.register_buffer("mean", torch.zeros(()))
+
+        class Anew(ganzoo.Regularizer):
+            def prepare(self, networks: ganzoo.Networks, spec: ganzoo.Spec) -> nn.Module:
+                return Kept()
+
+            def discriminator_penalty(self, s: ganzoo.Scores) -> Tensor:
+                self.module.mean = 0.9 * self.module.mean + 0.1 * s.real.detach().mean()
+                return (s.real.mean() - self.module.mean).square()
+
+        assert "part-Anew" in (line := self.refused(experiment, Anew()))
+        assert "is another tensor after each step" in line
+
+    def test_a_number_of_the_run_that_a_recording_freezes(self, experiment: Any) -> None:
+        """The trial with other numbers finds it: a part that keeps the first value that it saw."""
+
+        class Frozen(ganzoo.Regularizer):
+            weight: Annotated[float, Ge(0)] = ganzoo.Course("linear", 0.0, 1.0)
+            seen: ClassVar[dict[bool, float]] = {}
+
+            def discriminator_penalty(self, s: ganzoo.Scores) -> Tensor:
+                recorded = isinstance(self.weight, Tensor)
+                return (self.seen.setdefault(True, float(self.weight)) if recorded else self.weight) * s.real.mean()
+
+        assert "in a trial, the discriminator's gradient came out otherwise" in self.refused(experiment, Frozen())
+
+    @pytest.mark.parametrize("what", ["weight", "gradient", "memory", "average", "buffer"])
+    def test_a_recording_that_is_wrong(self, experiment: Any, what: str) -> None:
+        settings: dict[str, Any] = {"loss": "hinge", "arch": "dcgan:width=4"}
+        mine, theirs = experiment(**settings), experiment(**settings)
+        state = mine.run.state
+
+        @torch.no_grad()
+        def spoil() -> None:
+            if what == "weight":  # as if it had not moved
+                for parameter in state.networks.generator.parameters():
+                    parameter.add_(2e-4)
+            elif what == "memory":
+                for memory in state.optimizers["generator"].state.values():
+                    memory["exp_avg_sq"] *= 1.01
+            elif what == "average":
+                for parameter in state.ema.parameters():
+                    parameter.add_(1e-3)
+            elif what == "buffer":
+                next(b for b in state.networks.generator.buffers() if b.is_floating_point()).mul_(1.01)
+
+        class Loses(Again):
+            def __call__(self, step: capture.Step, reads: Sequence[Tensor]) -> capture.Step:
+                again = super().__call__(step, reads)
+                return lambda: [made * 1.01 for made in again()] if what == "gradient" else again()
+
+        notes, said = played(mine, Loses(spoil))
+        assert notes == played(theirs)[0]
+        assert differences(state_of(mine), state_of(theirs)) == []
+        assert len(said) == 1
+        assert "in a trial," in said[0]
+
+    def test_a_recorder_that_fails(self, experiment: Any) -> None:
+        class Fails(Again):
+            def __call__(self, step: capture.Step, reads: Sequence[Tensor]) -> capture.Step:
+                step()  # the state has moved on, and is put back
+                raise RuntimeError("no such kernel")
+
+        assert "no such kernel" in self.refused(experiment, recorder=Fails())
+
+
+def test_another_state_is_recorded_anew(experiment: Any) -> None:
+    """After a checkpoint was loaded the optimizers have other tensors, which old recordings know nothing of."""
+    made, recorder = experiment(arch="mlp"), Again()
+    steps = loop.recorded(made.run, made.game, recorder, pytest.fail)
+    for _ in range(3):
+        loop.advance(made.run, made.game, 10, steps)
+    assert recorder.recorded == 1
+    state = made.run.state
+    state.load(state.copies(), state.numbers())
+    loop.advance(made.run, made.game, 10, steps)
+    assert recorder.recorded == 2
+    assert made.run.step == 4
+
+
+def test_batches_are_drawn_once(experiment: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trials use the step's own batch, so that a stream of batches goes on as if there had been none."""
+    made, drawn = experiment(arch="mlp", schedule="alternating"), []
+    reals = made.feed.reals
+    monkeypatch.setattr(made.feed, "reals", lambda *which: (drawn.append(which[0]), reals(*which))[1])
+    played(made, Again(), steps=4)
+    assert drawn == [*range(made.run.state.counters.draws)]
+
+
+def test_a_step_without_sense_is_not_recorded(experiment: Any) -> None:
+    """Its loss is not finite, and nothing can be compared with it; the next one is recorded."""
+    made, recorder = experiment(arch="mlp", on_nonfinite="skip"), Again()
+    steps = loop.recorded(made.run, made.game, recorder, pytest.fail)
+    loop.advance(made.run, made.game, 10, steps)
+    made.game.take_notes()
+    made.game.architecture = Broken(made.game.architecture)
+    loop.advance(made.run, made.game, 10, steps)
+    assert float(made.game.take_notes()["faults/skipped"]) == 1.0
+    assert recorder.recorded == 0
+    made.game.architecture = made.run.cast.architecture
+    loop.advance(made.run, made.game, 10, steps)
+    assert float(made.game.take_notes()["faults/skipped"]) == 0.0
+    assert recorder.recorded == 1
+
+
+class Broken:
+    """An architecture whose scores are not finite."""
+
+    def __init__(self, architecture: Any) -> None:
+        self.generate = architecture.generate
+        self.judge = lambda *given: architecture.judge(*given) / 0
+
+
+@pytest.mark.parametrize("stop", [3, 6])
+def test_a_recorded_run_goes_on_as_if_it_had_never_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop: int
+) -> None:
+    monkeypatch.setattr(loop, "recorder", lambda run, world: Again())
+    bench = Bench(tmp_path, regularizers="r1:every=3", arch="mlp", steps=9, optimizer="adam:lr=1e-3..0")
+    whole = bench.whole()
+    monkeypatch.setattr(loop, "recorder", lambda run, world: None)
+    assert differences(state_of(whole), state_of(bench.whole("written"))) == []
+    monkeypatch.setattr(loop, "recorder", lambda run, world: Again())
+    assert differences(state_of(whole), state_of(bench.resumed(bench.stopped(stop)))) == []
+
+
+class TestCompiled:
+    def test_what_stands_in_the_way_is_said_once(self, experiment: Any) -> None:
+        (line,) = same(experiment, capture.Compiled(), regularizers=["top-k"], arch="mlp")
+        assert line.startswith("warning: steps are made as written, not compiled: regularizer top-k stands in the way")
+
+    def test_an_optimizer_is_named(self, experiment: Any) -> None:
+        (line,) = same(experiment, capture.Compiled(), optimizer="rmsprop:lr=1e-4..0", arch="mlp")
+        assert "not compiled: optimizer of the" in line
+
+    @pytest.mark.slow
+    def test_penalties_are_compiled_too(self, experiment: Any) -> None:
+        """Gradients of gradients, random numbers of parts, lazy penalties, numbers that follow the run."""
+        settings: dict[str, Any] = {
+            "arch": "mlp", "loss": "hinge", "precision": "fp64", "optimizer": "adam:lr=1e-3..0",
+            "regularizers": ["r1:every=2,gamma=1..0", "instance-noise:sigma=0.1..0", "sn"],
+        }  # fmt: skip
+        mine, theirs = experiment(**settings), experiment(**settings)
+        notes, said = played(mine, capture.Compiled(), steps=6)
+        assert said == []
+        expected = played(theirs, steps=6)[0]
+        assert [row.keys() for row in notes] == [row.keys() for row in expected]
+        for row, other in zip(notes, expected, strict=True):
+            assert row == pytest.approx(other, rel=1e-6)
+        after = state_of(theirs)
+        assert all(torch.allclose(value, after[name], rtol=1e-6, atol=1e-9) for name, value in state_of(mine).items())
+
+    @pytest.mark.slow
+    def test_a_compiled_run_goes_on_as_if_it_had_never_stopped(self, tmp_path: Path) -> None:
+        bench = Bench(tmp_path, regularizers="r1", arch="mlp", data="ring", steps=6, compile=True)
+        whole = bench.whole()
+        folder = bench.stopped(3)
+        assert differences(state_of(whole), state_of(bench.resumed(folder))) == []
+
+    def test_it_is_remembered(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """It rounds otherwise, so a run goes on as it began."""
+        monkeypatch.setattr(loop, "recorder", lambda run, world: None)
+        bench = Bench(tmp_path, arch="mlp", steps=4, compile=True)
+        folder = bench.stopped(2)
+        config = folder / "config.yaml"
+        config.write_text(config.read_text().replace("compile: true", "compile: false"))
+        with pytest.raises(errors.SettingsError, match="compile was True and is False"):
+            bench.resumed(folder)
+
+    def test_off_unless_asked_for(self, experiment: Any) -> None:
+        assert loop.recorder(experiment().run) is None
+        assert isinstance(loop.recorder(experiment(compile=True).run), capture.Compiled)
+        assert loop.recorder(experiment(compile=True).run, world=2) is None
+
+
+class Device:
+    """A stand-in for ``torch.cuda`` that writes down what it is told; it has no name that the real one lacks."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+        self.mode = 0
+        self.pools = 0
+        self.default_generators = [self]
+
+    def __getattr__(self, name: str) -> Any:
+        assert hasattr(CUDA, name)
+        return lambda *given, **named: self
+
+    def graph_pool_handle(self) -> int:
+        self.pools += 1
+        return self.pools
+
+    def get_sync_debug_mode(self) -> int:
+        return self.mode
+
+    def set_sync_debug_mode(self, mode: Any) -> None:
+        self.mode = mode
+
+    @contextmanager
+    def graph(self, graph: Any, **named: Any) -> Iterator[None]:
+        assert named.keys() <= inspect.signature(CUDA.graph.__init__).parameters.keys()
+        self.told.append(f"capture in pool {named['pool']}")
+        yield
+
+    def CUDAGraph(self) -> Any:
+        return SimpleNamespace(replay=lambda: self.told.append("replay"))
+
+    @contextmanager
+    def stream(self, stream: Any) -> Iterator[None]:
+        yield
+
+    device = stream
+
+    def wait_stream(self, stream: Any) -> None:
+        self.told.append("wait")
+
+    def graphsafe_set_state(self, state: Any) -> None:
+        self.told.append(f"random numbers {state}")
+
+
+class TestGraph:
+    @pytest.fixture
+    def device(self, monkeypatch: pytest.MonkeyPatch) -> Device:
+        device = Device()
+        assert hasattr(torch.Generator, "graphsafe_set_state")
+        monkeypatch.setattr(torch, "cuda", device)
+        monkeypatch.setattr(torch, "Generator", lambda where: SimpleNamespace(graphsafe_get_state=lambda: "anew"))
+        return device
+
+    def test_a_step_is_rehearsed_where_waiting_raises_then_captured(self, device: Device) -> None:
+        modes: list[Any] = []
+        result = [torch.ones(1)]
+
+        def step() -> list[Tensor]:
+            modes.append(device.mode)
+            device.told.append("step")
+            return result
+
+        again = capture.Graph(torch.device("cuda:0"))(step, [])
+        assert modes == ["error", 0]
+        assert again() is again() is result
+        assert device.told == ["wait", "step", "wait", "capture in pool 1", "step", "replay", "replay"]
+
+    @pytest.mark.parametrize("captured", [False, True])
+    def test_a_failure_leaves_the_device_as_it_was(self, device: Device, captured: bool) -> None:
+        graph = capture.Graph(torch.device("cuda:0"))
+
+        def step() -> list[Tensor]:
+            if captured == (device.mode == 0):
+                raise RuntimeError("operation not permitted")
+            return []
+
+        with pytest.raises(RuntimeError, match="not permitted"):
+            graph(step, [])
+        assert device.mode == 0
+        assert ("random numbers anew" in device.told) is captured
+        assert graph.pool == (2 if captured else 1)
+
+
+@pytest.mark.parametrize(("words", "value"), [(["--no-capture"], False), (["--capture"], True), ([], None)])
+def test_the_command_line_can_leave_it_out(words: list[str], value: bool | None) -> None:
+    from ganzoo.cli.run import command
+
+    with command.make_context("run", words) as context:
+        assert context.params["capture"] is value
+        assert context.params["compile"] is None
+
+
+def waits_for(steps: int, made: Any, recorded: Any) -> None:
+    """Make steps, and fail where the host waits for the device."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that the mode is a prototype
+        torch.cuda.set_sync_debug_mode("error")
+        try:
+            for _ in range(steps):
+                loop.advance(made.run, made.game, 100, recorded)
+                made.game.take_notes()
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
+
+
+class TestOnAGPU:
+    pytestmark: ClassVar[Any] = gpu
+
+    @pytest.mark.parametrize("settings", [settings for _, settings in COMPOSITIONS], ids=lambda s: s["schedule"])
+    def test_captured_steps_are_the_same_steps(self, experiment: Any, settings: dict[str, Any]) -> None:
+        """To rounding: a number that follows the run is rounded to float32 on its way into a capture."""
+        settings = {**settings, "device": "cuda", "precision": "fp64"}
+        mine, theirs = experiment(**settings), experiment(**settings)
+        with torch.random.fork_rng(devices=[0]):
+            notes, said = played(mine, loop.recorder(mine.run))
+            expected = played(theirs)[0]
+        assert said == []
+        for row, other in zip(notes, expected, strict=True):
+            assert row == pytest.approx(other, rel=1e-4, abs=1e-6)
+        after = state_of(theirs)
+        assert all(
+            torch.allclose(value.double(), after[name].double(), rtol=1e-4, atol=1e-6)
+            for name, value in state_of(mine).items()
+        )
+
+    @pytest.mark.parametrize("captured", [True, False])
+    @pytest.mark.parametrize("conditional", ["true", "false"])
+    def test_no_step_waits_for_the_device(self, experiment: Any, captured: bool, conditional: str) -> None:
+        made = experiment(
+            device="cuda", loss="hinge", regularizers=["r1:every=2", "sn", "diffaugment"], on_nonfinite="skip",
+            arch=f"dcgan:width=4,conditional={conditional}",
+        )  # fmt: skip
+        recorded = loop.recorded(made.run, made.game, capture.Graph(made.run.device), pytest.fail) if captured else None
+        for _ in range(4):
+            loop.advance(made.run, made.game, 100, recorded)
+            made.game.take_notes()
+        waits_for(8, made, recorded)
+
+    def test_a_part_that_waits_is_named_and_the_device_goes_on(self, experiment: Any) -> None:
+        class Waits(ganzoo.Regularizer):
+            def discriminator_penalty(self, s: ganzoo.Scores) -> Tensor:
+                return s.real.mean().item() * s.real.square().mean()
+
+        mine, theirs = (experiment(device="cuda", regularizers=[Waits()], arch="mlp") for _ in range(2))
+        with torch.random.fork_rng(devices=[0]):
+            notes, said = played(mine, capture.Graph(mine.run.device))
+            assert notes == played(theirs)[0]
+        assert differences(state_of(mine), state_of(theirs)) == []
+        assert len(said) == 1
+        assert "regularizer Waits stands in the way" in said[0]
+
+    def test_a_capture_that_breaks_off_leaves_the_device_usable(self, experiment: Any) -> None:
+        made = experiment(device="cuda", arch="mlp")
+        graph, calls = capture.Graph(made.run.device), []
+
+        def step() -> list[Tensor]:
+            calls.append(torch.cuda.is_current_stream_capturing())
+            numbers = torch.randn(8, device="cuda")
+            if calls[-1]:
+                numbers.sum().item()
+            return [numbers]
+
+        with pytest.raises(Exception, match=r"captur|CUDA"):
+            graph(step, [])
+        assert calls == [False, True]
+        torch.manual_seed(3)
+        first = torch.randn(8, device="cuda")
+        torch.manual_seed(3)
+        assert torch.equal(first, torch.randn(8, device="cuda"))
+        assert played(made, graph, steps=4)[1] == []
+
+    @pytest.mark.slow
+    def test_compiled_steps_are_captured(self, experiment: Any) -> None:
+        made = experiment(device="cuda", arch="mlp", regularizers=["r1"], compile=True)
+        notes, said = played(made, loop.recorder(made.run), steps=4)
+        assert said == []
+        assert all(np.isfinite(list(row.values())).all() for row in notes)
