@@ -27,6 +27,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from ganzoo import errors, loop, recipe, speed
+from ganzoo.capture import Steps as Recorded
 from ganzoo.game import Draw, Game, Round
 from ganzoo.loop import Run
 from ganzoo.parts import PLAYERS, Player
@@ -101,6 +102,8 @@ class Report:
         flops: of matrix products and convolutions, a step.
         peak: of a large matrix product here, a second, in the same precision, on the same threads.
         against: the comparison, if one was asked for.
+        written: milliseconds of a step made as written, where steps are recorded; the phases are then this one's.
+        said: warnings, a line each.
     """
 
     recipe: Mapping[str, str]
@@ -118,6 +121,8 @@ class Report:
     flops: float
     peak: float
     against: Against | None = None
+    written: Spread | None = None
+    said: tuple[str, ...] = ()
 
     @property
     def fraction(self) -> float:
@@ -175,6 +180,7 @@ def measure(
         raise errors.SettingsError(f"repeats {repeats} and steps {steps_each} are to be whole numbers >= 1")
     if "WORLD_SIZE" in os.environ:
         raise errors.SettingsError("bench measures one process: start it without torchrun")
+    said_by: list[str] = []
     with ExitStack() as stack:
 
         def assembled(settings: Settings) -> Experiment:
@@ -188,31 +194,42 @@ def measure(
         settings = run.settings  # with the precision that was chosen: the others are not to choose again
         said = f"{device} has no room for a batch of {settings.batch_size}: give a smaller --batch-size or --arch"
         stack.enter_context(speed.room(said))
-        stack.enter_context(speed.deterministic(settings.deterministic))
-        threads = stack.enter_context(loop._threads(run))
-        stack.enter_context(torch.random.fork_rng(devices=loop._devices(device)))  # a step seeds torch's numbers
-        step = Steps(one)
+        threads = stack.enter_context(loop.conditions(run))
+        step = written = Steps(one)
         contestants: list[Callable[[], object]] = [step]
+        if (recorder := loop.recorder(run)) is not None:  # what is inside a recording cannot be timed
+            step.steps = loop.recorded(run, one.game, recorder, said_by.append)
+            written = Steps(assembled(settings))
+            _warm(written, device, 1)
         penalties = [r for some in one.game.penalties.values() for r in some.values()]
         cycle = math.lcm(*(r.every for r in penalties))
         one_step = _warm(step, device, cycle)
         each = steps_each or cycle * math.ceil(REPEAT_SECONDS / one_step / cycle)
         left_out: tuple[str, ...] = ()
+        script: Plain | None = None
+        twin: Steps | None = None
+        if written is not step:
+            contestants.append(written)
         if against is not None:
             # a script takes its batch whole
-            plain = Plain(assembled(replace(settings, accumulate=1)), run)
-            contestants += [Steps(assembled(settings)), plain]
-            left_out = plain.left_out
+            script = Plain(assembled(replace(settings, accumulate=1)), run)
+            twin = Steps(again := assembled(settings))
+            if recorder is not None:
+                twin.steps = loop.recorded(again.run, again.game, recorder, said_by.append)
+            contestants += [twin, script]
+            left_out = script.left_out
         if penalties:
-            contestants.append(_Bare(step))
+            contestants.append(_Bare(written))
         for contestant in contestants[1:]:
             _warm(contestant, device, cycle)
         times = race(contestants, device, repeats=repeats, steps=each)
         ours = Spread.of([1e3 * seconds for seconds in times[0]])
-        found = phases(step, each)
-        found["penalty"] = ours.median - 1e3 * median(times[-1]) if penalties else 0.0
-        found["other"] = ours.median - sum(found.values())
-        state, growth = memory(step, cycle)
+        plain_times, control = (times[contestants.index(each)] if each else [] for each in (script, twin))
+        as_written = ours if written is step else Spread.of([1e3 * seconds for seconds in times[1]])
+        found = phases(written, each)
+        found["penalty"] = as_written.median - 1e3 * median(times[-1]) if penalties else 0.0
+        found["other"] = as_written.median - sum(found.values())
+        state, growth = memory(written, cycle)
         return Report(
             recipe={key: run.cast.labels[key] for key in ("arch", "data", "loss", "regularizers", "schedule")},
             device=torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
@@ -226,14 +243,16 @@ def measure(
             phases=found,
             memory=state + growth,
             state=state,
-            flops=flops(step, cycle),
+            flops=flops(written, cycle),
             peak=matmul_peak(device, _compute_dtype(run)),
             against=None if against is None else Against(
-                milliseconds=Spread.of([1e3 * seconds for seconds in times[2]]),
-                ratio=ratios(times[2], times[0]),
-                control=ratios(times[1], times[0]),
+                milliseconds=Spread.of([1e3 * seconds for seconds in plain_times]),
+                ratio=ratios(plain_times, times[0]),
+                control=ratios(control, times[0]),
                 left_out=left_out,
             ),
+            written=None if written is step else as_written,
+            said=tuple(dict.fromkeys(said_by)),
         )  # fmt: skip
 
 
@@ -245,10 +264,11 @@ class Steps:
 
     def __init__(self, experiment: Experiment) -> None:
         self.run, self.game = experiment.run, experiment.game
+        self.steps: Recorded | None = None
         self.rows: list[dict[str, Tensor]] = []
 
     def __call__(self) -> None:
-        loop.advance(self.run, self.game, UNTIL)
+        loop.advance(self.run, self.game, UNTIL, self.steps)
         self.rows.append(self.game.take_notes())
         if len(self.rows) >= self.run.settings.log_every:
             torch.stack([value.double() for row in self.rows for value in row.values()]).tolist()
@@ -355,7 +375,7 @@ def _seconds(step: Callable[[], object], device: torch.device, steps: int) -> fl
 
 def _warm(step: Callable[[], object], device: torch.device, cycle: int) -> float:
     """Steps until everything is allocated and chosen; the seconds of one."""
-    _seconds(step, device, cycle)
+    _seconds(step, device, cycle + 1)  # an optimizer's first step is not one to record
     return _seconds(step, device, max(2, cycle))
 
 

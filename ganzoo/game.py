@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -21,9 +21,22 @@ from ganzoo import errors, parts
 from ganzoo.parts import PLAYERS, Architecture, Batch, Loss, Player, Point, Regularizer, Scores
 from ganzoo.state import State, Undo, mix
 
+Given = TypeVar("Given")
+
 MOST_SHARED = 1e20
 """The ratio of the two players' gradients by a score up to which the shared backward is exact: beyond it, float32 runs
 out of small numbers."""
+
+
+class Host(Protocol):
+    """Who answers what a step asks of the host: ``now``, or whoever records steps to make them again."""
+
+    def __call__(self, call: Callable[..., Given], /, *given: Any) -> Given: ...
+
+
+def now(call: Callable[..., Given], /, *given: Any) -> Given:
+    """Ask, and give the answer."""
+    return call(*given)
 
 
 class Feed(Protocol):
@@ -80,12 +93,11 @@ class Draw:
 
     def reals(self, piece: int) -> Batch:
         """The real samples of a piece; the first to be read takes the next batch of the data."""
+        game = self._game
         if self._number is None:
-            counters = self._game.state.counters
-            self._number = counters.draws
-            counters.draws += 1
-            counters.images += self._game.batch_size
-        return self._game.feed.reals(self._number, piece)
+            self._number = game.state.counters.draws - game.began.draws  # of the step's
+            game.host(game.count_draw)
+        return game.host(game.drawn, self._number, piece)
 
 
 class Round(Scores):
@@ -237,7 +249,11 @@ class Game(parts.Game):
         self.pieces = accumulate * self.peers.world
         self.piece: int | None = None  # of this process's own, while they are worked through
         self._owed: list[tuple[Tensor, Callable[[], Tensor]]] = []  # with a leaf for each loss, how to compute it
-        self.progress = 0.0
+        self.host: Host = now  # everything that a step takes from the host, or counts there, goes through here
+        self.asked: set[tuple[Player, int, int]] = set()  # what steps hang on: see `due`
+        self.began = state.counters.copy()
+        self.told_number = False
+        self._number, self.progress = 0, 0.0
         self.noise = torch.Generator(device)
         # what parts draw from; torch.manual_seed would look for every kind of device there is, at 0.2 ms a step
         self.streams = [torch.default_generator]
@@ -492,18 +508,44 @@ class Game(parts.Game):
         for player, remembered in point.memory.items():
             held = self.state.optimizers[player].state
             for parameter, memory in zip(self.parameters[player], remembered, strict=True):
-                held.pop(parameter, None)
-                if memory:  # copies, so that the point can be returned to again
-                    held[parameter] = {k: v.clone() if isinstance(v, Tensor) else v for k, v in memory.items()}
+                if held.get(parameter, {}).keys() == memory.keys():  # in place: a recording holds these tensors
+                    for key, value in memory.items():
+                        if isinstance(value, Tensor):
+                            held[parameter][key].copy_(value)
+                        else:
+                            held[parameter][key] = value
+                else:  # there was none yet: the optimizer begins it anew
+                    held.pop(parameter, None)
 
     # -- what a round is made of ---------------------------------------------------------------------------------
 
     def noise_batch(self) -> Batch:
         """Noise and labels for a batch of fakes: all of it in every process, the same however it is cut."""
+        return self.host(self.fresh_noise)
+
+    # what the host does in a step, asked for through `host`
+
+    def fresh_noise(self) -> Batch:
+        """The next noise and labels."""
         latent = torch.randn(
             self.batch_size, self.latent_dim, generator=self.noise, device=self.device, dtype=self.dtype
         )
         return Batch(latent=latent, labels=self.feed.labels(self.batch_size, self.noise))
+
+    def drawn(self, number: int, piece: int) -> Batch:
+        """A real batch by its number in the step, or a piece of it."""
+        return self.feed.reals(self.began.draws + number, piece)
+
+    def count_draw(self) -> None:
+        """A batch was taken."""
+        self.state.counters.draws += 1
+        self.state.counters.images += self.batch_size
+
+    def count_move(self, player: Player) -> None:
+        """A player moved."""
+        self.state.counters.updates[player] += 1
+
+    # and what the device does
 
     def generate(self, batch: Batch) -> Tensor:
         """Fakes, (N, *shape)."""
@@ -558,13 +600,24 @@ class Game(parts.Game):
 
     def due(self, player: Player, regularizer: Regularizer) -> bool:
         """Whether a lazy penalty is paid in the player's coming update."""
-        return self.state.counters.updates[player] % regularizer.every == 0
+        count = self.state.counters.updates[player]
+        if regularizer.every > 1:
+            self.asked.add((player, regularizer.every, count - self.began.updates[player]))
+        return count % regularizer.every == 0
 
     # -- housekeeping --------------------------------------------------------------------------------------------
 
     def begin(self, step: int, progress: float) -> None:
         """Get ready for a step: its randomness is a function of (seed, stream, step)."""
-        self.number, self.progress = step, progress
+        self._number, self.progress, self.told_number = step, progress, False
+        self.began = self.state.counters.copy()
+        self.set_random(step)
+        if self.skips:
+            self.mend()
+            self._undo = Undo(self.state)
+
+    def set_random(self, step: int) -> None:
+        """Set both streams of random numbers to a step's."""
         again = self.state.counters.rollbacks  # the same numbers would lead to the same NaN
         seed = mix(self.seed, "rollback", again) if again else self.seed
         self.noise.manual_seed(mix(seed, "latent", step))
@@ -572,9 +625,12 @@ class Game(parts.Game):
         number = mix(seed, "parts", step, *own)
         for stream in self.streams:
             stream.manual_seed(number)  # what parts draw: noise, dropout, augmentation
-        if self.skips:
-            self.mend()
-            self._undo = Undo(self.state)
+
+    @property
+    def number(self) -> int:  # type: ignore[override]  # a plain attribute to schedules
+        """Of the step that is being made, from 0. That a schedule asked is remembered: such a step is not recorded."""
+        self.told_number = True
+        return self._number
 
     def note(self, tag: str, value: Tensor) -> None:
         """Keep a scalar for the records, on the device."""
@@ -608,8 +664,9 @@ class Game(parts.Game):
         self.broken = torch.zeros_like(self.broken)
 
     def close(self) -> None:
-        """Leave no process-wide switch behind."""
+        """Leave no process-wide switch behind, and nothing of a step that was not finished."""
         self._once.close()
+        self._owed = []
 
     def _penalized(self, player: Player, loss: Tensor, s: Scores) -> Tensor:
         known = vars(s)
@@ -647,16 +704,17 @@ class Game(parts.Game):
             gradients = [g.masked_fill(stop, 0.0) for g in gradients]
         for parameter, gradient in zip(self.parameters[player], gradients, strict=True):
             parameter.grad = laid_out_like(parameter, gradient)
-        optimizer.step()
+        with named("optimizer of the", player):
+            optimizer.step()
         for parameter in self.parameters[player]:
             parameter.grad = None
         if not trial:
-            self.state.counters.updates[player] += 1
+            self.host(self.count_move, player)
         for name, regularizer in self.clampers.items():
             with torch.no_grad(), named("regularizer", name):
                 regularizer.after_update(player, self.modules[player])
-        if player == "generator" and not trial:
-            self.state.average()
+        if player == "generator" and not trial and self.state.ema is not None:
+            self.state.average(self.host(self.state.share))
 
     def _cache_parametrizations(self) -> None:
         # One power iteration of spectral norm per update, and one sigma for all of its passes: both players' gradients

@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 
 from ganzoo import checkpoint, errors, health, mcmc, pictures, speed, words
+from ganzoo.capture import TOLERANCE, Compiled, Graph, Recorder, Steps
 from ganzoo.display import Display
 from ganzoo.feed import Feed
 from ganzoo.game import Alone, Draw, Game, logits, named
@@ -341,21 +342,58 @@ def _pieces(batch: Batch, size: int) -> Iterator[Batch]:
         yield Batch(**{name: value[i : i + size] for name, value in given.items()})
 
 
-def advance(run: Run, game: Game, until: int) -> None:
-    """Make the next of ``until`` steps: today's numbers, today's randomness, the schedule's moves."""
+def advance(run: Run, game: Game, until: int, steps: Steps | None = None) -> None:
+    """Make the next of ``until`` steps: today's numbers, today's randomness, the schedule's moves, maybe recorded."""
     step = run.state.counters.step
     progress = step / max(1, until - 1)
+    turn(run, progress)
+    game.begin(step, progress)
+    if steps is None:
+        play(run, game)
+    else:
+        steps.make(step, progress)
+    game.agree()
+    run.state.counters.step = step + 1
+
+
+def turn(run: Run, progress: float) -> None:
+    """Set all numbers that follow the run to those of a progress."""
     for part in _parts(run.cast):
         words.set_progress(part, progress)
     for player, part in run.cast.optimizers.items():
         for name in words.courses(part):
             for group in run.state.optimizers[player].param_groups:
                 group[name] = getattr(part, name)
-    game.begin(step, progress)
+
+
+def play(run: Run, game: Game) -> None:
+    """The schedule's moves."""
     with named("schedule", run.cast.labels["schedule"]):
         run.cast.schedule.step(game)
-    game.agree()
-    run.state.counters.step = step + 1
+
+
+def recorded(run: Run, game: Game, recorder: Recorder, say: Callable[[str], None]) -> Steps:
+    """The steps of a run, made from recordings."""
+    chosen = run.cast
+    parts = {
+        f"architecture {chosen.labels['arch']}": chosen.architecture, f"loss {chosen.labels['loss']}": chosen.loss,
+        f"schedule {chosen.labels['schedule']}": chosen.schedule,
+        **{f"regularizer {label}": part for label, part in chosen.regularizers.items()},
+    }  # fmt: skip
+    with game.autocast():
+        rough = torch.is_autocast_enabled(run.device.type)
+    return Steps(
+        game, partial(play, run, game), parts, chosen.optimizers, partial(turn, run), recorder,
+        TOLERANCE[torch.bfloat16 if rough else run.dtype], say,
+    )  # fmt: skip
+
+
+def recorder(run: Run, world: int = 1) -> Recorder | None:
+    """Who records the steps of a run, as its settings want it; nobody where processes wait for one another in them."""
+    if world > 1:
+        return None
+    graph = Graph(run.device) if run.device.type == "cuda" and run.settings.capture else None
+    return Compiled(graph) if run.settings.compile else graph
 
 
 def memory(run: Run, game: Game, feed: Feed) -> tuple[int, int]:
@@ -416,7 +454,7 @@ def probe(run: Run, game: Game, feed: Feed) -> float:
 
     game.feed, peers, game.peers = Same(), game.peers, Alone()
     try:
-        with _threads(run), apart(), torch.random.fork_rng(devices=_devices(run.device)):
+        with conditions(run), apart():
             bf16 = speed.precision("bf16", run.device).autocast
             return speed.ratio(partial(step, plain), partial(step, bf16), run.device)
     finally:
@@ -452,7 +490,7 @@ def train(
     trainer = _Trainer(run, game, feed, until, events, quiet, ranks)
     error: BaseException | None = None
     try:
-        with speed.deterministic(run.settings.deterministic), _threads(run):
+        with conditions(run):
             trainer.train()
     except errors.RankLost as caught:
         error = errors.RankLost(f"step {run.step + 1}: {caught}; {trainer.what_is_saved()}")
@@ -467,11 +505,21 @@ def train(
         events.run_finished(run, error)
 
 
-def _threads(run: Run) -> AbstractContextManager[int]:
+@contextmanager
+def conditions(run: Run) -> Iterator[int]:
+    """What the steps of a run are made in; the caller's are left as they were. Gives the number of CPU threads."""
+
     def step() -> int:
         return speed.flops(run.cast.architecture, run.state.networks, run.spec, run.settings.batch_size)
 
-    return speed.threads(run.settings.threads, step if run.device.type == "cpu" else lambda: 0)
+    cuda, exact = run.device.type == "cuda", run.settings.deterministic
+    with (
+        speed.deterministic(exact),
+        speed.tensor_cores(cuda and run.dtype == torch.float32 and not exact),
+        speed.threads(run.settings.threads, (lambda: 0) if cuda else step) as number,
+        torch.random.fork_rng(devices=_devices(run.device)),
+    ):
+        yield number
 
 
 class _Trainer:
@@ -492,6 +540,10 @@ class _Trainer:
         )
         self.recorder = self.open_recorder(self.counters.step)
         self.writer = checkpoint.Writer()
+        records = recorder(run, ranks.world)
+        self.steps = None if records is None else recorded(run, game, records, self.display.warn)
+        if run.settings.compile and records is None:
+            self.display.warn("warning: several processes make their steps as written: --compile is for one")
         self.failed_saves = self.rollbacks = self.skipped = 0
         self.said: set[str] = set()
         self.rows: list[dict[str, Tensor]] = []
@@ -515,7 +567,7 @@ class _Trainer:
             self.display.say(line)
         self.events.run_started(run)
         patience = LAUNCHER_SECONDS if launch() else 0.0
-        with self.display, interruptible(patience) as interrupt, torch.random.fork_rng(devices=_devices(run.device)):
+        with self.display, interruptible(patience) as interrupt:
             if settings.on_nonfinite == "rollback" and self.saved < 0:
                 self.save()  # somewhere to return to
             while counters.step < self.until:
@@ -577,7 +629,7 @@ class _Trainer:
 
     def make_step(self) -> None:
         try:
-            advance(self.run, self.game, self.until)
+            advance(self.run, self.game, self.until, self.steps)
             step = self.counters.step
             if step % self.settings.log_every == 0 or step in (1, self.until):
                 self.game.report()

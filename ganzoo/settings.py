@@ -37,7 +37,7 @@ OPTIONAL = frozenset({"d_optimizer", "g_optimizer"})
 
 FREE = frozenset({
     "data", "metrics", "steps", "images", "device", "logdir", "name", "log_every", "sample_every", "samples",
-    "checkpoint_every", "keep", "best", "on_nonfinite", "init_from",
+    "checkpoint_every", "keep", "best", "on_nonfinite", "init_from", "capture",
 })  # fmt: skip
 """The settings that may change when a run goes on: they do not move the weights; data is known by its fingerprint."""
 
@@ -79,6 +79,9 @@ class Settings(Part):
             rollback to the last checkpoint and go on with other random numbers, three times at most between two.
         init_from: a run directory whose networks and average to start from, to fine-tune them.
         threads: of the CPU; unless told, one for small nets and all cores for others.
+        capture: on a GPU, make steps from CUDA graphs, which spares the host's work; steps that cannot be are made as
+            written, and it is said why.
+        compile: have torch compile whole steps (a minute for each kind of step, then faster); likewise.
         deterministic: only algorithms that give the same bits every time; on a GPU they are slower.
     """
 
@@ -114,6 +117,8 @@ class Settings(Part):
     on_nonfinite: Literal["stop", "skip", "rollback"] = "stop"
     init_from: str | None = None
     threads: Annotated[int, Ge(1)] | None = None
+    capture: bool = True
+    compile: bool = False
     deterministic: bool = False
 
 

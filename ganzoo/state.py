@@ -9,8 +9,8 @@ from __future__ import annotations
 import copy
 import hashlib
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -46,6 +46,22 @@ class Counters:
     skipped: int = 0
     rollbacks: int = 0
 
+    def copy(self) -> Counters:
+        """As they are now."""
+        return replace(self, updates=dict(self.updates))
+
+    def set(self, other: Counters) -> None:
+        """To what others are."""
+        vars(self).update(vars(other.copy()))
+
+
+class Place(NamedTuple):
+    """Where a tensor is held: its group, what it is there (``weights``, a buffer's or a memory's name), its name."""
+
+    group: str
+    kind: str
+    name: str
+
 
 class State:
     """The one value. ``tensors`` and ``numbers`` take it out, ``load`` puts it back, bit for bit."""
@@ -75,28 +91,53 @@ class State:
             self.ema = copy.deepcopy(networks.generator).requires_grad_(False).eval()
         self._averaged: tuple[list[list[Tensor]], list[list[Tensor]]] | None = None  # the lists, made once
         self.counters = Counters()
+        self.loads = 0  # how often a saved value was put back: the optimizers have other tensors since
         self.best: dict[str, Any] | None = None  # step and value of the best checkpoint, where one is asked for
 
-    @torch.no_grad()
-    def average(self) -> None:
-        """Move the average towards the generator: ema <- b ema + (1 - b) theta, with b = min(decay, (1+t)/(10+t)).
+    def share(self) -> float | Tensor:
+        """1 - b, the generator's share in its average today: b = min(decay, (1+t)/(10+t)) after t updates.
 
-        The warm-up makes a short run's average useful. Buffers (BatchNorm's statistics, spectral norm's vectors) are
-        copied: an averaged power-iteration vector would not have length 1. Costs one pass over the weights.
+        The warm-up makes a short run's average useful.
+        """
+        t = self.counters.updates["generator"]
+        return 1.0 - min(self.ema_decay, (1 + t) / (10 + t))
+
+    @torch.no_grad()
+    def average(self, share: float | Tensor) -> None:
+        """Move the average towards the generator: ema <- (1 - share) ema + share theta.
+
+        Buffers (BatchNorm's statistics, spectral norm's vectors) are copied: an averaged power-iteration vector would
+        not have length 1. Costs one pass over the weights.
         """
         if self.ema is None:
             return
-        t = self.counters.updates["generator"]
-        decay = min(self.ema_decay, (1 + t) / (10 + t))
         if self._averaged is None:
             nets = self.ema, self.networks.generator
             self._averaged = [[*net.parameters()] for net in nets], [[*net.buffers()] for net in nets]
         (averages, weights), (mine, theirs) = self._averaged
-        torch._foreach_lerp_(averages, weights, 1.0 - decay)
+        if isinstance(share, Tensor):  # as a number it would be fetched from the device
+            torch._foreach_lerp_(averages, weights, [share] * len(weights))
+        else:
+            torch._foreach_lerp_(averages, weights, share)
         if mine:
             torch._foreach_copy_(mine, theirs)
 
-    def _modules(self) -> Iterator[tuple[str, nn.Module]]:
+    def held(self) -> dict[Place, Tensor]:
+        """The very tensors that training reads and writes, where ``tensors`` gives others over the same memory."""
+        found: dict[Place, Tensor] = {}
+        for group, module in self.modules_by_group():
+            found.update({Place(group, "weights", name): value for name, value in module.named_parameters()})
+            found.update({Place(group, name, name): value for name, value in module.named_buffers()})
+        for player, optimizer in self.optimizers.items():
+            parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+            for index, parameter in enumerate(parameters):
+                for key, value in optimizer.state.get(parameter, {}).items():
+                    if isinstance(value, Tensor):
+                        found[Place(f"optimizer-{player}", key, f"{index}.{key}")] = value
+        return found
+
+    def modules_by_group(self) -> Iterator[tuple[str, nn.Module]]:
+        """All modules, by the name of their group in ``tensors``."""
         yield "generator", self.networks.generator
         yield "discriminator", self.networks.discriminator
         if self.ema is not None:
@@ -106,7 +147,7 @@ class State:
 
     def tensors(self) -> dict[str, dict[str, Tensor]]:
         """All tensors by group (``generator``, ``ema``, ``optimizer-discriminator``, ...) and name; not copies."""
-        found = {group: dict(module.state_dict()) for group, module in self._modules()}
+        found = {group: dict(module.state_dict()) for group, module in self.modules_by_group()}
         for player, optimizer in self.optimizers.items():
             found[f"optimizer-{player}"] = {
                 f"{index}.{key}": value
@@ -143,7 +184,7 @@ class State:
 
         NaN is nowhere right; an infinity is, in a module's buffer (a mask).
         """
-        weights = {(group, name) for group, module in self._modules() for name, _ in module.named_parameters()}
+        weights = {(group, name) for group, module in self.modules_by_group() for name, _ in module.named_parameters()}
         sound: dict[str, Tensor] = {}
         for group, named in self.tensors().items():
             for name, value in named.items():
@@ -160,7 +201,7 @@ class State:
         Raises:
             CheckpointError: the value is of other networks, optimizers or parts.
         """
-        for group, module in self._modules():
+        for group, module in self.modules_by_group():
             load_module(module, tensors.get(group), group)
         for player, optimizer in self.optimizers.items():
             saved = numbers["optimizers"][player]
@@ -188,7 +229,8 @@ class State:
             raise errors.CheckpointError(
                 f"the checkpoint counts {', '.join(sorted(unknown))}, which this ganzoo does not: it needs a newer one"
             )
-        vars(self.counters).update(vars(Counters(**numbers["counters"])))
+        self.counters.set(Counters(**numbers["counters"]))
+        self.loads += 1
         self.best = numbers.get("best")
 
     @torch.no_grad()

@@ -333,7 +333,7 @@ def _text(value: Any) -> str:
 
 def _validated(parameter: Parameter, label: str, value: Any) -> tuple[Any, Course | None]:
     if isinstance(value, str):
-        if parameter.can_follow and (found := course(value)):
+        if parameter.can_follow and (found := course(value)) is not None:
             for end in (found.start, found.end):
                 _validated(parameter, label, end)
             return found.start, found

@@ -25,6 +25,7 @@ LAYERS = [  # a file imports from the layers above it here, never from its own o
     {"parts", "hookspecs", "pictures", "peek", "health", "lock"},
     {"words", "state", "mcmc", "checkpoint", "speed", "record", "display"},
     {"ranks", "feed", "game", "plugins", "settings", "testing"},
+    {"capture"},
     {"loop"},
     {"recipe"},
     {"lab", "bench"},

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+import re
+from collections.abc import Callable
+from typing import Any, ClassVar
 
 import pytest
 import torch
+from harness import differences, state_of
 
 import ganzoo
-from ganzoo import errors, speed
+from ganzoo import errors, loop, speed
 
 
 def counted(made: Any) -> int:
@@ -75,3 +78,90 @@ def test_weights_keep_their_precision(experiment: Any, name: str, dtype: torch.d
     moments = made.run.state.optimizers["generator"].state.values()
     assert {entry["exp_avg"].dtype for entry in moments} == {dtype}
     assert all(v.isfinite() for v in made.game.take_notes().values())
+
+
+@pytest.mark.parametrize("on", [True, False])
+def test_tensor_cores_are_used_for_as_long_as_is_said(on: bool) -> None:
+    places: tuple[Any, ...] = torch.backends.cuda.matmul, torch.backends.cudnn.conv
+    before = [place.fp32_precision for place in places]
+    with speed.tensor_cores(on):
+        assert [place.fp32_precision for place in places] == (["tf32", "tf32"] if on else before)
+    assert [place.fp32_precision for place in places] == before
+
+
+class TestAuto:
+    """``--precision auto``: bf16 where a trial says that it is faster, which leaves no trace in the run."""
+
+    SETTINGS: ClassVar[dict[str, Any]] = {
+        "arch": "dcgan:width=4,norm=batch", "regularizers": ["sn", "r1:every=2", "ada"], "data": "digits:size=16",
+        "schedule": "lookahead", "optimizer": "adam:lr=1e-3..0",
+    }  # fmt: skip
+
+    @pytest.fixture(autouse=True)
+    def _large(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(speed, "SMALL_STEP", 0)
+        monkeypatch.setattr(speed, "PROBE_SECONDS", 0.0)
+        monkeypatch.setattr(speed, "has_bf16", lambda where: True)
+
+    def test_the_trial_leaves_no_trace(self, experiment: Any) -> None:
+        random = torch.random.get_rng_state()
+        tried = experiment(precision="auto", **self.SETTINGS)
+        assert torch.equal(torch.random.get_rng_state(), random)
+        chosen = tried.run.settings.precision
+        told = experiment(precision=chosen, **self.SETTINGS)
+        assert vars(tried.run.state.counters) == vars(told.run.state.counters)
+        for _ in range(3):
+            for made in (tried, told):
+                loop.advance(made.run, made.game, 3)
+                made.game.take_notes()
+        assert differences(state_of(tried), state_of(told)) == []
+        (line,) = tried.run.choices
+        assert re.fullmatch(rf"precision {chosen}: a step in bf16 is \d+\.\d\d times as fast as in fp32 here", line)
+        assert told.run.choices == []
+
+    @pytest.mark.parametrize(("times", "chosen"), [(1.5, "bf16"), (1.01, "fp32"), (0.7, "fp32")])
+    def test_the_faster_is_chosen_and_remembered(
+        self, experiment: Any, monkeypatch: pytest.MonkeyPatch, times: float, chosen: str
+    ) -> None:
+        monkeypatch.setattr(speed, "ratio", lambda one, other, where: times)
+        made = experiment(precision="auto")
+        assert made.run.settings.precision == made.run.identity["settings"]["precision"] == chosen
+        with made.game.autocast():
+            assert torch.is_autocast_enabled("cpu") == (chosen == "bf16")
+
+    def test_where_nothing_is_tried(self, experiment: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        def refuse(*given: Any) -> float:
+            raise AssertionError("a trial")
+
+        monkeypatch.setattr(speed, "ratio", refuse)
+        assert experiment(precision="auto", deterministic=True).run.settings.precision == "fp32"
+        monkeypatch.setattr(speed, "SMALL_STEP", 1e12)
+        assert experiment(precision="auto").run.settings.precision == "fp32"
+        monkeypatch.setattr(speed, "SMALL_STEP", 0)
+        monkeypatch.setattr(speed, "has_bf16", lambda where: False)
+        assert experiment(precision="auto").run.settings.precision == "fp32"
+
+
+def test_the_ratio_is_of_medians_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [0.0]
+    monkeypatch.setattr(speed.time, "perf_counter", lambda: clock[0])
+    order = []
+
+    def work(name: str, seconds: float) -> Callable[[], None]:
+        def run() -> None:
+            order.append(name)
+            clock[0] += seconds
+
+        return run
+
+    assert speed.ratio(work("a", 0.3), work("b", 0.1), torch.device("cpu")) == pytest.approx(3.0)
+    assert order[:6] == ["a", "b", "a", "b", "a", "b"]
+    assert len(order) == 2 + 2 * 5  # a step of each to warm up, and pairs for two seconds
+
+
+@pytest.mark.parametrize(
+    ("known", "has"), [({"avx512_bf16": True}, True), ({"amx_bf16": True}, True), ({"avx2": True}, False), ({}, False)]
+)
+def test_which_cpus_have_bf16(monkeypatch: pytest.MonkeyPatch, known: dict[str, bool], has: bool) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: known, raising=False)
+    assert speed.has_bf16(torch.device("cpu")) == has

@@ -56,6 +56,8 @@ def command(
     if as_json:
         click.echo(json.dumps(report.plain(), indent=1))
         return
+    for line in report.said:
+        click.echo(f"ganzoo: {line}", err=True)
     for header, line in lines(report):
         click.echo(f"{header:24}{line}".rstrip())
 
@@ -68,8 +70,10 @@ def lines(report: Report) -> Iterator[tuple[str, str]]:
     yield "runs on", f"{report.device}, {report.precision}{threads}, batch {report.batch_size}"
     yield "step", f"{_ms(step)}; {report.repeats} times {report.steps} steps"
     yield "images/s", f"{report.images_per_second:,.0f}"
+    if report.written is not None:
+        yield "as written", f"{_ms(report.written)}, of which:"
     for phase, milliseconds in report.phases.items():
-        yield f"  {phase}", f"{milliseconds:8.3f} ms {milliseconds / step.median:7.1%}"
+        yield f"  {phase}", f"{milliseconds:8.3f} ms {milliseconds / (report.written or step).median:7.1%}"
     parts = f"weights, optimizers, average {_mib(report.state)}, a step {_mib(report.memory - report.state)}"
     yield "memory", f"{_mib(report.memory)} at most: {parts}"
     rate, peak = report.flops / step.median / 1e6, report.peak / 1e9

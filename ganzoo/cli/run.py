@@ -31,6 +31,7 @@ def setting_options(command: Callable[..., Any]) -> Callable[..., Any]:
             settings["type"] = click.Choice([c for c in parameter.choices if c != "none"])
         elif parameter.annotation is bool:
             settings |= {"is_flag": True, "default": None}
+            flag += f"/--no-{flag.removeprefix('--')}" if parameter.default else ""
         else:
             settings["metavar"] = METAVARS.get(parameter.type_name.split()[0], "TEXT")
         command = click.option(flag, *SHORT.get(parameter.name, ()), parameter.name, **settings)(command)
