@@ -126,12 +126,13 @@ class Compiled:
         from torch.fx.experimental.proxy_tensor import make_fx
 
         taken = make_fx(lambda *_: step())(*reads)
+        as_it_is = torch.compiler.disable(_as_it_is)  # type: ignore[no-untyped-call]  # torch's
         for node in reversed(taken.graph.nodes):
             name = str(node.target)
             if "record_function" in name:  # marks for the profiler, at which the compiler would stop
                 taken.graph.erase_node(node)
             elif name.startswith("aten._fused_"):  # an optimizer: one kernel already, which the compiler cannot read
-                node.target, node.args = _as_it_is, (node.target.overloadpacket.__name__, *node.args)
+                node.target, node.args = as_it_is, (node.target.overloadpacket.__name__, *node.args)
         taken.recompile()
         compiled = torch.compile(taken)
 
@@ -143,7 +144,6 @@ class Compiled:
         return again if self.then is None else self.then(again, reads)
 
 
-@torch.compiler.disable  # type: ignore[untyped-decorator]  # torch's
 def _as_it_is(name: str, *given: Any, **named: Any) -> None:
     getattr(torch.ops.aten, name)(*given, **named)
 
