@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import signal
 import subprocess
@@ -15,7 +14,6 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import ganzoo
@@ -55,22 +53,18 @@ def share(steps: int, every: int) -> None:
 
 
 def first_step() -> float:
-    """Seconds from starting the command until the records have its first step."""
+    """Seconds from starting the command until it says that its first step is made."""
     with tempfile.TemporaryDirectory() as folder:
         began = time.perf_counter()
-        command = [sys.executable, "-m", "ganzoo", "run", "-q", "--logdir", folder, "--device", "cpu"]
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        try:
-            while True:
-                lines = [line for file in Path(folder).glob("*/metrics.jsonl") for line in file.open()]
-                if any(line.endswith("\n") and json.loads(line)["step"] >= 1 for line in lines):
-                    return time.perf_counter() - began
-                if process.poll() is not None:
-                    raise SystemExit("the run ended before its first step was recorded")
-                time.sleep(0.01)
-        finally:
-            process.send_signal(signal.SIGINT)
-            process.wait()
+        command = [sys.executable, "-m", "ganzoo", "run", "--logdir", folder, "--device", "cpu"]
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+            assert process.stderr is not None
+            for line in process.stderr:
+                if line.startswith("step 1/"):
+                    found = time.perf_counter() - began
+                    process.send_signal(signal.SIGINT)
+                    return found
+        raise SystemExit("the run ended before its first step")
 
 
 def main() -> None:
