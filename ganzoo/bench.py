@@ -271,7 +271,7 @@ class Steps:
         loop.advance(self.run, self.game, UNTIL, self.steps)
         self.rows.append(self.game.take_notes())
         if len(self.rows) >= self.run.settings.log_every:
-            torch.stack([value.double() for row in self.rows for value in row.values()]).tolist()
+            torch.stack([value for row in self.rows for value in row.values()]).double().tolist()
             self.rows = []
 
 

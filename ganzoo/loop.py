@@ -663,7 +663,7 @@ class _Trainer:
         rows, self.rows = self.rows, []
         values: Iterator[float] = iter(())
         if rows:
-            found = torch.stack([v.double() for row in rows for v in row.values()])
+            found = torch.stack([v for row in rows for v in row.values()]).double()
             values = iter(self.ranks.mean([found])()[0].tolist())
         for i, row in enumerate(rows):
             known = {tag: next(values) for tag in row}

@@ -25,7 +25,7 @@ from torch.distributed.rendezvous import rendezvous
 from ganzoo import errors
 from ganzoo.state import State
 
-LAST_WORDS = 5.0
+LAST_WORDS = 2.0
 """Seconds to wait for the message of a process that went away."""
 
 
@@ -86,7 +86,10 @@ class Together(Ranks):
     def __init__(self, device: torch.device) -> None:
         """Meet the others, at the address that torchrun put in the environment."""
         store, self.rank, self.world = next(iter(rendezvous("env://")))
-        self._words = PrefixStore("ganzoo", store)
+        # the store outlives a restart, and with it the addresses of processes that are gone
+        count = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+        store = PrefixStore(f"ganzoo/{count}/{self.world}", store)
+        self._words = PrefixStore("words", store)
         # each kind of tensor has its own way: a flag on the host never waits for the GPU
         backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
         if device.type == "cuda":

@@ -429,7 +429,10 @@ def _assembled(
     _choose_precision(run_, game, source, ranks)
     run_.identity = {
         "settings": plain_settings(run_), "data": source.fingerprint(),
-        "versions": {"ganzoo": version("ganzoo"), "torch": torch.__version__, **cast_.providers},
+        "versions": {
+            "ganzoo": version("ganzoo"), "torch": torch.__version__, "the number of processes": ranks.world,
+            **cast_.providers,
+        },
     }  # fmt: skip
     return Experiment(run_, game, source, catalogue_, ranks)
 
