@@ -288,7 +288,13 @@ class Game(parts.Game):
         self._undo: Undo | None = None
         self._once = ExitStack()
         self._caching = False
-        self._parametrized = any(parametrize.is_parametrized(m) for net in state.networks for m in net.modules())
+        self._parametrized: dict[str, list[tuple[nn.Module, str]]] = {
+            player: [
+                (m, name) for m in net.modules() if parametrize.is_parametrized(m)
+                for name in m.parametrizations  # type: ignore[union-attr]  # torch's, which is no module's in general
+            ]
+            for player, net in self.modules.items()
+        }  # fmt: skip
         self._stand_in: _With | None = None
 
     # -- what a schedule plays with ------------------------------------------------------------------------------
@@ -307,12 +313,12 @@ class Game(parts.Game):
             if "latent" in self.watched:
                 assert fakes.latent is not None
                 fakes.latent.requires_grad_()
-            self._cache_parametrizations()
+            self._cache_parametrizations("generator", "discriminator")
             images = self.generate(fakes)
         else:
             with torch.no_grad():  # g, and no graph: outside the cache, whose weights must carry gradients
                 images = self.generate(fakes)
-            self._cache_parametrizations()
+            self._cache_parametrizations("discriminator")
             if "fake" in self.watched:
                 images.requires_grad_()
         return Round(self, draw, piece, fakes, images)
@@ -716,13 +722,18 @@ class Game(parts.Game):
         if player == "generator" and not trial and self.state.ema is not None:
             self.state.average(self.host(self.state.share))
 
-    def _cache_parametrizations(self) -> None:
+    def _cache_parametrizations(self, *players: Player) -> None:
         # One power iteration of spectral norm per update, and one sigma for all of its passes: both players' gradients
         # are then of the same function, and a third of the cost is saved.
-        if self._parametrized and not self._caching and self._stand_in is None:
+        if self._stand_in is not None or not any(self._parametrized.values()):
+            return
+        if not self._caching:
             self._caching = True
             self._once.enter_context(parametrize.cached())
             self._once.callback(setattr, self, "_caching", False)
+        for player in players:
+            for module, name in self._parametrized[player]:  # here, where nothing is rounded to bf16
+                getattr(module, name)
 
 
 class _With(nn.Module):
