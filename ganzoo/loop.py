@@ -545,6 +545,7 @@ class _Trainer:
         if run.settings.compile and records is None:
             self.display.warn("warning: several processes make their steps as written: --compile is for one")
         self.failed_saves = self.rollbacks = self.skipped = 0
+        self.best = self.saving = run.state.best  # that is on disk, and that is being written
         self.said: set[str] = set()
         self.rows: list[dict[str, Tensor]] = []
         self.sums: dict[str, tuple[float, int]] = {}
@@ -788,7 +789,8 @@ class _Trainer:
             raise errors.SettingsError(f"--best {wanted}: no metric of this run gives that figure; there are {has}")
         state, label = self.run.state, wanted.rpartition("/")[0]
         sign = 1.0 if self.run.cast.metrics[label].higher_is_better else -1.0
-        if math.isfinite(value) and (state.best is None or sign * value > sign * state.best["value"]):
+        better = math.isfinite(value) and (state.best is None or sign * value > sign * state.best["value"])
+        if self.ranks.told(better):  # only the first process knows whether the best was written
             state.best = {"figure": wanted, "value": value, "step": self.counters.step}
             self.save()
 
@@ -824,6 +826,7 @@ class _Trainer:
         numbers = {
             **state.numbers(), "spec": plain_spec(self.run.spec), "until": self.until, **self.run.identity,
         }  # fmt: skip
+        self.saving = state.best
         best = None if state.best is None else state.best["step"]
         try:
             tensors = state.copies()
@@ -850,13 +853,15 @@ class _Trainer:
             self.not_saved(error, last)
             return
         if path is not None:
-            self.saved = int(path.name)
+            self.saved, self.best = int(path.name), self.saving
             self.failed_saves = self.rollbacks = 0
             self.events.checkpoint_saved(self.run, self.saved, path)
 
     def not_saved(self, error: errors.RunError, last: bool) -> None:
         """Say that a save failed; raise it if it was the last one, or the second in a row."""
         self.failed_saves += 1
+        if self.run.state.best is self.saving:  # or the next save would keep one that is not there, not this one
+            self.run.state.best = self.best
         if last or self.failed_saves > 1:
             raise errors.RunError(f"{error}; {self.what_is_saved()}; then go on with: ganzoo resume {self.folder}")
         self.display.warn(f"warning: {error}; training goes on, and stops if the next one fails too")

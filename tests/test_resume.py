@@ -345,6 +345,21 @@ class TestBest:
             "figure": "told/figure", "value": 5.0, "step": 4,
         }  # fmt: skip
 
+    def test_the_best_before_is_kept_where_the_new_one_could_not_be_saved(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        save, steps = checkpoint.save, []
+
+        def full(folder: Path, step: int, *given: Any) -> Path:
+            steps.append(step)
+            if steps.count(4) == 1 and step == 4:
+                raise errors.RunError("the disk is full")
+            return save(folder, step, *given)
+
+        monkeypatch.setattr(checkpoint, "save", full)
+        assert self.kept(tmp_path) == [8, 9, 10]  # 4 at step 8 is more than 1 at step 2, which was kept until then
+        assert [step for step in steps if step % 3] == [2, 4, 8, 10]
+
     @pytest.mark.parametrize("best", ["modes/covered", "told", ""])
     def test_an_unknown_figure_is_refused(self, tmp_path: Path, best: str) -> None:
         with pytest.raises(errors.SettingsError, match=r"--best .* its metrics: none$"):
