@@ -23,13 +23,12 @@ def test_the_table_of_parts_is_what_the_catalogue_says() -> None:
     assert written[2] == CliRunner().invoke(group, written[1].split()).stdout
 
 
-def test_the_tree_has_every_engine_file() -> None:
-    files = {p.name for p in (ROOT / "ganzoo").glob("*.py") if not p.name.startswith("__")}
-    assert {name for name in files if not re.search(rf"^  {re.escape(name)} ", README, re.MULTILINE)} == set()
-    assert set(re.findall(r"^  (\w+\.py) ", README, re.MULTILINE)) - files == set()
+def test_the_tree_has_every_engine_file_once() -> None:
+    files = [p.name for p in (ROOT / "ganzoo").glob("*.py") if not p.name.startswith("__")]
+    assert sorted(re.findall(r"^  (\w+\.py) ", README, re.MULTILINE)) == sorted(files)
 
 
-@pytest.mark.parametrize("line", re.findall(r"^ganzoo run (.*?)(?: +#.*)?$", README, re.MULTILINE))
+@pytest.mark.parametrize("line", re.findall(r"^[^`\n]*ganzoo run (-.*?)(?: +#.*)?$", README, re.MULTILINE))
 def test_every_run_of_the_tour_is_understood(line: str, tmp_path: Path) -> None:
     """The words are right: parts, keys, presets, options. Only data that is not here may be missing."""
     soft = tmp_path / "soft.py"
