@@ -45,7 +45,7 @@ REPEAT_SECONDS = 0.2
 
 PHASES = (
     "data", "generator forward", "discriminator forward", "discriminator backward", "generator backward", "optimizer",
-    "ema",
+    "ema", "other",
 )  # fmt: skip
 
 
@@ -95,8 +95,9 @@ class Report:
         repeats: how many times.
         milliseconds: a step, without any timer inside.
         images_per_second: batches a second, times their size.
-        phases: milliseconds of each; ``other`` is what is left of the step: losses, norms, records, what timers cost.
-            ``penalty`` is the step with the penalties less the same without, all passes that are made for them.
+        phases: milliseconds of each, which add up to the step. ``penalty`` is the step with the penalties less the same
+            without, all passes that are made for them; the step without is shared out as timers inside one saw it, and
+            ``other`` of it is losses, norms, records, what timers cost.
         memory: bytes that tensors took at most: state (weights, optimizers, average), and what a step adds.
         state: bytes of the state alone.
         flops: of matrix products and convolutions, a step.
@@ -226,9 +227,9 @@ def measure(
         ours = Spread.of([1e3 * seconds for seconds in times[0]])
         plain_times, control = (times[contestants.index(each)] if each else [] for each in (script, twin))
         as_written = ours if written is step else Spread.of([1e3 * seconds for seconds in times[1]])
-        found = phases(written, each)
-        found["penalty"] = as_written.median - 1e3 * median(times[-1]) if penalties else 0.0
-        found["other"] = as_written.median - sum(found.values())
+        bare = 1e3 * median(times[-1]) if penalties else as_written.median
+        found = {phase: share * bare for phase, share in phases(written, each).items()}
+        found |= {"penalty": as_written.median - bare, "other": found.pop("other")}
         state, growth = memory(written, cycle)
         return Report(
             recipe={key: run.cast.labels[key] for key in ("arch", "data", "loss", "regularizers", "schedule")},
@@ -439,7 +440,7 @@ class _Backward(TorchFunctionMode):
 
 
 def phases(step: Steps, count: int) -> dict[str, float]:
-    """Milliseconds of each phase of a step without penalties, by timers around what this step's own game calls."""
+    """The share of each phase in a step without penalties, by timers around what this step's own game calls."""
     game, state = step.game, step.run.state
     clock = Clock(step.run.device)
     timed: list[tuple[Any, str, str]] = [
@@ -452,10 +453,12 @@ def phases(step: Steps, count: int) -> dict[str, float]:
             stack.callback(delattr, owner, method)
             setattr(owner, method, _timed(clock, phase, getattr(owner, method)))
         stack.enter_context(_Backward(clock, game))
+        clock.mark()
         for _ in range(count):
             step()
+        clock.mark()
     seconds = clock.seconds()
-    return {phase: 1e3 * seconds[phase] / count for phase in PHASES}
+    return {phase: seconds[phase] / seconds.total() for phase in PHASES}
 
 
 def _timed(clock: Clock, phase: str, function: Callable[..., Any]) -> Callable[..., Any]:

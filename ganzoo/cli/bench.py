@@ -45,8 +45,9 @@ def command(
     """Measure a step of a recipe: time by phase, memory, operations.
 
     The recipe is named as for `ganzoo run`; nothing is written to disk. The time of a step is measured without timers
-    inside it, the phases in a pass of their own without the penalties, whose share is that of the step with them less
-    that without. Other work on the machine disturbs all of this: the comparison with itself (control) says how much.
+    inside it. That of a step without the penalties is shared out as timers in other steps see it; the penalties' is
+    what a step with them takes longer. Other work on the machine disturbs all of this: the comparison with itself
+    (control) says how much.
     """
     from ganzoo import bench
 
