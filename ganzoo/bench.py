@@ -400,7 +400,7 @@ class Clock:
         now: Any = time.perf_counter()
         if self.device.type == "cuda":
             now = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]  # torch's
-            now.record()
+            now.record(torch.cuda.current_stream(self.device))
         self.marks.append((self.inside[-1] if self.inside else "other", now))
 
     @contextmanager

@@ -59,6 +59,11 @@ class Recorder(Protocol):
         """
 
 
+class BrokenOff(Exception):
+    """A capture that broke off half-way; its cause is why. What was captured before is not to be made again: some
+    versions of torch leave the generator of random numbers, and the memory, believing that the capture goes on."""
+
+
 class Graph:
     """Steps captured in CUDA graphs, which share their memory: only one of them runs at a time."""
 
@@ -79,12 +84,11 @@ class Graph:
                 # thread_local: what other threads do meanwhile, such as pinning memory for batches, is no part of it
                 with torch.cuda.graph(graph, pool=self.pool, stream=self.stream, capture_error_mode="thread_local"):
                     made = step()
-            except BaseException:
-                # A capture that broke off leaves the random numbers, and the memory, believing that it goes on.
-                self.pool = torch.cuda.graph_pool_handle()
+            except Exception as error:
                 numbers = torch.cuda.default_generators[self.index]
                 numbers.graphsafe_set_state(torch.Generator(f"cuda:{self.index}").graphsafe_get_state())
-                raise
+                _broken_off.append(graph)
+                raise BrokenOff from error
 
         def again() -> list[Tensor]:
             graph.replay()
@@ -106,6 +110,9 @@ class Graph:
             finally:
                 torch.cuda.set_sync_debug_mode(mode)
                 outside.wait_stream(self.stream)
+
+
+_broken_off: list[Any] = []  # kept while the process lives: the memory's keeper may still ask these graphs
 
 
 class Compiled:
@@ -187,6 +194,7 @@ class Steps:
         self.loads = -1
         self.followers: list[_Follower] = []
         self.said: set[str] = set()
+        self.over = False
 
     def make(self, step: int, progress: float) -> None:
         """Make the step that the game has begun."""
@@ -195,11 +203,14 @@ class Steps:
             self.recordings.clear()
             self.followers = self._following()
         kind = self._kind(self.state.counters)
-        if kind not in self.recordings and len(self.recordings) < MOST:
-            self._record(step, progress)
-        elif (recording := self.recordings.get(kind)) is not None:
+        if (recording := self.recordings.get(kind)) is not None:
             self._again(recording)
+        elif kind in self.recordings or self.over:
+            self.play()
+        elif len(self.recordings) < MOST:
+            self._record(step, progress)
         else:
+            self._say(f"there are more than {MOST} kinds of steps; this goes for the others")
             self.play()
 
     def _following(self) -> list[_Follower]:
@@ -263,7 +274,8 @@ class Steps:
                 return  # an optimizer's first step, or one that makes no sense: it stays as it was made
             kind = self._kind(start.counts)
             if (why := self._refusal(start, before)) is not None:
-                self._refuse(kind, why)
+                self.recordings[kind] = None
+                self._say(why)
                 return
             recording = None
             try:
@@ -272,9 +284,13 @@ class Steps:
                 self._compare(truth, recording, start, step)
                 self._compare(self._other(start, step, progress), recording, start, step + 1)
                 self.recordings[kind] = recording
+            except BrokenOff as error:
+                recording, self.over = None, True
+                self.recordings.clear()
+                self._say(_said(error.__cause__ or error))
             except Exception as error:
-                recording = None
-                self._refuse(kind, str(error) if isinstance(error, Refused) else _said(error))
+                recording = self.recordings[kind] = None
+                self._say(str(error) if isinstance(error, Refused) else _said(error))
             finally:
                 start.back()
                 self._turn(step, progress)
@@ -357,8 +373,7 @@ class Steps:
 
     # -- whether to believe it -----------------------------------------------------------------------------------
 
-    def _refuse(self, kind: Any, why: str) -> None:
-        self.recordings[kind] = None
+    def _say(self, why: str) -> None:
         if why not in self.said:
             self.said.add(why)
             self.say(f"warning: steps are made as written, not {self.recorder.name}: {why}")

@@ -107,7 +107,7 @@ class Round(Scores):
         self._game, self._draw, self._piece = game, draw, piece
         self._fakes = fakes
         self.fake_images = fake_images
-        self.progress = game.progress
+        self.progress, self.pieces = game.progress, game.pieces
 
     @cached_property
     def _reals(self) -> Batch:
@@ -221,7 +221,7 @@ class Game(parts.Game):
     def __init__(
         self,
         state: State,
-        architecture: Architecture,
+        architecture: tuple[str, Architecture],
         loss: tuple[str, Loss],
         regularizers: Mapping[str, Regularizer],
         feed: Feed,
@@ -237,7 +237,7 @@ class Game(parts.Game):
         peers: Peers | None = None,
     ) -> None:
         self.state = state
-        self.architecture = architecture
+        self.architecture_name, self.architecture = architecture
         self.loss_name, self.loss = loss
         self.feed = feed
         self.batch_size, self.latent_dim, self.seed = batch_size, latent_dim, seed
@@ -245,7 +245,8 @@ class Game(parts.Game):
         self.autocast = autocast
         self.accumulate = accumulate
         self.peers: Peers = peers or Alone()
-        self.statistics: list[Tensor] = []  # those of the modules' buffers that differ from process to process
+        self.statistics: list[Tensor] = []  # those of the modules' buffers that differ from piece to piece
+        self._before: list[Tensor] = []  # the same when the step began
         self.pieces = accumulate * self.peers.world
         self.piece: int | None = None  # of this process's own, while they are worked through
         self._owed: list[tuple[Tensor, Callable[[], Tensor]]] = []  # with a leaf for each loss, how to compute it
@@ -382,9 +383,12 @@ class Game(parts.Game):
                 )
         sums: dict[Player, list[Tensor]] = {}
         before, means = self.seen, dict[str, Tensor]()
+        start = [value.clone() for value in self.statistics]
+        moves = [torch.zeros_like(value) for value in self.statistics]
         try:
             for piece in range(self.accumulate):
                 self.piece, self.seen = piece, {}
+                _put(self.statistics, start)  # what is kept of the samples moves once an update, whatever the pieces
                 # in the order in which they were asked for, so that each round draws the data that it would have drawn
                 found = [compute() for _, compute in owed]
                 totals = {
@@ -406,6 +410,9 @@ class Game(parts.Game):
                     del loss  # and with it the graph of this piece, before the next is made
                 for tag, value in self.seen.items():
                     means[tag] = means.get(tag, 0.0) + value / self.accumulate
+                for move, value, first in zip(moves, self.statistics, start, strict=True):
+                    move += value - first
+            _put(self.statistics, [_moved(s, m / self.accumulate) for s, m in zip(start, moves, strict=True)])
         finally:
             self.piece, self.seen = None, {**before, **means}
         return {player: self.peers.mean(grads) for player, grads in sums.items()}
@@ -555,13 +562,13 @@ class Game(parts.Game):
 
     def generate(self, batch: Batch) -> Tensor:
         """Fakes, (N, *shape)."""
-        with self.autocast():
+        with self.autocast(), named("architecture", self.architecture_name):
             images = self.architecture.generate(self.state.networks.generator, batch)
         return images.to(self.dtype)
 
     def judge(self, images: Tensor, batch: Batch) -> Any:
         """What the discriminator says of images."""
-        with self.autocast():
+        with self.autocast(), named("architecture", self.architecture_name):
             return self.architecture.judge(self._stand_in or self.state.networks.discriminator, images, batch)
 
     def transformed(self, images: Tensor, s: Scores) -> Tensor:
@@ -618,6 +625,8 @@ class Game(parts.Game):
         self._number, self.progress, self.told_number = step, progress, False
         self.began = self.state.counters.copy()
         self.set_random(step)
+        if self.peers.world > 1:
+            self._before = [value.clone() for value in self.statistics]
         if self.skips:
             self.mend()
             self._undo = Undo(self.state)
@@ -653,9 +662,10 @@ class Game(parts.Game):
 
     def agree(self) -> None:
         """Make what the modules keep of the samples they saw (batch norm's statistics) the same in all processes."""
-        if self.statistics:
-            for mine, mean in zip(self.statistics, self.peers.mean(self.statistics)(), strict=True):
-                mine.copy_(mean)
+        if self.statistics and self.peers.world > 1:
+            moves = [(now - before).double() for now, before in zip(self.statistics, self._before, strict=True)]
+            means = self.peers.mean(moves)()  # of the moves: what did not move stays as it is, to the last bit
+            _put(self.statistics, [_moved(before, mean) for before, mean in zip(self._before, means, strict=True)])
 
     def report(self) -> None:
         """Note what the parts report of themselves: once in a while, when records are due."""
@@ -745,6 +755,15 @@ class _With(nn.Module):
 
     def forward(self, *given: Any) -> Any:
         return functional_call(self.net, self.weights, given)
+
+
+def _moved(start: Tensor, move: Tensor) -> Tensor:
+    return start + (move if start.is_floating_point() else move.round()).to(start.dtype)
+
+
+def _put(places: Sequence[Tensor], values: Sequence[Tensor]) -> None:
+    for place, value in zip(places, values, strict=True):
+        place.copy_(value)
 
 
 def lengths(gradients: Mapping[Player, Sequence[Tensor]]) -> dict[Player, Tensor]:

@@ -542,8 +542,9 @@ class _Trainer:
         self.writer = checkpoint.Writer()
         records = recorder(run, ranks.world)
         self.steps = None if records is None else recorded(run, game, records, self.display.warn)
-        if run.settings.compile and records is None:
-            self.display.warn("warning: several processes make their steps as written: --compile is for one")
+        if records is None and (run.settings.compile or (run.settings.capture and run.device.type == "cuda")):
+            what = "compiled" if run.settings.compile else "captured in CUDA graphs"
+            self.display.say(f"several processes make their steps as written; those of one would be {what}")
         self.failed_saves = self.rollbacks = self.skipped = 0
         self.best = self.saving = run.state.best  # that is on disk, and that is being written
         self.said: set[str] = set()
@@ -664,6 +665,7 @@ class _Trainer:
         rows, self.rows = self.rows, []
         values: Iterator[float] = iter(())
         if rows:
+            self.ranks.meet()
             found = torch.stack([v for row in rows for v in row.values()]).double()
             values = iter(self.ranks.mean([found])()[0].tolist())
         for i, row in enumerate(rows):

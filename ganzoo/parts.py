@@ -87,6 +87,7 @@ class Scores:
             read them.
         real_output, fake_output: everything that the discriminator returned.
         progress: 0 at the first step, 1 at the last.
+        pieces: into how many the batch was cut, of which this round is one (``--accumulate``, several processes).
     """
 
     real: Tensor
@@ -102,9 +103,11 @@ class Scores:
     real_output: Any
     fake_output: Any
     progress: float
+    pieces: int
 
     _by_hand: ClassVar[Mapping[str, Any]] = {
         "labels": None, "fake_labels": None, "condition": None, "real_target": 1.0, "fake_target": 0.0, "progress": 0.0,
+        "pieces": 1,
     }  # fmt: skip
 
     def __init__(self, **known: Any) -> None:
@@ -265,7 +268,11 @@ class Regularizer(Part):
         raise NotImplementedError
 
     def observe(self, player: Player, s: Scores) -> None:
-        """See a round before the player's penalties, to keep statistics; called without gradients."""
+        """See a round before the player's penalties, to keep statistics; called without gradients.
+
+        Where a batch is cut into pieces, each piece begins with the module as the update found it, and the mean of what
+        they left is kept: a statistic moves once an update.
+        """
 
     def rows(self, s: Scores) -> Tensor:
         """(k,) numbers of the samples of a round that the generator's loss sees."""

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.distributed.distributed_c10d import PrefixStore
 from torch.distributed.rendezvous import rendezvous
 
-from ganzoo import errors
+from ganzoo import errors, speed
 from ganzoo.state import State
 
 LAST_WORDS = 2.0
@@ -52,6 +52,9 @@ class Ranks:
     def agreed(self, *flags: int) -> tuple[int, ...]:
         """The largest of each flag over the processes: as of the call before, so that nobody waits."""
         return flags
+
+    def meet(self) -> None:
+        """Wait until all are here. Who waits for a GPU that waits for a lost process would hear of it too late."""
 
     def told(self, value: Any) -> Any:
         """What process 0 says: plain data."""
@@ -91,8 +94,9 @@ class Together(Ranks):
         store = PrefixStore(f"ganzoo/{count}/{self.world}", store)
         self._words = PrefixStore("words", store)
         # each kind of tensor has its own way: a flag on the host never waits for the GPU
-        backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
-        if device.type == "cuda":
+        self._gpu, self._lost = device.type == "cuda", False
+        backend = "cpu:gloo,cuda:nccl" if self._gpu else "gloo"
+        if self._gpu:
             torch.cuda.set_device(device)
         with self._reaching():
             dist.init_process_group(backend, store=store, rank=self.rank, world_size=self.world)
@@ -119,6 +123,10 @@ class Together(Ranks):
             now = torch.tensor(flags)
             self._flags = dist.all_reduce(now, dist.ReduceOp.MAX, async_op=True), now
         return tuple(before[1].tolist()) if before is not None else (0,) * len(flags)
+
+    def meet(self) -> None:
+        with self._reaching():
+            dist.all_reduce(torch.zeros(()))
 
     def told(self, value: Any) -> Any:
         text = json.dumps(value).encode() if self.lead else b""
@@ -153,6 +161,8 @@ class Together(Ranks):
         text = f"{type(error).__name__}: {error}" if not isinstance(error, errors.GanzooError) else str(error)
         try:
             if isinstance(error, errors.RankLost):
+                if self._words.check(["failed"]) and json.loads(self._words.get("failed"))[0] == 0:
+                    return False  # process 0 said it, where everybody looks
                 return self._first("mourned", str(self.rank))
             own = json.dumps([self.rank, text])
             return self._first("failed", own) or json.loads(self._words.get("failed"))[1] != text
@@ -165,7 +175,10 @@ class Together(Ranks):
                 self._flags[0].wait()
             self._flags = None
         if dist.is_initialized():
-            dist.destroy_process_group()
+            if self._lost and self._gpu:  # destroying waits for what the lost one has not sent
+                dist.distributed_c10d._abort_process_group()
+            else:
+                dist.destroy_process_group()
 
     def _first(self, key: str, value: str) -> bool:
         """Write into the store what nobody wrote before."""
@@ -177,9 +190,13 @@ class Together(Ranks):
         try:
             yield
         except RuntimeError as error:
-            raise errors.RankLost(self._last_words()) from error
+            if speed.out_of_memory(error):
+                raise
+            self._lost = True
+            raise errors.RankLost(self._last_words(error)) from error
 
-    def _last_words(self) -> str:
+    def _last_words(self, error: RuntimeError) -> str:
+        found = (str(error).splitlines() or ["?"])[0][:200]
         until = time.monotonic() + LAST_WORDS
         try:
             while time.monotonic() < until:
@@ -188,8 +205,8 @@ class Together(Ranks):
                     return f"process {rank} of {self.world} stopped: {text}"
                 time.sleep(0.05)
         except (RuntimeError, OSError):  # the store went with it
-            return f"process 0 of {self.world} ended without a word: killed, or its machine is gone"
-        return f"one of {self.world} processes ended without a word: killed, or its machine is gone"
+            return f"process 0 of {self.world} ended without a word: killed, or its machine is gone ({found})"
+        return f"one of {self.world} processes ended without a word: killed, or its machine is gone ({found})"
 
 
 _joined: list[Ranks] = []  # the others are met once in a process
@@ -322,13 +339,13 @@ def synchronised(network: nn.Module) -> nn.Module:
 
 
 def statistics(modules: Mapping[str, nn.Module]) -> list[Tensor]:
-    """What modules keep of the samples that they saw, which differs from process to process: their floating buffers.
+    """What modules keep of the samples that they saw, which differs from piece to piece of a batch: their buffers.
 
     A parametrization's are not among them: they are a function of the weights, which are the same everywhere.
     """
     found = {}
     for module in modules.values():
         for name, value in module.named_buffers():
-            if value.is_floating_point() and "parametrizations." not in name:
+            if value.dtype != torch.bool and "parametrizations." not in name:
                 found[value.data_ptr()] = value
     return list(found.values())

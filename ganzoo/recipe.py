@@ -403,7 +403,7 @@ def _assembled(
             )
     game = Game(
         run_.state,
-        cast_.architecture,
+        (cast_.labels["arch"], cast_.architecture),
         (cast_.labels["loss"], cast_.loss),
         cast_.regularizers,
         source,
@@ -417,7 +417,7 @@ def _assembled(
         accumulate=settings.accumulate,
         peers=ranks,
     )
-    if ranks.world > 1:
+    if game.pieces > 1:
         game.statistics = statistics({**game.modules, **run_.state.modules})
     if settings.best is not None and settings.best.rpartition("/")[0] not in cast_.metrics:
         has = ", ".join(cast_.metrics) or "none"

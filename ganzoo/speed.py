@@ -47,6 +47,8 @@ def device(name: str) -> torch.device:
         count, local = torch.cuda.device_count(), int(os.environ.get("LOCAL_RANK", "0"))
         if number and int(number) >= count:
             raise errors.SettingsError(f"device {name}: there are {count}, counted from 0")
+        if number and int(os.environ.get("LOCAL_WORLD_SIZE", "1")) > 1:
+            raise errors.SettingsError(f"device {name} is one GPU, and several processes run here: give --device cuda")
         if not number and local >= count:
             raise errors.SettingsError(
                 f"{local + 1} processes or more were started here, and there are {count} GPUs: give torchrun "
@@ -138,20 +140,21 @@ def memory(where: torch.device) -> int:
 
 @contextmanager
 def tensor_cores(on: bool) -> Iterator[None]:
-    """Matrix products and convolutions of float32 on a GPU's tensor cores, in TF32, while this lasts.
+    """Matrix products of float32 on a GPU's tensor cores, in TF32, while this lasts; convolutions are by themselves.
 
     TF32 keeps float32's range and 10 bits of its mantissa in the factors, and sums in float32; several times as fast.
     """
-    places: tuple[Any, ...] = torch.backends.cuda.matmul, torch.backends.cudnn.conv  # type: ignore[attr-defined]  # is
-    before = [place.fp32_precision for place in places]
-    if on:
-        for place in places:
-            place.fp32_precision = "tf32"
+    products: Any = torch.backends.cuda.matmul
+    if not on or products.fp32_precision == "tf32":
+        yield
+        return
+    # by this call alone: where one of the newer switches is set, torch's compiler fails to read the older ones
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("high")
     try:
         yield
     finally:
-        for place, was in zip(places, before, strict=True):
-            place.fp32_precision = was
+        torch.set_float32_matmul_precision(before)
 
 
 def out_of_memory(error: Exception) -> bool:

@@ -80,6 +80,42 @@ def test_a_batch_in_pieces_gives_the_update_of_the_whole(experiment: Any, schedu
     assert whole.run.state.counters == pieces.run.state.counters
 
 
+def test_what_a_part_keeps_moves_once_an_update(experiment: Any) -> None:
+    """Power iterations, running means, ADA's steps and its probability: not once a piece."""
+    settings: dict[str, Any] = {
+        "precision": "fp64", "loss": "sgan", "arch": "dcgan:width=4,norm=none",
+        "regularizers": ["sn-penalty", "lecam:weight=0", "ada:interval=2,kimg=1,target=-1"],
+    }  # fmt: skip
+    whole, pieces = experiment(**settings), experiment(**settings, accumulate=4)
+    begun = state_of(whole)
+    for made in (whole, pieces):
+        loop.advance(made.run, made.game, 9)
+    expected, found = state_of(whole), state_of(pieces)
+    parts = [name for name in expected if name.startswith("part-")]
+    assert len(parts) > 8
+    for name in parts:
+        close(found[name], expected[name], 1e-12, name)
+    for made in (whole, pieces):
+        loop.advance(made.run, made.game, 9)
+    (p,) = (name for name in parts if name.endswith("p"))
+    assert state_of(pieces)[p] == state_of(whole)[p] > 0
+
+
+def test_batch_norms_statistics_move_once_an_update(experiment: Any) -> None:
+    whole, pieces = (experiment(precision="fp64", arch="dcgan:width=4,norm=batch", accumulate=k) for k in (1, 4))
+    begun = state_of(whole)
+    for made in (whole, pieces):
+        loop.advance(made.run, made.game, 9)
+    expected, found = state_of(whole), state_of(pieces)
+    counts = [name for name in expected if name.endswith("num_batches_tracked")]
+    assert counts
+    for name in counts:
+        assert found[name] == expected[name] == 1, name
+    first = next(name for name in expected if name.startswith("generator") and name.endswith("running_mean"))
+    close(found[first], expected[first], 1e-12, first)  # the others see what it normalised, piece by piece
+    assert not torch.equal(found[first], begun[first])
+
+
 class Held:
     """What the graph keeps, counted while it does."""
 
@@ -172,8 +208,8 @@ def test_only_statistics_of_samples_are_shared(experiment: Any) -> None:
     made = experiment(arch="dcgan:width=4,norm=batch", regularizers=["sn", "ada"])
     state = made.run.state
     found = ranks.statistics({**made.game.modules, **state.modules})
-    expected = [b for n, b in state.networks.generator.named_buffers() if n.endswith(("_mean", "_var"))]
-    expected += [b for module in state.modules.values() for b in module.buffers() if b.is_floating_point()]
+    expected = [b for n, b in state.networks.generator.named_buffers() if "running_" in n or "num_batches" in n]
+    expected += [b for module in state.modules.values() for b in module.buffers()]
     assert [v.data_ptr() for v in found] == [v.data_ptr() for v in expected if v.data_ptr()]
 
 

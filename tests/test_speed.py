@@ -82,11 +82,13 @@ def test_weights_keep_their_precision(experiment: Any, name: str, dtype: torch.d
 
 @pytest.mark.parametrize("on", [True, False])
 def test_tensor_cores_are_used_for_as_long_as_is_said(on: bool) -> None:
-    places: tuple[Any, ...] = torch.backends.cuda.matmul, torch.backends.cudnn.conv
-    before = [place.fp32_precision for place in places]
+    places: tuple[Any, ...] = torch.backends.cuda.matmul, torch.backends.cudnn
+    before = torch.get_float32_matmul_precision(), [place.allow_tf32 for place in places]
     with speed.tensor_cores(on):
-        assert [place.fp32_precision for place in places] == (["tf32", "tf32"] if on else before)
-    assert [place.fp32_precision for place in places] == before
+        with speed.tensor_cores(on):
+            assert [place.allow_tf32 for place in places] == ([True, True] if on else before[1])
+        assert torch.get_float32_matmul_precision() == ("high" if on else "highest")
+    assert (torch.get_float32_matmul_precision(), [place.allow_tf32 for place in places]) == before
 
 
 class TestAuto:

@@ -107,9 +107,13 @@ def test_an_error_in_one_process_ends_both_with_its_message(
 
 
 def test_a_mistake_is_said_once(tmp_path: Path, torchrun: Callable[..., subprocess.Popen[str]]) -> None:
-    process = torchrun("--loss", "hing")
-    _, said = process.communicate(timeout=120)
-    assert said.count("ganzoo: error: no loss is named 'hing'") == 1
+    (tmp_path / "runs" / "taken").mkdir(parents=True)
+    (tmp_path / "runs" / "taken" / "config.yaml").touch()
+    for words, told in (["--loss", "hing"], "no loss is named 'hing'"), (["--name", "taken"], "taken exists: give another --name"):
+        process = torchrun(*words)
+        _, said = process.communicate(timeout=120)
+        assert said.count("ganzoo: error: ") == 1, said
+        assert told in said
 
 
 def test_ctrl_c_reaches_launcher_and_processes_and_stops_once(

@@ -271,7 +271,8 @@ def with_labels(x: Tensor, labels: Tensor | None, classes: int) -> Tensor:
         return x
     if labels is None:
         raise TypeError("these nets are conditional: they need labels, (N,) class numbers")
-    hot = F.one_hot(labels, classes).to(x.dtype)
+    # F.one_hot would fetch the labels to look at their range, which a recorded step cannot
+    hot = (labels.unsqueeze(1) == torch.arange(classes, device=labels.device)).to(x.dtype)
     return torch.cat([x, hot.reshape(*hot.shape, *(1,) * (x.ndim - 2)).expand(-1, -1, *x.shape[2:])], 1)
 
 

@@ -64,7 +64,8 @@ class ADA(ganzoo.Regularizer):
     def observe(self, player: str, s: ganzoo.Scores) -> None:
         """Count signs of real scores, and move the probability when it is time."""
         if player == "discriminator":
-            self.module.count(s.real, self.interval, self.target, len(s.real) * self.interval / (1000 * self.kimg))
+            images = len(s.real) * s.pieces
+            self.module.count(s.real, self.interval, self.target, images * self.interval / (1000 * self.kimg))
 
     def report(self) -> Mapping[str, Tensor]:
         """The probability, and the share by which it is steered."""
@@ -160,7 +161,8 @@ class Draw:
     def colour(self) -> Tensor:
         """(N, 4, 4) maps of (red, green, blue, 1)."""
         eye = torch.eye(4, **self.like)
-        flat = torch.diag(torch.tensor([1.0, 1.0, 1.0, 0.0], **self.like))
+        flat = eye.clone()
+        flat[3, 3] = 0.0
         axis = torch.full((3,), GREY, **self.like)
         grey = torch.zeros(4, 4, **self.like)
         grey[:3, :3] = torch.outer(axis, axis)
