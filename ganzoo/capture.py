@@ -38,6 +38,9 @@ TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-3, torch.bfloat16: 5e-2}
 """How far gradients may differ, by the length of the player's gradient, for what the nets compute in: float32 rounds to
 1e-6 of it, and a few units that fall on the other side of a kink make 1e-4."""
 
+TF32 = 1e-2
+"""The same for compiled steps of float32 on tensor cores, whose products round factors to 5e-4 in an order of their own."""
+
 MOVES = 0.1
 """How far moves of weights may differ, by their length: Adam makes moves of full length of the rounding in a gradient
 that is zero but for rounding, such as that of a bias before BatchNorm."""
@@ -75,6 +78,8 @@ class Graph:
         self.pool = torch.cuda.graph_pool_handle()
 
     def __call__(self, step: Step, reads: Sequence[Tensor]) -> Step:
+        if _broken_off:
+            raise BrokenOff from Refused("an earlier capture in this process broke off")
         graph = torch.cuda.CUDAGraph()
         gc.collect()  # what is left of steps on another stream would draw that stream into the capture
         with torch.cuda.device(self.index), torch.cuda.stream(torch.cuda.current_stream()):  # afterwards as before

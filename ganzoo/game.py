@@ -411,7 +411,7 @@ class Game(parts.Game):
                 for tag, value in self.seen.items():
                     means[tag] = means.get(tag, 0.0) + value / self.accumulate
                 for move, value, first in zip(moves, self.statistics, start, strict=True):
-                    move += value - first
+                    move.add_(value - first)
             _put(self.statistics, [_moved(s, m / self.accumulate) for s, m in zip(start, moves, strict=True)])
         finally:
             self.piece, self.seen = None, {**before, **means}

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 
 from ganzoo import checkpoint, errors, health, mcmc, pictures, speed, words
-from ganzoo.capture import TOLERANCE, Compiled, Graph, Recorder, Steps
+from ganzoo.capture import TF32, TOLERANCE, Compiled, Graph, Recorder, Steps
 from ganzoo.display import Display
 from ganzoo.feed import Feed
 from ganzoo.game import Alone, Draw, Game, logits, named
@@ -382,18 +382,25 @@ def recorded(run: Run, game: Game, recorder: Recorder, say: Callable[[str], None
     }  # fmt: skip
     with game.autocast():
         rough = torch.is_autocast_enabled(run.device.type)
+    tolerance = TOLERANCE[torch.bfloat16 if rough else run.dtype]
+    if run.settings.compile and _on_tensor_cores(run):
+        tolerance = max(tolerance, TF32)
     return Steps(
-        game, partial(play, run, game), parts, chosen.optimizers, partial(turn, run), recorder,
-        TOLERANCE[torch.bfloat16 if rough else run.dtype], say,
-    )  # fmt: skip
+        game, partial(play, run, game), parts, chosen.optimizers, partial(turn, run), recorder, tolerance, say
+    )
 
 
 def recorder(run: Run, world: int = 1) -> Recorder | None:
     """Who records the steps of a run, as its settings want it; nobody where processes wait for one another in them."""
     if world > 1:
         return None
-    graph = Graph(run.device) if run.device.type == "cuda" and run.settings.capture else None
+    graph = captures(run)
     return Compiled(graph) if run.settings.compile else graph
+
+
+def captures(run: Run) -> Recorder | None:
+    """Who captures steps, on a GPU."""
+    return Graph(run.device) if run.device.type == "cuda" and run.settings.capture else None
 
 
 def memory(run: Run, game: Game, feed: Feed) -> tuple[int, int]:
@@ -433,7 +440,8 @@ def memory(run: Run, game: Game, feed: Feed) -> tuple[int, int]:
 def probe(run: Run, game: Game, feed: Feed) -> float:
     """How many times as fast a step is in bf16 than in fp32; the run is left at its start.
 
-    Costs two steps, and some more within ``speed.PROBE_SECONDS``.
+    Steps are captured where the run's will be, for which bf16 may be faster where it is not for steps as written. Costs
+    two steps, and some more within ``speed.PROBE_SECONDS``.
     """
     state, plain = run.state, game.autocast
     tensors, numbers = state.copies(), copy.deepcopy(state.numbers())
@@ -447,16 +455,26 @@ def probe(run: Run, game: Game, feed: Feed) -> float:
         def reals(self, draw: int, piece: int = 0) -> Batch:
             return self.batch
 
-    def step(autocast: Callable[[], AbstractContextManager[Any]]) -> None:
+    def trial(autocast: Callable[[], AbstractContextManager[Any]]) -> Callable[[], None]:
         game.autocast = autocast
-        advance(run, game, 1)
-        game.take_notes()
+        graph = captures(run)
+        steps = None if graph is None else recorded(run, game, graph, lambda line: None)  # the run itself will say it
+
+        def step() -> None:
+            game.autocast = autocast
+            advance(run, game, 1, steps)
+            game.take_notes()
+
+        if steps is not None:
+            for _ in range(2):  # an optimizer's first step is not captured, the next is
+                step()
+        return step
 
     game.feed, peers, game.peers = Same(), game.peers, Alone()
     try:
         with conditions(run), apart():
             bf16 = speed.precision("bf16", run.device).autocast
-            return speed.ratio(partial(step, plain), partial(step, bf16), run.device)
+            return speed.ratio(trial(plain), trial(bf16), run.device)
     finally:
         game.close()
         game.mend()
@@ -505,6 +523,10 @@ def train(
         events.run_finished(run, error)
 
 
+def _on_tensor_cores(run: Run) -> bool:
+    return run.device.type == "cuda" and run.dtype == torch.float32 and not run.settings.deterministic
+
+
 @contextmanager
 def conditions(run: Run) -> Iterator[int]:
     """What the steps of a run are made in; the caller's are left as they were. Gives the number of CPU threads."""
@@ -515,7 +537,7 @@ def conditions(run: Run) -> Iterator[int]:
     cuda, exact = run.device.type == "cuda", run.settings.deterministic
     with (
         speed.deterministic(exact),
-        speed.tensor_cores(cuda and run.dtype == torch.float32 and not exact),
+        speed.tensor_cores(_on_tensor_cores(run)),
         speed.threads(run.settings.threads, (lambda: 0) if cuda else step) as number,
         torch.random.fork_rng(devices=_devices(run.device)),
     ):

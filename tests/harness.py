@@ -9,13 +9,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
-from ganzoo import checkpoint, loop, plugins, recipe
+from ganzoo import capture, checkpoint, loop, plugins, recipe
 from ganzoo.settings import resolve
 
 TINY = {
@@ -172,3 +173,23 @@ class Bench:
     def resumed(self, folder: Path, steps: int | None = None) -> recipe.Run:
         made, total = recipe.reopen(folder, self.catalogue, steps=steps)
         return recipe.train(made, total, quiet=True)
+
+
+class Again:
+    """Records nothing: the step is called again, with whatever its tensors hold then."""
+
+    name = "made again"
+
+    def __init__(self, spoil: Callable[[], None] | None = None) -> None:
+        self.recorded, self.spoil = 0, spoil
+
+    def __call__(self, step: capture.Step, reads: Sequence[Tensor]) -> capture.Step:
+        self.recorded += 1
+
+        def again() -> list[Tensor]:
+            made = step()
+            if self.spoil is not None:
+                self.spoil()
+            return made
+
+        return again

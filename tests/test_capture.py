@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import random
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import torch
 from annotated_types import Ge
-from harness import Bench, differences, state_of
+from harness import Again, Bench, differences, state_of
 from torch import Tensor, nn
 
 import ganzoo
@@ -23,26 +23,6 @@ from ganzoo import capture, errors, loop
 
 CUDA = torch.cuda
 gpu = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")]
-
-
-class Again:
-    """Records nothing: the step is called again, with whatever its tensors hold then."""
-
-    name = "made again"
-
-    def __init__(self, spoil: Callable[[], None] | None = None) -> None:
-        self.recorded, self.spoil = 0, spoil
-
-    def __call__(self, step: capture.Step, reads: Sequence[Tensor]) -> capture.Step:
-        self.recorded += 1
-
-        def again() -> list[Tensor]:
-            made = step()
-            if self.spoil is not None:
-                self.spoil()
-            return made
-
-        return again
 
 
 def played(made: Any, recorder: Any = None, steps: int = 10) -> tuple[list[dict[str, float]], list[str]]:
@@ -401,6 +381,7 @@ class TestGraph:
     @pytest.fixture
     def device(self, monkeypatch: pytest.MonkeyPatch) -> Device:
         device = Device()
+        monkeypatch.setattr(capture, "_broken_off", [])
         assert hasattr(torch.Generator, "graphsafe_set_state")
         monkeypatch.setattr(torch, "cuda", device)
         monkeypatch.setattr(torch, "Generator", lambda where: SimpleNamespace(graphsafe_get_state=lambda: "anew"))
@@ -434,6 +415,10 @@ class TestGraph:
         assert "not permitted" in str(caught.value.__cause__ if captured else caught.value)
         assert device.mode == 0
         assert ("random numbers anew" in device.told) is captured
+        if captured:  # the memory's keeper may think that it goes on: there is no other
+            with pytest.raises(capture.BrokenOff) as caught:
+                graph(lambda: [], [])
+            assert "an earlier capture in this process broke off" in str(caught.value.__cause__)
 
 
 @pytest.mark.parametrize(("words", "value"), [(["--no-capture"], False), (["--capture"], True), ([], None)])

@@ -87,7 +87,6 @@ def test_what_a_part_keeps_moves_once_an_update(experiment: Any) -> None:
         "regularizers": ["sn-penalty", "lecam:weight=0", "ada:interval=2,kimg=1,target=-1"],
     }  # fmt: skip
     whole, pieces = experiment(**settings), experiment(**settings, accumulate=4)
-    begun = state_of(whole)
     for made in (whole, pieces):
         loop.advance(made.run, made.game, 9)
     expected, found = state_of(whole), state_of(pieces)

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import pytest
 import torch
-from harness import differences, state_of
+from harness import Again, differences, state_of
 
 import ganzoo
 from ganzoo import errors, loop, speed
@@ -105,18 +105,28 @@ class TestAuto:
         monkeypatch.setattr(speed, "PROBE_SECONDS", 0.0)
         monkeypatch.setattr(speed, "has_bf16", lambda where: True)
 
-    def test_the_trial_leaves_no_trace(self, experiment: Any) -> None:
+    @pytest.mark.parametrize("captured", [False, True])
+    def test_the_trial_leaves_no_trace(
+        self, experiment: Any, monkeypatch: pytest.MonkeyPatch, captured: bool
+    ) -> None:
+        recorders = []
+        if captured:
+            monkeypatch.setattr(loop, "captures", lambda run: recorders.append(Again()) or recorders[-1])
+            monkeypatch.setattr(loop, "recorder", lambda run, world: None)
+        settings = {**self.SETTINGS, "schedule": "alternating" if captured else "lookahead"}
         random = torch.random.get_rng_state()
-        tried = experiment(precision="auto", **self.SETTINGS)
+        tried = experiment(precision="auto", **settings)
         assert torch.equal(torch.random.get_rng_state(), random)
         chosen = tried.run.settings.precision
-        told = experiment(precision=chosen, **self.SETTINGS)
+        told = experiment(precision=chosen, **settings)
         assert vars(tried.run.state.counters) == vars(told.run.state.counters)
         for _ in range(3):
             for made in (tried, told):
                 loop.advance(made.run, made.game, 3)
                 made.game.take_notes()
         assert differences(state_of(tried), state_of(told)) == []
+        assert all(each.recorded for each in recorders)
+        assert len(recorders) == 2 * captured
         (line,) = tried.run.choices
         assert re.fullmatch(rf"precision {chosen}: a step in bf16 is \d+\.\d\d times as fast as in fp32 here", line)
         assert told.run.choices == []

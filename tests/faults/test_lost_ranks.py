@@ -109,8 +109,9 @@ def test_an_error_in_one_process_ends_both_with_its_message(
 def test_a_mistake_is_said_once(tmp_path: Path, torchrun: Callable[..., subprocess.Popen[str]]) -> None:
     (tmp_path / "runs" / "taken").mkdir(parents=True)
     (tmp_path / "runs" / "taken" / "config.yaml").touch()
-    for words, told in (["--loss", "hing"], "no loss is named 'hing'"), (["--name", "taken"], "taken exists: give another --name"):
-        process = torchrun(*words)
+    mistakes = {"--loss=hing": "no loss is named 'hing'", "--name=taken": "taken exists: give another --name"}
+    for word, told in mistakes.items():
+        process = torchrun(word)
         _, said = process.communicate(timeout=120)
         assert said.count("ganzoo: error: ") == 1, said
         assert told in said
