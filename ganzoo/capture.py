@@ -39,7 +39,7 @@ TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-3, torch.bfloat16: 5e-2}
 1e-6 of it, and a few units that fall on the other side of a kink make 1e-4."""
 
 TF32 = 1e-2
-"""The same for compiled steps of float32 on tensor cores, whose products round factors to 5e-4 in an order of their own."""
+"""The same for compiled steps of float32 on tensor cores, which round the factors of products to 5e-4."""
 
 MOVES = 0.1
 """How far moves of weights may differ, by their length: Adam makes moves of full length of the rounding in a gradient
