@@ -811,9 +811,10 @@ class _Trainer:
         if (value := values.get(f"metrics/{wanted}")) is None:
             has = ", ".join(tag.removeprefix("metrics/") for tag in figures)
             raise errors.SettingsError(f"--best {wanted}: no metric of this run gives that figure; there are {has}")
-        state, label = self.run.state, wanted.rpartition("/")[0]
-        sign = 1.0 if self.run.cast.metrics[label].higher_is_better else -1.0
-        better = math.isfinite(value) and (state.best is None or sign * value > sign * state.best["value"])
+        state, (label, _, name) = self.run.state, wanted.rpartition("/")
+        sign = 1.0 if self.run.cast.metrics[label].figures[name] else -1.0
+        before = state.best["value"] if state.best is not None and state.best["figure"] == wanted else -sign * math.inf
+        better = math.isfinite(value) and sign * value > sign * before
         if self.ranks.told(better):  # only the first process knows whether the best was written
             state.best = {"figure": wanted, "value": value, "step": self.counters.step}
             self.save()

@@ -455,13 +455,14 @@ class Metric(Part):
 
     Class facts:
         samples: how many real and fake samples it is given.
-        higher_is_better: which way is up.
+        figures: the names that ``score`` gives, the one that tells most first; True where higher is better, False where
+            lower is, None where neither. A run keeps the best checkpoint by one of them (``--best``).
         pairs: it compares fake i with real i, made for one condition: it is given held-out pairs.
     """
 
     kind: ClassVar[str] = "metric"
     samples: ClassVar[int] = 1000
-    higher_is_better: ClassVar[bool] = True
+    figures: ClassVar[Mapping[str, bool | None]] = {}
     pairs: ClassVar[bool] = False
 
     def score(self, real: Tensor, fake: Tensor, data: Data) -> Mapping[str, float]:

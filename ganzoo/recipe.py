@@ -419,10 +419,14 @@ def _assembled(
     )
     if game.pieces > 1:
         game.statistics = statistics({**game.modules, **run_.state.modules})
-    if settings.best is not None and settings.best.rpartition("/")[0] not in cast_.metrics:
-        has = ", ".join(cast_.metrics) or "none"
+    figures = [
+        f"{label}/{name}" for label, metric in cast_.metrics.items() for name, up in metric.figures.items()
+        if up is not None
+    ]  # fmt: skip
+    if settings.best is not None and settings.best not in figures:
+        has = ", ".join(figures) or "none: name a --metric"
         raise errors.SettingsError(
-            f"--best {settings.best} is no figure of a metric of this run, such as modes/spread; its metrics: {has}"
+            f"--best {settings.best} is no figure of this run that is better one way; there are {has}"
         )
     if settings.init_from is not None and fresh:
         adopt(run_, settings.init_from)

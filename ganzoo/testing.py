@@ -1402,7 +1402,8 @@ def _to_score(metric: parts.Metric) -> tuple[parts.Data, Tensor, Tensor, Tensor,
 
 @_asks("metric")
 def _tells_good_from_bad(metric: parts.Metric) -> None:
-    """Figures are finite numbers by name; the first is better for real samples than for noise; nothing is changed.
+    """Figures are finite numbers by the names that the metric declares; what is said to be better one way is no worse
+    for real samples than for noise; nothing is changed.
 
     Asked on two Gaussians in the plane, or on small pictures where the metric refuses those.
     """
@@ -1413,10 +1414,14 @@ def _tells_good_from_bad(metric: parts.Metric) -> None:
     _require(all(math.isfinite(v) for v in told.values()), f"a figure is not finite: {dict(told)}")
     _require(dict(told) == dict(again), "figures differ under one torch.manual_seed")
     _require(told.keys() == worse.keys(), "the names of the figures depend on the samples")
-    name = next(iter(told))
-    gap = told[name] - worse[name]
-    better = gap >= 0 if metric.higher_is_better else gap <= 0
-    _require(better, f"{name} is {told[name]:g} for real samples and {worse[name]:g} for noise: which way is up?")
+    _require(
+        told.keys() == metric.figures.keys(),
+        f"score() gives {', '.join(told)}, and the class declares figures = {dict(metric.figures)}",
+    )
+    for name, up in metric.figures.items():
+        gap = told[name] - worse[name]
+        better = up is None or (gap >= 0 if up else gap <= 0)
+        _require(better, f"{name} is {told[name]:g} for real samples and {worse[name]:g} for noise: which way is up?")
     _require(any(told[k] != worse[k] for k in told), "no figure tells real samples from noise")
 
 

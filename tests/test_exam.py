@@ -781,6 +781,7 @@ class UpsideDown(ganzoo.Metric):
     """A distance that says higher is better."""
 
     samples: ClassVar[int] = 256
+    figures: ClassVar[dict[str, bool]] = {"distance": True}
 
     def score(self, real, fake, data):
         return {"distance": float((real.std(0) - fake.std(0)).square().sum())}
@@ -790,13 +791,22 @@ class Constant(ganzoo.Metric):
     """A figure that sees nothing."""
 
     samples: ClassVar[int] = 256
+    figures: ClassVar[dict[str, bool]] = {"one": True}
 
     def score(self, real, fake, data):
         return {"one": 1.0}
 
 
+class Undeclared(Constant):
+    """A figure that nobody was told of."""
+
+    def score(self, real, fake, data):
+        return {"two": 1.0}
+
+
 @pytest.mark.parametrize(
-    ("part", "message"), [(UpsideDown, "which way is up"), (Constant, "no figure tells real samples from noise")]
+    ("part", "message"), [(UpsideDown, "which way is up"), (Constant, "no figure tells real samples from noise"),
+     (Undeclared, "gives two, and the class declares figures = {'one': True}")]
 )
 def test_wrong_metrics_are_refused(part, message):
     refused(part, "tells_good_from_bad", message)
@@ -976,6 +986,7 @@ class Comparing(ganzoo.Metric):
     """A metric that tells how much better this is than the last time."""
 
     samples: ClassVar[int] = 100
+    figures: ClassVar[dict[str, bool]] = {"near": True}
     last: ClassVar[dict[str, float]] = {}
 
     def score(self, real, fake, data):

@@ -326,15 +326,16 @@ class TestBest:
         "\nFIGURES = iter([1, 5, 3, 4, 2])\n"
         "class Told(ganzoo.Metric):\n"
         '    """What it is told."""\n'
-        "    def score(self, real, fake, data): return {'figure': next(FIGURES)}\n"
+        "    figures = {'figure': True, 'other': True, 'less': False}\n"
+        "    def score(self, real, fake, data): f = next(FIGURES); return {'figure': f, 'less': f}\n"
         "@ganzoo.hookimpl\n"
         "def register_metrics(register): register('told', Told)\n"
     )
 
-    def kept(self, tmp_path: Path, **settings: Any) -> list[int]:
+    def kept(self, tmp_path: Path, best: str = "told/figure") -> list[int]:
         runs = Bench(
-            tmp_path, self.PLUGIN, data="myplugin/tiny", metrics=["myplugin/told"], best="told/figure", steps=10,
-            sample_every=2, checkpoint_every=3, keep=2, **settings,
+            tmp_path, self.PLUGIN, data="myplugin/tiny", metrics=["myplugin/told"], best=best, steps=10,
+            sample_every=2, checkpoint_every=3, keep=2,
         )  # fmt: skip
         runs.whole()
         return [int(p.name) for p in checkpoint.found(tmp_path / "whole" / "checkpoints")]
@@ -344,6 +345,21 @@ class TestBest:
         assert checkpoint.newest(tmp_path / "whole" / "checkpoints").numbers["best"] == {
             "figure": "told/figure", "value": 5.0, "step": 4,
         }  # fmt: skip
+
+    def test_less_may_be_better(self, tmp_path: Path) -> None:
+        assert self.kept(tmp_path, "told/less") == [2, 9, 10]
+
+    def test_another_figure_begins_anew(self, tmp_path: Path) -> None:
+        """A value of one is not compared with values of the other: at step 4, less is 5 and the figure was 1."""
+        runs = Bench(
+            tmp_path, self.PLUGIN, data="myplugin/tiny", metrics=["myplugin/told"], best="told/figure", steps=10,
+            sample_every=2, checkpoint_every=2, keep=1,
+        )  # fmt: skip
+        folder = runs.stopped(2)
+        edit(folder, best="told/less")
+        best = runs.resumed(folder).state.best
+        assert best["figure"] == "told/less"
+        assert best["step"] > 2
 
     def test_the_best_before_is_kept_where_the_new_one_could_not_be_saved(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -362,7 +378,7 @@ class TestBest:
 
     @pytest.mark.parametrize("best", ["modes/covered", "told", ""])
     def test_an_unknown_figure_is_refused(self, tmp_path: Path, best: str) -> None:
-        with pytest.raises(errors.SettingsError, match=r"--best .* its metrics: none$"):
+        with pytest.raises(errors.SettingsError, match=r"--best .* there are none: name a --metric$"):
             bench(tmp_path, best=best).assembled("x")
 
     def test_a_figure_that_does_not_come(self, tmp_path: Path) -> None:

@@ -32,6 +32,7 @@ class Dice(ganzoo.Metric):
     """
 
     pairs: ClassVar[bool] = True
+    figures: ClassVar[Mapping[str, bool | None]] = {"dice": True}
 
     def score(self, real: Tensor, fake: Tensor, data: ganzoo.Data) -> Mapping[str, float]:
         """``dice``, of masks (N, *shape) that belong together."""

@@ -32,6 +32,7 @@ class IoU(ganzoo.Metric):
     """
 
     pairs: ClassVar[bool] = True
+    figures: ClassVar[Mapping[str, bool | None]] = {"iou": True}
 
     def score(self, real: Tensor, fake: Tensor, data: ganzoo.Data) -> Mapping[str, float]:
         """``iou``, of masks (N, *shape) that belong together."""

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import torch
 from annotated_types import Ge
@@ -57,6 +57,8 @@ class StackedModes(ganzoo.Metric):
 
     count: Annotated[int, Ge(1)] = 26_000
     cache: str | None = None
+
+    figures: ClassVar[Mapping[str, bool | None]] = {"modes": True, "kl": False, "floor": None, "accuracy": None}
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "samples", self.count)
