@@ -242,10 +242,12 @@ def found(folder: Path) -> list[Path]:
     """Checkpoints by step, whole or not.
 
     Raises:
-        RunError: the directory may not be read.
+        RunError: the directory may not be read, or is out of reach.
     """
     try:
         if not folder.is_dir():
+            if os.path.lexists(folder):  # a link to a disk that is not mounted, say
+                raise errors.RunError(f"{folder} is no directory, or leads to none: put back what belongs there")
             return []
         named = (p for p in folder.iterdir() if p.name.isascii() and p.name.isdecimal() and p.is_dir())
         return sorted(named, key=lambda p: int(p.name))
@@ -261,14 +263,17 @@ def read(place: Path, only: frozenset[str] | None = None) -> Saved:
         only: the groups wanted; None for all.
 
     Raises:
-        CheckpointError: a file is missing, damaged, not of this checkpoint, or of a newer format.
-        RunError: a file may not be read, which is no damage.
+        CheckpointError: a file is missing, damaged, or not of this checkpoint.
+        RunError: a file cannot be read now, or needs a newer version: neither is damage.
     """
     try:
+        _require_file(place / MANIFEST)
         manifest = json.loads((place / MANIFEST).read_text(encoding="utf-8"))
         sealed: Mapping[str, str] = manifest["sha256"]
         if manifest["format"] > FORMAT:
-            raise errors.CheckpointError(f"checkpoint {place} has format {manifest['format']}: it needs a newer ganzoo")
+            raise errors.RunError(
+                f"checkpoint {place} has format {manifest['format']}, and this ganzoo knows {FORMAT}: take a newer one"
+            )
         tensors = {}
         numbers: dict[str, Any] | None = None
         for name, digest in sealed.items():
@@ -279,6 +284,7 @@ def read(place: Path, only: frozenset[str] | None = None) -> Saved:
                 raise errors.CheckpointError(f"checkpoint {place} holds {name}, which is no part of a checkpoint")
             if only is not None and group is not None and group not in only:
                 continue
+            _require_file(place / name)
             if _digest(place / name) != digest:
                 raise errors.CheckpointError(f"checkpoint {place} is damaged: {name} is not what was written")
             if group is not None:
@@ -287,13 +293,19 @@ def read(place: Path, only: frozenset[str] | None = None) -> Saved:
                 numbers = json.loads((place / name).read_text(encoding="utf-8"))
         if numbers is None or numbers["step"] != manifest["step"] or manifest["step"] != int(place.name):
             raise errors.CheckpointError(f"checkpoint {place} is damaged: it is not of step {int(place.name)}")
-    except PermissionError as error:
-        raise errors.RunError(
-            f"checkpoint {place} cannot be read ({error.strerror}): give yourself the right to"
-        ) from error
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, SafetensorError) as error:
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
+        raise errors.CheckpointError(f"checkpoint {place} is damaged: {error}") from error
+    except OSError as error:
+        todo = "give yourself the right to" if isinstance(error, PermissionError) else "try again"
+        raise errors.RunError(f"checkpoint {place} cannot be read ({error.strerror or error}): {todo}") from error
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, SafetensorError) as error:
         raise errors.CheckpointError(f"checkpoint {place} is damaged: {error}") from error
     return Saved(manifest["step"], tensors, numbers)
+
+
+def _require_file(path: Path) -> None:
+    if path.exists() and not path.is_file():  # a pipe would be waited for
+        raise FileNotFoundError(f"{path.name} is no file")
 
 
 def _set_aside(place: Path) -> str:

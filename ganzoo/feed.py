@@ -189,6 +189,14 @@ class Resident(Feed):
         images = self.images.index_select(0, rows)  # a tenth of the time of [rows]
         return Batch(images=self.normalised(images), labels=labels)
 
+    def fingerprint(self) -> dict[str, Any]:
+        """The same, and ``content``: a digest of all there is, at about a gigabyte a second."""
+        digest = hashlib.sha256()
+        for value in (self.images, self._labels):
+            if value is not None:
+                digest.update(value.cpu().contiguous().numpy().tobytes())
+        return {**super().fingerprint(), "content": digest.hexdigest()}
+
     def look(self, count: int) -> Batch:
         rows = self.order(-1)[:count].to(self.device)
         labels = None if self._labels is None else self._labels[rows].cpu()

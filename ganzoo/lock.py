@@ -10,6 +10,7 @@ import contextlib
 import errno
 import os
 import socket
+import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO
@@ -18,7 +19,17 @@ from ganzoo import errors
 
 NAME = "lock"
 
-_held: set[Path] = set()  # by this process: the system's lock is the process's, and would be granted to it twice
+_held: dict[Path, IO[bytes]] = {}  # by this process, which some systems would grant it twice
+
+
+def _let_go() -> None:
+    """In a process that was forked off: the lock is its parent's, and must not outlive it."""
+    for file in _held.values():
+        file.close()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_let_go)
 
 
 class Lock:
@@ -58,7 +69,7 @@ class Lock:
                     f"{folder} is being trained by {who}: wait for it to end, or stop it with Ctrl-C or kill"
                 ) from error
             say(f"{folder} is on a filesystem without locks ({error.strerror}): see that only one process trains there")
-        _held.add(self._key)
+        _held[self._key] = self._file
         with contextlib.suppress(OSError):  # a disk that is full holds a lock all the same
             self._file.truncate(0)
             self._file.write(f"process {os.getpid()} on {socket.gethostname()}\n".encode())
@@ -68,17 +79,25 @@ class Lock:
         if self._file is not None:
             self._file.close()
             self._file = None
-            _held.discard(self._key)
+            _held.pop(self._key, None)
 
     def __del__(self) -> None:
         self.release()
 
 
 def _take(file: IO[bytes]) -> None:
-    # a record lock (lockf), not flock: that one would be inherited by the workers that load data, which outlive a
-    # killed parent for seconds, and a resume right after the kill would find the directory locked
     try:
         import fcntl
     except ImportError as error:  # not a Unix
         raise OSError(errno.ENOLCK, "this system has none of the kind") from error
+    if hasattr(fcntl, "F_OFD_SETLK"):
+        # A lock of this opened file: a process's own (lockf) would go as soon as any part of the process closes another
+        # handle of that file, as a hook that copies the run directory does.
+        whole = struct.pack("hhqqi", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
+        try:
+            fcntl.fcntl(file, fcntl.F_OFD_SETLK, whole)
+            return
+        except OSError as error:
+            if error.errno != errno.EINVAL:  # a filesystem that knows the other kind only
+                raise
     fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

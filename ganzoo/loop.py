@@ -645,7 +645,8 @@ class _Trainer:
         self.since = time.monotonic(), step
         self.recorder.close()
         self.recorder = self.open_recorder(step)
-        self.record({"faults/rollbacks": float(self.counters.rollbacks)})
+        if step == 0:
+            self.picture("samples/real", self.real)
         self.display.warn(
             f"warning: {error}; back to step {step}, with other random numbers "
             f"({self.rollbacks} of {MOST_ROLLBACKS} times)"
@@ -762,8 +763,9 @@ class _Trainer:
             values[f"lr/{player}"] = float(self.run.state.optimizers[player].param_groups[0].get("lr", math.nan))
         images = (self.counters.step - step) * self.settings.batch_size
         values["speed/images_per_second"] = images / max(now - then, 1e-9)
-        if self.counters.skipped:
-            values["faults/skipped"] = float(self.counters.skipped)
+        for fault in ("skipped", "rollbacks"):
+            if count := getattr(self.counters, fault):
+                values[f"faults/{fault}"] = float(count)
         self.display.step(self.counters.step, values)
         return values
 

@@ -13,6 +13,7 @@ import platform
 import re
 import shutil
 import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -35,6 +36,11 @@ from ganzoo.parts import KINDS, PLAYERS, Batch, Loss, Networks, Part, Player, Re
 from ganzoo.ranks import ALONE, Ranks, join, launch, leave, restarted, statistics, synchronised
 from ganzoo.settings import FREE, PART_SETTINGS, Settings, resolve
 from ganzoo.state import State, mix
+
+LONGEST_NAME = 200
+
+ABANDONED = 3600.0
+"""Seconds after which a run directory that has no name yet is nobody's."""
 
 
 @dataclass
@@ -181,6 +187,11 @@ def _go_on(experiment: Experiment, folder: Path, steps: int | None = None) -> in
                     if total < saved.step:
                         more = f"give --steps {saved.step + 1} or more"
                         raise errors.SettingsError(f"{folder} is at step {saved.step} already: {more}")
+                    if steps is None and (wanted := total_steps(run_.settings)) > total:
+                        screen.warn(
+                            f"warning: {folder} is trained up to step {total}, as it was begun or resumed last; its "
+                            f"config.yaml says {wanted}: give --steps {wanted} to go that far"
+                        )
                     _same_run(folder, saved.numbers, run_)
                     for line in saved.passed_over:
                         screen.warn(f"warning: {line}: going on from step {saved.step}")
@@ -250,10 +261,11 @@ def _same_run(folder: Path, was: Mapping[str, Any], run_: Run) -> None:
             f"{folder}/config.yaml is not what the run was trained with: {'; '.join(changed)}: put that back, or start "
             f"another run from its networks with: ganzoo run --init-from {folder}"
         )
-    for key, said in (("size", "samples"), ("shape", "numbers a sample"), ("classes", "classes"), ("digest", "")):
-        then = was.get("data", {}).get(key, now["data"][key])
-        if then != now["data"][key]:
-            differs = f"it had {then} {said}, and has {now['data'][key]}" if said else "its samples are not the same"
+    numbers = {"size": "samples", "shape": "numbers a sample", "classes": "classes", "digest": "", "content": ""}
+    for key, said in numbers.items():
+        then, today = was.get("data", {}).get(key), now["data"].get(key)
+        if then != today and then is not None and today is not None:
+            differs = f"it had {then} {said}, and has {today}" if said else "its samples are not the same"
             raise errors.CheckpointError(
                 f"{folder} was trained on other data: {differs}; give the data it was trained on, or start another run "
                 f"from its networks with: ganzoo run --init-from {folder}"
@@ -700,10 +712,14 @@ def open_directory(experiment: Experiment) -> None:
     try:
         logdir.mkdir(parents=True, exist_ok=True)
         if settings.name is not None:
-            if not NAME.fullmatch(settings.name):
-                raise errors.RunError(f"--name {settings.name!r} is not a name of letters, digits, '.', '_' and '-'")
+            if not NAME.fullmatch(settings.name) or len(settings.name) > LONGEST_NAME:
+                raise errors.RunError(
+                    f"--name {words.shown(settings.name)!r} is not a name of letters, digits, '.', '_' and '-', "
+                    f"{LONGEST_NAME} at most"
+                )
             if (logdir / settings.name).exists():
                 raise _exists(logdir / settings.name)
+        _sweep(logdir)
         draft = logdir / f".{uuid4().hex}"  # what bears a run's name is whole, and can be resumed
         try:
             draft.mkdir()
@@ -722,6 +738,13 @@ def open_directory(experiment: Experiment) -> None:
         ) from error
     run_.dir = folder
     experiment.lock = Lock(folder, Display(0, 0, quiet=True).warn)
+
+
+def _sweep(logdir: Path) -> None:
+    """Remove what is left of directories that were never named: their makers were killed."""
+    for left in logdir.glob(".*"):
+        if re.fullmatch(r"\.[0-9a-f]{32}", left.name) and time.time() - left.stat().st_mtime > ABANDONED:
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def as_yaml(run_: Run) -> str:

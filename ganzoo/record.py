@@ -91,7 +91,9 @@ class Recorder:
     def _open_board(self, step: int) -> None:
         # TensorBoard writes in a thread, whose error comes back at the next call; its traceback is not wanted as well
         self._hook, threading.excepthook = threading.excepthook, self._thread_failed
-        self._board = SummaryWriter(str(self.folder), purge_step=step + 1 if step else None, max_queue=1000)
+        # what a viewer is to forget: all that is past this step, and everything where the run begins again
+        purge = (step + 1 if step else 0) if any(self.folder.glob("events.out.tfevents.*")) else None
+        self._board = SummaryWriter(str(self.folder), purge_step=purge, max_queue=1000)
         self._open["TensorBoard"] = self._board
 
     def _thread_failed(self, told: threading.ExceptHookArgs) -> None:
@@ -124,11 +126,11 @@ def _without_future(path: Path, step: int) -> Path:
 def read(path: Path) -> list[dict[str, Any]]:
     """The lines of a ``metrics.jsonl``; a last line that was torn by a crash is left out."""
     lines = []
-    if path.exists():
+    if path.is_file():
         for text in path.read_text(encoding="utf-8", errors="replace").splitlines():
             try:
                 line = json.loads(text)
-            except ValueError:
+            except (ValueError, RecursionError):
                 continue
             if isinstance(line, dict) and isinstance(line.get("step"), int):
                 lines.append(line)

@@ -146,7 +146,8 @@ def resolve(
     loaded = read_config(config) if isinstance(config, (str, Path)) else dict(config or {})
     preset = preset or loaded.pop("preset", None)
     if preset is not None:
-        if preset not in presets:
+        if not isinstance(preset, str) or preset not in presets:
+            preset = words.shown(preset)
             known = ", ".join(sorted(presets))
             near = nearest(preset, presets)
             raise errors.SettingsError(f"there is no preset {preset!r}{near}; there are {known}")
@@ -179,7 +180,7 @@ def resolve(
 def _named(setting: str, value: Any) -> Any:
     """A part setting as mappings ``{"name": ..., key: value}`` (or part objects), one or a tuple."""
     if setting in MANY:
-        items = [value] if isinstance(value, (str, Part, Mapping)) else list(value)
+        items = [value] if not isinstance(value, (list, tuple, type(None))) else list(value or ())
         return tuple(as_mapping(item) for item in items if item != "none")
     if value is None or value == "none":
         if setting in OPTIONAL:
@@ -198,7 +199,8 @@ def as_mapping(value: Any) -> Part | dict[str, Any]:
         return {"name": split.label, **split.values}
     if isinstance(value, Mapping) and isinstance(value.get("name"), str):
         return {str(k): v for k, v in value.items()}
-    raise errors.SettingsError(f"{value!r} does not name a part: write name:key=value, or a mapping with a name")
+    said = words.shown(value)
+    raise errors.SettingsError(f"{said} does not name a part: write name:key=value, or a mapping with a name")
 
 
 def _override(said: dict[str, Any], override: str) -> None:
@@ -248,10 +250,13 @@ def read_config(path: str | Path) -> dict[str, Any]:
         """Plain data only, and no key twice: PyYAML itself lets the last one win in silence."""
 
         def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-            keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-            for key in keys:
-                if keys.count(key) > 1:
-                    raise yaml.constructor.ConstructorError(None, None, f"{key!r} is given twice", node.start_mark)
+            seen = set()
+            for key_node, _ in node.value:
+                key = key_node.tag, key_node.value if isinstance(key_node, yaml.ScalarNode) else id(key_node)
+                if key in seen:
+                    said = f"{key_node.value!r} is given twice"
+                    raise yaml.constructor.ConstructorError(None, None, said, key_node.start_mark)
+                seen.add(key)
             return super().construct_mapping(node, deep=deep)
 
     path = Path(path)
@@ -261,7 +266,9 @@ def read_config(path: str | Path) -> dict[str, Any]:
         loaded = yaml.load(path.read_text(encoding="utf-8"), Loader=Loader)
     except OSError as error:
         raise errors.SettingsError(f"config {path} cannot be read: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+    except errors.SettingsError:
+        raise
+    except Exception as error:  # PyYAML's own, and whatever its constructors raise for dates and numbers that are none
         raise errors.SettingsError(f"config {path} is not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(loaded, dict) or not all(isinstance(key, str) for key in loaded):
         raise errors.SettingsError(f"config {path} is not a mapping of settings, such as `loss: hinge`")

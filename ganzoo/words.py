@@ -14,6 +14,7 @@ import copy
 import inspect
 import math
 import re
+import reprlib
 import types
 import typing
 from collections.abc import Iterable, Mapping
@@ -341,9 +342,11 @@ def _validated(parameter: Parameter, label: str, value: Any) -> tuple[Any, Cours
     elif isinstance(value, Course):
         return _validated(parameter, label, str(value))
     try:
+        if isinstance(value, bool) and "true" not in parameter.type_name:
+            value = str(value).lower()  # pydantic takes it for 0 or 1
         return _adapter(parameter).validate_python(value), None
     except ValidationError as error:
-        shown = _shown(value)
+        said = shown(value)
         expected = parameter.type_name
         if parameter.choices:
             hint = nearest(str(value), parameter.choices)
@@ -351,11 +354,19 @@ def _validated(parameter: Parameter, label: str, value: Any) -> tuple[Any, Cours
             hint = f": {error.errors()[0]['msg'].lower()}" if ">" not in expected and "<" not in expected else ""
         else:
             hint = f", such as {_text(_plain(parameter.default))}"
-        raise errors.BadParameter(f"{label}: {parameter.name}={shown} is not {_article(expected)}{hint}") from error
+        raise errors.BadParameter(f"{label}: {parameter.name}={said} is not {_article(expected)}{hint}") from error
 
 
-def _shown(value: Any) -> str:
-    return ",".join(value) if isinstance(value, list) and all(isinstance(v, str) for v in value) else str(value)
+def shown(value: Any) -> str:
+    """A value of a setting, as a message shows it: not all of it where it is large."""
+    if isinstance(value, list) and all(isinstance(v, str) for v in value):
+        value = ",".join(value[:20])
+    if isinstance(value, (list, tuple, dict, set)):
+        brief = reprlib.Repr()
+        brief.maxlevel = 2
+        return brief.repr(value)
+    text = str(value)
+    return text if len(text) <= 200 else f"{text[:200]}..."
 
 
 def _article(expected: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import pickle
@@ -178,8 +179,33 @@ def test_a_newer_format_is_said(tmp_path: Path) -> None:
     place = save(tmp_path, 1)
     manifest = json.loads((place / "manifest.json").read_text())
     (place / "manifest.json").write_text(json.dumps({**manifest, "format": 99}))
-    with pytest.raises(errors.CheckpointError, match="has format 99: it needs a newer ganzoo"):
-        checkpoint.read(place)
+    with pytest.raises(errors.RunError, match="has format 99, and this ganzoo knows 1: take a newer one"):
+        checkpoint.newest(tmp_path, set_aside=True)
+    assert place.is_dir(), "it is not damaged"
+
+
+@pytest.mark.parametrize("number", [errno.ESTALE, errno.EIO, errno.EMFILE, errno.ENOMEM, errno.EACCES])
+def test_what_cannot_be_read_now_is_not_taken_for_damage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    save(tmp_path, 1)
+    place = save(tmp_path, 2)
+
+    def fail(path: Path) -> str:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(checkpoint, "_digest", fail)
+    with pytest.raises(errors.RunError, match=os.strerror(number)) as caught:
+        checkpoint.newest(tmp_path, set_aside=True)
+    assert not isinstance(caught.value, errors.CheckpointError)
+    assert place.is_dir()
+
+
+@pytest.mark.parametrize("made", [lambda path: path.symlink_to("nowhere"), Path.touch], ids=["link", "file"])
+def test_checkpoints_out_of_reach_are_not_none(tmp_path: Path, made: Callable[[Path], None]) -> None:
+    made(tmp_path / "checkpoints")
+    with pytest.raises(errors.RunError, match="is no directory, or leads to none: put back what belongs there"):
+        checkpoint.found(tmp_path / "checkpoints")
 
 
 class Bomb:
@@ -410,6 +436,12 @@ class TestLock:
         lock.release()
         assert self.other(tmp_path).returncode == 0
 
+    def test_it_outlives_copies_of_the_directory(self, tmp_path: Path, lock: Lock) -> None:
+        (tmp_path / "lock").read_bytes()  # a lock of the process would be gone when that file is closed
+        assert self.other(tmp_path).returncode == 1
+        assert os.waitstatus_to_exitcode(os.waitpid(os.fork() or os._exit(0), 0)[1]) == 0
+        assert self.other(tmp_path).returncode == 1
+
     def test_the_same_process_is_kept_out(self, tmp_path: Path, lock: Lock) -> None:
         with pytest.raises(errors.RunError, match="by this very process"):
             Lock(tmp_path, pytest.fail)
@@ -439,6 +471,7 @@ class TestLock:
             raise OSError(95, "Operation not supported")
 
         monkeypatch.setattr(fcntl, "lockf", refuse)
+        monkeypatch.setattr(fcntl, "fcntl", refuse)
         said: list[str] = []
         Lock(tmp_path, said.append).release()
         assert len(said) == 1

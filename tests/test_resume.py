@@ -138,15 +138,31 @@ def test_the_records_of_a_resumed_run_are_those_of_one_run(tmp_path: Path) -> No
     assert again == whole
 
 
-def test_tensorboard_shows_one_continuous_run(tmp_path: Path) -> None:
+@pytest.mark.parametrize("stop", [3, 11])
+def test_tensorboard_shows_one_continuous_run(tmp_path: Path, stop: int) -> None:
+    """Also where there was no checkpoint yet, and the run begins again."""
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     runs = bench(tmp_path)
-    folder = runs.stopped(11, saves=False)
+    folder = runs.stopped(stop, saves=False)
     runs.resumed(folder)
     events = EventAccumulator(str(folder), purge_orphaned_data=True)
     events.Reload()
     assert [e.step for e in events.Scalars("loss/generator")] == [*range(1, STEPS + 1)]
+    assert [e.step for e in events.Images("samples/real")] == [0]
+    assert [e.step for e in events.Images("samples/ema")] == [6, 12]
+
+
+def test_steps_written_into_the_config_are_not_passed_over_in_silence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runs = bench(tmp_path)
+    runs.whole()
+    edit(tmp_path / "whole", steps=15)
+    assert runs.resumed(tmp_path / "whole").step == STEPS
+    assert "config.yaml says 15: give --steps 15 to go that far" in " ".join(capsys.readouterr().err.split())
+    assert runs.resumed(tmp_path / "whole", steps=15).step == 15
+    assert "config.yaml says" not in capsys.readouterr().err
 
 
 def test_more_steps_than_were_told(tmp_path: Path) -> None:
@@ -217,10 +233,12 @@ def test_settings_that_do_not_move_the_weights_may_change(trained: tuple[Bench, 
 
 @pytest.mark.parametrize(
     ("change", "said"),
-    [("IMAGES[0] += 1", "its samples are not the same"), ("IMAGES = IMAGES[:40]", "it had 44 samples, and has 40"),
-     ("IMAGES = IMAGES[:, :, :4]", "numbers a sample")],
+    [("IMAGES[7, 0, 3, 3] += 1", "its samples are not the same"),
+     ("IMAGES[8, 0, 3, 3] += 1", "its samples are not the same"),
+     ("IMAGES = IMAGES[:40]", "it had 44 samples, and has 40"), ("IMAGES = IMAGES[:, :, :4]", "numbers a sample")],
 )  # fmt: skip
-def test_other_data_are_refused(tmp_path: Path, change: str, said: str) -> None:
+def test_other_data_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str, said: str) -> None:
+    monkeypatch.setattr("ganzoo.feed.FINGERPRINTED", 1)  # samples in memory are compared to the last number
     runs = bench(tmp_path, arch="mlp")
     folder = runs.stopped(6)
     other = Bench(tmp_path, PLUGIN.replace("\nclass Tiny", f"\n{change}\n\nclass Tiny"))

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ganzoo import errors, recipe
-from ganzoo.settings import read_config
+from ganzoo import errors, plugins, recipe
+from ganzoo.settings import read_config, resolve
+
+PRESETS = plugins.catalogue(no_plugins=True).presets()
 
 
 @pytest.mark.parametrize(
@@ -25,6 +28,12 @@ from ganzoo.settings import read_config
         ("[" * 20_000, "is not YAML"),
         ("loss: " + "x" * (1 << 20), "is larger than 1 MiB"),
         ("\x00", "is not YAML"),
+        ("seed: 2020-99-99", "is not YAML"),
+        ("seed: !!int abc", "is not YAML"),
+        ("seed: !!bool x", "is not YAML"),
+        ("seed: !!timestamp x", "is not YAML"),
+        ("seed: " + "9" * 6000, "is not YAML"),
+        ("? [a, b]\n: 1", "is not YAML"),
     ],
     ids=lambda text: text[:30],
 )
@@ -44,6 +53,52 @@ def test_a_config_full_of_aliases_stays_small(tmp_path: Path) -> None:
     lines = ["a0: &a0 [x]", *(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]" for i in range(1, 30))]
     file.write_text("\n".join(lines))
     assert len(read_config(file)) == 30
+
+
+def test_a_config_of_many_keys_is_read_at_once(tmp_path: Path) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text("\n".join(f"k{i}: {i}" for i in range(60_000)))
+    began = time.monotonic()
+    assert len(read_config(file)) == 60_000
+    assert time.monotonic() - began < 60  # one look at each key, not one at all the others for each
+
+
+def test_keys_may_be_merged(tmp_path: Path) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text("a: &a {x: 1, y: 2}\nb: {<<: *a, y: 3}")
+    assert read_config(file)["b"] == {"x": 1, "y": 3}
+
+
+BOMB = f"[{', '.join(f'&a{i} [' + ', '.join([f'*a{i - 1}' if i else 'x'] * 10) + ']' for i in range(12))}]"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("regularizers: 5", "5 does not name a part"), ("metrics: true", "True does not name a part"),
+        ("preset: 5", "there is no preset '5'"), ("preset: [a]", "there is no preset 'a'"),
+        ("steps: true", "steps=true is not a whole number"), ("loss: {name: hinge, margin: false}", "margin=false"),
+        ("batch_size: BOMB", "batch_size=[["), ("loss: BOMB", "does not name a part"),
+        ("loss: {name: hinge, margin: BOMB}", "hinge: margin=[["), ("regularizers: BOMB", "does not name a part"),
+        ("name: " + "x" * 9999, "is not a name"),
+    ],
+    ids=lambda text: text[:30],
+)  # fmt: skip
+def test_a_value_of_the_wrong_kind_is_refused_in_a_line(
+    experiment: Callable[..., recipe.Experiment], tmp_path: Path, text: str, said: str
+) -> None:
+    """Also aliases of aliases, which take no memory until somebody spells them out."""
+    file = tmp_path / "config.yaml"
+    file.write_text(text.replace("BOMB", BOMB))
+    with pytest.raises(errors.GanzooError) as caught:
+        recipe.open_directory(recipe.assemble(resolve(PRESETS, config=file), plugins.catalogue(no_plugins=True)))
+    assert said in str(caught.value)
+    assert len(str(caught.value)) < 2000
+    assert "\n" not in str(caught.value)
+
+
+def test_an_empty_list_may_be_left_empty() -> None:
+    assert resolve(PRESETS, config={"regularizers": None, "metrics": None}).regularizers == ()
 
 
 def test_a_config_that_is_not_there(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
 import signal
@@ -35,22 +36,17 @@ COMMANDS = {  # name -> its module, where it is called `command`, and what it do
 TRAIN = ("run", "resume")
 
 
-class Ended(KeyboardInterrupt):
-    """SIGINT or SIGTERM, before training hears them itself: nothing takes it for an error of a part."""
-
-    def __init__(self, number: int) -> None:
-        self.code = 128 + number
-
-
 @contextmanager
 def steadfast() -> Iterator[None]:
-    """From the first moment: SIGUSR1 (a cluster's "save now") and SIGHUP end nothing, SIGTERM ends without a traceback.
+    """From the first moment: SIGUSR1 (a cluster's "save now") and SIGHUP end nothing, SIGINT and SIGTERM end at once.
 
-    A handler of its own for SIGTERM, since the system gives the first process of a container none.
+    Until training hears them itself there is nothing to save, and what is on disk is whole at any moment: a ``kill -9``
+    must find it so too. An exception instead would be lost where Python cannot pass one on (in a callback, in the
+    middle of an import), or come out as another.
     """
 
     def end(number: int, frame: FrameType | None) -> None:
-        raise Ended(number)
+        os._exit(128 + number)
 
     heard: dict[str, Any] = {"SIGINT": end, "SIGTERM": end, "SIGUSR1": signal.SIG_IGN, "SIGHUP": signal.SIG_IGN}
     main = threading.current_thread() is threading.main_thread()  # only that one may
@@ -138,7 +134,7 @@ def main(args: Sequence[str] | None = None) -> int:
     except click.Abort as abort:
         if isinstance(abort.__cause__, EOFError):  # click takes it for a closed terminal; here it is a damaged file
             raise abort.__cause__ from None
-        return abort.__cause__.code if isinstance(abort.__cause__, Ended) else 130  # Ctrl-C
+        return 130  # Ctrl-C
     except KeyboardInterrupt:
         return 130
     except click.ClickException as error:
@@ -148,6 +144,14 @@ def main(args: Sequence[str] | None = None) -> int:
         if speaks(error):
             say(f"{path}: error: {message} (see {path} --help)", err=True)
         return error.exit_code
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            say(f"ganzoo: error: {str(error.filename)[:60]!r}... is too long for a path", err=True)
+            return 2
+        if error.errno == errno.ENOSPC and error.filename is None:
+            say("ganzoo: error: what is printed cannot be written: no space left on device", err=True)
+            return 1
+        raise
     except errors.GanzooError as error:
         if os.environ.get("GANZOO_TRACEBACK", "0") not in ("", "0"):
             raise

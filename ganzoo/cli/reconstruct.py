@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from ganzoo.cli import say
 from ganzoo.cli._options import PartWords, parts_options
 from ganzoo.cli.sample import write
 from ganzoo.plugins import Catalogue
@@ -57,6 +58,8 @@ def command(
     from ganzoo import pictures, recipe
 
     trained = recipe.reload(run, catalogue, which=checkpoint)
+    for line in trained.warnings:
+        say(f"warning: {line}", err=True)
     unseen = True
     if images == "data":
         given, unseen = recipe.shown(trained, count)

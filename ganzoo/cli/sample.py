@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ganzoo import errors
+from ganzoo.cli import say
 from ganzoo.cli._options import parts_options
 from ganzoo.plugins import Catalogue
 
@@ -64,6 +65,8 @@ def command(
     from ganzoo import pictures, recipe
 
     trained = recipe.reload(run, catalogue, which=checkpoint)
+    for line in trained.warnings:
+        say(f"warning: {line}", err=True)
     labels = None
     if label is not None:
         if label >= trained.spec.classes:

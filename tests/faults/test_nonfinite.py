@@ -174,7 +174,8 @@ class TestRollback:
         assert "back to step 5, with other random numbers (1 of 3 times)" in said[0]
         assert "back to step 5, with other random numbers (2 of 3 times)" in said[1]
         lines = read(folder / "metrics.jsonl")
-        assert [line["step"] for line in lines if "loss/generator" in line] == [1, 5, 10, 15, 20], "each step once"
+        assert [line["step"] for line in lines] == [1, 5, 10, 15, 20], "each step once"
+        assert [line.get("faults/rollbacks") for line in lines] == [None, None, 2.0, 2.0, 2.0]
         assert lines[-1]["images"] == 20 * 8, "nothing is counted that was lost"
         # killed right after the rollback, it takes the same way again
         expected = final(folder)
