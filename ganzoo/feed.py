@@ -51,6 +51,9 @@ HANDED_BYTES = 1 << 30
 FINGERPRINTED = 64
 """Samples that tell one dataset from another."""
 
+FINGERPRINTED_BYTES = 1 << 29
+"""Of a dataset all of whose samples are looked at."""
+
 
 class Feed:
     """Real batches, and labels for fakes.
@@ -190,12 +193,17 @@ class Resident(Feed):
         return Batch(images=self.normalised(images), labels=labels)
 
     def fingerprint(self) -> dict[str, Any]:
-        """The same, and ``content``: a digest of all there is, at about a gigabyte a second."""
+        """The same, and ``content``, a digest of all there is, where that takes half a second at most."""
+        found = super().fingerprint()
+        if self.images.nbytes > FINGERPRINTED_BYTES:
+            return found
         digest = hashlib.sha256()
         for value in (self.images, self._labels):
-            if value is not None:
-                digest.update(value.cpu().contiguous().numpy().tobytes())
-        return {**super().fingerprint(), "content": digest.hexdigest()}
+            if value is None:
+                continue
+            for piece in torch.split(value, FINGERPRINTED):
+                digest.update(piece.cpu().contiguous().numpy().tobytes())
+        return {**found, "content": digest.hexdigest()}
 
     def look(self, count: int) -> Batch:
         rows = self.order(-1)[:count].to(self.device)
