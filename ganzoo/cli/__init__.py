@@ -158,3 +158,10 @@ def main(args: Sequence[str] | None = None) -> int:
         for line in (f"ganzoo: error: {error}", *getattr(error, "__notes__", ())) if speaks(error) else ():
             say(line, err=True)
         return error.exit_code
+
+
+def program() -> int:
+    """A whole process: once its command is over, a late Ctrl-C does not disturb how Python ends."""
+    code = main()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    return code
