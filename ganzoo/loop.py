@@ -111,6 +111,7 @@ class Run:
         warnings: what was found questionable at assembly, a line each.
         choices: what was left to ganzoo and is decided now, a line each.
         identity: what a run must agree with to go on from its checkpoints, and the versions that made it; plain data.
+        sums: of the steps' scalars since they were last recorded, by tag, and of how many.
     """
 
     dir: Path | None
@@ -124,6 +125,7 @@ class Run:
     warnings: list[str] = field(default_factory=list)
     choices: list[str] = field(default_factory=list)
     identity: dict[str, Any] = field(default_factory=dict)
+    sums: dict[str, tuple[float, int]] = field(default_factory=dict)
 
     @property
     def generator(self) -> nn.Module:
@@ -571,7 +573,6 @@ class _Trainer:
         self.best = self.saving = run.state.best  # that is on disk, and that is being written
         self.said: set[str] = set()
         self.rows: list[dict[str, Tensor]] = []
-        self.sums: dict[str, tuple[float, int]] = {}
         self.since = (time.monotonic(), self.counters.step)
         self.saved: int = ranks.told(self.counters.step if checkpoint.found(run.dir / "checkpoints") else -1)
         in_plane = run.spec.shape == (2,)
@@ -638,10 +639,11 @@ class _Trainer:
         if self.ranks.lead:
             saved = checkpoint.newest(self.folder / "checkpoints", set_aside=True)
             self.run.state.load(saved.tensors, saved.numbers)
+            self.run.sums = read_sums(saved.numbers)
         self.ranks.share(self.run.state)
         self.counters.rollbacks = before + 1
         self.saved = step = self.counters.step
-        self.rows, self.sums = [], {}
+        self.rows = []
         self.since = time.monotonic(), step
         self.recorder.close()
         self.recorder = self.open_recorder(step)
@@ -701,8 +703,8 @@ class _Trainer:
             if not all(map(math.isfinite, known.values())):
                 raise errors.NonFinite(self.not_finite(step, known))
             for tag, value in known.items():
-                total, count = self.sums.get(tag, (0.0, 0))
-                self.sums[tag] = total + value, count + 1
+                total, count = self.run.sums.get(tag, (0.0, 0))
+                self.run.sums[tag] = total + value, count + 1
 
     def skip(self, step: int, known: Mapping[str, float]) -> None:
         """Count a step that was undone."""
@@ -757,8 +759,8 @@ class _Trainer:
         self.fetch()
         now, (then, step) = time.monotonic(), self.since
         self.since = now, self.counters.step
-        values = {tag: total / count for tag, (total, count) in self.sums.items()}
-        self.sums = {}
+        values = {tag: total / count for tag, (total, count) in self.run.sums.items()}
+        self.run.sums = {}
         for player in PLAYERS:
             values[f"lr/{player}"] = float(self.run.state.optimizers[player].param_groups[0].get("lr", math.nan))
         images = (self.counters.step - step) * self.settings.batch_size
@@ -851,7 +853,8 @@ class _Trainer:
             return
         self.recorder.flush()  # whoever resumes from this checkpoint finds the records up to it
         numbers = {
-            **state.numbers(), "spec": plain_spec(self.run.spec), "until": self.until, **self.run.identity,
+            **state.numbers(), "spec": plain_spec(self.run.spec), "until": self.until, "sums": dict(self.run.sums),
+            **self.run.identity,
         }  # fmt: skip
         self.saving = state.best
         best = None if state.best is None else state.best["step"]
@@ -967,6 +970,11 @@ def _functions(error: BaseException) -> Iterator[str]:
 def _spread(samples: Tensor) -> Tensor:
     """How much samples differ: the standard deviation over them of each number, averaged."""
     return samples.double().std(0, correction=0).mean()
+
+
+def read_sums(numbers: Mapping[str, Any]) -> dict[str, tuple[float, int]]:
+    """A run's sums, as a checkpoint holds them."""
+    return {tag: (float(total), int(count)) for tag, (total, count) in numbers.get("sums", {}).items()}
 
 
 def plain_spec(spec: Spec) -> dict[str, Any]:

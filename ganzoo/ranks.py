@@ -176,7 +176,8 @@ class Together(Ranks):
             self._flags = None
         if dist.is_initialized():
             if self._lost and self._gpu:  # destroying waits for what the lost one has not sent
-                dist.distributed_c10d._abort_process_group()
+                with contextlib.suppress(RuntimeError):
+                    dist.distributed_c10d._abort_process_group()
             else:
                 dist.destroy_process_group()
 

@@ -196,6 +196,7 @@ def _go_on(experiment: Experiment, folder: Path, steps: int | None = None) -> in
                     for line in saved.passed_over:
                         screen.warn(f"warning: {line}: going on from step {saved.step}")
                     run_.state.load(saved.tensors, saved.numbers)
+                    run_.sums = loop.read_sums(saved.numbers)
             except BaseException:
                 experiment.lock.release()
                 raise

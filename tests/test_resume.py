@@ -138,6 +138,19 @@ def test_the_records_of_a_resumed_run_are_those_of_one_run(tmp_path: Path) -> No
     assert again == whole
 
 
+@pytest.mark.parametrize(("stop", "saves"), [(6, False), (9, False), (9, True)])
+def test_a_record_is_of_all_its_steps_wherever_the_run_was_stopped(tmp_path: Path, stop: int, saves: bool) -> None:
+    """Checkpoints at 4 and 8, records at 3, 6, 9 and 12: the one after a resume knows of the steps before it."""
+    runs = bench(tmp_path, log_every=3)
+    runs.whole()
+    runs.resumed(runs.stopped(stop, saves=saves))
+    whole, again = (read(tmp_path / name / "metrics.jsonl") for name in ("whole", "stopped"))
+    for line in (*whole, *again):
+        line.pop("speed/images_per_second")
+    assert [line["step"] for line in whole] == [1, 3, 6, 9, 12]
+    assert again == whole
+
+
 @pytest.mark.parametrize("stop", [3, 11])
 def test_tensorboard_shows_one_continuous_run(tmp_path: Path, stop: int) -> None:
     """Also where there was no checkpoint yet, and the run begins again."""
