@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ganzoo import errors
     from ganzoo.hookspecs import hookimpl
-    from ganzoo.loop import Run
     from ganzoo.parts import (
         Architecture,
         Batch,
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
         Spec,
     )
     from ganzoo.recipe import catalogue, load, part, resume, run
+    from ganzoo.training.loop import Run
     from ganzoo.words import Course
 
 __version__ = "0.1.0"
@@ -42,7 +42,7 @@ _HOME = {
         ("Architecture", "Batch", "Data", "Game", "Loss", "Metric", "Networks", "Optimizer", "Regularizer", "Schedule",
          "Scores", "Spec"), "ganzoo.parts"),
     **dict.fromkeys(("catalogue", "load", "part", "resume", "run"), "ganzoo.recipe"),
-    "Run": "ganzoo.loop",
+    "Run": "ganzoo.training.loop",
     "Course": "ganzoo.words",
 }  # fmt: skip
 

@@ -26,13 +26,15 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from ganzoo import errors, loop, recipe, speed
-from ganzoo.capture import Steps as Recorded
-from ganzoo.game import Draw, Game, Round
-from ganzoo.loop import Run
+from ganzoo import errors, recipe
 from ganzoo.parts import PLAYERS, Player
 from ganzoo.recipe import Experiment
 from ganzoo.settings import Settings, resolve
+from ganzoo.speed import hardware
+from ganzoo.speed.capture import Steps as Recorded
+from ganzoo.step.game import Draw, Game, Round
+from ganzoo.training import loop
+from ganzoo.training.loop import Run
 
 if TYPE_CHECKING:
     from ganzoo.plugins import Catalogue
@@ -194,7 +196,7 @@ def measure(
         run, device = one.run, one.run.device
         settings = run.settings  # with the precision that was chosen: the others are not to choose again
         said = f"{device} has no room for a batch of {settings.batch_size}: give a smaller --batch-size or --arch"
-        stack.enter_context(speed.room(said))
+        stack.enter_context(hardware.room(said))
         threads = stack.enter_context(loop.conditions(run))
         step = written = Steps(one)
         contestants: list[Callable[[], object]] = [step]
@@ -519,7 +521,7 @@ def memory(step: Steps, count: int) -> tuple[int, int]:
 
 def flops(step: Callable[[], object], count: int) -> float:
     """Floating-point operations of a step, the mean of so many."""
-    with speed.Flops() as counted:
+    with hardware.Flops() as counted:
         for _ in range(count):
             step()
     return float(counted.total / count)

@@ -25,9 +25,10 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import TensorDataset
 
-from ganzoo import errors, loop, recipe, words
+from ganzoo import errors, recipe, words
 from ganzoo.parts import Architecture, Data, Loss, Networks, Part, Regularizer, Scores, Spec
 from ganzoo.settings import as_mapping, resolve
+from ganzoo.training import loop
 
 if TYPE_CHECKING:
     from torch.utils.data import Dataset

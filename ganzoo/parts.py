@@ -342,7 +342,7 @@ class Point:
 
 
 class Game:
-    """What a schedule plays with; the engine's own is in ``ganzoo.game``.
+    """What a schedule plays with; the engine's own is in ``ganzoo.step.game``.
 
     Attributes:
         number: of the step that is being made, from 0.

@@ -34,8 +34,8 @@ from ganzoo.peek import Peek, peek
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from ganzoo.loop import Run
     from ganzoo.parts import Part
+    from ganzoo.training.loop import Run
 
 GROUP = "ganzoo"
 BUILTIN = "ganzoo"  # the distribution whose entry points are built in

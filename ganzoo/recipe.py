@@ -25,17 +25,21 @@ from uuid import uuid4
 import torch
 from torch import nn
 
-from ganzoo import checkpoint, errors, feed, loop, speed, words
+from ganzoo import errors, words
 from ganzoo import plugins as door
-from ganzoo.display import Display
-from ganzoo.game import Game
-from ganzoo.lock import Lock
-from ganzoo.loop import Cast, Run
+from ganzoo.data import feed
+from ganzoo.disk import checkpoint
+from ganzoo.disk.lock import Lock
 from ganzoo.names import NAME, nearest
 from ganzoo.parts import KINDS, PLAYERS, Batch, Loss, Networks, Part, Player, Regularizer, Spec
-from ganzoo.ranks import ALONE, Ranks, join, launch, leave, restarted, statistics, synchronised
 from ganzoo.settings import FREE, PART_SETTINGS, Settings, resolve
-from ganzoo.state import State, mix
+from ganzoo.speed import hardware
+from ganzoo.step.game import Game
+from ganzoo.step.state import State, mix
+from ganzoo.training import loop
+from ganzoo.training.display import Display
+from ganzoo.training.distributed import ALONE, Ranks, join, launch, leave, restarted, statistics, synchronised
+from ganzoo.training.loop import Cast, Run
 
 LONGEST_NAME = 200
 
@@ -318,7 +322,7 @@ def reload(
     which: str | int = "newest",
 ) -> Run:
     """A run as it is on disk; see ``load``."""
-    from ganzoo.record import read
+    from ganzoo.disk.record import read
 
     folder, settings = _settings_of(run_dir, catalogue_, parts or {})
     saved = checkpoint.chosen(folder / "checkpoints", which)
@@ -353,7 +357,7 @@ def _settings_of(
 # -- assembly ----------------------------------------------------------------------------------------------------
 
 
-@speed.room("there is no memory for the networks and the data: give a smaller --arch or less data")
+@hardware.room("there is no memory for the networks and the data: give a smaller --arch or less data")
 def assemble(settings: Settings, catalogue_: door.Catalogue, *, fresh: bool = True) -> Experiment:
     """Parts, data, nets, optimizers and game, ready to train; every rule across parts is looked at here.
 
@@ -366,8 +370,8 @@ def assemble(settings: Settings, catalogue_: door.Catalogue, *, fresh: bool = Tr
         GanzooError: whatever cannot be found, made or put together.
     """
     cast_ = gather(settings, catalogue_)
-    device = speed.device(settings.device)
-    precision = speed.precision(settings.precision, device)
+    device = hardware.device(settings.device)
+    precision = hardware.precision(settings.precision, device)
     pieces = settings.accumulate * int(os.environ.get("WORLD_SIZE", "1"))
     if settings.batch_size % pieces:
         less, more = (pieces * max(1, n) for n in (settings.batch_size // pieces, settings.batch_size // pieces + 1))
@@ -382,7 +386,7 @@ def assemble(settings: Settings, catalogue_: door.Catalogue, *, fresh: bool = Tr
 
 
 def _assembled(
-    settings: Settings, catalogue_: door.Catalogue, cast_: Cast, device: torch.device, precision: speed.Precision,
+    settings: Settings, catalogue_: door.Catalogue, cast_: Cast, device: torch.device, precision: hardware.Precision,
     ranks: Ranks, fresh: bool,
 ) -> Experiment:  # fmt: skip
     with _kept_random_state():
@@ -462,13 +466,13 @@ def _choose_precision(run_: Run, game: Game, source: feed.Feed, ranks: Ranks) ->
     if run_.settings.precision != "auto":
         return
     times = 0.0
-    if speed.has_bf16(run_.device) and not run_.settings.deterministic and ranks.lead:
-        cost = speed.flops(run_.cast.architecture, run_.state.networks, run_.spec, run_.settings.batch_size)
-        if run_.device.type != "cpu" or cost >= speed.SMALL_STEP:
+    if hardware.has_bf16(run_.device) and not run_.settings.deterministic and ranks.lead:
+        cost = hardware.flops(run_.cast.architecture, run_.state.networks, run_.spec, run_.settings.batch_size)
+        if run_.device.type != "cpu" or cost >= hardware.SMALL_STEP:
             times = loop.probe(run_, game, source)
     times = ranks.told(times)
-    name: Literal["bf16", "fp32"] = "bf16" if times > speed.WORTHWHILE else "fp32"
-    game.autocast = speed.precision(name, run_.device).autocast
+    name: Literal["bf16", "fp32"] = "bf16" if times > hardware.WORTHWHILE else "fp32"
+    game.autocast = hardware.precision(name, run_.device).autocast
     run_.settings = replace(run_.settings, precision=name)
     if times:
         run_.choices.append(f"precision {name}: a step in bf16 is {times:.2f} times as fast as in fp32 here")
@@ -523,19 +527,19 @@ def gather(settings: Settings, catalogue_: door.Catalogue) -> Cast:
 
 def build(settings: Settings, cast_: Cast, spec: Spec) -> Run:
     """Nets, prepared by the regularizers, with their optimizers: a run at step 0, a function of the seed."""
-    device = speed.device(settings.device)
-    precision = speed.precision(settings.precision, device)
+    device = hardware.device(settings.device)
+    precision = hardware.precision(settings.precision, device)
     with _kept_random_state():
         torch.manual_seed(mix(settings.seed, "init"))
         made = cast_.architecture.build(spec)
         if settings.batch_norm == "sync":
             made = Networks(*map(synchronised, made))
-        networks = Networks(*(speed.settle(net, device, precision.dtype).train() for net in made))
+        networks = Networks(*(hardware.settle(net, device, precision.dtype).train() for net in made))
         modules: dict[str, nn.Module] = {}
         for label, regularizer in cast_.regularizers.items():
             module = regularizer.prepare(networks, spec)
             if module is not None:
-                modules[label] = speed.settle(module, device, precision.dtype)
+                modules[label] = hardware.settle(module, device, precision.dtype)
                 object.__setattr__(regularizer, "module", modules[label])
     optimizers = {}
     for player in PLAYERS:
@@ -547,7 +551,7 @@ def build(settings: Settings, cast_: Cast, spec: Spec) -> Run:
     with _kept_random_state():
         own = cast_.schedule.prepare(networks, spec)
     if own is not None:
-        modules["schedule"] = speed.settle(own, device, precision.dtype)
+        modules["schedule"] = hardware.settle(own, device, precision.dtype)
         object.__setattr__(cast_.schedule, "module", modules["schedule"])
     state = State(networks, optimizers, modules, settings.ema)
     return Run(None, settings, cast_, spec, state, device, precision.dtype)

@@ -16,8 +16,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ganzoo import capture, checkpoint, loop, plugins, recipe
+from ganzoo import plugins, recipe
+from ganzoo.disk import checkpoint
 from ganzoo.settings import resolve
+from ganzoo.speed import capture
+from ganzoo.training import loop
 
 TINY = {
     "arch": "dcgan:width=4", "batch_size": "8", "latent_dim": "4", "samples": "4", "device": "cpu", "data": "digits",

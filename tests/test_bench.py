@@ -10,7 +10,8 @@ import pytest
 import torch
 
 import ganzoo
-from ganzoo import bench, errors, plugins, speed
+from ganzoo import bench, errors, plugins
+from ganzoo.speed import hardware
 
 SMALL: dict[str, Any] = {
     "arch": "dcgan:width=4", "batch_size": 8, "latent_dim": 4, "data": "digits:size=8", "device": "cpu",
@@ -79,7 +80,7 @@ def test_a_repeat_is_whole_cycles_of_the_lazy_penalties(monkeypatch: pytest.Monk
 def test_operations_are_those_of_the_step_and_lazy_penalties_count_in_part(experiment: Any) -> None:
     made = experiment()
     made.game.begin(0, 0.0)
-    with speed.Flops() as real:
+    with hardware.Flops() as real:
         ganzoo.part("schedule", "onestep").step(made.game)
     bare, full, lazy = (measured(regularizers=r).flops for r in ([], ["r1"], ["r1:every=4"]))
     assert bare == real.total

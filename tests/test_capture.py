@@ -19,7 +19,9 @@ from harness import Again, Bench, differences, state_of
 from torch import Tensor, nn
 
 import ganzoo
-from ganzoo import capture, errors, loop
+from ganzoo import errors
+from ganzoo.speed import capture
+from ganzoo.training import loop
 
 CUDA = torch.cuda
 gpu = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")]

@@ -17,8 +17,9 @@ from typing import Any
 import pytest
 import torch
 
-from ganzoo import checkpoint, errors
-from ganzoo.lock import Lock
+from ganzoo import errors
+from ganzoo.disk import checkpoint
+from ganzoo.disk.lock import Lock
 
 Tensors = dict[str, dict[str, torch.Tensor]]
 
@@ -425,7 +426,7 @@ class TestLock:
         held.release()
 
     def other(self, folder: Path, more: str = "") -> subprocess.CompletedProcess[str]:
-        load = "from ganzoo.lock import Lock; from pathlib import Path"
+        load = "from ganzoo.disk.lock import Lock; from pathlib import Path"
         code = f"{load}\nlock = Lock(Path({str(folder)!r}), print)\n{more}"
         return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
 

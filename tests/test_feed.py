@@ -19,7 +19,7 @@ import torch
 from torch.utils.data import Dataset, TensorDataset
 
 from ganzoo import errors
-from ganzoo.feed import Resident, Streamed, feed
+from ganzoo.data.feed import Resident, Streamed, feed
 
 CPU = torch.device("cpu")
 
@@ -183,7 +183,7 @@ def test_only_own_pieces_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
     dataset = Watched(list(pictures(26)))
     whole, fed = made(TensorDataset(pictures(26)), batch_size=8), made(dataset, batch_size=8)
     fed.share(4, 1, 2)
-    monkeypatch.setattr("ganzoo.feed._cores", lambda: 1)  # or it looks what items cost
+    monkeypatch.setattr("ganzoo.data.feed._cores", lambda: 1)  # or it looks what items cost
     dataset.seen.clear()
     given = [rows(fed.reals(draw, piece).images) for draw in range(4) for piece in range(2)]
     expected = [rows(whole.reals(draw).images)[k : k + 2] for draw in range(4) for k in (2, 4)]
@@ -224,10 +224,10 @@ def readers(images: torch.Tensor) -> set[int]:
 
 def test_workers_read_what_the_training_process_would_and_end_with_the_feed(monkeypatch: pytest.MonkeyPatch) -> None:
     alone, fed = made(Short(), batch_size=4), made(Short(), batch_size=4)
-    monkeypatch.setattr("ganzoo.feed._cores", lambda: 1)
+    monkeypatch.setattr("ganzoo.data.feed._cores", lambda: 1)
     expected = [alone.reals(k).images for k in range(8)]
     assert set.union(*map(readers, expected)) == {os.getpid()}
-    monkeypatch.setattr("ganzoo.feed._cores", lambda: 3)  # two that are free
+    monkeypatch.setattr("ganzoo.data.feed._cores", lambda: 3)  # two that are free
     given = [fed.reals(k).images for k in range(8)]
     workers = set.union(*map(readers, given))
     assert len(workers) == 2
@@ -249,7 +249,7 @@ def test_workers_read_what_the_training_process_would_and_end_with_the_feed(monk
 
 
 def test_a_workers_error_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ganzoo.feed._cores", lambda: 2)
+    monkeypatch.setattr("ganzoo.data.feed._cores", lambda: 2)
     fed = Streamed(Slow(), 4, 3, CPU, torch.float32)
     with pytest.raises(errors.DataError) as caught:
         drawn(fed, 0, 7)
@@ -258,7 +258,7 @@ def test_a_workers_error_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_worker_that_is_killed_is_said_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ganzoo.feed._cores", lambda: 2)
+    monkeypatch.setattr("ganzoo.data.feed._cores", lambda: 2)
     monkeypatch.setattr("torch.utils.data.dataloader._MultiProcessingDataLoaderIter._try_get_data.__defaults__", (0.1,))
     fed = made(Short(), batch_size=4)
     fed.reals(0)
@@ -284,7 +284,7 @@ class Kept(Short):
 
 
 def test_no_workers_where_they_do_not_help(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    monkeypatch.setattr("ganzoo.feed._cores", lambda: 3)
+    monkeypatch.setattr("ganzoo.data.feed._cores", lambda: 3)
     for dataset in (FreeOfCharge(), Kept()):
         assert readers(made(dataset, batch_size=4).reals(0).images) == {os.getpid()}
     (said,) = caplog.messages
@@ -292,7 +292,7 @@ def test_no_workers_where_they_do_not_help(monkeypatch: pytest.MonkeyPatch, capl
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")  # another training process has a core too
     assert readers(made(Short(), batch_size=4).reals(0).images) == {os.getpid()}
     monkeypatch.delenv("LOCAL_WORLD_SIZE")
-    monkeypatch.setattr("ganzoo.feed.HANDED_BYTES", 10)
+    monkeypatch.setattr("ganzoo.data.feed.HANDED_BYTES", 10)
     assert readers(made(Short(), batch_size=4).reals(0).images) == {os.getpid()}
 
 
@@ -304,7 +304,7 @@ class Slow(torch.utils.data.Dataset):
 """
 OPEN = """
 import multiprocessing, os, sys, torch
-from ganzoo import feed
+from ganzoo.data import feed
 from slow import Slow
 print("script")
 feed._cores = lambda: torch.get_num_threads() + 1
@@ -342,12 +342,12 @@ def test_workers_end_with_a_training_process_that_is_killed(tmp_path: Path) -> N
 @pytest.mark.parametrize("kind", ["whole", "gathered", "streamed", "workers"])
 def test_a_gpu_is_given_the_same_batches(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     dataset = Short() if kind == "workers" else Noisy() if kind == "streamed" else TensorDataset(pictures(26))
-    monkeypatch.setattr("ganzoo.feed.RESIDENT_BYTES", 0 if kind == "gathered" else 1 << 30)
+    monkeypatch.setattr("ganzoo.data.feed.RESIDENT_BYTES", 0 if kind == "gathered" else 1 << 30)
     fed = made(dataset, batch_size=4, device=torch.device("cuda"))
-    monkeypatch.setattr("ganzoo.feed._cores", lambda: 1)
+    monkeypatch.setattr("ganzoo.data.feed._cores", lambda: 1)
     alone, draws = made(dataset, batch_size=4), (0, 1, 2, 3, 4, 5, 6, 7, 8, 2)
     expected = [alone.reals(draw).images[:, :4] for draw in draws]
-    monkeypatch.setattr("ganzoo.feed._cores", lambda: 3)
+    monkeypatch.setattr("ganzoo.data.feed._cores", lambda: 3)
     for draw, images in zip(draws, expected, strict=True):
         batch = fed.reals(draw).images
         torch.cuda._sleep(10_000_000)  # the next copy is done long before this one is read

@@ -10,9 +10,9 @@ import torch
 from torch.nn.utils import parametrize
 
 import ganzoo
-from ganzoo.game import Game, logits
 from ganzoo.parts import PLAYERS, Player, Scores
-from ganzoo.speed import Flops
+from ganzoo.speed.hardware import Flops
+from ganzoo.step.game import Game, logits
 
 
 def weights(game: Game) -> dict[str, torch.Tensor]:

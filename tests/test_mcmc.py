@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.testing import assert_close
 
 from ganzoo.errors import Incompatible, SettingsError
-from ganzoo.mcmc import log_acceptance, walk
+from ganzoo.training.mcmc import log_acceptance, walk
 
 
 def bowl(z: Tensor) -> Tensor:

@@ -8,8 +8,8 @@ import torch
 from PIL import Image
 
 import ganzoo
-from ganzoo import pictures
-from ganzoo.pictures import CENTRE, DATA, GENERATED, PLANE, REACH
+from ganzoo.disk import pictures
+from ganzoo.disk.pictures import CENTRE, DATA, GENERATED, PLANE, REACH
 
 
 def pixel(picture, x, y):

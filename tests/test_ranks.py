@@ -14,7 +14,8 @@ from harness import final, state_of
 from torch import nn
 
 import ganzoo
-from ganzoo import errors, loop, ranks, recipe
+from ganzoo import errors, recipe
+from ganzoo.training import distributed, loop
 
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
 SMALL = [
@@ -194,8 +195,8 @@ def test_processes_that_do_not_divide_the_batch(experiment: Any, monkeypatch: py
 def test_sync_batch_norm_alone_is_batch_norm(momentum: float | None) -> None:
     """The same names, the same numbers: a run may go on in one process."""
     plain = nn.Sequential(nn.BatchNorm2d(3, momentum=momentum).double())
-    net = ranks.synchronised(nn.Sequential(nn.BatchNorm2d(3, momentum=momentum).double()))
-    assert isinstance(net[0], ranks.SyncBatchNorm)
+    net = distributed.synchronised(nn.Sequential(nn.BatchNorm2d(3, momentum=momentum).double()))
+    assert isinstance(net[0], distributed.SyncBatchNorm)
     x = torch.randn(4, 3, 2, 2, dtype=torch.float64)
     for _ in range(2):
         torch.testing.assert_close(net(x), plain(x))
@@ -206,7 +207,7 @@ def test_only_statistics_of_samples_are_shared(experiment: Any) -> None:
     """Not spectral norm's vectors, which are a function of the weights."""
     made = experiment(arch="dcgan:width=4,norm=batch", regularizers=["sn", "ada"])
     state = made.run.state
-    found = ranks.statistics({**made.game.modules, **state.modules})
+    found = distributed.statistics({**made.game.modules, **state.modules})
     expected = [b for n, b in state.networks.generator.named_buffers() if "running_" in n or "num_batches" in n]
     expected += [b for module in state.modules.values() for b in module.buffers()]
     assert [v.data_ptr() for v in found] == [v.data_ptr() for v in expected if v.data_ptr()]
@@ -214,7 +215,7 @@ def test_only_statistics_of_samples_are_shared(experiment: Any) -> None:
 
 def test_a_launch_is_known_again(tmp_path: Path, experiment: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """A restart by torchrun goes on in the directory that its first start made; another call makes its own."""
-    assert ranks.launch() is None
+    assert distributed.launch() is None
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "job-7")
     first = experiment()
     assert recipe.begin(first) == 10

@@ -13,9 +13,10 @@ import yaml
 from harness import Bench, Stops, differences, final, state_of, train_until
 
 import ganzoo
-from ganzoo import checkpoint, errors, recipe
+from ganzoo import errors, recipe
+from ganzoo.disk import checkpoint
+from ganzoo.disk.record import read
 from ganzoo.parts import PLAYERS
-from ganzoo.record import read
 
 PLUGIN = '''
 import torch
@@ -251,7 +252,7 @@ def test_settings_that_do_not_move_the_weights_may_change(trained: tuple[Bench, 
      ("IMAGES = IMAGES[:40]", "it had 44 samples, and has 40"), ("IMAGES = IMAGES[:, :, :4]", "numbers a sample")],
 )  # fmt: skip
 def test_other_data_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str, said: str) -> None:
-    monkeypatch.setattr("ganzoo.feed.FINGERPRINTED", 1)  # samples in memory are compared to the last number
+    monkeypatch.setattr("ganzoo.data.feed.FINGERPRINTED", 1)  # samples in memory are compared to the last number
     runs = bench(tmp_path, arch="mlp")
     folder = runs.stopped(6)
     other = Bench(tmp_path, PLUGIN.replace("\nclass Tiny", f"\n{change}\n\nclass Tiny"))
@@ -275,7 +276,7 @@ def test_data_that_moved_are_the_same_data(tmp_path: Path) -> None:
 
 
 def test_random_items_are_a_function_of_the_batch_whichever_worker_reads_it() -> None:
-    from ganzoo.feed import _Seeded
+    from ganzoo.data.feed import _Seeded
 
     class Drawn(torch.utils.data.Dataset):  # type: ignore[type-arg]
         def __getitem__(self, i: int) -> Any:

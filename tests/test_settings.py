@@ -134,9 +134,9 @@ def test_a_file_offered_as_a_run_is_not_opened(tmp_path: Path, given: str) -> No
 
 
 def signs_of(**values: Any) -> list[str]:
-    from ganzoo import health
+    from ganzoo.training import diagnostics
 
-    return [name for name, _ in health.signs({k.replace("__", "/"): v for k, v in values.items()})]
+    return [name for name, _ in diagnostics.signs({k.replace("__", "/"): v for k, v in values.items()})]
 
 
 def test_signs_of_a_run_that_goes_wrong() -> None:

@@ -9,8 +9,10 @@ import torch
 from harness import state_of
 
 import ganzoo
-from ganzoo import errors, loop, speed
+from ganzoo import errors
 from ganzoo.parts import Batch
+from ganzoo.speed import hardware
+from ganzoo.training import loop
 
 LOSSES = ["wgan", "hinge-linear", "lsgan", "lsgan:fake=-1,aim=0", "sgan", "sgan-saturating"]
 WITH: list[dict[str, Any]] = [
@@ -57,11 +59,11 @@ def test_costs_3g_and_6d(experiment: Any) -> None:
     )
     run = made.run
     latent = torch.randn(8, 4)
-    with torch.no_grad(), speed.Flops() as g:
+    with torch.no_grad(), hardware.Flops() as g:
         images = run.cast.architecture.generate(run.generator, Batch(latent=latent))
-    with torch.no_grad(), speed.Flops() as d:
+    with torch.no_grad(), hardware.Flops() as d:
         run.cast.architecture.judge(run.discriminator, images, Batch())
-    with speed.Flops() as step:
+    with hardware.Flops() as step:
         loop.advance(run, made.game, 1)
     # the discriminator's first layer has its slope by the fakes in any case; by the reals nobody asks for it
     assert step.total <= 3 * g.total + 6 * d.total

@@ -11,12 +11,14 @@ import torch
 from harness import Again, differences, state_of
 
 import ganzoo
-from ganzoo import errors, loop, speed
+from ganzoo import errors
+from ganzoo.speed import hardware
+from ganzoo.training import loop
 
 
 def counted(made: Any) -> int:
     run = made.run
-    return speed.flops(run.cast.architecture, run.state.networks, run.spec, run.settings.batch_size)
+    return hardware.flops(run.cast.architecture, run.state.networks, run.spec, run.settings.batch_size)
 
 
 @pytest.mark.parametrize(
@@ -37,7 +39,7 @@ def test_a_step_is_counted_without_being_made(experiment: Any, settings: dict[st
     after = [v for net in made.run.state.networks for v in net.state_dict().values()]
     assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
     made.game.begin(0, 0.0)
-    with speed.Flops() as real:
+    with hardware.Flops() as real:
         ganzoo.part("schedule", "onestep").step(made.game)
     assert 0.7 * estimate <= real.total <= 1.05 * estimate
 
@@ -48,7 +50,7 @@ def test_small_steps_take_one_thread(
 ) -> None:
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     torch.set_num_threads(3)
-    with speed.threads(number, lambda: int(step)) as threads:
+    with hardware.threads(number, lambda: int(step)) as threads:
         assert threads == torch.get_num_threads() == chosen
     assert torch.get_num_threads() == 3
 
@@ -56,14 +58,14 @@ def test_small_steps_take_one_thread(
 def test_who_sets_the_environment_is_obeyed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
     torch.set_num_threads(3)
-    with speed.threads(None, lambda: 1) as threads:
+    with hardware.threads(None, lambda: 1) as threads:
         assert threads == 3
 
 
 @pytest.mark.parametrize("name", ["gpu", "cpu:1", "cuda:x", ""])
 def test_a_device_that_is_none_is_said(name: str) -> None:
     with pytest.raises(errors.SettingsError, match="not one of auto, cpu, cuda, cuda:N"):
-        speed.device(name)
+        hardware.device(name)
 
 
 @pytest.mark.parametrize(("name", "dtype"), [("fp32", torch.float32), ("bf16", torch.float32), ("fp64", torch.float64)])
@@ -84,8 +86,8 @@ def test_weights_keep_their_precision(experiment: Any, name: str, dtype: torch.d
 def test_tensor_cores_are_used_for_as_long_as_is_said(on: bool) -> None:
     places: tuple[Any, ...] = torch.backends.cuda.matmul, torch.backends.cudnn
     before = torch.get_float32_matmul_precision(), [place.allow_tf32 for place in places]
-    with speed.tensor_cores(on):
-        with speed.tensor_cores(on):
+    with hardware.tensor_cores(on):
+        with hardware.tensor_cores(on):
             assert [place.allow_tf32 for place in places] == ([True, True] if on else before[1])
         assert torch.get_float32_matmul_precision() == ("high" if on else "highest")
     assert (torch.get_float32_matmul_precision(), [place.allow_tf32 for place in places]) == before
@@ -101,9 +103,9 @@ class TestAuto:
 
     @pytest.fixture(autouse=True)
     def _large(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(speed, "SMALL_STEP", 0)
-        monkeypatch.setattr(speed, "PROBE_SECONDS", 0.0)
-        monkeypatch.setattr(speed, "has_bf16", lambda where: True)
+        monkeypatch.setattr(hardware, "SMALL_STEP", 0)
+        monkeypatch.setattr(hardware, "PROBE_SECONDS", 0.0)
+        monkeypatch.setattr(hardware, "has_bf16", lambda where: True)
 
     @pytest.mark.parametrize("captured", [False, True])
     def test_the_trial_leaves_no_trace(
@@ -135,7 +137,7 @@ class TestAuto:
     def test_the_faster_is_chosen_and_remembered(
         self, experiment: Any, monkeypatch: pytest.MonkeyPatch, times: float, chosen: str
     ) -> None:
-        monkeypatch.setattr(speed, "ratio", lambda one, other, where: times)
+        monkeypatch.setattr(hardware, "ratio", lambda one, other, where: times)
         made = experiment(precision="auto")
         assert made.run.settings.precision == made.run.identity["settings"]["precision"] == chosen
         with made.game.autocast():
@@ -145,18 +147,18 @@ class TestAuto:
         def refuse(*given: Any) -> float:
             raise AssertionError("a trial")
 
-        monkeypatch.setattr(speed, "ratio", refuse)
+        monkeypatch.setattr(hardware, "ratio", refuse)
         assert experiment(precision="auto", deterministic=True).run.settings.precision == "fp32"
-        monkeypatch.setattr(speed, "SMALL_STEP", 1e12)
+        monkeypatch.setattr(hardware, "SMALL_STEP", 1e12)
         assert experiment(precision="auto").run.settings.precision == "fp32"
-        monkeypatch.setattr(speed, "SMALL_STEP", 0)
-        monkeypatch.setattr(speed, "has_bf16", lambda where: False)
+        monkeypatch.setattr(hardware, "SMALL_STEP", 0)
+        monkeypatch.setattr(hardware, "has_bf16", lambda where: False)
         assert experiment(precision="auto").run.settings.precision == "fp32"
 
 
 def test_the_ratio_is_of_medians_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = [0.0]
-    monkeypatch.setattr(speed.time, "perf_counter", lambda: clock[0])
+    monkeypatch.setattr(hardware.time, "perf_counter", lambda: clock[0])
     order = []
 
     def work(name: str, seconds: float) -> Callable[[], None]:
@@ -166,7 +168,7 @@ def test_the_ratio_is_of_medians_in_turn(monkeypatch: pytest.MonkeyPatch) -> Non
 
         return run
 
-    assert speed.ratio(work("a", 0.3), work("b", 0.1), torch.device("cpu")) == pytest.approx(3.0)
+    assert hardware.ratio(work("a", 0.3), work("b", 0.1), torch.device("cpu")) == pytest.approx(3.0)
     assert order[:6] == ["a", "b", "a", "b", "a", "b"]
     assert len(order) == 2 + 2 * 5  # a step of each to warm up, and pairs for two seconds
 
@@ -176,4 +178,4 @@ def test_the_ratio_is_of_medians_in_turn(monkeypatch: pytest.MonkeyPatch) -> Non
 )
 def test_which_cpus_have_bf16(monkeypatch: pytest.MonkeyPatch, known: dict[str, bool], has: bool) -> None:
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: known, raising=False)
-    assert speed.has_bf16(torch.device("cpu")) == has
+    assert hardware.has_bf16(torch.device("cpu")) == has

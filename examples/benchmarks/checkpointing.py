@@ -17,8 +17,9 @@ from collections.abc import Callable
 from typing import Any
 
 import ganzoo
-from ganzoo import bench, checkpoint
-from ganzoo.state import State
+from ganzoo import bench
+from ganzoo.disk import checkpoint
+from ganzoo.step.state import State
 
 
 def timed(spent: Counter[str], owner: Any, name: str, clock: Callable[[], float]) -> None:

@@ -24,7 +24,7 @@ from torchvision import transforms
 
 import ganzoo
 from ganzoo import bench
-from ganzoo.feed import Feed, feed
+from ganzoo.data.feed import Feed, feed
 
 
 class Pictures(Dataset[Any]):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import paired
 
-from ganzoo import speed
+from ganzoo.speed import hardware
 
 
 def main() -> None:
@@ -20,7 +20,7 @@ def main() -> None:
         paired.table(f"one-step WGAN, {precision}", "two passes", contestants, how)
         counts = []
         for step in (usual, shared):
-            with speed.Flops() as counted:
+            with hardware.Flops() as counted:
                 step()
             counts.append(counted.total)
         usual_, shared_ = (count / 1e9 for count in counts)

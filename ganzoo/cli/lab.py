@@ -95,7 +95,7 @@ def dirac(
             csv_file.parent.mkdir(parents=True, exist_ok=True)
             csv_file.write_text(_csv(found), encoding="utf-8")
         if picture is not None:
-            from ganzoo import pictures
+            from ganzoo.disk import pictures
 
             picture.parent.mkdir(parents=True, exist_ok=True)
             pictures.trajectories(_panels(found)).save(picture)

@@ -55,7 +55,8 @@ def command(
 
     For runs whose discriminator is an encoder, such as those of the preset ogan.
     """
-    from ganzoo import pictures, recipe
+    from ganzoo import recipe
+    from ganzoo.disk import pictures
 
     trained = recipe.reload(run, catalogue, which=checkpoint)
     for line in trained.warnings:

@@ -62,7 +62,8 @@ def command(
     """Draw samples from RUN, a run directory, as a grid or as single PNGs. The same for a seed, on every machine."""
     import torch
 
-    from ganzoo import pictures, recipe
+    from ganzoo import recipe
+    from ganzoo.disk import pictures
 
     trained = recipe.reload(run, catalogue, which=checkpoint)
     for line in trained.warnings:
@@ -100,7 +101,7 @@ def command(
 
 def write(picture: Tensor, out: Path) -> None:
     """Write a picture as PNG, in a folder that is made where it is missing."""
-    from ganzoo import pictures
+    from ganzoo.disk import pictures
 
     try:
         out.parent.mkdir(parents=True, exist_ok=True)

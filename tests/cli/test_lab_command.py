@@ -8,8 +8,8 @@ import json
 import pytest
 from PIL import Image
 
-from ganzoo import pictures
 from ganzoo.cli import main
+from ganzoo.disk import pictures
 
 SHORT = ["--steps", "60", "--batch-size", "2"]
 

@@ -9,8 +9,8 @@ import signal
 import time
 from pathlib import Path
 
-from ganzoo import checkpoint
-from ganzoo.display import Display
+from ganzoo.disk import checkpoint
+from ganzoo.training.display import Display
 
 
 class Slow(checkpoint.Disk):

@@ -19,7 +19,7 @@ import torch
 
 import ganzoo.cli.resume
 import ganzoo.cli.run
-import ganzoo.record  # noqa: F401  # what takes long to import
+import ganzoo.disk.record  # noqa: F401  # what takes long to import
 from ganzoo import cli, plugins, recipe
 from ganzoo.settings import resolve
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from harness import Process, differences, final, until, words
 
-from ganzoo import checkpoint
-from ganzoo.record import read
+from ganzoo.disk import checkpoint
+from ganzoo.disk.record import read
 
 Start = Callable[..., Process]
 RECIPE = {

@@ -10,9 +10,10 @@ import torch
 from harness import Bench, differences, final, state_of
 
 import ganzoo
-from ganzoo import checkpoint, errors, recipe
-from ganzoo.game import Game
-from ganzoo.record import read
+from ganzoo import errors, recipe
+from ganzoo.disk import checkpoint
+from ganzoo.disk.record import read
+from ganzoo.step.game import Game
 
 # A loss that breaks at steps of its choice (of 20), for a player of its choice, always or by the latent's sign.
 PLUGIN = '''

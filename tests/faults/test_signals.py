@@ -14,7 +14,7 @@ import pytest
 from harness import Process, Server, differences, final, until, words
 from torch import Tensor
 
-from ganzoo import checkpoint
+from ganzoo.disk import checkpoint
 
 Start = Callable[..., Process]
 STEPS = 4000
@@ -154,7 +154,8 @@ import time
 from pathlib import Path
 
 import ganzoo
-from ganzoo import checkpoint, parts
+from ganzoo import parts
+from ganzoo.disk import checkpoint
 
 HERE = Path(__file__).parent
 

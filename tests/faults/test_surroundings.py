@@ -19,11 +19,13 @@ from harness import Bench, Process, Server, differences, final, state_of, until,
 from test_checkpoint import Failing
 
 import ganzoo
-from ganzoo import checkpoint, errors, loop, recipe, record
-from ganzoo.feed import Resident
-from ganzoo.game import Game
-from ganzoo.lock import Lock
-from ganzoo.record import read
+from ganzoo import errors, recipe
+from ganzoo.data.feed import Resident
+from ganzoo.disk import checkpoint, record
+from ganzoo.disk.lock import Lock
+from ganzoo.disk.record import read
+from ganzoo.step.game import Game
+from ganzoo.training import loop
 
 Start = Callable[..., Process]
 

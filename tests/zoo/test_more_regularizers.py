@@ -13,7 +13,7 @@ from torch.testing import assert_close
 import ganzoo
 from ganzoo import words
 from ganzoo.errors import BadParameter, Incompatible
-from ganzoo.speed import Flops
+from ganzoo.speed.hardware import Flops
 from ganzoo_zoo.regularizers import _augment
 from ganzoo_zoo.regularizers.ada import Draw
 

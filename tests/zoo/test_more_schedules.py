@@ -10,7 +10,7 @@ from torch import nn, tensor
 
 import ganzoo
 from ganzoo import lab
-from ganzoo.game import Game
+from ganzoo.step.game import Game
 
 H = 0.1
 

@@ -22,8 +22,9 @@ from torch import Tensor, nn
 from torch.distributed.distributed_c10d import PrefixStore
 from torch.distributed.rendezvous import rendezvous
 
-from ganzoo import errors, speed
-from ganzoo.state import State
+from ganzoo import errors
+from ganzoo.speed import hardware
+from ganzoo.step.state import State
 
 LAST_WORDS = 2.0
 """Seconds to wait for the message of a process that went away."""
@@ -191,7 +192,7 @@ class Together(Ranks):
         try:
             yield
         except RuntimeError as error:
-            if speed.out_of_memory(error):
+            if hardware.out_of_memory(error):
                 raise
             self._lost = True
             raise errors.RankLost(self._last_words(error)) from error

@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
-from ganzoo import pictures
+from ganzoo.disk import pictures
 
 
 class Recorder:

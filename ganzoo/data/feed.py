@@ -34,7 +34,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler, TensorDataset
 
 from ganzoo import errors
 from ganzoo.parts import Batch
-from ganzoo.state import mix
+from ganzoo.step.state import mix
 
 RESIDENT_BYTES = 4 << 30
 """A dataset up to this size lives on the GPU."""

@@ -19,7 +19,7 @@ from torch.nn.utils import parametrize
 
 from ganzoo import errors, parts
 from ganzoo.parts import PLAYERS, Architecture, Batch, Loss, Player, Point, Regularizer, Scores
-from ganzoo.state import State, Undo, mix
+from ganzoo.step.state import State, Undo, mix
 
 Given = TypeVar("Given")
 
@@ -40,7 +40,7 @@ def now(call: Callable[..., Given], /, *given: Any) -> Given:
 
 
 class Feed(Protocol):
-    """Where real batches come from; the engine's own are in ``ganzoo.feed``."""
+    """Where real batches come from; the engine's own are in ``ganzoo.data.feed``."""
 
     def reals(self, draw: int, piece: int = 0) -> Batch:
         """The batch of that number, or this process's piece of it: the same one every time."""
@@ -54,7 +54,7 @@ class Feed(Protocol):
 
 
 class Peers(Protocol):
-    """The other processes that train the same nets; the engine's own are in ``ganzoo.ranks``."""
+    """The other processes that train the same nets; the engine's own are in ``ganzoo.training.distributed``."""
 
     rank: int
     world: int

@@ -27,9 +27,9 @@ import torch
 from torch import Tensor
 
 from ganzoo import words
-from ganzoo.game import Feed, Game, Host, now
 from ganzoo.parts import Batch, Optimizer, Part, Player, Regularizer
-from ganzoo.state import Counters, Place
+from ganzoo.step.game import Feed, Game, Host, now
+from ganzoo.step.state import Counters, Place
 
 MOST = 32
 """Recordings kept; steps of yet another kind are made as written."""

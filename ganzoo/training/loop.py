@@ -24,11 +24,9 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 
-from ganzoo import checkpoint, errors, health, mcmc, pictures, speed, words
-from ganzoo.capture import TF32, TOLERANCE, Compiled, Graph, Recorder, Steps
-from ganzoo.display import Display
-from ganzoo.feed import Feed
-from ganzoo.game import Alone, Draw, Game, logits, named
+from ganzoo import errors, words
+from ganzoo.data.feed import Feed
+from ganzoo.disk import checkpoint, pictures
 from ganzoo.parts import (
     PLAYERS,
     Architecture,
@@ -42,9 +40,14 @@ from ganzoo.parts import (
     Schedule,
     Spec,
 )
-from ganzoo.ranks import ALONE, Ranks, Silent, apart, launch
 from ganzoo.settings import Settings
-from ganzoo.state import State, mix
+from ganzoo.speed import hardware
+from ganzoo.speed.capture import TF32, TOLERANCE, Compiled, Graph, Recorder, Steps
+from ganzoo.step.game import Alone, Draw, Game, logits, named
+from ganzoo.step.state import State, mix
+from ganzoo.training import diagnostics, mcmc
+from ganzoo.training.display import Display
+from ganzoo.training.distributed import ALONE, Ranks, Silent, apart, launch
 
 SAMPLE_BATCH = 256
 """Samples generated at a time when many are wanted."""
@@ -200,7 +203,7 @@ class Run:
 
         Args:
             batch: as ``latents`` gives it.
-            method: langevin (unadjusted), or mala (with Metropolis's correction); see ``ganzoo.mcmc``.
+            method: langevin (unadjusted), or mala (with Metropolis's correction); see ``ganzoo.training.mcmc``.
             steps: of each chain.
             step_size: a: a step is a times the slope, and noise of variance 2a.
             prior: add |z|^2 / 2, so that N(0, I), which the noise was drawn from, weighs in.
@@ -475,8 +478,8 @@ def probe(run: Run, game: Game, feed: Feed) -> float:
     game.feed, peers, game.peers = Same(), game.peers, Alone()
     try:
         with conditions(run), apart():
-            bf16 = speed.precision("bf16", run.device).autocast
-            return speed.ratio(trial(plain), trial(bf16), run.device)
+            bf16 = hardware.precision("bf16", run.device).autocast
+            return hardware.ratio(trial(plain), trial(bf16), run.device)
     finally:
         game.close()
         game.mend()
@@ -534,13 +537,13 @@ def conditions(run: Run) -> Iterator[int]:
     """What the steps of a run are made in; the caller's are left as they were. Gives the number of CPU threads."""
 
     def step() -> int:
-        return speed.flops(run.cast.architecture, run.state.networks, run.spec, run.settings.batch_size)
+        return hardware.flops(run.cast.architecture, run.state.networks, run.spec, run.settings.batch_size)
 
     cuda, exact = run.device.type == "cuda", run.settings.deterministic
     with (
-        speed.deterministic(exact),
-        speed.tensor_cores(_on_tensor_cores(run)),
-        speed.threads(run.settings.threads, (lambda: 0) if cuda else step) as number,
+        hardware.deterministic(exact),
+        hardware.tensor_cores(_on_tensor_cores(run)),
+        hardware.threads(run.settings.threads, (lambda: 0) if cuda else step) as number,
         torch.random.fork_rng(devices=_devices(run.device)),
     ):
         yield number
@@ -552,7 +555,7 @@ class _Trainer:
     def __init__(
         self, run: Run, game: Game, feed: Feed, until: int, events: Events, quiet: bool, ranks: Ranks
     ) -> None:
-        from ganzoo.record import Recorder  # the only place from where TensorBoard is reached
+        from ganzoo.disk.record import Recorder  # the only place from where TensorBoard is reached
 
         assert run.dir is not None
         self.ranks = ranks
@@ -662,7 +665,7 @@ class _Trainer:
                 self.game.report()
             self.rows.append(self.game.take_notes())
         except (MemoryError, RuntimeError) as error:
-            if speed.out_of_memory(error):
+            if hardware.out_of_memory(error):
                 raise errors.OutOfMemory(self.too_large(error)) from error
             raise
 
@@ -673,7 +676,7 @@ class _Trainer:
         fits = batch // 2
         try:
             fixed, each = memory(self.run, self.game, self.feed)
-            fits = min(fits, pieces * int((0.8 * speed.memory(self.run.device) - fixed) / max(1, each)))
+            fits = min(fits, pieces * int((0.8 * hardware.memory(self.run.device) - fixed) / max(1, each)))
         except (MemoryError, RuntimeError):  # not even for two samples: half of what did not fit is a guess
             pass
         fits = max(2, pieces, fits - fits % pieces)
@@ -748,7 +751,7 @@ class _Trainer:
         self.run.metrics.update(values)
         self.recorder.scalars(self.counters.step, self.counters.images, values)
         self.events.step_recorded(self.run, self.counters.step, values)
-        for name, line in health.signs(values):
+        for name, line in diagnostics.signs(values):
             if name not in self.said:
                 self.said.add(name)
                 self.display.say(f"warning: step {self.counters.step}: {line}")
@@ -778,7 +781,7 @@ class _Trainer:
         try:
             figures = self.figures() if self.ranks.lead else {}
         except (MemoryError, RuntimeError) as error:
-            if not speed.out_of_memory(error):
+            if not hardware.out_of_memory(error):
                 raise
             self.display.warn(
                 f"warning: step {self.counters.step}: there is no memory for samples and metrics: training goes on "
@@ -861,7 +864,7 @@ class _Trainer:
         try:
             tensors = state.copies()
         except (MemoryError, RuntimeError) as error:
-            if not speed.out_of_memory(error):
+            if not hardware.out_of_memory(error):
                 raise
             self.not_saved(errors.RunError(f"step {step}: there is no memory to copy the state into"), wait)
             return
@@ -877,7 +880,7 @@ class _Trainer:
             path = self.writer.finished(wait)
         except (errors.RunError, MemoryError, RuntimeError) as error:
             if not isinstance(error, errors.RunError):
-                if not speed.out_of_memory(error):
+                if not hardware.out_of_memory(error):
                     raise
                 error = errors.RunError("there is no memory to write a checkpoint from")
             self.not_saved(error, last)

@@ -1,0 +1,1 @@
+"""Real samples, from a dataset to batches on the device."""

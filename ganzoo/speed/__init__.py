@@ -1,0 +1,1 @@
+"""How the same step runs fast: device, precision, threads, graph capture."""

@@ -1,0 +1,1 @@
+"""The loop around the step: when to record, sample, evaluate, save and stop."""
