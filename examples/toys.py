@@ -18,9 +18,15 @@ from pathlib import Path
 from typing import Any
 
 COMMON: dict[str, Any] = {
-    "arch": "mlp:width=64,depth=6", "optimizer": "adam:lr=2e-3..1e-5,betas=0.0,0.9", "schedule": "onestep",
-    "batch_size": 256, "latent_dim": 4, "ema": 0.999, "metrics": ["modes"], "device": "cpu",
-}  # fmt: skip
+    "arch": "mlp:width=64,depth=6",
+    "optimizer": "adam:lr=2e-3..1e-5,betas=0.0,0.9",
+    "schedule": "onestep",
+    "batch_size": 256,
+    "latent_dim": 4,
+    "ema": 0.999,
+    "metrics": ["modes"],
+    "device": "cpu",
+}
 FADING = "gamma=0.0005..0.00002"  # a slope of 50 at the edge of a mode, squared, costs about as much as a score of 1
 RECIPES: dict[str, dict[str, Any]] = {
     "sgan": {"loss": "sgan"},
@@ -30,18 +36,22 @@ RECIPES: dict[str, dict[str, Any]] = {
     "hinge-r1": {"loss": "hinge", "regularizers": [f"r1:{FADING}"]},
     "lsgan-r1": {"loss": "lsgan", "regularizers": [f"r1:{FADING}"]},
     "wgan-clip": {
-        "loss": "wgan", "regularizers": ["weight-clip:value=0.1"], "optimizer": "rmsprop:lr=2e-4..1e-5",
+        "loss": "wgan",
+        "regularizers": ["weight-clip:value=0.1"],
+        "optimizer": "rmsprop:lr=2e-4..1e-5",
         "schedule": "alternating:discriminator_steps=2",
     },
     "wgan-gp": {
-        "loss": "wgan", "regularizers": ["wgan-gp:weight=0.1"], "schedule": "alternating:discriminator_steps=2",
+        "loss": "wgan",
+        "regularizers": ["wgan-gp:weight=0.1"],
+        "schedule": "alternating:discriminator_steps=2",
     },
     "wgan-r1": {"loss": "wgan", "regularizers": [f"r1:{FADING}"]},
     "ragan-r1": {"loss": "ragan", "regularizers": [f"r1:{FADING}"]},
     "rpgan-r1": {"loss": "rpgan", "regularizers": [f"r1:{FADING}"]},
     "rpgan-r1r2": {"loss": "rpgan", "regularizers": [f"r1r2:{FADING}"]},
     "rpgan-r1r2-cosine": {"loss": "rpgan", "regularizers": ["r1r2:gamma=cosine(0.002,0.00001)"], "batch_size": 512},
-}  # fmt: skip
+}
 FIGURES = ("modes", "high_quality", "reverse_kl", "spread")
 COLUMNS = ("data", "recipe", "steps", "seed", *FIGURES, "cpu_seconds", "why")
 

@@ -1,9 +1,9 @@
 """ganzoo: train any GAN from interchangeable parts.
 
 For plugin authors: ``hookimpl``, the contracts (``Architecture``, ``Loss``, ``Regularizer``, ``Schedule``, ``Data``,
-``Metric``, ``Optimizer``), what they are handed (``Batch``, ``Scores``, ``Networks``, ``Spec``, ``Game``), ``Course``
-(a number that follows the run) and the module ``ganzoo.testing``. For users: ``run``, ``resume``, ``load``, ``part``,
-``catalogue``, ``Run``, ``ganzoo.errors`` and the module ``ganzoo.lab``.
+``Metric``, ``Optimizer``), what they are handed (``Batch``, ``Scores``, ``Networks``, ``Spec``, ``Game``),
+``ScheduledNumber`` (a number that follows the run) and the module ``ganzoo.testing``. For users: ``run``, ``resume``,
+``load``, ``part``, ``catalogue``, ``Run``, ``ganzoo.errors`` and the module ``ganzoo.lab``.
 
 Names are imported when they are first used, so that ``import ganzoo`` costs nothing and brings no torch.
 """
@@ -32,24 +32,59 @@ if TYPE_CHECKING:
     )
     from ganzoo.recipe import catalogue, load, part, resume, run
     from ganzoo.training.loop import Run
-    from ganzoo.words import Course
+    from ganzoo.words import ScheduledNumber
 
 __version__ = "0.1.0"
 
 _HOME = {
     "hookimpl": "ganzoo.hookspecs",
     **dict.fromkeys(
-        ("Architecture", "Batch", "Data", "Game", "Loss", "Metric", "Networks", "Optimizer", "Regularizer", "Schedule",
-         "Scores", "Spec"), "ganzoo.parts"),
+        (
+            "Architecture",
+            "Batch",
+            "Data",
+            "Game",
+            "Loss",
+            "Metric",
+            "Networks",
+            "Optimizer",
+            "Regularizer",
+            "Schedule",
+            "Scores",
+            "Spec",
+        ),
+        "ganzoo.parts",
+    ),
     **dict.fromkeys(("catalogue", "load", "part", "resume", "run"), "ganzoo.recipe"),
     "Run": "ganzoo.training.loop",
-    "Course": "ganzoo.words",
-}  # fmt: skip
+    "ScheduledNumber": "ganzoo.words",
+}
 
 __all__ = [
-    "Architecture", "Batch", "Course", "Data", "Game", "Loss", "Metric", "Networks", "Optimizer", "Regularizer", "Run",
-    "Schedule", "Scores", "Spec", "catalogue", "errors", "hookimpl", "lab", "load", "part", "resume", "run", "testing",
-]  # fmt: skip
+    "Architecture",
+    "Batch",
+    "Data",
+    "Game",
+    "Loss",
+    "Metric",
+    "Networks",
+    "Optimizer",
+    "Regularizer",
+    "Run",
+    "Schedule",
+    "ScheduledNumber",
+    "Scores",
+    "Spec",
+    "catalogue",
+    "errors",
+    "hookimpl",
+    "lab",
+    "load",
+    "part",
+    "resume",
+    "run",
+    "testing",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -46,9 +46,15 @@ REPEAT_SECONDS = 0.2
 """A repeat makes at least so many seconds of steps, unless told how many."""
 
 PHASES = (
-    "data", "generator forward", "discriminator forward", "discriminator backward", "generator backward", "optimizer",
-    "ema", "other",
-)  # fmt: skip
+    "data",
+    "generator forward",
+    "discriminator forward",
+    "discriminator backward",
+    "generator backward",
+    "optimizer",
+    "ema",
+    "other",
+)
 
 
 @dataclass(frozen=True)
@@ -234,7 +240,7 @@ def measure(
         found |= {"penalty": as_written.median - bare, "other": found.pop("other")}
         state, growth = memory(written, cycle)
         return Report(
-            recipe={key: run.cast.labels[key] for key in ("arch", "data", "loss", "regularizers", "schedule")},
+            recipe={key: run.parts.labels[key] for key in ("arch", "data", "loss", "regularizers", "schedule")},
             device=torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
             precision=settings.precision,
             threads=threads,
@@ -248,7 +254,9 @@ def measure(
             state=state,
             flops=flops(written, cycle),
             peak=matmul_peak(device, _compute_dtype(run)),
-            against=None if against is None else Against(
+            against=None
+            if against is None
+            else Against(
                 milliseconds=Spread.of([1e3 * seconds for seconds in plain_times]),
                 ratio=ratios(plain_times, times[0]),
                 control=ratios(control, times[0]),
@@ -256,7 +264,7 @@ def measure(
             ),
             written=None if written is step else as_written,
             said=tuple(dict.fromkeys(said_by)),
-        )  # fmt: skip
+        )
 
 
 # -- what is measured ------------------------------------------------------------------------------------------------
@@ -285,7 +293,7 @@ class Plain:
 
     def __init__(self, experiment: Experiment, model: Run) -> None:
         run, self.game = experiment.run, experiment.game
-        self.optimizers, self.loss, self.counters = run.state.optimizers, run.cast.loss, run.state.counters
+        self.optimizers, self.loss, self.counters = run.state.optimizers, run.parts.loss, run.state.counters
         for net in run.state.networks:
             net.to(memory_format=torch.contiguous_format)
         steps, moves = model.state.counters.step, model.state.counters.updates
@@ -446,9 +454,12 @@ def phases(step: Steps, count: int) -> dict[str, float]:
     game, state = step.game, step.run.state
     clock = Clock(step.run.device)
     timed: list[tuple[Any, str, str]] = [
-        (game.feed, "reals", "data"), (game, "generate", "generator forward"), (game, "judge", "discriminator forward"),
-        (state, "average", "ema"), *((state.optimizers[player], "step", "optimizer") for player in PLAYERS),
-    ]  # fmt: skip
+        (game.feed, "reals", "data"),
+        (game, "generate", "generator forward"),
+        (game, "judge", "discriminator forward"),
+        (state, "average", "ema"),
+        *((state.optimizers[player], "step", "optimizer") for player in PLAYERS),
+    ]
     with ExitStack() as stack:
         stack.enter_context(without_penalties(game))
         for owner, method, phase in timed:

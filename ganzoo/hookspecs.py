@@ -99,5 +99,3 @@ def checkpoint_saved(run: Run, step: int, path: Path) -> None:
 @hookspec
 def run_finished(run: Run, error: BaseException | None) -> None:
     """The run made its last step, or ended early with an error."""
-
-

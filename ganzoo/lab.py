@@ -47,9 +47,14 @@ FAR = 1e4
 
 LOSSES = ("sgan-saturating", "sgan", "hinge", "wgan")
 REGULARIZERS = (
-    "none", "weight-clip:value=0.5", "wgan-gp:weight=1", "instance-noise:sigma=1", "r1:gamma=1", "r2:gamma=1",
+    "none",
+    "weight-clip:value=0.5",
+    "wgan-gp:weight=1",
+    "instance-noise:sigma=1",
+    "r1:gamma=1",
+    "r2:gamma=1",
     "consensus:weight=1",
-)  # fmt: skip
+)
 SCHEDULES = ("onestep", "alternating", "extragradient")
 """What ``table`` lays out unless told: those of them that the catalogue has."""
 
@@ -161,12 +166,19 @@ class Dirac:
             for key, found in (("eigenvalues", self.eigenvalues), ("theory", self.theory))
         }
         return {
-            "loss": self.loss, "regularizers": self.regularizers, "schedule": self.schedule,
-            "optimizer": self.optimizer, "lr": self.lr, "steps": self.steps, "verdict": self.verdict,
+            "loss": self.loss,
+            "regularizers": self.regularizers,
+            "schedule": self.schedule,
+            "optimizer": self.optimizer,
+            "lr": self.lr,
+            "steps": self.steps,
+            "verdict": self.verdict,
             "radius": self.last if math.isfinite(self.last) else None,
             "modulus": None if self.eigenvalues is None else max(map(abs, self.eigenvalues)),
-            **pairs, "period": self.period, "notes": list(self.notes),
-        }  # fmt: skip
+            **pairs,
+            "period": self.period,
+            "notes": list(self.notes),
+        }
 
 
 def dirac(
@@ -204,21 +216,34 @@ def dirac(
     known = catalogue if catalogue is not None else recipe.catalogue()
     moving = named if isinstance(named := as_mapping(optimizer), Part) else {"lr": lr, **named}
     given = {
-        "loss": loss, "regularizers": tuple(regularizers), "schedule": schedule, "steps": steps, "seed": seed,
-        "batch_size": batch_size, "data": DiracPoint(points=max(batch_size, 2)),
-    }  # fmt: skip
+        "loss": loss,
+        "regularizers": tuple(regularizers),
+        "schedule": schedule,
+        "steps": steps,
+        "seed": seed,
+        "batch_size": batch_size,
+        "data": DiracPoint(points=max(batch_size, 2)),
+    }
     experiment = _assembled({**given, "optimizer": moving, "arch": DiracPlayers(theta=start[0], psi=start[1])}, known)
-    cast = experiment.run.cast
+    cast = experiment.run.parts
     rate = float(getattr(cast.optimizers["generator"], "lr", lr))
     theta, psi = _trajectory(experiment, steps)
     plain = _assembled({**given, "optimizer": {"name": "sgd", "lr": rate}, "arch": DiracPlayers()}, known)
     period = math.lcm(getattr(cast.schedule, "k", 1), *(part.every for part in cast.regularizers.values()))
     return Dirac(
-        loss=cast.labels["loss"], regularizers=cast.labels["regularizers"], schedule=cast.labels["schedule"],
-        optimizer=cast.labels["optimizer"], lr=rate, theta=theta, psi=psi, verdict=_verdict(theta, psi, steps),
-        eigenvalues=_measured(plain, period), theory=closed_form(plain.run.cast, rate), period=period,
+        loss=cast.labels["loss"],
+        regularizers=cast.labels["regularizers"],
+        schedule=cast.labels["schedule"],
+        optimizer=cast.labels["optimizer"],
+        lr=rate,
+        theta=theta,
+        psi=psi,
+        verdict=_verdict(theta, psi, steps),
+        eigenvalues=_measured(plain, period),
+        theory=closed_form(plain.run.parts, rate),
+        period=period,
         notes=tuple(experiment.run.warnings),
-    )  # fmt: skip
+    )
 
 
 def table(
@@ -252,9 +277,13 @@ def table(
                     yield dirac(loss=loss, regularizers=some, schedule=schedule, catalogue=known, **how)
                 except errors.Incompatible as error:
                     yield Dirac(
-                        loss=str(loss), regularizers=str(several), schedule=str(schedule), notes=(str(error),),
-                        optimizer=str(how.get("optimizer", "sgd")), lr=float(how.get("lr", 0.1)),
-                    )  # fmt: skip
+                        loss=str(loss),
+                        regularizers=str(several),
+                        schedule=str(schedule),
+                        notes=(str(error),),
+                        optimizer=str(how.get("optimizer", "sgd")),
+                        lr=float(how.get("lr", 0.1)),
+                    )
 
 
 def _present(catalogue: Any, kind: str, named: Sequence[str]) -> list[str]:
@@ -328,7 +357,7 @@ STREAMS = 16
 def _measured(experiment: recipe.Experiment, period: int) -> tuple[complex, complex] | None:
     """Eigenvalues of the derivative of a period's steps at (0, 0), by central differences on the training code."""
     run, game = experiment.run, experiment.game
-    state, schedule = run.state, run.cast.schedule
+    state, schedule = run.state, run.parts.schedule
     tensors = {group: {name: t.clone() for name, t in found.items()} for group, found in state.tensors().items()}
     numbers = copy.deepcopy(state.numbers())
 
@@ -375,7 +404,7 @@ def _eigenvalues(matrix: Tensor) -> tuple[complex, complex]:
     return half + root, half - root
 
 
-def closed_form(cast: loop.Cast, lr: float) -> tuple[complex, complex] | None:
+def closed_form(cast: loop.Parts, lr: float) -> tuple[complex, complex] | None:
     """The eigenvalues that theory gives a step of gradient descent at theta = psi = 0; None where it is not known.
 
     Formula:
@@ -451,6 +480,8 @@ def _slopes(loss: Loss) -> tuple[float, float, float]:
     (pull,) = torch.autograd.grad(loss.generator(s), scores)
     if not slope.requires_grad:  # linear in the scores
         return float(slope[1].sum()), float(pull[1].sum()), 0.0
-    bend = sum(float(torch.autograd.grad(one, scores, retain_graph=True)[0].flatten()[i])
-               for i, one in enumerate(slope.flatten()))  # fmt: skip
+    bend = sum(
+        float(torch.autograd.grad(one, scores, retain_graph=True)[0].flatten()[i])
+        for i, one in enumerate(slope.flatten())
+    )
     return float(slope[1].detach().sum()), float(pull[1].sum()), bend

@@ -106,9 +106,14 @@ class Scores:
     pieces: int
 
     _by_hand: ClassVar[Mapping[str, Any]] = {
-        "labels": None, "fake_labels": None, "condition": None, "real_target": 1.0, "fake_target": 0.0, "progress": 0.0,
+        "labels": None,
+        "fake_labels": None,
+        "condition": None,
+        "real_target": 1.0,
+        "fake_target": 0.0,
+        "progress": 0.0,
         "pieces": 1,
-    }  # fmt: skip
+    }
 
     def __init__(self, **known: Any) -> None:
         unknown = known.keys() - set(self.names()) - {"discriminator", "generator"}
@@ -187,26 +192,27 @@ class Loss(Part):
         has_targets: the loss reads ``s.real_target`` and ``s.fake_target``, so targets can be moved (label smoothing).
         bounded: the discriminator's loss is bounded below; where it is not, some Lipschitz device is wanted.
         saturates: by design a player's gradient may vanish where it is most wrong; read by the exam.
-        of_scores: the loss is arithmetic on scores; one that reads only what else the discriminator returned is not
+        reads_scores: the loss is arithmetic on scores; one that reads only what else the discriminator returned is not
             asked what the exam asks of scores.
-        energy: minus the score is an energy that the loss shapes, so that samples can be moved by MCMC along it.
-        encodes: the loss teaches the discriminator to encode, so that images can be reconstructed.
-        shares: the loss sees fakes by their scores alone, and the discriminator's loss has a slope at every fake score
+        energy_based: minus the score is an energy that the loss shapes, so that samples can be moved by MCMC along it.
+        trains_encoder: the loss teaches the discriminator to encode, so that images can be reconstructed.
+        supports_shared_backward: the loss sees fakes by their scores alone, and the discriminator's loss has a slope at
+            every fake score
             where the generator's has one: the two gradients of a sample are then one, up to a factor.
-        watches: which images, of ``"real"`` and ``"fake"``, the loss differentiates the scores by.
-        per_sample: the loss takes a gradient per sample, as for a regularizer.
+        needs_grad_of: which images, of ``"real"`` and ``"fake"``, the loss differentiates the scores by.
+        per_sample_gradients: the loss takes a gradient per sample, as for a regularizer.
     """
 
     kind: ClassVar[str] = "loss"
     has_targets: ClassVar[bool] = False
     bounded: ClassVar[bool] = True
     saturates: ClassVar[bool] = False
-    of_scores: ClassVar[bool] = True
-    energy: ClassVar[bool] = False
-    encodes: ClassVar[bool] = False
-    shares: ClassVar[bool] = False
-    watches: ClassVar[frozenset[str]] = frozenset()
-    per_sample: ClassVar[bool] = False
+    reads_scores: ClassVar[bool] = True
+    energy_based: ClassVar[bool] = False
+    trains_encoder: ClassVar[bool] = False
+    supports_shared_backward: ClassVar[bool] = False
+    needs_grad_of: ClassVar[frozenset[str]] = frozenset()
+    per_sample_gradients: ClassVar[bool] = False
 
     def check(self, spec: Spec, outputs: Mapping[str, Sequence[tuple[int, ...]]]) -> None:
         """Raise Incompatible, in one line, where the loss cannot do with such samples, noise or condition (``spec``),
@@ -225,20 +231,21 @@ class Regularizer(Part):
     """A penalty, a transform, a change of targets or of the nets. Only what a subclass defines costs anything.
 
     Class facts:
-        watches: which images, of ``"real"`` and ``"fake"``, the penalty differentiates the scores by, so that the
+        needs_grad_of: which images, of ``"real"`` and ``"fake"``, the penalty differentiates the scores by, so that the
             gradient comes off the pass that is made anyway; ``"latent"`` where it differentiates the fakes by theirs.
-        per_sample: the penalty takes a gradient per sample, which a discriminator that mixes samples makes meaningless.
-        constrains: the discriminator is kept from growing without bound, as losses like WGAN's need.
-        pays: the players that pay the penalties defined here, where a parameter decides.
-        trains: the player that trains the parameters of the module that ``prepare`` returns.
+        per_sample_gradients: the penalty takes a gradient per sample, which a discriminator that mixes samples makes
+            meaningless.
+        constrains_discriminator: the discriminator is kept from growing without bound, as losses like WGAN's need.
+        paid_by: the players that pay the penalties defined here, where a parameter decides.
+        trained_by: the player that trains the parameters of the module that ``prepare`` returns.
     """
 
     kind: ClassVar[str] = "regularizer"
-    watches: ClassVar[frozenset[str]] = frozenset()
-    per_sample: ClassVar[bool] = False
-    constrains: ClassVar[bool] = False
-    pays: ClassVar[frozenset[Player]] = frozenset(PLAYERS)
-    trains: ClassVar[Player] = "discriminator"
+    needs_grad_of: ClassVar[frozenset[str]] = frozenset()
+    per_sample_gradients: ClassVar[bool] = False
+    constrains_discriminator: ClassVar[bool] = False
+    paid_by: ClassVar[frozenset[Player]] = frozenset(PLAYERS)
+    trained_by: ClassVar[Player] = "discriminator"
     module: ClassVar[Any] = None  # what prepare returned, put on the part of a run; saved and restored with it
 
     every: Annotated[int, Ge(1)] = 1  # taken only by parts with a penalty: paid each so many updates, times as much
@@ -274,11 +281,11 @@ class Regularizer(Part):
         they left is kept: a statistic moves once an update.
         """
 
-    def rows(self, s: Scores) -> Tensor:
+    def select_samples(self, s: Scores) -> Tensor:
         """(k,) numbers of the samples of a round that the generator's loss sees."""
         raise NotImplementedError
 
-    def gradients(self, player: Player, gradients: Sequence[Tensor]) -> Sequence[Tensor]:
+    def modify_gradients(self, player: Player, gradients: Sequence[Tensor]) -> Sequence[Tensor]:
         """What a player moves along instead of these gradients."""
         return gradients
 
@@ -334,7 +341,7 @@ class Architecture(Part):
 
 
 @dataclass(frozen=True)
-class Point:
+class Snapshot:
     """Where the players stand: copies of what each trains, and what their optimizers remember if that was asked for."""
 
     weights: Mapping[Player, list[Tensor]]
@@ -345,10 +352,10 @@ class Game:
     """What a schedule plays with; the engine's own is in ``ganzoo.step.game``.
 
     Attributes:
-        number: of the step that is being made, from 0.
+        step_number: of the step that is being made, from 0.
     """
 
-    number: int = 0
+    step_number: int = 0
 
     def round(self, generator_learns: bool = True) -> Scores:
         """One real batch and its fakes. Without ``generator_learns`` the fakes carry no gradient."""
@@ -367,7 +374,7 @@ class Game:
         *,
         discriminator: Tensor | None = None,
         generator: Tensor | None = None,
-        start: Point | None = None,
+        start: Snapshot | None = None,
         trial: bool = False,
     ) -> None:
         """Take all named gradients at the old point, each with respect to its own player, then move.
@@ -393,7 +400,7 @@ class Game:
         """
         raise NotImplementedError
 
-    def ahead(self, steps: int, rate: float | None = None) -> Tensor:
+    def unrolled_generator_loss(self, steps: int, rate: float | None = None) -> Tensor:
         """The generator's loss against the discriminator of some moves ahead, differentiable through these moves.
 
         Args:
@@ -402,11 +409,11 @@ class Game:
         """
         raise NotImplementedError
 
-    def point(self, *players: Player, memory: bool = False) -> Point:
+    def snapshot(self, *players: Player, memory: bool = False) -> Snapshot:
         """Copies of what these players train (both, if none is named), with their optimizers' ``memory`` if asked."""
         raise NotImplementedError
 
-    def place(self, point: Point) -> None:
+    def restore(self, snapshot: Snapshot) -> None:
         """Put the players of a point there, bit for bit."""
         raise NotImplementedError
 
@@ -415,11 +422,11 @@ class Schedule(Part):
     """Who moves when.
 
     Class facts:
-        shares: the players' gradients are taken by ``game.update_both``, which not every recipe allows.
+        uses_shared_backward: the players' gradients are taken by ``game.update_both``, which not every recipe allows.
     """
 
     kind: ClassVar[str] = "schedule"
-    shares: ClassVar[bool] = False
+    uses_shared_backward: ClassVar[bool] = False
     module: ClassVar[Any] = None  # what prepare returned, put on the part of a run; saved and restored with it
 
     def prepare(self, networks: Networks, spec: Spec) -> nn.Module | None:

@@ -40,10 +40,14 @@ if TYPE_CHECKING:
 GROUP = "ganzoo"
 BUILTIN = "ganzoo"  # the distribution whose entry points are built in
 REGISTER = {
-    "register_architectures": "architecture", "register_losses": "loss", "register_regularizers": "regularizer",
-    "register_schedules": "schedule", "register_data": "data", "register_metrics": "metric",
+    "register_architectures": "architecture",
+    "register_losses": "loss",
+    "register_regularizers": "regularizer",
+    "register_schedules": "schedule",
+    "register_data": "data",
+    "register_metrics": "metric",
     "register_optimizers": "optimizer",
-}  # fmt: skip
+}
 PRESETS = "register_presets"
 EVENTS = ("run_started", "step_recorded", "images_recorded", "checkpoint_saved", "run_finished")
 KINDS = tuple(REGISTER.values())
@@ -281,8 +285,11 @@ class Catalogue:
                     continue
                 if plugin.name in ours or bearers[plugin.name] > 1:
                     others = sorted(p.distribution for p, _ in found if p.name == plugin.name and p is not plugin)
-                    self._report(plugin.name, f"not loaded from {plugin.distribution}: "
-                                 f"{_listed(others)} brings a plugin of that name too: uninstall one")  # fmt: skip
+                    self._report(
+                        plugin.name,
+                        f"not loaded from {plugin.distribution}: "
+                        f"{_listed(others)} brings a plugin of that name too: uninstall one",
+                    )
                     continue
             yield plugin, point
 
@@ -511,10 +518,13 @@ def _as_plugin(module: ModuleType) -> SimpleNamespace:
     hooks = {}
     for hook, kind in REGISTER.items():
         parts = [
-            value for name, value in vars(module).items()
-            if isinstance(value, type) and issubclass(value, CONTRACTS[kind])
-            and value.__module__ == module.__name__ and not name.startswith("_")
-        ]  # fmt: skip
+            value
+            for name, value in vars(module).items()
+            if isinstance(value, type)
+            and issubclass(value, CONTRACTS[kind])
+            and value.__module__ == module.__name__
+            and not name.startswith("_")
+        ]
 
         def bring(register: hookspecs.Register, parts: list[type[Part]] = parts) -> None:
             for part in parts:

@@ -39,7 +39,7 @@ from ganzoo.step.state import State, mix
 from ganzoo.training import loop
 from ganzoo.training.display import Display
 from ganzoo.training.distributed import ALONE, Ranks, join, launch, leave, restarted, statistics, synchronised
-from ganzoo.training.loop import Cast, Run
+from ganzoo.training.loop import Parts, Run
 
 LONGEST_NAME = 200
 
@@ -338,9 +338,7 @@ def reload(
     return made
 
 
-def _settings_of(
-    run_dir: str | Path, catalogue_: door.Catalogue, parts: Mapping[str, Any]
-) -> tuple[Path, Settings]:
+def _settings_of(run_dir: str | Path, catalogue_: door.Catalogue, parts: Mapping[str, Any]) -> tuple[Path, Settings]:
     folder = Path(run_dir)
     config = folder / "config.yaml"
     try:
@@ -386,14 +384,17 @@ def assemble(settings: Settings, catalogue_: door.Catalogue, *, fresh: bool = Tr
 
 
 def _assembled(
-    settings: Settings, catalogue_: door.Catalogue, cast_: Cast, device: torch.device, precision: hardware.Precision,
-    ranks: Ranks, fresh: bool,
-) -> Experiment:  # fmt: skip
+    settings: Settings,
+    catalogue_: door.Catalogue,
+    cast_: Parts,
+    device: torch.device,
+    precision: hardware.Precision,
+    ranks: Ranks,
+    fresh: bool,
+) -> Experiment:
     with _kept_random_state():
         dataset = cast_.data.dataset()
-        source = feed.feed(
-            dataset, cast_.labels["data"], settings.batch_size, settings.seed, device, precision.dtype
-        )
+        source = feed.feed(dataset, cast_.labels["data"], settings.batch_size, settings.seed, device, precision.dtype)
         source.share(settings.accumulate * ranks.world, ranks.rank * settings.accumulate, settings.accumulate)
         classes = cast_.architecture.classes(source.classes)
         source.with_labels = classes > 0
@@ -437,9 +438,11 @@ def _assembled(
     if game.pieces > 1:
         game.statistics = statistics({**game.modules, **run_.state.modules})
     figures = [
-        f"{label}/{name}" for label, metric in cast_.metrics.items() for name, up in metric.figures.items()
+        f"{label}/{name}"
+        for label, metric in cast_.metrics.items()
+        for name, up in metric.figures.items()
         if up is not None
-    ]  # fmt: skip
+    ]
     if settings.best is not None and settings.best not in figures:
         has = ", ".join(figures) or "none: name a --metric"
         raise errors.SettingsError(
@@ -449,12 +452,15 @@ def _assembled(
         adopt(run_, settings.init_from)
     _choose_precision(run_, game, source, ranks)
     run_.identity = {
-        "settings": plain_settings(run_), "data": source.fingerprint(),
+        "settings": plain_settings(run_),
+        "data": source.fingerprint(),
         "versions": {
-            "ganzoo": version("ganzoo"), "torch": torch.__version__, "the number of processes": ranks.world,
+            "ganzoo": version("ganzoo"),
+            "torch": torch.__version__,
+            "the number of processes": ranks.world,
             **cast_.providers,
         },
-    }  # fmt: skip
+    }
     return Experiment(run_, game, source, catalogue_, ranks)
 
 
@@ -467,7 +473,7 @@ def _choose_precision(run_: Run, game: Game, source: feed.Feed, ranks: Ranks) ->
         return
     times = 0.0
     if hardware.has_bf16(run_.device) and not run_.settings.deterministic and ranks.lead:
-        cost = hardware.flops(run_.cast.architecture, run_.state.networks, run_.spec, run_.settings.batch_size)
+        cost = hardware.flops(run_.parts.architecture, run_.state.networks, run_.spec, run_.settings.batch_size)
         if run_.device.type != "cpu" or cost >= hardware.SMALL_STEP:
             times = loop.probe(run_, game, source)
     times = ranks.told(times)
@@ -478,7 +484,7 @@ def _choose_precision(run_: Run, game: Game, source: feed.Feed, ranks: Ranks) ->
         run_.choices.append(f"precision {name}: a step in bf16 is {times:.2f} times as fast as in fp32 here")
 
 
-def gather(settings: Settings, catalogue_: door.Catalogue) -> Cast:
+def gather(settings: Settings, catalogue_: door.Catalogue) -> Parts:
     """The parts that the settings name, validated, each a copy of its own."""
     labels: dict[str, str] = {}
     providers: dict[str, str] = {}
@@ -517,15 +523,23 @@ def gather(settings: Settings, catalogue_: door.Catalogue) -> Cast:
     for player in PLAYERS:
         own = getattr(settings, f"{player[0]}_optimizer")
         optimizers[player] = single(f"{player[0]}_optimizer", settings.optimizer if own is None else own)[1]
-    gathered = Cast(
-        architecture, loss, many("regularizers"), schedule, data, many("metrics"), optimizers, labels, providers,
+    gathered = Parts(
+        architecture,
+        loss,
+        many("regularizers"),
+        schedule,
+        data,
+        many("metrics"),
+        optimizers,
+        labels,
+        providers,
         addresses,
     )
     labels["loss_name"], labels["data_name"] = loss_label, data_label
     return gathered
 
 
-def build(settings: Settings, cast_: Cast, spec: Spec) -> Run:
+def build(settings: Settings, cast_: Parts, spec: Spec) -> Run:
     """Nets, prepared by the regularizers, with their optimizers: a run at step 0, a function of the seed."""
     device = hardware.device(settings.device)
     precision = hardware.precision(settings.precision, device)
@@ -545,7 +559,7 @@ def build(settings: Settings, cast_: Cast, spec: Spec) -> Run:
     for player in PLAYERS:
         trained = list(getattr(networks, player).parameters())
         for label, module in modules.items():
-            if cast_.regularizers[label].trains == player:
+            if cast_.regularizers[label].trained_by == player:
                 trained += module.parameters()
         optimizers[player] = cast_.optimizers[player].build(trained)
     with _kept_random_state():
@@ -559,10 +573,10 @@ def build(settings: Settings, cast_: Cast, spec: Spec) -> Run:
 
 def held_out(run_: Run) -> feed.Feed | None:
     """A feed of samples that the run's training never sees, None where its data holds none out."""
-    dataset = run_.cast.data.held_out()
+    dataset = run_.parts.data.held_out()
     if dataset is None:
         return None
-    return feed.feed(dataset, run_.cast.labels["data"], 1, run_.settings.seed, run_.device, run_.dtype)
+    return feed.feed(dataset, run_.parts.labels["data"], 1, run_.settings.seed, run_.device, run_.dtype)
 
 
 def shown(run_: Run, count: int) -> tuple[Batch, bool]:
@@ -575,7 +589,7 @@ def shown(run_: Run, count: int) -> tuple[Batch, bool]:
     if source is not None:
         return source.look(min(count, source.size)), True
     seen = feed.feed(
-        run_.cast.data.dataset(), run_.cast.labels["data"], 1, run_.settings.seed, run_.device, run_.dtype
+        run_.parts.data.dataset(), run_.parts.labels["data"], 1, run_.settings.seed, run_.device, run_.dtype
     )
     return seen.look(min(count, seen.size)), False
 
@@ -608,7 +622,7 @@ def total_steps(settings: Settings) -> int:
 # -- the rules across parts --------------------------------------------------------------------------------------
 
 
-def check(cast_: Cast, networks: Networks, spec: Spec) -> list[str]:
+def check(cast_: Parts, networks: Networks, spec: Spec) -> list[str]:
     """Refuse what cannot go together; return a line for each thing that probably should not.
 
     Raises:
@@ -631,15 +645,15 @@ def check(cast_: Cast, networks: Networks, spec: Spec) -> list[str]:
             )
     sloped: list[tuple[str, Loss | Regularizer]] = [(f"loss {loss}", cast_.loss), *cast_.regularizers.items()]
     for label, part_ in sloped:
-        if part_.per_sample and (mixing := _mixing(networks.discriminator)):
+        if part_.per_sample_gradients and (mixing := _mixing(networks.discriminator)):
             raise errors.Incompatible(
                 f"{label} takes a gradient per sample, and {mixing} in the discriminator mixes samples: use another "
                 f"normalisation there (layer, instance or none), or leave {label} out"
             )
-    if cast_.schedule.shares:
+    if cast_.schedule.uses_shared_backward:
         _check_shared(cast_, networks)
     warnings = []
-    if not cast_.loss.bounded and not any(r.constrains for r in cast_.regularizers.values()):
+    if not cast_.loss.bounded and not any(r.constrains_discriminator for r in cast_.regularizers.values()):
         warnings.append(
             f"loss {loss} is unbounded below and nothing constrains the discriminator: scores will grow without end; "
             "add sn, r1, wgan-gp or weight-clip"
@@ -647,16 +661,16 @@ def check(cast_: Cast, networks: Networks, spec: Spec) -> list[str]:
     return warnings
 
 
-def _check_shared(cast_: Cast, networks: Networks) -> None:
+def _check_shared(cast_: Parts, networks: Networks) -> None:
     """Refuse a shared backward where the generator's gradient is not one with the discriminator's, sample by sample."""
     why = None
-    if not cast_.loss.shares:
+    if not cast_.loss.supports_shared_backward:
         why = f"loss {cast_.labels['loss_name']} does not give both players one gradient up to a factor"
     if mixing := _mixing(networks.discriminator):
         why = f"{mixing} in the discriminator mixes samples"
     for label, regularizer in cast_.regularizers.items():
-        pays = regularizer.defines("generator_penalty") and "generator" in regularizer.pays
-        if pays or regularizer.defines("joint_penalty") or regularizer.defines("rows"):
+        paid_by = regularizer.defines("generator_penalty") and "generator" in regularizer.paid_by
+        if paid_by or regularizer.defines("joint_penalty") or regularizer.defines("select_samples"):
             why = f"{label} gives the generator a gradient of its own"
     if why is not None:
         raise errors.Incompatible(
@@ -679,10 +693,10 @@ def _mixing(network: nn.Module) -> str | None:
 def description(experiment: Experiment) -> Iterator[tuple[str, str]]:
     """What would be trained, a line each: parts with their providers, shapes, sizes, memory."""
     run_, source = experiment.run, experiment.feed
-    labels = run_.cast.labels
+    labels = run_.parts.labels
     for setting, kind in PART_SETTINGS.items():
         names = [words.split(word).label for word in labels[setting].split(" ")] if labels[setting] != "none" else []
-        brought = ", ".join(dict.fromkeys(run_.cast.providers[f"{kind} {name}"] for name in names))
+        brought = ", ".join(dict.fromkeys(run_.parts.providers[f"{kind} {name}"] for name in names))
         yield setting, f"{labels[setting]}  from {brought}" if brought else labels[setting]
     classes = f", {source.classes} classes" if source.classes else ""
     given = "given to the nets" if run_.spec.classes else "not given to the nets"
@@ -733,7 +747,7 @@ def open_directory(experiment: Experiment) -> None:
             (draft / "environment.json").write_text(json.dumps(environment(experiment), indent=1) + "\n")
             for written in (draft / "config.yaml", draft):
                 checkpoint.disk.sync(written)
-            folder = _named(draft, settings.name, _slug(run_.cast))
+            folder = _named(draft, settings.name, _slug(run_.parts))
             checkpoint.disk.sync(logdir)
         finally:
             shutil.rmtree(draft, ignore_errors=True)
@@ -762,7 +776,7 @@ def as_yaml(run_: Run) -> str:
 
 def plain_settings(run_: Run) -> dict[str, Any]:
     """The settings, resolved, as plain data: every part with every parameter."""
-    cast_ = run_.cast
+    cast_ = run_.parts
     plain: dict[str, Any] = words.plain(run_.settings)
 
     def named(setting: str, made: Part, label: str = "") -> dict[str, Any]:
@@ -770,9 +784,13 @@ def plain_settings(run_: Run) -> dict[str, Any]:
         return {"name": cast_.addresses[f"{PART_SETTINGS[setting]} {label}"], **words.plain(made)}
 
     chosen: dict[str, Part] = {
-        "arch": cast_.architecture, "loss": cast_.loss, "schedule": cast_.schedule, "data": cast_.data,
-        "d_optimizer": cast_.optimizers["discriminator"], "g_optimizer": cast_.optimizers["generator"],
-    }  # fmt: skip
+        "arch": cast_.architecture,
+        "loss": cast_.loss,
+        "schedule": cast_.schedule,
+        "data": cast_.data,
+        "d_optimizer": cast_.optimizers["discriminator"],
+        "g_optimizer": cast_.optimizers["generator"],
+    }
     plain.update({setting: named(setting, made) for setting, made in chosen.items()})
     plain["optimizer"] = plain["g_optimizer"]
     if plain["d_optimizer"] == plain["g_optimizer"]:  # one for both, in one place, so that -o optimizer.lr reaches both
@@ -795,7 +813,7 @@ def environment(experiment: Experiment) -> dict[str, Any]:
         "processes": experiment.ranks.world,
         "launch": launch(),
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
-        "parts": experiment.run.cast.providers,
+        "parts": experiment.run.parts.providers,
         "plugins": [str(plugin.source) for plugin in experiment.catalogue.plugins if not plugin.builtin],
     }
 
@@ -818,7 +836,7 @@ def _exists(folder: Path) -> errors.RunError:
     return errors.RunError(f"{folder} exists: give another --name, or go on with: ganzoo resume {folder}")
 
 
-def _slug(cast_: Cast) -> str:
+def _slug(cast_: Parts) -> str:
     names = [words.split(cast_.labels[s]).name for s in ("arch", "loss")]
     names += [label.rpartition("/")[2] for label in cast_.regularizers]
     names += [words.split(cast_.labels[s]).name for s in ("schedule", "data")]
@@ -850,5 +868,3 @@ def train(experiment: Experiment, total: int | None = None, *, quiet: bool = Fal
 def _kept_random_state() -> Any:
     """A context that leaves the caller's random state as it was."""
     return torch.random.fork_rng(devices=range(torch.cuda.device_count()))
-
-

@@ -35,10 +35,26 @@ MANY = frozenset({"regularizers", "metrics"})
 OPTIONAL = frozenset({"d_optimizer", "g_optimizer"})
 
 
-FREE = frozenset({
-    "data", "metrics", "steps", "images", "device", "logdir", "name", "log_every", "sample_every", "samples",
-    "checkpoint_every", "keep", "best", "on_nonfinite", "init_from", "capture",
-})  # fmt: skip
+FREE = frozenset(
+    {
+        "data",
+        "metrics",
+        "steps",
+        "images",
+        "device",
+        "logdir",
+        "name",
+        "log_every",
+        "sample_every",
+        "samples",
+        "checkpoint_every",
+        "keep",
+        "best",
+        "on_nonfinite",
+        "init_from",
+        "capture",
+    }
+)
 """The settings that may change when a run goes on: they do not move the weights; data is known by its fingerprint."""
 
 
@@ -214,8 +230,9 @@ def _override(said: dict[str, Any], override: str) -> None:
             said[key] = _named(key, value)
             return
         if key not in words.parameters(Settings):
-            raise errors.SettingsError(f"-o {override!r}: there is no setting {key!r}"
-                                       f"{nearest(key, words.parameters(Settings))}")  # fmt: skip
+            raise errors.SettingsError(
+                f"-o {override!r}: there is no setting {key!r}{nearest(key, words.parameters(Settings))}"
+            )
         if key in ("steps", "images"):
             said.pop("steps", None)
             said.pop("images", None)
@@ -273,4 +290,3 @@ def read_config(path: str | Path) -> dict[str, Any]:
     if not isinstance(loaded, dict) or not all(isinstance(key, str) for key in loaded):
         raise errors.SettingsError(f"config {path} is not a mapping of settings, such as `loss: hinge`")
     return loaded
-

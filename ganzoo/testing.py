@@ -202,7 +202,7 @@ def _of_scores(ask: F) -> F:
 
     @wraps(ask)
     def asked(loss: parts.Loss) -> None:
-        if loss.of_scores:
+        if loss.reads_scores:
             ask(loss)
 
     return asked  # type: ignore[return-value]  # of the same signature
@@ -295,13 +295,19 @@ def _scores(real: Tensor, fake: Tensor, rows: Tensor | None = None, **more: Any)
         return (2 * torch.rand(16, *shape, generator=generator, dtype=torch.float64) - 1)[rows].to(real)
 
     made: dict[str, Any] = {
-        "real": real, "fake": fake, "real_images": drawn(3, 8, 8), "fake_images": drawn(3, 8, 8), "latent": drawn(8),
-        "labels": (rows % 2).to(real.device), "fake_labels": ((rows + 1) % 2).to(real.device),
+        "real": real,
+        "fake": fake,
+        "real_images": drawn(3, 8, 8),
+        "fake_images": drawn(3, 8, 8),
+        "latent": drawn(8),
+        "labels": (rows % 2).to(real.device),
+        "fake_labels": ((rows + 1) % 2).to(real.device),
         "real_output": {"logits": real, "embedding": drawn(8), "features": [drawn(3, 8, 8), drawn(8)]},
-        "fake_output": {"logits": fake, "embedding": drawn(8), "features": [drawn(3, 8, 8), drawn(8)]}, "progress": 0.5,
+        "fake_output": {"logits": fake, "embedding": drawn(8), "features": [drawn(3, 8, 8), drawn(8)]},
+        "progress": 0.5,
         "discriminator": lambda images: images.flatten(1).mean(1),
         "generator": lambda latent: latent.repeat(1, 24).tanh().unflatten(1, (3, 8, 8)),
-    }  # fmt: skip
+    }
     for output, scores in ((made["real_output"], real), (made["fake_output"], fake)):
         # two classes of one probability, whose logsumexp is the score
         output["class_logits"] = scores.reshape(-1, 1).expand(-1, 2) - math.log(2)
@@ -315,7 +321,7 @@ def _tensors(real: Iterable[float] = _R, fake: Iterable[float] = _F, **how: Any)
 
 def _both(loss: parts.Loss, s: Scores) -> dict[Player, Tensor]:
     torch.manual_seed(0)
-    for side in loss.watches:  # scores that come from images, with a slope of zero
+    for side in loss.needs_grad_of:  # scores that come from images, with a slope of zero
         images = getattr(s, f"{side}_images").requires_grad_()
         setattr(s, side, getattr(s, side) + 0 * images.sum())
     return {"discriminator": loss.discriminator(s), "generator": loss.generator(s)}
@@ -472,7 +478,7 @@ def _derivatives_are_right(loss: parts.Loss) -> None:
 
 @_asks("loss")
 def _facts_are_true(loss: parts.Loss) -> None:
-    """``has_targets``, ``bounded`` and ``shares`` say what the losses do.
+    """``has_targets``, ``bounded`` and ``supports_shared_backward`` say what the losses do.
 
     One that watches images may be bounded by their slopes, which scores by hand do not have.
     """
@@ -487,28 +493,39 @@ def _facts_are_true(loss: parts.Loss) -> None:
         _require(_near(each, moved(0.9)), "targets of 0.9, one for each sample, are not the target 0.9")
     else:
         _require(moved(0.9).equal(moved(1.0)), "it reads s.real_target: declare has_targets = True")
-    if loss.bounded and not loss.watches:
+    if loss.bounded and not loss.needs_grad_of:
         apart = _both(loss, _scores(*_tensors([1e4] * 4, [-1e4] * 4)))["discriminator"]
         _require(apart > -1e3, f"the discriminator's loss falls to {_number(apart)}: say bounded = False")
-    if loss.shares:
+    if loss.supports_shared_backward:
         real, fake = _tensors([0.3] * 8, [-19.3, -7.1, -1.7, -0.4, 0.6, 1.9, 6.7, 20.3])
         try:
             d, g = loss.discriminator(s := Scores(real=real, fake=fake)), loss.generator(s)
         except AttributeError as error:
-            _fail(f"shares, and it reads more of fakes than their scores: {error}")
+            _fail(f"supports_shared_backward, and it reads more of fakes than their scores: {error}")
         a, c = (torch.autograd.grad(value, fake, materialize_grads=True)[0] for value in (d, g))
         flat = (a == 0) & (c != 0)
-        _require(not flat.any(), "shares, and the discriminator's loss is flat at fake scores of "
-                 f"{', '.join(f'{f:g}' for f in fake[flat].tolist())}, where the generator's is not")  # fmt: skip
+        _require(
+            not flat.any(),
+            "supports_shared_backward, and the discriminator's loss is flat at fake scores of "
+            f"{', '.join(f'{f:g}' for f in fake[flat].tolist())}, where the generator's is not",
+        )
 
 
 # -- regularizers ------------------------------------------------------------------------------------------------------
 
 _SPEC = Spec(shape=(3, 8, 8), latent_dim=8)
 _HOOKS = (
-    "prepare", "images", "targets", "discriminator_penalty", "generator_penalty", "joint_penalty", "observe", "rows",
-    "gradients", "after_update",
-)  # fmt: skip
+    "prepare",
+    "images",
+    "targets",
+    "discriminator_penalty",
+    "generator_penalty",
+    "joint_penalty",
+    "observe",
+    "select_samples",
+    "modify_gradients",
+    "after_update",
+)
 
 
 class _Round:
@@ -516,10 +533,18 @@ class _Round:
 
     def __init__(self, part: parts.Regularizer, *, linear: bool = False) -> None:
         torch.manual_seed(0)
-        judge = [nn.Flatten(), nn.Linear(192, 1)] if linear else [
-            nn.Conv2d(3, 4, 3, stride=2, padding=1), nn.Tanh(), nn.Conv2d(4, 4, 3, stride=2, padding=1), nn.Softplus(),
-            nn.Flatten(), nn.Linear(16, 1),
-        ]  # fmt: skip
+        judge = (
+            [nn.Flatten(), nn.Linear(192, 1)]
+            if linear
+            else [
+                nn.Conv2d(3, 4, 3, stride=2, padding=1),
+                nn.Tanh(),
+                nn.Conv2d(4, 4, 3, stride=2, padding=1),
+                nn.Softplus(),
+                nn.Flatten(),
+                nn.Linear(16, 1),
+            ]
+        )
         make = nn.Sequential(nn.Linear(8, 192), nn.Tanh(), nn.Unflatten(1, (3, 8, 8)))
         self.networks = Networks(make.double(), nn.Sequential(*judge, nn.Flatten(0)).double())
         self.part = words.at(part)
@@ -533,13 +558,13 @@ class _Round:
     def scores(self, generator_learns: bool = True, rows: Tensor | None = None) -> Scores:
         rows = torch.arange(6) if rows is None else rows
         s = _scores(torch.zeros(len(rows), dtype=torch.float64), torch.zeros(len(rows), dtype=torch.float64), rows)
-        if "latent" in self.part.watches and generator_learns:
+        if "latent" in self.part.needs_grad_of and generator_learns:
             s.latent.requires_grad_()
         with torch.set_grad_enabled(generator_learns):
             s.fake_images = self.networks.generator(s.latent)
-        if "real" in self.part.watches:
+        if "real" in self.part.needs_grad_of:
             s.real_images.requires_grad_()
-        if "fake" in self.part.watches and not generator_learns:
+        if "fake" in self.part.needs_grad_of and not generator_learns:
             s.fake_images.requires_grad_()
         s.__dict__["discriminator"] = lambda images: self.judge(images, s)
         s.__dict__["generator"] = self.networks.generator
@@ -559,7 +584,7 @@ class _Round:
     def learners(self, player: Player) -> list[nn.Parameter]:
         """What the player's penalty may teach: its own net, and the part's where that player trains it."""
         own = list(getattr(self.networks, player).parameters())
-        if isinstance(self.part.module, nn.Module) and self.part.trains == player:
+        if isinstance(self.part.module, nn.Module) and self.part.trained_by == player:
             own += self.part.module.parameters()
         return own
 
@@ -571,18 +596,23 @@ class _Round:
 
 
 def _penalties(part: parts.Regularizer) -> list[Player]:
-    return [player for player in PLAYERS if part.defines(f"{player}_penalty") and player in part.pays]
+    return [player for player in PLAYERS if part.defines(f"{player}_penalty") and player in part.paid_by]
 
 
 @_asks("regularizer")
 def _does_something(part: parts.Regularizer) -> None:
     """At least one method of the contract is defined, and the class facts are of their types."""
     _require(any(part.defines(hook) for hook in _HOOKS), f"it defines none of {', '.join(_HOOKS)}")
-    watched = set(part.watches)
-    _require(watched <= {"real", "fake", "latent"}, f"watches is {watched}: it holds 'real', 'fake' and 'latent' only")
-    _require(set(part.pays) <= {*PLAYERS}, f"pays is {set(part.pays)}: it holds 'discriminator' and 'generator' only")
-    _require(part.trains in PLAYERS, f"trains is {part.trains!r}: it is 'discriminator' or 'generator'")
-    flags = part.per_sample, part.constrains
+    watched = set(part.needs_grad_of)
+    _require(
+        watched <= {"real", "fake", "latent"}, f"needs_grad_of is {watched}: it holds 'real', 'fake' and 'latent' only"
+    )
+    _require(
+        set(part.paid_by) <= {*PLAYERS},
+        f"paid_by is {set(part.paid_by)}: it holds 'discriminator' and 'generator' only",
+    )
+    _require(part.trained_by in PLAYERS, f"trained_by is {part.trained_by!r}: it is 'discriminator' or 'generator'")
+    flags = part.per_sample_gradients, part.constrains_discriminator
     _require(all(isinstance(flag, bool) for flag in flags), "per_sample and constrains are True or False")
 
 
@@ -657,7 +687,7 @@ def _penalty_is_a_mean_over_the_batch(part: parts.Regularizer) -> None:
 @_asks("regularizer")
 def _second_derivatives_are_right(part: parts.Regularizer) -> None:
     """A gradient penalty's slope along a random direction of weights is that of its value (finite differences)."""
-    if not (part.watches or part.per_sample):
+    if not (part.needs_grad_of or part.per_sample_gradients):
         return
     for player in _penalties(part):
         game = _Round(part)
@@ -763,29 +793,33 @@ def _joint_penalty_is_a_finite_scalar(part: parts.Regularizer) -> None:
 
 @_asks("regularizer")
 def _rows_are_rows(part: parts.Regularizer) -> None:
-    """rows() gives numbers of samples of the round, each once, one at least."""
-    if part.defines("rows"):
+    """select_samples() gives numbers of samples of the round, each once, one at least."""
+    if part.defines("select_samples"):
         s = _Round(part).scores()
-        rows = part.rows(s)
-        _require(rows.ndim == 1 and rows.dtype == torch.long, f"rows() gives {tuple(rows.shape)} {rows.dtype}")
+        rows = part.select_samples(s)
+        _require(
+            rows.ndim == 1 and rows.dtype == torch.long, f"select_samples() gives {tuple(rows.shape)} {rows.dtype}"
+        )
         found = rows.tolist()
         whole = found and len({*found}) == len(found) and {*found} <= {*range(len(s.fake))}
-        _require(whole, f"rows() gives {found} for {len(s.fake)} samples: numbers from 0, each once, one at least")
+        _require(
+            whole, f"select_samples() gives {found} for {len(s.fake)} samples: numbers from 0, each once, one at least"
+        )
 
 
 @_asks("regularizer")
 def _gradients_stay_gradients(part: parts.Regularizer) -> None:
-    """gradients() keeps number, shapes and types, stays finite at zero, and changes nothing in place."""
-    if not part.defines("gradients"):
+    """modify_gradients() keeps number, shapes and types, stays finite at zero, and changes nothing in place."""
+    if not part.defines("modify_gradients"):
         return
     for player in PLAYERS:
         for size in (0.0, 1e-3, 1e3):
             given = [size * torch.randn(shape, dtype=torch.float64) for shape in ((3, 2), (4,))]
             kept = [g.clone() for g in given]
-            made = part.gradients(player, given)
+            made = part.modify_gradients(player, given)
             same = [(g.shape, g.dtype) for g in made] == [(g.shape, g.dtype) for g in given]
-            _require(same, f"gradients({player!r}) gives others than the parameters have")
-            _require(_finite(made), f"gradients({player!r}) are not finite")
+            _require(same, f"modify_gradients({player!r}) gives others than the parameters have")
+            _require(_finite(made), f"modify_gradients({player!r}) are not finite")
             _require(all(g.equal(k) for g, k in zip(given, kept, strict=True)), "gradients() are changed in place")
 
 
@@ -860,9 +894,11 @@ def _remembered(part: Part) -> dict[str, Any]:
     own = {name: value for name, value in vars(part).items() if name not in ("module", "_courses")}
     shared = {
         f"{cls.__name__}.{name}": value
-        for cls in type(part).__mro__ if cls.__module__ not in (parts.__name__, "builtins")
-        for name, value in vars(cls).items() if not name.startswith("__")
-    }  # fmt: skip
+        for cls in type(part).__mro__
+        if cls.__module__ not in (parts.__name__, "builtins")
+        for name, value in vars(cls).items()
+        if not name.startswith("__")
+    }
     return {name: _memory(value) for name, value in {**own, **shared}.items()}
 
 
@@ -1118,8 +1154,9 @@ def _keeps_its_state_in_its_nets(part: parts.Architecture) -> None:
             f"{player} {type(module).__name__}.{key}": value
             for player, net in nets._asdict().items()
             for module in net.modules()
-            for key, value in vars(module).items() if isinstance(value, (int, float, str))
-        }  # fmt: skip
+            for key, value in vars(module).items()
+            if isinstance(value, (int, float, str))
+        }
 
     for spec, nets in _built(part):
         play(nets, 1)
@@ -1209,18 +1246,18 @@ class _Table(parts.Game):
         self.told.append(("both", weight))
         self.update(discriminator=self.discriminator_loss(s), generator=self.generator_loss(s) * weight)
 
-    def ahead(self, steps: int, rate: float | None = None) -> Tensor:
+    def unrolled_generator_loss(self, steps: int, rate: float | None = None) -> Tensor:
         self.told.append(("ahead", steps, rate))
         looked = [self.discriminator_loss(self.round()) for _ in range(steps)]
         looked += [seats["generator"] for *_, seats in self.rounds[-steps:]]  # whose gradient goes through the moves
         return self.generator_loss(self.round()) + torch.stack(looked).sum()
 
-    def point(self, *players: Player, memory: bool = False) -> parts.Point:
-        return parts.Point({p: [w.detach().clone() for w in self.weights[p]] for p in players or PLAYERS}, {})
+    def snapshot(self, *players: Player, memory: bool = False) -> parts.Snapshot:
+        return parts.Snapshot({p: [w.detach().clone() for w in self.weights[p]] for p in players or PLAYERS}, {})
 
-    def place(self, point: parts.Point) -> None:
-        self.told.append(("place", _memory(point.weights)))
-        self.on_trial -= point.weights.keys()
+    def restore(self, snapshot: parts.Snapshot) -> None:
+        self.told.append(("restore", _memory(snapshot.weights)))
+        self.on_trial -= snapshot.weights.keys()
         self.spent = len(self.rounds)
 
     def update(
@@ -1228,7 +1265,7 @@ class _Table(parts.Game):
         *,
         discriminator: Tensor | None = None,
         generator: Tensor | None = None,
-        start: parts.Point | None = None,
+        start: parts.Snapshot | None = None,
         trial: bool = False,
     ) -> None:
         given: dict[Player, Tensor | None] = {"discriminator": discriminator, "generator": generator}
@@ -1243,7 +1280,7 @@ class _Table(parts.Game):
             _require(min(from_) >= self.spent, f"the {player} is moved along a loss of before the last update")
             self.used |= from_
         if start is not None:
-            self.place(start)
+            self.restore(start)
         if trial:
             self.on_trial |= losses.keys()
         else:
@@ -1262,7 +1299,7 @@ def _stepped(schedule: parts.Schedule, number: int) -> _Table:
     """What it does in that step."""
     torch.manual_seed(number)
     table = _Table()
-    table.number = number
+    table.step_number = number
     schedule.step(table)
     return table
 
@@ -1284,7 +1321,7 @@ def _plays_by_the_rules(schedule: parts.Schedule) -> None:
 
 @_asks("schedule")
 def _goes_on_where_it_stopped(schedule: parts.Schedule) -> None:
-    """A schedule that was stopped and loaded goes on as if it had not been: it counts by ``game.number``.
+    """A schedule that was stopped and loaded goes on as if it had not been: it counts by ``game.step_number``.
 
     What else it remembers is in the module that prepare returns.
     """
@@ -1293,7 +1330,7 @@ def _goes_on_where_it_stopped(schedule: parts.Schedule) -> None:
     for number in range(7):
         _stepped(game, number)
         kept.append(_remembered(game))
-    instead = "count by game.number, or keep it in a buffer of the module that prepare returns"
+    instead = "count by game.step_number, or keep it in a buffer of the module that prepare returns"
     _require_same(kept[1], kept[-1], instead)
     if isinstance(game.module, nn.Module):
         again.module.load_state_dict(game.module.state_dict())

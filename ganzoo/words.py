@@ -37,14 +37,16 @@ _WARMUP = re.compile(rf"\s*warmup\(\s*({_NUMBER})\s*,(.*)\)\s*")
 _CALL = re.compile(rf"\s*(linear|cosine)\(\s*({_NUMBER})\s*,\s*({_NUMBER})\s*\)\s*")
 
 
-class Course(float):
+class ScheduledNumber(float):
     """A number that follows the run from ``start`` (progress 0) to ``end`` (progress 1); outside a run it is its start.
 
     linear: start + (end - start) p;  cosine: end + (start - end) (1 + cos(pi p)) / 2. After a ``warmup`` of so much of
     the run, in which it rises from 0 to ``start`` in a straight line, p is the share of what is left.
     """
 
-    def __new__(cls, shape: Literal["linear", "cosine"], start: float, end: float, warmup: float = 0.0) -> Course:
+    def __new__(
+        cls, shape: Literal["linear", "cosine"], start: float, end: float, warmup: float = 0.0
+    ) -> ScheduledNumber:
         if not 0 <= warmup < 1:
             raise errors.BadWords(f"a warm-up over {warmup:g} of the run is none: give a share from 0 to below 1")
         self = super().__new__(cls, start)
@@ -60,7 +62,7 @@ class Course(float):
         return self.shape, self.start, self.end, self.warmup
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Course) and self.__getnewargs__() == other.__getnewargs__()
+        return isinstance(other, ScheduledNumber) and self.__getnewargs__() == other.__getnewargs__()
 
     def __ne__(self, other: object) -> bool:  # or float's would compare the starts
         return not self == other
@@ -88,18 +90,18 @@ class Course(float):
     __repr__ = __str__
 
 
-def course(text: str) -> Course | None:
+def course(text: str) -> ScheduledNumber | None:
     """The course that a text spells, or None: ``0.1..0``, ``cosine(1,0.1)``, ``warmup(0.1,2e-4)``."""
     if match := _WARMUP.fullmatch(text):
         share, rest = float(match[1]), match[2].strip()
-        after = Course("linear", float(rest), float(rest)) if re.fullmatch(_NUMBER, rest) else course(rest)
+        after = ScheduledNumber("linear", float(rest), float(rest)) if re.fullmatch(_NUMBER, rest) else course(rest)
         if after is None or after.warmup:
             return None
-        return Course(after.shape, after.start, after.end, share)
+        return ScheduledNumber(after.shape, after.start, after.end, share)
     if match := _RANGE.fullmatch(text):
-        return Course("linear", float(match[1]), float(match[2]))
+        return ScheduledNumber("linear", float(match[1]), float(match[2]))
     if match := _CALL.fullmatch(text):
-        return Course("linear" if match[1] == "linear" else "cosine", float(match[2]), float(match[3]))
+        return ScheduledNumber("linear" if match[1] == "linear" else "cosine", float(match[2]), float(match[3]))
     return None
 
 
@@ -248,7 +250,7 @@ def make(cls: type[PartT], label: str, values: Mapping[str, Any]) -> PartT:
     """
     known = parameters(cls)
     checked: dict[str, Any] = {}
-    courses: dict[str, Course] = {}
+    courses: dict[str, ScheduledNumber] = {}
     for key, value in values.items():
         if key not in known:
             has = f"it has {', '.join(known)}" if known else "it takes none"
@@ -257,7 +259,7 @@ def make(cls: type[PartT], label: str, values: Mapping[str, Any]) -> PartT:
         if course_ is not None:
             courses[key] = course_
     for p in known.values():
-        if isinstance(p.default, Course) and p.name not in checked:
+        if isinstance(p.default, ScheduledNumber) and p.name not in checked:
             checked[p.name], courses[p.name] = p.default.start, p.default
     missing = [p.name for p in known.values() if p.default is ... and p.name not in checked]
     if missing:
@@ -279,12 +281,12 @@ def remade(part: PartT, label: str) -> PartT:
     return made
 
 
-def courses(part: Part) -> Mapping[str, Course]:
+def courses(part: Part) -> Mapping[str, ScheduledNumber]:
     """The parameters that follow the run."""
-    known: Mapping[str, Course] | None = vars(part).get("_courses")  # of a part of a run
+    known: Mapping[str, ScheduledNumber] | None = vars(part).get("_courses")  # of a part of a run
     if known is not None:
         return known
-    return {f.name: value for f in fields(part) if isinstance(value := getattr(part, f.name), Course)}
+    return {f.name: value for f in fields(part) if isinstance(value := getattr(part, f.name), ScheduledNumber)}
 
 
 def at(part: PartT) -> PartT:
@@ -318,7 +320,7 @@ def spelled(name: str, part: Part) -> str:
 def _plain(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [_plain(v) for v in value]
-    simple = isinstance(value, (bool, int, float, str, type(None))) and not isinstance(value, Course)
+    simple = isinstance(value, (bool, int, float, str, type(None))) and not isinstance(value, ScheduledNumber)
     return value if simple else str(value)
 
 
@@ -332,14 +334,14 @@ def _text(value: Any) -> str:
     return str(value)
 
 
-def _validated(parameter: Parameter, label: str, value: Any) -> tuple[Any, Course | None]:
+def _validated(parameter: Parameter, label: str, value: Any) -> tuple[Any, ScheduledNumber | None]:
     if isinstance(value, str):
         if parameter.can_follow and (found := course(value)) is not None:
             for end in (found.start, found.end):
                 _validated(parameter, label, end)
             return found.start, found
         value = _read(parameter, value)
-    elif isinstance(value, Course):
+    elif isinstance(value, ScheduledNumber):
         return _validated(parameter, label, str(value))
     try:
         if isinstance(value, bool) and "true" not in parameter.type_name:

@@ -40,9 +40,16 @@ def experiment(tmp_path: Path) -> Iterator[Callable[..., recipe.Experiment]]:
 
     def make(**settings: Any) -> recipe.Experiment:
         small = {
-            "arch": "dcgan:width=4", "batch_size": 8, "latent_dim": 4, "steps": 10, "regularizers": [], "device": "cpu",
-            "logdir": str(tmp_path / "runs"), "samples": 4, "data": "digits:size=8",
-        }  # fmt: skip
+            "arch": "dcgan:width=4",
+            "batch_size": 8,
+            "latent_dim": 4,
+            "steps": 10,
+            "regularizers": [],
+            "device": "cpu",
+            "logdir": str(tmp_path / "runs"),
+            "samples": 4,
+            "data": "digits:size=8",
+        }
         catalogue = plugins.catalogue(no_plugins=True)
         made = recipe.assemble(resolve(catalogue.presets(), given={**small, **settings}), catalogue)
         games.append(made.game)

@@ -23,9 +23,17 @@ from ganzoo.speed import capture
 from ganzoo.training import loop
 
 TINY = {
-    "arch": "dcgan:width=4", "batch_size": "8", "latent_dim": "4", "samples": "4", "device": "cpu", "data": "digits",
-    "optimizer": "adam", "loss": "hinge", "regularizers": "sn", "schedule": "onestep",
-}  # fmt: skip
+    "arch": "dcgan:width=4",
+    "batch_size": "8",
+    "latent_dim": "4",
+    "samples": "4",
+    "device": "cpu",
+    "data": "digits",
+    "optimizer": "adam",
+    "loss": "hinge",
+    "regularizers": "sn",
+    "schedule": "onestep",
+}
 
 
 def words(**settings: Any) -> list[str]:
@@ -57,8 +65,11 @@ class Server:
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "error", "COLUMNS": "300"}
         self._process = subprocess.Popen(
             [sys.executable, str(Path(__file__).with_name("faults") / "server.py")],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment,
-        )  # fmt: skip
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=environment,
+        )
 
     def ask(self, **asked: Any) -> dict[str, Any]:
         assert self._process.stdin is not None
@@ -97,9 +108,10 @@ def differences(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> list[
     """Names of the tensors that are not the same, bit for bit."""
     assert a.keys() == b.keys()
     return [
-        name for name, value in a.items()
+        name
+        for name, value in a.items()
         if value.dtype != b[name].dtype or not torch.equal(_bits(value), _bits(b[name]))
-    ]  # fmt: skip
+    ]
 
 
 def _bits(value: torch.Tensor) -> torch.Tensor:

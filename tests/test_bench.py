@@ -14,9 +14,15 @@ from ganzoo import bench, errors, plugins
 from ganzoo.speed import hardware
 
 SMALL: dict[str, Any] = {
-    "arch": "dcgan:width=4", "batch_size": 8, "latent_dim": 4, "data": "digits:size=8", "device": "cpu",
-    "regularizers": [], "repeats": 2, "steps_each": 2,
-}  # fmt: skip
+    "arch": "dcgan:width=4",
+    "batch_size": 8,
+    "latent_dim": 4,
+    "data": "digits:size=8",
+    "device": "cpu",
+    "regularizers": [],
+    "repeats": 2,
+    "steps_each": 2,
+}
 
 
 @pytest.fixture(autouse=True)

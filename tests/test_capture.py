@@ -51,17 +51,48 @@ def same(experiment: Any, recorder: Any, **settings: Any) -> list[str]:
 COMPOSITIONS: list[tuple[int, dict[str, Any]]] = [  # with the number of sets of penalties that are due
     (2, {"schedule": "onestep", "loss": "hinge", "regularizers": ["r1:every=4"]}),
     (1, {"schedule": "onestep:shared=true", "loss": "wgan", "regularizers": ["weight-clip"], "arch": "mlp"}),
-    (2, {"schedule": "alternating:discriminator_steps=2", "loss": "hinge", "regularizers": ["r1:every=4", "sn"],
-         "optimizer": "adam:lr=2e-4..0", "on_nonfinite": "skip"}),
-    (1, {"schedule": "alternating:generator_steps=2", "loss": "sgan", "arch": "dcgan:width=4,conditional=true",
-         "regularizers": ["label-smoothing", "instance-noise:sigma=0.1..0"], "optimizer": "rmsprop:lr=1e-4..0"}),
-    (2, {"schedule": "extragradient", "loss": "wgan", "arch": "mlp", "optimizer": "sgd:momentum=0.5",
-         "regularizers": ["r1:gamma=0.1..1,every=3", "instance-noise:sigma=0.1..0"]}),
+    (
+        2,
+        {
+            "schedule": "alternating:discriminator_steps=2",
+            "loss": "hinge",
+            "regularizers": ["r1:every=4", "sn"],
+            "optimizer": "adam:lr=2e-4..0",
+            "on_nonfinite": "skip",
+        },
+    ),
+    (
+        1,
+        {
+            "schedule": "alternating:generator_steps=2",
+            "loss": "sgan",
+            "arch": "dcgan:width=4,conditional=true",
+            "regularizers": ["label-smoothing", "instance-noise:sigma=0.1..0"],
+            "optimizer": "rmsprop:lr=1e-4..0",
+        },
+    ),
+    (
+        2,
+        {
+            "schedule": "extragradient",
+            "loss": "wgan",
+            "arch": "mlp",
+            "optimizer": "sgd:momentum=0.5",
+            "regularizers": ["r1:gamma=0.1..1,every=3", "instance-noise:sigma=0.1..0"],
+        },
+    ),
     (1, {"schedule": "unrolled:steps=3", "loss": "hinge", "regularizers": ["diffaugment", "ada", "lecam"]}),
-    (2, {"schedule": "unrolled:steps=2,order=second", "loss": "sgan", "arch": "mlp",
-         "regularizers": ["path-length:every=2"]}),
+    (
+        2,
+        {
+            "schedule": "unrolled:steps=2,order=second",
+            "loss": "sgan",
+            "arch": "mlp",
+            "regularizers": ["path-length:every=2"],
+        },
+    ),
     (2, {"schedule": "alternating", "loss": "hinge", "accumulate": 2, "arch": "mlp", "regularizers": ["r1:every=2"]}),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("kinds", "settings"), COMPOSITIONS, ids=str)
@@ -144,7 +175,7 @@ class TestWhatMustNotBeRecorded:
         """The trial with other numbers finds it: a part that keeps the first value that it saw."""
 
         class Frozen(ganzoo.Regularizer):
-            weight: Annotated[float, Ge(0)] = ganzoo.Course("linear", 0.0, 1.0)
+            weight: Annotated[float, Ge(0)] = ganzoo.ScheduledNumber("linear", 0.0, 1.0)
             seen: ClassVar[dict[bool, float]] = {}
 
             def discriminator_penalty(self, s: ganzoo.Scores) -> Tensor:
@@ -226,7 +257,7 @@ def test_a_step_without_sense_is_not_recorded(experiment: Any) -> None:
     loop.advance(made.run, made.game, 10, steps)
     assert float(made.game.take_notes()["faults/skipped"]) == 1.0
     assert recorder.recorded == 0
-    made.game.architecture = made.run.cast.architecture
+    made.game.architecture = made.run.parts.architecture
     loop.advance(made.run, made.game, 10, steps)
     assert float(made.game.take_notes()["faults/skipped"]) == 0.0
     assert recorder.recorded == 1
@@ -298,9 +329,12 @@ class TestCompiled:
     def test_penalties_are_compiled_too(self, experiment: Any) -> None:
         """Gradients of gradients, random numbers of parts, lazy penalties, numbers that follow the run."""
         settings: dict[str, Any] = {
-            "arch": "mlp", "loss": "hinge", "precision": "fp64", "optimizer": "adam:lr=1e-3..0",
+            "arch": "mlp",
+            "loss": "hinge",
+            "precision": "fp64",
+            "optimizer": "adam:lr=1e-3..0",
             "regularizers": ["r1:every=2,gamma=1..0", "instance-noise:sigma=0.1..0", "sn"],
-        }  # fmt: skip
+        }
         mine, theirs = experiment(**settings), experiment(**settings)
         notes, said = played(mine, capture.Compiled(), steps=6)
         assert said == []
@@ -469,9 +503,12 @@ class TestOnAGPU:
     @pytest.mark.parametrize("conditional", ["true", "false"])
     def test_no_step_waits_for_the_device(self, experiment: Any, captured: bool, conditional: str) -> None:
         made = experiment(
-            device="cuda", loss="hinge", regularizers=["r1:every=2", "sn", "diffaugment"], on_nonfinite="skip",
+            device="cuda",
+            loss="hinge",
+            regularizers=["r1:every=2", "sn", "diffaugment"],
+            on_nonfinite="skip",
             arch=f"dcgan:width=4,conditional={conditional}",
-        )  # fmt: skip
+        )
         recorded = loop.recorded(made.run, made.game, capture.Graph(made.run.device), pytest.fail) if captured else None
         for _ in range(4):
             loop.advance(made.run, made.game, 100, recorded)

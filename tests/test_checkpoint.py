@@ -34,7 +34,7 @@ def value(seed: int) -> Tensors:
             "seen": torch.tensor(True),
             "wide": torch.randn(2, 3, 4, 5, generator=noise).to(memory_format=torch.channels_last),
         },
-    }  # fmt: skip
+    }
 
 
 def save(folder: Path, step: int, keep: int = 9, best: int | None = None) -> Path:
@@ -64,9 +64,13 @@ def test_what_was_saved_is_read_bit_for_bit(tmp_path: Path) -> None:
     assert found.numbers["lr"] == 0.1 + 0.2
     assert {p.name for p in folder.iterdir()} == {"00000007"}, "no draft is left"
     assert {p.name for p in place.iterdir()} == {
-        "generator.safetensors", "discriminator.safetensors", "optimizer-generator.safetensors",
-        "part-other%2Fthing.safetensors", "state.json", "manifest.json",
-    }  # fmt: skip
+        "generator.safetensors",
+        "discriminator.safetensors",
+        "optimizer-generator.safetensors",
+        "part-other%2Fthing.safetensors",
+        "state.json",
+        "manifest.json",
+    }
 
 
 def test_one_group_is_read_alone(tmp_path: Path) -> None:
@@ -107,12 +111,24 @@ def spoil(how: str) -> Callable[[Path], None]:
 
 
 FILES = [
-    "generator.safetensors", "discriminator.safetensors", "optimizer-generator.safetensors",
-    "part-other%2Fthing.safetensors", "state.json", "manifest.json",
-]  # fmt: skip
+    "generator.safetensors",
+    "discriminator.safetensors",
+    "optimizer-generator.safetensors",
+    "part-other%2Fthing.safetensors",
+    "state.json",
+    "manifest.json",
+]
 WAYS = [
-    "truncated", "emptied", "removed", "one bit flipped", "longer", "of another step", "not utf-8", "a list", "deep",
-]  # fmt: skip
+    "truncated",
+    "emptied",
+    "removed",
+    "one bit flipped",
+    "longer",
+    "of another step",
+    "not utf-8",
+    "a list",
+    "deep",
+]
 SAME = {("optimizer-generator.safetensors", "of another step"), ("manifest.json", "longer")}
 
 
@@ -405,8 +421,12 @@ def test_a_checkpoint_of_format_1_is_read() -> None:
     found = checkpoint.newest(GOLDEN / "checkpoints")
     assert found.step == 3
     assert found.tensors.keys() == {
-        "generator", "discriminator", "ema", "optimizer-generator", "optimizer-discriminator",
-    }  # fmt: skip
+        "generator",
+        "discriminator",
+        "ema",
+        "optimizer-generator",
+        "optimizer-discriminator",
+    }
 
 
 def test_a_run_of_format_1_goes_on() -> None:

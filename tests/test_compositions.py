@@ -68,9 +68,11 @@ def test_every_combination_trains_or_says_why_not(
     experiment: Any, loss: str, schedule: str, regularizer: str, steps: int
 ) -> None:
     settings = {
-        "loss": loss, "schedule": schedule, "regularizers": [r for r in [regularizer] if r != "none"],
+        "loss": loss,
+        "schedule": schedule,
+        "regularizers": [r for r in [regularizer] if r != "none"],
         **SUITED.get(loss, SUITED.get(regularizer, {})),
-    }  # fmt: skip
+    }
     try:
         made = experiment(**settings)
     except errors.Incompatible as refusal:
@@ -84,7 +86,7 @@ def test_every_combination_trains_or_says_why_not(
     game = made.game
     for step in range(steps):
         game.begin(step, step / (steps - 1))
-        made.run.cast.schedule.step(game)
+        made.run.parts.schedule.step(game)
     seen = {tag: float(value) for tag, value in game.take_notes().items()}
     assert all(map(math.isfinite, seen.values())), seen
     assert {"loss/discriminator", "loss/generator", "grad/discriminator", "grad/generator"} <= seen.keys()

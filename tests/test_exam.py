@@ -22,8 +22,11 @@ from ganzoo.testing import check_part, checks_for, parametrize_with_checks
 # -- the catalogue -----------------------------------------------------------------------------------------------------
 
 SMALLER = {
-    "dcgan": "dcgan:width=4", "resnet": "resnet:width=8", "mlp": "mlp:width=16,depth=2", "segan": "segan:width=4",
-}  # fmt: skip
+    "dcgan": "dcgan:width=4",
+    "resnet": "resnet:width=8",
+    "mlp": "mlp:width=16,depth=2",
+    "segan": "segan:width=4",
+}
 VARIANTS = {
     "architecture": [
         "dcgan:width=4,conditional=true,upsample=pixel-shuffle,d_norm=batch",
@@ -37,19 +40,39 @@ VARIANTS = {
         "segan:width=4,norm=instance,d_norm=none",
     ],
     "loss": [
-        "hinge:margin=2", "lsgan:fake=-1,real=1,aim=0", "rpgan:form=zero-sum", "ogan:form=lsgan",
-        "segan:layers=concatenated,dice=1,l1=1", "hinge:targets=margin", "ragan:scale=0.5", "gan-qp:distance=l2",
-        "wgan-div:p=2", "acgan:fake_weight=0,generator_weight=0.1",
+        "hinge:margin=2",
+        "lsgan:fake=-1,real=1,aim=0",
+        "rpgan:form=zero-sum",
+        "ogan:form=lsgan",
+        "segan:layers=concatenated,dice=1,l1=1",
+        "hinge:targets=margin",
+        "ragan:scale=0.5",
+        "gan-qp:distance=l2",
+        "wgan-div:p=2",
+        "acgan:fake_weight=0,generator_weight=0.1",
     ],
     "regularizer": [
-        "r1:gamma=1,every=4", "sn:players=both", "label-smoothing:mode=random", "instance-noise:sigma=0.5",
-        "gradient-penalty:points=real,on=probability", "gradient-penalty:points=both,power=3,centre=1,sides=one",
-        "gradient-penalty:points=around,power=1.5", "dragan:noise=uniform", "lecam:form=one-sided",
-        "orthogonal:players=both", "clip-gradient:by=value", "ada:start=0.9", "feature-matching:form=paired",
+        "r1:gamma=1,every=4",
+        "sn:players=both",
+        "label-smoothing:mode=random",
+        "instance-noise:sigma=0.5",
+        "gradient-penalty:points=real,on=probability",
+        "gradient-penalty:points=both,power=3,centre=1,sides=one",
+        "gradient-penalty:points=around,power=1.5",
+        "dragan:noise=uniform",
+        "lecam:form=one-sided",
+        "orthogonal:players=both",
+        "clip-gradient:by=value",
+        "ada:start=0.9",
+        "feature-matching:form=paired",
     ],
     "schedule": [
-        "alternating:discriminator_steps=3", "alternating:generator_steps=2", "onestep:weight=2", "unrolled:steps=1",
-        "unrolled:steps=3,order=second", "lookahead:k=2,discriminator_steps=0",
+        "alternating:discriminator_steps=3",
+        "alternating:generator_steps=2",
+        "onestep:weight=2",
+        "unrolled:steps=1",
+        "unrolled:steps=3,order=second",
+        "lookahead:k=2,discriminator_steps=0",
     ],
     "optimizer": ["adam:betas=0.5,0.999", "sgd:momentum=0.9,nesterov=true", "rmsprop:momentum=0.5"],
 }
@@ -305,7 +328,7 @@ class NoTargets(Good):
 class FlatSharing(Good):
     """A hinge that says that its players' gradients are one up to a factor."""
 
-    shares: ClassVar[bool] = True
+    supports_shared_backward: ClassVar[bool] = True
 
     def discriminator(self, s):
         return relu(1 - s.real).mean() + relu(1 + s.fake).mean()
@@ -314,7 +337,7 @@ class FlatSharing(Good):
 class LookingSharing(Good):
     """A loss that says so, and looks at the images."""
 
-    shares: ClassVar[bool] = True
+    supports_shared_backward: ClassVar[bool] = True
 
     def generator(self, s):
         return super().generator(s) + s.fake_images.abs().mean()
@@ -344,8 +367,12 @@ class LookingSharing(Good):
         (Unbounded, "facts_are_true", "say bounded = False"),
         (SecretTargets, "facts_are_true", "declare has_targets = True"),
         (NoTargets, "facts_are_true", "changes nothing"),
-        (FlatSharing, "facts_are_true", "shares, and the discriminator's loss is flat at fake scores of -19.3"),
-        (LookingSharing, "facts_are_true", "shares, and it reads more of fakes than their scores"),
+        (
+            FlatSharing,
+            "facts_are_true",
+            "supports_shared_backward, and the discriminator's loss is flat at fake scores of -19.3",
+        ),
+        (LookingSharing, "facts_are_true", "supports_shared_backward, and it reads more of fakes than their scores"),
     ],
 )
 def test_wrong_losses_are_refused(part, check, message):
@@ -368,7 +395,7 @@ def test_a_loss_may_say_that_it_saturates():
 class Penalty(ganzoo.Regularizer):
     """A gradient penalty that is right."""
 
-    watches: ClassVar[frozenset[str]] = frozenset({"real"})
+    needs_grad_of: ClassVar[frozenset[str]] = frozenset({"real"})
 
     def slope(self, s, create_graph=True):
         return torch.autograd.grad(s.real.sum(), s.real_images, create_graph=create_graph)[0]
@@ -424,7 +451,7 @@ class Backward(Penalty):
 class NeedsTheGraph(ganzoo.Regularizer):
     """A penalty on interpolates that are no leaf."""
 
-    per_sample: ClassVar[bool] = True
+    per_sample_gradients: ClassVar[bool] = True
 
     def discriminator_penalty(self, s):
         e = torch.rand(len(s.real_images), 1, 1, 1, dtype=s.real_images.dtype)
@@ -735,14 +762,14 @@ class HalfDeaf(ganzoo.Regularizer):
 class Twice(ganzoo.Regularizer):
     """A choice with one sample twice."""
 
-    def rows(self, s):
+    def select_samples(self, s):
         return torch.zeros(2, dtype=torch.long)
 
 
 class Dividing(ganzoo.Regularizer):
     """Gradients of length one, and no eps."""
 
-    def gradients(self, player, gradients):
+    def modify_gradients(self, player, gradients):
         return [g / g.norm() for g in gradients]
 
 
@@ -805,8 +832,12 @@ class Undeclared(Constant):
 
 
 @pytest.mark.parametrize(
-    ("part", "message"), [(UpsideDown, "which way is up"), (Constant, "no figure tells real samples from noise"),
-     (Undeclared, "gives two, and the class declares figures = {'one': True}")]
+    ("part", "message"),
+    [
+        (UpsideDown, "which way is up"),
+        (Constant, "no figure tells real samples from noise"),
+        (Undeclared, "gives two, and the class declares figures = {'one': True}"),
+    ],
 )
 def test_wrong_metrics_are_refused(part, message):
     refused(part, "tells_good_from_bad", message)
@@ -1013,7 +1044,7 @@ class Drifting(Comparing):
         (Averaging, "remembers_nothing", "discriminator's loss of one round is .* at first, and .* after"),
         (Counting, "remembers_nothing", "calls changes from round to round"),
         (Dicing, "remembers_nothing", "stream changes from round to round"),
-        (Turns, "goes_on_where_it_stopped", "count changes from round to round, .* count by game.number"),
+        (Turns, "goes_on_where_it_stopped", "count changes from round to round, .* count by game.step_number"),
         (HiddenTurns, "goes_on_where_it_stopped", "does not go on as if it had not been"),
         (Remembering(kept="attribute"), "keeps_its_state_in_its_nets", "nets that were stopped and loaded do not go"),
         (Remembering(kept="transient"), "keeps_its_state_in_its_nets", "must be a buffer, and a persistent one"),

@@ -59,9 +59,11 @@ def test_an_epoch_shows_each_sample_at_most_once_and_drops_the_short_batch() -> 
 
 
 def test_a_batch_is_a_function_of_seed_and_number() -> None:
-    fed, again, other = made(TensorDataset(pictures())), made(TensorDataset(pictures())), made(
-        TensorDataset(pictures()), seed=4
-    )  # fmt: skip
+    fed, again, other = (
+        made(TensorDataset(pictures())),
+        made(TensorDataset(pictures())),
+        made(TensorDataset(pictures()), seed=4),
+    )
     late = rows(fed.reals(7).images)
     for k in range(7):
         fed.reals(k)
@@ -323,8 +325,10 @@ def test_a_script_without_a_guard_is_not_run_again_and_ends_by_itself(tmp_path: 
 
 def test_workers_end_with_a_training_process_that_is_killed(tmp_path: Path) -> None:
     (tmp_path / "slow.py").write_text(SLOW)
-    (tmp_path / "script.py").write_text(OPEN + "print(*(p.pid for p in multiprocessing.active_children()))\n"
-                                        "sys.stdout.flush(); os.kill(os.getpid(), 9)\n")  # fmt: skip
+    (tmp_path / "script.py").write_text(
+        OPEN + "print(*(p.pid for p in multiprocessing.active_children()))\n"
+        "sys.stdout.flush(); os.kill(os.getpid(), 9)\n"
+    )
     ended = subprocess.run(
         [sys.executable, "script.py"], cwd=tmp_path, stdout=subprocess.PIPE, text=True, timeout=60, check=False
     )  # and this waits until all who could write to the pipe are gone

@@ -51,15 +51,15 @@ def test_onestep_is_simultaneous_descent_bit_for_bit(experiment: Any, setup: dic
     game.begin(0, 0.0)
     latent = torch.randn(8, 4, generator=game.noise, dtype=torch.float64)
     real = hand.feed.reals(0).images
-    if "r1" in hand.run.cast.regularizers:
+    if "r1" in hand.run.parts.regularizers:
         real.requires_grad_()
     with parametrize.cached():
         fake = G(latent)
         s = Scores(real=logits(D(real)), fake=logits(D(fake)), real_images=real, fake_images=fake)
-        loss_d = hand.run.cast.loss.discriminator(s)
-        if "r1" in hand.run.cast.regularizers:
-            loss_d = loss_d + hand.run.cast.regularizers["r1"].discriminator_penalty(s)
-        loss_g = hand.run.cast.loss.generator(s)
+        loss_d = hand.run.parts.loss.discriminator(s)
+        if "r1" in hand.run.parts.regularizers:
+            loss_d = loss_d + hand.run.parts.regularizers["r1"].discriminator_penalty(s)
+        loss_g = hand.run.parts.loss.generator(s)
         grad_d = torch.autograd.grad(loss_d, list(D.parameters()), retain_graph=True)
         grad_g = torch.autograd.grad(loss_g, list(G.parameters()))
     for net, grads in ((D, grad_d), (G, grad_g)):
@@ -155,8 +155,8 @@ def test_lazy_penalty_is_scaled_by_its_interval(experiment: Any) -> None:
     game.begin(0, 0.0)
     s = game.round()
     total = game.discriminator_loss(s)
-    bare = made.run.cast.loss.discriminator(s)
-    penalty = made.run.cast.regularizers["r1"].discriminator_penalty(s)
+    bare = made.run.parts.loss.discriminator(s)
+    penalty = made.run.parts.regularizers["r1"].discriminator_penalty(s)
     torch.testing.assert_close(total - bare, 4 * penalty)
     game.close()
 
@@ -185,7 +185,7 @@ def test_no_step_waits_for_the_device(
     play(made.game, ganzoo.part("schedule", "onestep"))  # optimizers make their state at the first step
     reads = Reads(monkeypatch)
     made.game.begin(1, 0.0)
-    made.run.cast.schedule.step(made.game)
+    made.run.parts.schedule.step(made.game)
     made.game.take_notes()
     assert reads.count == 0
 

@@ -187,8 +187,13 @@ def test_parts_of_ones_own_are_examined_as_objects():
 def test_the_table_lays_out_all_with_all_and_says_what_is_refused():
     rows = [*lab.table(["wgan", "sgan"], ["none", "label-smoothing", "r1:gamma=1 + weight-clip"], ["onestep"], steps=2)]
     assert [(row.loss, row.verdict == "refused") for row in rows] == [
-        ("wgan", False), ("wgan", True), ("wgan", False), ("sgan", False), ("sgan", False), ("sgan", False),
-    ]  # fmt: skip
+        ("wgan", False),
+        ("wgan", True),
+        ("wgan", False),
+        ("sgan", False),
+        ("sgan", False),
+        ("sgan", False),
+    ]
     assert "moves the targets" in rows[1].notes[0]
     assert math.isnan(rows[1].last)
     assert rows[2].regularizers == "r1:gamma=1.0 weight-clip"

@@ -49,9 +49,18 @@ def test_known_centres_are_ringed():
 
 def test_a_run_on_points_shows_many_of_them(tmp_path):
     run = ganzoo.run(
-        arch="mlp:width=4,depth=1", data="ring", loss="sgan", regularizers=[], steps=2, batch_size=8, latent_dim=2,
-        samples=4, logdir=str(tmp_path), device="cpu", quiet=True,
-    )  # fmt: skip
+        arch="mlp:width=4,depth=1",
+        data="ring",
+        loss="sgan",
+        regularizers=[],
+        steps=2,
+        batch_size=8,
+        latent_dim=2,
+        samples=4,
+        logdir=str(tmp_path),
+        device="cpu",
+        quiet=True,
+    )
     with Image.open(run.dir / "samples" / "00000002-generator.png") as image:
         assert image.size == (PLANE, PLANE)
         colours = {colour for _, colour in image.getcolors(1 << 20)}
@@ -64,10 +73,11 @@ def test_a_run_on_points_shows_many_of_them(tmp_path):
 def test_trajectories_are_a_square_each_in_the_colour_of_their_verdict():
     spiral = [(math.cos(t / 9) * 0.99**t, math.sin(t / 9) * 0.99**t) for t in range(400)]
     panels = [
-        ("wgan\nonestep", "r1:\ngamma=1", "converged", spiral), ("wgan\nonestep", "none", "diverges", [(1, 0), (9, 9)]),
+        ("wgan\nonestep", "r1:\ngamma=1", "converged", spiral),
+        ("wgan\nonestep", "none", "diverges", [(1, 0), (9, 9)]),
         ("sgan\nonestep", "none", "refused", []),
         ("sgan\nonestep", "r1:\ngamma=1", "diverges", [(0, 1), (math.inf, 0)]),
-    ]  # fmt: skip
+    ]
     image = pictures.trajectories(panels)
     width, height = image.size
     assert width == pictures.MARGIN + 2 * (pictures.PANEL + 8)

@@ -607,10 +607,12 @@ class TestEvents:
     def test_all_events_arrive_with_their_facts(self, site):
         code = "import ganzoo\nheard = {}\n"
         facts = {
-            "run_started": ("run",), "step_recorded": ("run", "step", "values"),
-            "images_recorded": ("run", "step", "tag", "images"), "checkpoint_saved": ("run", "step", "path"),
+            "run_started": ("run",),
+            "step_recorded": ("run", "step", "values"),
+            "images_recorded": ("run", "step", "tag", "images"),
+            "checkpoint_saved": ("run", "step", "path"),
             "run_finished": ("run", "error"),
-        }  # fmt: skip
+        }
         for event, names in facts.items():
             code += f"@ganzoo.hookimpl\ndef {event}({', '.join(names)}): heard[{event!r}] = ({', '.join(names)},)\n"
         module = site.add("sound", code)

@@ -16,9 +16,30 @@ ENGINE = Path(ganzoo.__file__).parent
 ZOO = ENGINE.parent / "plugins" / "ganzoo_zoo"
 
 PUBLIC = [
-    "Architecture", "Batch", "Course", "Data", "Game", "Loss", "Metric", "Networks", "Optimizer", "Regularizer", "Run",
-    "Schedule", "Scores", "Spec", "catalogue", "errors", "hookimpl", "lab", "load", "part", "resume", "run", "testing",
-]  # fmt: skip
+    "Architecture",
+    "Batch",
+    "Data",
+    "Game",
+    "Loss",
+    "Metric",
+    "Networks",
+    "Optimizer",
+    "Regularizer",
+    "Run",
+    "Schedule",
+    "ScheduledNumber",
+    "Scores",
+    "Spec",
+    "catalogue",
+    "errors",
+    "hookimpl",
+    "lab",
+    "load",
+    "part",
+    "resume",
+    "run",
+    "testing",
+]
 
 LAYERS = [  # a file imports from the layers above it here, or from its own folder, and from nothing below
     {"errors", "names"},

@@ -19,9 +19,24 @@ from ganzoo.training import distributed, loop
 
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
 SMALL = [
-    "--device", "cpu", "--precision", "fp64", "--batch-size", "8", "--latent-dim", "4", "--data", "digits:size=8",
-    "--steps", "6", "--log-every", "2", "--samples", "4", "-q",
-]  # fmt: skip
+    "--device",
+    "cpu",
+    "--precision",
+    "fp64",
+    "--batch-size",
+    "8",
+    "--latent-dim",
+    "4",
+    "--data",
+    "digits:size=8",
+    "--steps",
+    "6",
+    "--log-every",
+    "2",
+    "--samples",
+    "4",
+    "-q",
+]
 PLAIN = ["--arch", "dcgan:width=4,norm=none", "-r", "sn", "-r", "r1:every=2", "--schedule", "alternating"]
 NORMED = ["--arch", "dcgan:width=4,norm=batch,d_norm=batch,conditional=true", "-r", "none", "--batch-norm", "sync"]
 
@@ -56,17 +71,26 @@ def test_two_processes_make_the_update_of_one(tmp_path: Path, words: list[str]) 
     assert together.stdout.count("picture") == 1
 
 
-ACCUMULATED = ["onestep", "onestep:weight=0.5", "alternating:discriminator_steps=2", "extragradient", "lookahead:k=2",
-               "unrolled:steps=2"]  # fmt: skip
+ACCUMULATED = [
+    "onestep",
+    "onestep:weight=0.5",
+    "alternating:discriminator_steps=2",
+    "extragradient",
+    "lookahead:k=2",
+    "unrolled:steps=2",
+]
 
 
 @pytest.mark.parametrize("schedule", ACCUMULATED)
 def test_a_batch_in_pieces_gives_the_update_of_the_whole(experiment: Any, schedule: str) -> None:
     """With spectral norm, a lazy R1, a path-length penalty of the generator's own, labels."""
     settings: dict[str, Any] = {
-        "precision": "fp64", "schedule": schedule, "regularizers": ["sn", "r1:every=2"],
-        "arch": "dcgan:width=4,norm=none,conditional=true", "loss": "sgan",
-    }  # fmt: skip
+        "precision": "fp64",
+        "schedule": schedule,
+        "regularizers": ["sn", "r1:every=2"],
+        "arch": "dcgan:width=4,norm=none,conditional=true",
+        "loss": "sgan",
+    }
     whole, pieces = experiment(**settings), experiment(**settings, accumulate=4)
     for _ in range(3):
         loop.advance(whole.run, whole.game, 3)
@@ -84,9 +108,11 @@ def test_a_batch_in_pieces_gives_the_update_of_the_whole(experiment: Any, schedu
 def test_what_a_part_keeps_moves_once_an_update(experiment: Any) -> None:
     """Power iterations, running means, ADA's steps and its probability: not once a piece."""
     settings: dict[str, Any] = {
-        "precision": "fp64", "loss": "sgan", "arch": "dcgan:width=4,norm=none",
+        "precision": "fp64",
+        "loss": "sgan",
+        "arch": "dcgan:width=4,norm=none",
         "regularizers": ["sn-penalty", "lecam:weight=0", "ada:interval=2,kimg=1,target=-1"],
-    }  # fmt: skip
+    }
     whole, pieces = experiment(**settings), experiment(**settings, accumulate=4)
     for made in (whole, pieces):
         loop.advance(made.run, made.game, 9)
@@ -175,7 +201,7 @@ class Foreign(ganzoo.Schedule):
         ({"regularizers": ["consensus"]}, "the size of a whole batch's gradient"),
         ({"batch_size": 9}, r"a batch of 9 cannot be cut into 2 equal pieces .*: give --batch-size 8 or 10"),
     ],
-)  # fmt: skip
+)
 def test_what_cannot_be_cut_is_said(experiment: Any, settings: dict[str, Any], said: str) -> None:
     def step() -> None:
         made = experiment(accumulate=2, **settings)

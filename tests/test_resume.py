@@ -69,17 +69,27 @@ RECIPES: dict[str, dict[str, Any]] = {
     # every kind of state there is: SN's vectors, BatchNorm's statistics, a lazy penalty's phase, courses, random
     # targets, a part's own network, momentum of three kinds, the average
     "everything": {
-        "arch": "dcgan:width=4,norm=batch", "loss": "sgan", "ema": 0.9,
+        "arch": "dcgan:width=4,norm=batch",
+        "loss": "sgan",
+        "ema": 0.9,
         "regularizers": [
-            "sn", "r1:every=4", "instance-noise:sigma=0.5..0", "label-smoothing:mode=random", "myplugin/ema-thing",
+            "sn",
+            "r1:every=4",
+            "instance-noise:sigma=0.5..0",
+            "label-smoothing:mode=random",
+            "myplugin/ema-thing",
         ],
-        "d_optimizer": "rmsprop:lr=1e-3,momentum=0.5", "g_optimizer": "adam:lr=1e-3..0,betas=0.5,0.9",
+        "d_optimizer": "rmsprop:lr=1e-3,momentum=0.5",
+        "g_optimizer": "adam:lr=1e-3..0,betas=0.5,0.9",
     },
     "momentum": {
-        "arch": "dcgan:width=4,norm=batch,d_norm=batch", "loss": "wgan", "regularizers": ["weight-clip:value=0.1"],
-        "optimizer": "sgd:lr=0.01,momentum=0.9,nesterov=true", "ema": 0.5,
+        "arch": "dcgan:width=4,norm=batch,d_norm=batch",
+        "loss": "wgan",
+        "regularizers": ["weight-clip:value=0.1"],
+        "optimizer": "sgd:lr=0.01,momentum=0.9,nesterov=true",
+        "ema": 0.5,
     },
-}  # fmt: skip
+}
 SCHEDULES = ["onestep", "alternating:discriminator_steps=2"]
 STEPS, EVERY = 12, 4
 
@@ -222,7 +232,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"optimizer": "adam:lr=1"}, "optimizer.lr was"),
     ({"ema": 0.5}, "ema was 0.999 and is 0.5"),
     ({"schedule": "alternating"}, "schedule.name was onestep and is alternating"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("change", "said"), REFUSED, ids=lambda x: str(x)[:40])
@@ -247,10 +257,13 @@ def test_settings_that_do_not_move_the_weights_may_change(trained: tuple[Bench, 
 
 @pytest.mark.parametrize(
     ("change", "said"),
-    [("IMAGES[7, 0, 3, 3] += 1", "its samples are not the same"),
-     ("IMAGES[8, 0, 3, 3] += 1", "its samples are not the same"),
-     ("IMAGES = IMAGES[:40]", "it had 44 samples, and has 40"), ("IMAGES = IMAGES[:, :, :4]", "numbers a sample")],
-)  # fmt: skip
+    [
+        ("IMAGES[7, 0, 3, 3] += 1", "its samples are not the same"),
+        ("IMAGES[8, 0, 3, 3] += 1", "its samples are not the same"),
+        ("IMAGES = IMAGES[:40]", "it had 44 samples, and has 40"),
+        ("IMAGES = IMAGES[:, :, :4]", "numbers a sample"),
+    ],
+)
 def test_other_data_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str, said: str) -> None:
     monkeypatch.setattr("ganzoo.data.feed.FINGERPRINTED", 1)  # samples in memory are compared to the last number
     runs = bench(tmp_path, arch="mlp")
@@ -339,9 +352,12 @@ class TestInitFrom:
 
     @pytest.mark.parametrize(
         ("change", "said"),
-        [({"arch": "dcgan:width=8"}, "of shape"), ({"regularizers": []}, "of another network"),
-         ({"init_from": "nowhere"}, "is no run directory")],
-    )  # fmt: skip
+        [
+            ({"arch": "dcgan:width=8"}, "of shape"),
+            ({"regularizers": []}, "of another network"),
+            ({"init_from": "nowhere"}, "is no run directory"),
+        ],
+    )
     def test_what_does_not_fit_is_said_in_a_line(
         self, trained: tuple[Bench, Path], change: dict[str, Any], said: str
     ) -> None:
@@ -366,17 +382,26 @@ class TestBest:
 
     def kept(self, tmp_path: Path, best: str = "told/figure") -> list[int]:
         runs = Bench(
-            tmp_path, self.PLUGIN, data="myplugin/tiny", metrics=["myplugin/told"], best=best, steps=10,
-            sample_every=2, checkpoint_every=3, keep=2,
-        )  # fmt: skip
+            tmp_path,
+            self.PLUGIN,
+            data="myplugin/tiny",
+            metrics=["myplugin/told"],
+            best=best,
+            steps=10,
+            sample_every=2,
+            checkpoint_every=3,
+            keep=2,
+        )
         runs.whole()
         return [int(p.name) for p in checkpoint.found(tmp_path / "whole" / "checkpoints")]
 
     def test_the_best_and_the_last_are_kept(self, tmp_path: Path) -> None:
         assert self.kept(tmp_path) == [4, 9, 10]
         assert checkpoint.newest(tmp_path / "whole" / "checkpoints").numbers["best"] == {
-            "figure": "told/figure", "value": 5.0, "step": 4,
-        }  # fmt: skip
+            "figure": "told/figure",
+            "value": 5.0,
+            "step": 4,
+        }
 
     def test_less_may_be_better(self, tmp_path: Path) -> None:
         assert self.kept(tmp_path, "told/less") == [2, 9, 10]
@@ -384,9 +409,16 @@ class TestBest:
     def test_another_figure_begins_anew(self, tmp_path: Path) -> None:
         """A value of one is not compared with values of the other: at step 4, less is 5 and the figure was 1."""
         runs = Bench(
-            tmp_path, self.PLUGIN, data="myplugin/tiny", metrics=["myplugin/told"], best="told/figure", steps=10,
-            sample_every=2, checkpoint_every=2, keep=1,
-        )  # fmt: skip
+            tmp_path,
+            self.PLUGIN,
+            data="myplugin/tiny",
+            metrics=["myplugin/told"],
+            best="told/figure",
+            steps=10,
+            sample_every=2,
+            checkpoint_every=2,
+            keep=1,
+        )
         folder = runs.stopped(2)
         edit(folder, best="told/less")
         best = runs.resumed(folder).state.best

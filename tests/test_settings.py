@@ -75,15 +75,20 @@ BOMB = f"[{', '.join(f'&a{i} [' + ', '.join([f'*a{i - 1}' if i else 'x'] * 10) +
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("regularizers: 5", "5 does not name a part"), ("metrics: true", "True does not name a part"),
-        ("preset: 5", "there is no preset '5'"), ("preset: [a]", "there is no preset 'a'"),
-        ("steps: true", "steps=true is not a whole number"), ("loss: {name: hinge, margin: false}", "margin=false"),
-        ("batch_size: BOMB", "batch_size=[["), ("loss: BOMB", "does not name a part"),
-        ("loss: {name: hinge, margin: BOMB}", "hinge: margin=[["), ("regularizers: BOMB", "does not name a part"),
+        ("regularizers: 5", "5 does not name a part"),
+        ("metrics: true", "True does not name a part"),
+        ("preset: 5", "there is no preset '5'"),
+        ("preset: [a]", "there is no preset 'a'"),
+        ("steps: true", "steps=true is not a whole number"),
+        ("loss: {name: hinge, margin: false}", "margin=false"),
+        ("batch_size: BOMB", "batch_size=[["),
+        ("loss: BOMB", "does not name a part"),
+        ("loss: {name: hinge, margin: BOMB}", "hinge: margin=[["),
+        ("regularizers: BOMB", "does not name a part"),
         ("name: " + "x" * 9999, "is not a name"),
     ],
     ids=lambda text: text[:30],
-)  # fmt: skip
+)
 def test_a_value_of_the_wrong_kind_is_refused_in_a_line(
     experiment: Callable[..., recipe.Experiment], tmp_path: Path, text: str, said: str
 ) -> None:
@@ -141,9 +146,13 @@ def signs_of(**values: Any) -> list[str]:
 
 def test_signs_of_a_run_that_goes_wrong() -> None:
     healthy = {
-        "samples__diversity": 0.9, "scores__accuracy": 0.8, "grad__generator": 0.1, "grad__discriminator": 1.0,
-        "scores__real": 1.0, "scores__fake": -1.0,
-    }  # fmt: skip
+        "samples__diversity": 0.9,
+        "scores__accuracy": 0.8,
+        "grad__generator": 0.1,
+        "grad__discriminator": 1.0,
+        "scores__real": 1.0,
+        "scores__fake": -1.0,
+    }
     assert signs_of(**healthy) == []
     assert signs_of() == []
     assert signs_of(**{**healthy, "samples__diversity": 0.05}) == ["collapse"]

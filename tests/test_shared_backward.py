@@ -60,9 +60,9 @@ def test_costs_3g_and_6d(experiment: Any) -> None:
     run = made.run
     latent = torch.randn(8, 4)
     with torch.no_grad(), hardware.Flops() as g:
-        images = run.cast.architecture.generate(run.generator, Batch(latent=latent))
+        images = run.parts.architecture.generate(run.generator, Batch(latent=latent))
     with torch.no_grad(), hardware.Flops() as d:
-        run.cast.architecture.judge(run.discriminator, images, Batch())
+        run.parts.architecture.judge(run.discriminator, images, Batch())
     with hardware.Flops() as step:
         loop.advance(run, made.game, 1)
     # the discriminator's first layer has its slope by the fakes in any case; by the reals nobody asks for it
@@ -80,7 +80,7 @@ def test_costs_3g_and_6d(experiment: Any) -> None:
         ({"loss": "wgan", "regularizers": ["top-k"]}, "top-k gives the generator a gradient of its own"),
         ({"loss": "wgan", "regularizers": ["consensus"]}, "consensus gives the generator a gradient of its own"),
     ],
-)  # fmt: skip
+)
 def test_where_it_is_not_exact_it_is_refused(experiment: Any, settings: dict[str, Any], why: str) -> None:
     with pytest.raises(errors.Incompatible, match=f"^{why}.*: leave out its shared=true$"):
         experiment(schedule="onestep:shared=true", **settings)
@@ -89,7 +89,7 @@ def test_where_it_is_not_exact_it_is_refused(experiment: Any, settings: dict[str
 class Far(ganzoo.Loss):
     """Standard GAN with scores far to one side."""
 
-    shares = True
+    supports_shared_backward = True
     by: float = -60.0
 
     def discriminator(self, s: ganzoo.Scores) -> torch.Tensor:

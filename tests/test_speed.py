@@ -18,7 +18,7 @@ from ganzoo.training import loop
 
 def counted(made: Any) -> int:
     run = made.run
-    return hardware.flops(run.cast.architecture, run.state.networks, run.spec, run.settings.batch_size)
+    return hardware.flops(run.parts.architecture, run.state.networks, run.spec, run.settings.batch_size)
 
 
 @pytest.mark.parametrize(
@@ -97,9 +97,12 @@ class TestAuto:
     """``--precision auto``: bf16 where a trial says that it is faster, which leaves no trace in the run."""
 
     SETTINGS: ClassVar[dict[str, Any]] = {
-        "arch": "dcgan:width=4,norm=batch", "regularizers": ["sn", "r1:every=2", "ada"], "data": "digits:size=16",
-        "schedule": "lookahead", "optimizer": "adam:lr=1e-3..0",
-    }  # fmt: skip
+        "arch": "dcgan:width=4,norm=batch",
+        "regularizers": ["sn", "r1:every=2", "ada"],
+        "data": "digits:size=16",
+        "schedule": "lookahead",
+        "optimizer": "adam:lr=1e-3..0",
+    }
 
     @pytest.fixture(autouse=True)
     def _large(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -108,9 +111,7 @@ class TestAuto:
         monkeypatch.setattr(hardware, "has_bf16", lambda where: True)
 
     @pytest.mark.parametrize("captured", [False, True])
-    def test_the_trial_leaves_no_trace(
-        self, experiment: Any, monkeypatch: pytest.MonkeyPatch, captured: bool
-    ) -> None:
+    def test_the_trial_leaves_no_trace(self, experiment: Any, monkeypatch: pytest.MonkeyPatch, captured: bool) -> None:
         recorders = []
         if captured:
             monkeypatch.setattr(loop, "captures", lambda run: recorders.append(Again()) or recorders[-1])

@@ -12,7 +12,7 @@ from annotated_types import Ge, Gt, Lt
 
 import ganzoo
 from ganzoo import errors, words
-from ganzoo.words import Course, course, split
+from ganzoo.words import ScheduledNumber, course, split
 
 
 class Many(ganzoo.Loss):
@@ -54,7 +54,7 @@ class Penalty(ganzoo.Regularizer):
     """A penalty."""
 
     gamma: float = 10.0
-    sigma: float = Course("linear", 0.1, 0.0)
+    sigma: float = ScheduledNumber("linear", 0.1, 0.0)
 
     def discriminator_penalty(self, s):
         return self.gamma * s.real.mean()
@@ -226,15 +226,15 @@ class TestCourse:
     @pytest.mark.parametrize(
         ("text", "found"),
         [
-            ("0.1..0", Course("linear", 0.1, 0.0)),
-            ("1..2", Course("linear", 1.0, 2.0)),
-            (".5..1e-3", Course("linear", 0.5, 1e-3)),
-            ("-1..1", Course("linear", -1.0, 1.0)),
-            ("linear(0.1, 0)", Course("linear", 0.1, 0.0)),
-            ("cosine(1,0.1)", Course("cosine", 1.0, 0.1)),
-            ("warmup(0.05,2e-4)", Course("linear", 2e-4, 2e-4, 0.05)),
-            ("warmup(0.1, 2e-4..0)", Course("linear", 2e-4, 0.0, 0.1)),
-            ("warmup(0.1,cosine(1,0.1))", Course("cosine", 1.0, 0.1, 0.1)),
+            ("0.1..0", ScheduledNumber("linear", 0.1, 0.0)),
+            ("1..2", ScheduledNumber("linear", 1.0, 2.0)),
+            (".5..1e-3", ScheduledNumber("linear", 0.5, 1e-3)),
+            ("-1..1", ScheduledNumber("linear", -1.0, 1.0)),
+            ("linear(0.1, 0)", ScheduledNumber("linear", 0.1, 0.0)),
+            ("cosine(1,0.1)", ScheduledNumber("cosine", 1.0, 0.1)),
+            ("warmup(0.05,2e-4)", ScheduledNumber("linear", 2e-4, 2e-4, 0.05)),
+            ("warmup(0.1, 2e-4..0)", ScheduledNumber("linear", 2e-4, 0.0, 0.1)),
+            ("warmup(0.1,cosine(1,0.1))", ScheduledNumber("cosine", 1.0, 0.1, 0.1)),
             ("warmup(0.1,warmup(0.1,1))", None),
             ("warmup(0.1,fast)", None),
             ("1.5", None),
@@ -248,7 +248,7 @@ class TestCourse:
 
     @pytest.mark.parametrize("shape", ["linear", "cosine"])
     def test_from_start_to_end(self, shape):
-        c = Course(shape, 0.3, 0.1)
+        c = ScheduledNumber(shape, 0.3, 0.1)
         assert c.at(0) == c.at(-1) == 0.3
         assert c.at(1) == c.at(2) == 0.1
         assert c.at(0.5) == pytest.approx(0.2)
@@ -275,13 +275,18 @@ class TestCourse:
         assert words.plain(optimizer)["lr"] == "warmup(0.5,0.001..0.0)"
 
     @pytest.mark.parametrize(
-        "c", [Course("linear", 0.1, 0.0), Course("cosine", 1.0, 1e-5), Course("linear", 0.1, 0.1, 0.25)]
+        "c",
+        [
+            ScheduledNumber("linear", 0.1, 0.0),
+            ScheduledNumber("cosine", 1.0, 1e-5),
+            ScheduledNumber("linear", 0.1, 0.1, 0.25),
+        ],
     )
     def test_survives_text_copies_and_pickles(self, c):
         assert course(str(c)) == c
         assert copy.deepcopy(c) == copy.copy(c) == pickle.loads(pickle.dumps(c)) == c
         assert hash(copy.copy(c)) == hash(c)
-        assert c != Course("linear", 0.1, 0.05)
+        assert c != ScheduledNumber("linear", 0.1, 0.05)
         assert float(c) == c.start
 
     def test_a_part_reads_it_as_todays_number(self):
@@ -297,7 +302,7 @@ class TestCourse:
         assert (one.sigma, two.sigma, part.sigma) == (0.0, 0.1, 0.1)
 
     def test_of_a_part_made_in_python(self):
-        part = words.at(words.remade(Penalty(gamma=Course("linear", 2.0, 1.0)), "p"))
+        part = words.at(words.remade(Penalty(gamma=ScheduledNumber("linear", 2.0, 1.0)), "p"))
         words.set_progress(part, 0.5)
         assert part.gamma == 1.5
         assert part.sigma == pytest.approx(0.05)
@@ -311,10 +316,18 @@ class TestSpelled:
     @pytest.mark.parametrize(
         "text",
         [
-            "m", "m:margin=2.0", "m:mode=hard,betas=0.5,0.9", "m:norm=batch", "m:limit=0.5,on=true", "m:labels=a,b",
-            "m:margin=0.1..0.5,limit=cosine(1.0,0.5)", "m:path='/a,size=1'", "m:path='x=(1'", 'm:path="it\'s, mine"',
+            "m",
+            "m:margin=2.0",
+            "m:mode=hard,betas=0.5,0.9",
+            "m:norm=batch",
+            "m:limit=0.5,on=true",
+            "m:labels=a,b",
+            "m:margin=0.1..0.5,limit=cosine(1.0,0.5)",
+            "m:path='/a,size=1'",
+            "m:path='x=(1'",
+            'm:path="it\'s, mine"',
         ],
-    )  # fmt: skip
+    )
     def test_there_and_back(self, text):
         part = made(text)
         assert words.spelled("m", part) == text

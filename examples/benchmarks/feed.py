@@ -101,8 +101,10 @@ def share_of_a_step(images: Tensor, how: argparse.Namespace) -> None:
     times = bench.race([step, fed], paired.CPU, repeats=how.repeats, steps=3)
     share = bench.ratios(times[1], times[0])
     whole = bench.Spread.of([1e3 * seconds for seconds in times[0]]).median
-    print(f"\nthe feed's share of a step of {paired.ARCH} ({whole:.1f} ms): {100 * share.median:.3f} % "
-          f"({100 * share.low:.3f} to {100 * share.high:.3f})")  # fmt: skip
+    print(
+        f"\nthe feed's share of a step of {paired.ARCH} ({whole:.1f} ms): {100 * share.median:.3f} % "
+        f"({100 * share.low:.3f} to {100 * share.high:.3f})"
+    )
 
 
 def main() -> None:

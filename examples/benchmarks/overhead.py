@@ -30,7 +30,7 @@ def by_hand(*, r1: bool = False, precision: str = "fp32", **settings: Any) -> Ca
     generator, discriminator = copy.deepcopy(made.run.state.networks)
     average = copy.deepcopy(generator).requires_grad_(False).eval()
     batch, latent = made.run.settings.batch_size, made.run.settings.latent_dim
-    data: torch.Tensor = made.run.cast.data.dataset().tensors[0]
+    data: torch.Tensor = made.run.parts.data.dataset().tensors[0]
     rows = torch.randperm(len(data))
     g_weights, d_weights = [*generator.parameters()], [*discriminator.parameters()]
     averages, pairs = [*average.parameters()], [*zip(average.buffers(), generator.buffers(), strict=True)]

@@ -37,10 +37,18 @@ class Digits(ganzoo.Data):
 def experiment(*, r1: bool = False, precision: str = "fp32", **settings: Any) -> recipe.Experiment:
     """What `ganzoo run` would train, ready for its first step; the same weights every time."""
     given = {
-        "arch": ARCH, "loss": "hinge", "regularizers": [f"r1:gamma={R1}"] if r1 else [], "schedule": "onestep",
-        "data": Digits(), "optimizer": f"adam:lr={LR},betas={','.join(map(str, BETAS))}", "batch_size": BATCH,
-        "latent_dim": LATENT, "device": "cpu", "precision": precision, **settings,
-    }  # fmt: skip
+        "arch": ARCH,
+        "loss": "hinge",
+        "regularizers": [f"r1:gamma={R1}"] if r1 else [],
+        "schedule": "onestep",
+        "data": Digits(),
+        "optimizer": f"adam:lr={LR},betas={','.join(map(str, BETAS))}",
+        "batch_size": BATCH,
+        "latent_dim": LATENT,
+        "device": "cpu",
+        "precision": precision,
+        **settings,
+    }
     catalogue = plugins.catalogue(no_plugins=True)
     return recipe.assemble(resolve(catalogue.presets(), given=given), catalogue)
 

@@ -64,8 +64,10 @@ def trainer(folder: str) -> Callable[[], None]:
             "discriminator": {"name": WrappedDiscriminator, "args": {"net": discriminator}, "optimizer": adam},
         },
         [HingeGenerator(), HingeDiscriminator()],
-        device=paired.CPU, checkpoints=f"{folder}/model/gan", recon=f"{folder}/images",
-    )  # fmt: skip
+        device=paired.CPU,
+        checkpoints=f"{folder}/model/gan",
+        recon=f"{folder}/images",
+    )
     made.batch_size = paired.BATCH  # what calling the trainer with a loader sets
     images = paired.images()
     rows = torch.randperm(len(images)).split(paired.BATCH)[:-1]

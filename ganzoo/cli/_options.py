@@ -18,9 +18,14 @@ if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
 PLURALS = {
-    "architecture": "architectures", "loss": "losses", "regularizer": "regularizers", "schedule": "schedules",
-    "data": "data", "metric": "metrics", "optimizer": "optimizers",
-}  # fmt: skip
+    "architecture": "architectures",
+    "loss": "losses",
+    "regularizer": "regularizers",
+    "schedule": "schedules",
+    "data": "data",
+    "metric": "metrics",
+    "optimizer": "optimizers",
+}
 
 
 if TYPE_CHECKING:

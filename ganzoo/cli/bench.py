@@ -26,9 +26,11 @@ OF_RUN = ("dry_run", "quiet", "plugin", "no_plugins")
     "--repeats", type=click.IntRange(min=1), default=11, show_default=True, metavar="N", help="How often to measure."
 )
 @click.option(
-    "--steps-each", type=click.IntRange(min=1), metavar="N",
+    "--steps-each",
+    type=click.IntRange(min=1),
+    metavar="N",
     help="Steps timed together [default: whole cycles of lazy penalties, 0.2 s or more].",
-)  # fmt: skip
+)
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 @parts_options()
 def command(

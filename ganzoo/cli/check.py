@@ -16,9 +16,11 @@ from ganzoo.plugins import Catalogue
 @click.command()
 @click.argument("part", type=PartName(), required=False)
 @click.option(
-    "--expect", multiple=True, metavar="CHECK=REASON",
+    "--expect",
+    multiple=True,
+    metavar="CHECK=REASON",
     help="A check that the part is known to fail, and why; that it passes after all is a failure.",
-)  # fmt: skip
+)
 @click.option("--list", "listed", is_flag=True, help="Say what the checks ask and assume; examine nothing.")
 @click.option("--kind", type=Kind(), help="With --list: the checks of that kind of part only.")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")

@@ -32,18 +32,25 @@ def command(ctx: click.Context) -> None:
 @command.command()
 @click.option("--loss", type=PartWords("loss"), multiple=True, help="What each player minimises [default: sgan].")
 @click.option(
-    "--regularizers", "-r", "--regularizer", type=PartWords("regularizer"), multiple=True,
+    "--regularizers",
+    "-r",
+    "--regularizer",
+    type=PartWords("regularizer"),
+    multiple=True,
     help="Penalties, transforms; any number. With --grid a column each; 'none' is one, 'a + b' are two in one.",
-)  # fmt: skip
+)
 @click.option("--schedule", type=PartWords("schedule"), multiple=True, help="Who moves when [default: onestep].")
 @click.option("--optimizer", type=PartWords("optimizer"), default="sgd", show_default=True, help="How both move.")
 @click.option("--lr", type=click.FloatRange(min=0), default=0.1, show_default=True, help="Learning rate of both.")
 @click.option("--steps", type=click.IntRange(min=1), default=1000, show_default=True, help="Steps of the schedule.")
 @click.option("--start", type=(float, float), default=(1.0, 1.0), show_default=True, help="Theta and psi at first.")
 @click.option(
-    "--batch-size", type=click.IntRange(min=2), default=1024, show_default=True,
+    "--batch-size",
+    type=click.IntRange(min=2),
+    default=1024,
+    show_default=True,
     help="Samples in a batch; it matters for parts that draw random numbers.",
-)  # fmt: skip
+)
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of everything random.")
 @click.option("--grid", is_flag=True, help="Every loss with every regularizer and schedule: those given, or a table.")
 @click.option("--csv", "csv_file", type=click.Path(path_type=Path), metavar="FILE", help="Write the table as CSV.")
@@ -123,9 +130,16 @@ def _row(result: Dirac) -> tuple[str, ...]:
     radius = "-" if facts["radius"] is None else f"{facts['radius']:.4f}"
     period = f" ({result.period} steps)" if result.period > 1 else ""
     return (
-        result.loss, result.regularizers, result.schedule, result.verdict, radius, modulus,
-        _complex(result.eigenvalues) + period, _complex(result.theory), "; ".join(result.notes),
-    )  # fmt: skip
+        result.loss,
+        result.regularizers,
+        result.schedule,
+        result.verdict,
+        radius,
+        modulus,
+        _complex(result.eigenvalues) + period,
+        _complex(result.theory),
+        "; ".join(result.notes),
+    )
 
 
 def _csv(found: list[Dirac]) -> str:

@@ -38,9 +38,16 @@ def command(kind: str | None, as_json: bool, markdown: bool, catalogue: Catalogu
         return
     facts = [
         {
-            "kind": e.kind, "name": e.name, "words": catalogue.words(e), "provider": e.provider, "builtin": e.builtin,
-            "distribution": e.distribution, "version": e.version, "target": e.where, **asdict(e.peek),
+            "kind": e.kind,
+            "name": e.name,
+            "words": catalogue.words(e),
+            "provider": e.provider,
+            "builtin": e.builtin,
+            "distribution": e.distribution,
+            "version": e.version,
+            "target": e.where,
+            **asdict(e.peek),
         }
         for e in entries
-    ]  # fmt: skip
+    ]
     click.echo(json.dumps(facts, indent=2))

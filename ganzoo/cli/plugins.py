@@ -24,12 +24,16 @@ def command(as_json: bool, catalogue: Catalogue) -> None:
     if as_json:
         facts = [
             {
-                "provider": p.name, "source": p.source, "distribution": p.distribution, "version": p.version,
-                "builtin": p.builtin, "parts": [f"{e.kind}:{e.name}" for e in p.entries],
+                "provider": p.name,
+                "source": p.source,
+                "distribution": p.distribution,
+                "version": p.version,
+                "builtin": p.builtin,
+                "parts": [f"{e.kind}:{e.name}" for e in p.entries],
                 "events": [event for event in EVENTS if p.hears(event)],
             }
             for p in catalogue.plugins
-        ]  # fmt: skip
+        ]
         problems = [asdict(problem) for problem in catalogue.problems]
         click.echo(json.dumps({"plugins": facts, "problems": problems}, indent=2))
         return

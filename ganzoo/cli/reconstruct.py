@@ -26,16 +26,22 @@ class Images(PartWords):
 @click.command()
 @click.argument("run", type=click.Path())
 @click.option(
-    "--images", type=Images(), default="data", show_default=True,
+    "--images",
+    type=Images(),
+    default="data",
+    show_default=True,
     help="data: what the run's data holds out, else what it trained on; or other data, such as folder:path=photos, "
     "which is brought to the run's size and channels.",
-)  # fmt: skip
+)
 @click.option("--count", type=click.IntRange(min=1), default=32, show_default=True, help="How many images.")
 @click.option("--checkpoint", default="newest", show_default=True, metavar="newest|best|STEP", help="Which weights.")
 @click.option(
-    "--source", type=click.Choice(["auto", "ema", "generator"]), default="auto", show_default=True,
+    "--source",
+    type=click.Choice(["auto", "ema", "generator"]),
+    default="auto",
+    show_default=True,
     help="The average, or the generator as it was trained last; auto takes the average if there is one.",
-)  # fmt: skip
+)
 @click.option("--scale", type=float, default=1.0, show_default=True, help="Of the encoded noise: below 1 is smoother.")
 @click.option("--columns", type=click.IntRange(min=1), help="Pairs in a row.")
 @click.option("--out", type=click.Path(path_type=Path), help="The PNG to write.")
@@ -71,8 +77,9 @@ def command(
     if not unseen:
         click.echo(
             "ganzoo: warning: the data holds nothing out, so these are images of the training: data with a hold_out, "
-            "or --images, shows new ones", err=True,
-        )  # fmt: skip
+            "or --images, shows new ones",
+            err=True,
+        )
     assert trained.dir is not None
     out = out or trained.dir / "samples" / "reconstructed.png"
     write(pictures.picture(pictures.beside(given.images, made), columns), out)

@@ -22,21 +22,28 @@ if TYPE_CHECKING:
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the noise.")
 @click.option("--checkpoint", default="newest", show_default=True, metavar="newest|best|STEP", help="Which weights.")
 @click.option(
-    "--source", type=click.Choice(["auto", "ema", "generator"]), default="auto", show_default=True,
+    "--source",
+    type=click.Choice(["auto", "ema", "generator"]),
+    default="auto",
+    show_default=True,
     help="The average, or the generator as it was trained last; auto takes the average if there is one.",
-)  # fmt: skip
+)
 @click.option("--truncation", type=float, help="Draw the noise from N(0, 1) cut off beyond this absolute value.")
 @click.option("--label", type=click.IntRange(min=0), help="Only this class, where the nets are given classes.")
 @click.option(
-    "--mcmc", type=click.Choice(["langevin", "mala"]),
+    "--mcmc",
+    type=click.Choice(["langevin", "mala"]),
     help="Move the noise along the energy of its samples first: unadjusted, or with Metropolis's correction. For runs "
     "whose loss shapes an energy, such as meg.",
-)  # fmt: skip
+)
 @click.option("--mcmc-steps", type=click.IntRange(min=1), default=100, show_default=True, help="Steps of each chain.")
 @click.option(
-    "--step-size", type=click.FloatRange(min=0, min_open=True), default=0.01, show_default=True,
+    "--step-size",
+    type=click.FloatRange(min=0, min_open=True),
+    default=0.01,
+    show_default=True,
     help="a: a step is a times the slope of the energy, and noise of variance 2a.",
-)  # fmt: skip
+)
 @click.option("--prior", is_flag=True, help="Add |z|^2/2 to the energy, so that the noise stays near N(0, 1).")
 @click.option("--single", is_flag=True, help="One PNG a sample, in a folder, instead of one grid.")
 @click.option("--columns", type=click.IntRange(min=1), help="Images in a row of the grid.")

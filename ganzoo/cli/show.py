@@ -88,15 +88,21 @@ def _facts(catalogue: Catalogue, entry: Entry) -> dict[str, Any]:
     cls = catalogue.load(entry)
     doc = words.documented(cls)
     return {
-        "kind": entry.kind, "name": entry.name, "words": catalogue.words(entry), "provider": entry.provider,
-        "distribution": entry.distribution, "version": entry.version, "target": entry.where,
-        "file": inspect.getsourcefile(cls), "summary": doc.summary,
+        "kind": entry.kind,
+        "name": entry.name,
+        "words": catalogue.words(entry),
+        "provider": entry.provider,
+        "distribution": entry.distribution,
+        "version": entry.version,
+        "target": entry.where,
+        "file": inspect.getsourcefile(cls),
+        "summary": doc.summary,
         "parameters": [
             {"name": p.name, "type": p.type_name, "default": p.default_text, "choices": p.choices, "meaning": p.meaning}
             for p in words.parameters(cls).values()
         ],
         "sections": dict(doc.sections),
-    }  # fmt: skip
+    }
 
 
 def _text(facts: dict[str, Any]) -> str:

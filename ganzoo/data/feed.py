@@ -129,8 +129,11 @@ class Feed:
             if value is not None:
                 digest.update(value.contiguous().numpy().tobytes())
         return {
-            "size": self.size, "shape": list(self.shape), "classes": self.classes, "digest": digest.hexdigest(),
-        }  # fmt: skip
+            "size": self.size,
+            "shape": list(self.shape),
+            "classes": self.classes,
+            "digest": digest.hexdigest(),
+        }
 
     def rows(self, order: Tensor, draw: int, piece: int) -> Tensor:
         """The samples of a piece of a batch, out of the order of the batch's epoch."""
@@ -553,8 +556,9 @@ def _handed(dataset: Dataset[Any]) -> int | None:
         why = (str(error).splitlines() or [type(error).__name__])[0]
         logging.getLogger("ganzoo").warning(
             "data is read by the training process, for worker processes cannot be handed it (%s): define its class at "
-            "the top level of a module", why
-        )  # fmt: skip
+            "the top level of a module",
+            why,
+        )
         return None
     return counter.total
 

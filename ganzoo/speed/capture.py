@@ -239,9 +239,12 @@ class Steps:
         due = [(player, every, at, (updates[player] + at) % every == 0) for player, every, at in self.game.asked]
         following = {(id(follower.place), follower.key) for follower in self.followers}
         settled = [
-            value for optimizer in self.state.optimizers.values() for group in optimizer.param_groups
-            for key, value in group.items() if isinstance(value, (int, float)) and (id(group), key) not in following
-        ]  # fmt: skip
+            value
+            for optimizer in self.state.optimizers.values()
+            for group in optimizer.param_groups
+            for key, value in group.items()
+            if isinstance(value, (int, float)) and (id(group), key) not in following
+        ]
         return tuple(sorted(due)), tuple(settled)
 
     def _again(self, recording: _Recording) -> list[Tensor]:
@@ -341,9 +344,11 @@ class Steps:
         start.back()
         self.began = start.counts
         reads = [
-            *self.state.held().values(), *(f.tensor for f in self.followers), self.broken,
+            *self.state.held().values(),
+            *(f.tensor for f in self.followers),
+            self.broken,
             *(tensor for each in asked for tensor in _tensors(each.answer)),
-        ]  # fmt: skip
+        ]
         run = self.recorder(step, reads)
         if moved := start.moved():
             raise Refused(f"{moved} is another tensor after each step, and not the same with other numbers")
@@ -510,7 +515,7 @@ class _Watch(Regularizer):
 
     seen: Any = None
 
-    def gradients(self, player: Player, gradients: Sequence[Tensor]) -> Sequence[Tensor]:
+    def modify_gradients(self, player: Player, gradients: Sequence[Tensor]) -> Sequence[Tensor]:
         self.seen.append((player, list(gradients)))
         return gradients
 

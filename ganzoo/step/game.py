@@ -18,7 +18,7 @@ from torch.func import functional_call
 from torch.nn.utils import parametrize
 
 from ganzoo import errors, parts
-from ganzoo.parts import PLAYERS, Architecture, Batch, Loss, Player, Point, Regularizer, Scores
+from ganzoo.parts import PLAYERS, Architecture, Batch, Loss, Player, Regularizer, Scores, Snapshot
 from ganzoo.step.state import State, Undo, mix
 
 Given = TypeVar("Given")
@@ -270,17 +270,18 @@ class Game(parts.Game):
         self.movers = {n: r for n, r in regularizers.items() if r.defines("targets")}
         self.clampers = {n: r for n, r in regularizers.items() if r.defines("after_update")}
         self.observers = {n: r for n, r in regularizers.items() if r.defines("observe")}
-        self.selectors = {n: r for n, r in regularizers.items() if r.defines("rows")}
-        self.steerers = {n: r for n, r in regularizers.items() if r.defines("gradients")}
+        self.selectors = {n: r for n, r in regularizers.items() if r.defines("select_samples")}
+        self.steerers = {n: r for n, r in regularizers.items() if r.defines("modify_gradients")}
         self.joiners = {n: r for n, r in regularizers.items() if r.defines("joint_penalty")}
         self.reporters = {n: r for n, r in regularizers.items() if r.defines("report")}
         self.penalties: dict[Player, dict[str, Regularizer]] = {
             player: {
-                n: r for n, r in regularizers.items()
-                if (r.defines(f"{player}_penalty") and player in r.pays) or r.defines("joint_penalty")
+                n: r
+                for n, r in regularizers.items()
+                if (r.defines(f"{player}_penalty") and player in r.paid_by) or r.defines("joint_penalty")
             }
             for player in PLAYERS
-        }  # fmt: skip
+        }
         self.seen: dict[str, Tensor] = {}
         # 1 from the first update whose loss or gradient was not finite: nobody moves any more, and nobody waited for
         # the device to know it; whoever reads the records sees it in time.
@@ -291,11 +292,13 @@ class Game(parts.Game):
         self._caching = False
         self._parametrized: dict[str, list[tuple[nn.Module, str]]] = {
             player: [
-                (m, name) for m in net.modules() if parametrize.is_parametrized(m)
+                (m, name)
+                for m in net.modules()
+                if parametrize.is_parametrized(m)
                 for name in m.parametrizations  # type: ignore[union-attr]  # torch's, which is no module's in general
             ]
             for player, net in self.modules.items()
-        }  # fmt: skip
+        }
         self._stand_in: _With | None = None
 
     # -- what a schedule plays with ------------------------------------------------------------------------------
@@ -344,7 +347,7 @@ class Game(parts.Game):
         *,
         discriminator: Tensor | None = None,
         generator: Tensor | None = None,
-        start: Point | None = None,
+        start: Snapshot | None = None,
         trial: bool = False,
     ) -> None:
         losses: dict[Player, Tensor] = {}
@@ -461,7 +464,7 @@ class Game(parts.Game):
         self._owed.append((leaf, compute))
         return leaf
 
-    def _follow(self, gradients: Mapping[Player, list[Tensor]], start: Point | None, trial: bool) -> None:
+    def _follow(self, gradients: Mapping[Player, list[Tensor]], start: Snapshot | None, trial: bool) -> None:
         """Move along gradients, each of which ends with its loss."""
         self._once.close()  # the weights are about to change: forget what was computed from them
         losses = {player: grads.pop() for player, grads in gradients.items()}
@@ -469,16 +472,16 @@ class Game(parts.Game):
         total = torch.stack([*norms.values(), *losses.values()]).sum()
         self.broken = self.broken.masked_fill((total - total).isnan(), 1.0)  # x - x is 0, but for NaN and infinities
         if start is not None:
-            self.place(start)
+            self.restore(start)
         for player, taken in gradients.items():
             self.note(f"grad/{player}", norms[player])
             along: Sequence[Tensor] = taken
             for name, regularizer in self.steerers.items():
                 with named("regularizer", name):
-                    along = regularizer.gradients(player, along)
+                    along = regularizer.modify_gradients(player, along)
             self._move(player, along, trial)
 
-    def ahead(self, steps: int, rate: float | None = None) -> Tensor:
+    def unrolled_generator_loss(self, steps: int, rate: float | None = None) -> Tensor:
         if self.pieces > 1:
             raise errors.Incompatible(
                 "a schedule that differentiates through moves of the discriminator needs the whole batch for each: "
@@ -500,7 +503,7 @@ class Game(parts.Game):
             self._stand_in = None
 
     @torch.no_grad()
-    def point(self, *players: Player, memory: bool = False) -> Point:
+    def snapshot(self, *players: Player, memory: bool = False) -> Snapshot:
         chosen = players or PLAYERS
         remembered: dict[Player, list[dict[str, Any]]] = {}
         if memory:
@@ -510,15 +513,17 @@ class Game(parts.Game):
                     {k: v.clone() if isinstance(v, Tensor) else v for k, v in held[p].items()} if p in held else {}
                     for p in self.parameters[player]
                 ]
-        return Point({player: [p.detach().clone() for p in self.parameters[player]] for player in chosen}, remembered)
+        return Snapshot(
+            {player: [p.detach().clone() for p in self.parameters[player]] for player in chosen}, remembered
+        )
 
     @torch.no_grad()
-    def place(self, point: Point) -> None:
+    def restore(self, snapshot: Snapshot) -> None:
         self._once.close()
-        for player, weights in point.weights.items():
+        for player, weights in snapshot.weights.items():
             for parameter, weight in zip(self.parameters[player], weights, strict=True):
                 parameter.copy_(weight)
-        for player, remembered in point.memory.items():
+        for player, remembered in snapshot.memory.items():
             held = self.state.optimizers[player].state
             for parameter, memory in zip(self.parameters[player], remembered, strict=True):
                 if held.get(parameter, {}).keys() == memory.keys():  # in place: a recording holds these tensors
@@ -595,8 +600,9 @@ class Game(parts.Game):
         gradients: dict[Player, Sequence[Tensor]] = {}
         with named("loss", self.loss_name):
             losses: dict[Player, Tensor] = {
-                "discriminator": self.loss.discriminator(s), "generator": self._generator_loss(s)
-            }  # fmt: skip
+                "discriminator": self.loss.discriminator(s),
+                "generator": self._generator_loss(s),
+            }
         for player in PLAYERS:
             gradients[player] = torch.autograd.grad(
                 losses[player], self.parameters[player], create_graph=True, materialize_grads=True
@@ -609,7 +615,7 @@ class Game(parts.Game):
     def watched(self) -> frozenset[str]:
         """Which images a penalty that is due in the coming update differentiates the scores by."""
         due = (r for player in PLAYERS for r in self.penalties[player].values() if self.due(player, r))
-        return self.loss.watches.union(*(r.watches for r in due))
+        return self.loss.needs_grad_of.union(*(r.needs_grad_of for r in due))
 
     def due(self, player: Player, regularizer: Regularizer) -> bool:
         """Whether a lazy penalty is paid in the player's coming update."""
@@ -642,7 +648,7 @@ class Game(parts.Game):
             stream.manual_seed(number)  # what parts draw: noise, dropout, augmentation
 
     @property
-    def number(self) -> int:  # type: ignore[override]  # a plain attribute to schedules
+    def step_number(self) -> int:  # type: ignore[override]  # a plain attribute to schedules
         """Of the step that is being made, from 0. That a schedule asked is remembered: such a step is not recorded."""
         self.told_number = True
         return self._number
@@ -707,7 +713,7 @@ class Game(parts.Game):
     def _generator_loss(self, s: Scores) -> Tensor:
         for name, regularizer in self.selectors.items():
             with named("regularizer", name):
-                s = s.at(regularizer.rows(s))
+                s = s.at(regularizer.select_samples(s))
         with named("loss", self.loss_name):
             return self.loss.generator(s)
 

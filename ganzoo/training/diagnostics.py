@@ -29,24 +29,28 @@ def signs(values: Mapping[str, float]) -> Iterator[tuple[str, str]]:
         return values.get(tag, math.nan)
 
     if value("samples/diversity") < ALIKE:
-        yield "collapse", (
+        line = (
             f"the samples are nearly all alike (their spread is {value('samples/diversity'):.0%} of the data's): the "
             "generator may have collapsed; a penalty such as r1, a smaller learning rate or a larger batch may help"
         )
+        yield "collapse", line
     if value("scores/accuracy") >= WON and value("grad/generator") < STILL:
-        yield "won", (
+        line = (
             f"the discriminator tells {value('scores/accuracy'):.1%} of pairs apart, and the generator's gradient has "
             f"vanished (norm {value('grad/generator'):.1e}): constrain the discriminator, as sn, r1 or a smaller "
             "learning rate of its own do"
         )
+        yield "won", line
     if abs(value("scores/real") - value("scores/fake")) >= WILD:
-        yield "gap", (
+        line = (
             f"the scores of real and fake samples are {abs(value('scores/real') - value('scores/fake')):.1e} apart: "
             "the discriminator grows without bound; constrain it, as sn, r1 or wgan-gp do"
         )
+        yield "gap", line
     for player in ("discriminator", "generator"):
         if value(f"grad/{player}") >= WILD:
-            yield f"wild-{player}", (
+            line = (
                 f"the {player}'s gradient has the norm {value(f'grad/{player}'):.1e}: a smaller learning rate, or a "
                 "penalty such as r1, may help"
             )
+            yield f"wild-{player}", line

@@ -37,9 +37,13 @@ class Display:
     def __enter__(self) -> Display:
         if not self.quiet and self.console.is_terminal:
             self._bar = Progress(
-                TextColumn("step"), MofNCompleteColumn(), BarColumn(bar_width=None),
-                TextColumn("{task.fields[figures]}"), TimeRemainingColumn(compact=True), console=self.console,
-            )  # fmt: skip
+                TextColumn("step"),
+                MofNCompleteColumn(),
+                BarColumn(bar_width=None),
+                TextColumn("{task.fields[figures]}"),
+                TimeRemainingColumn(compact=True),
+                console=self.console,
+            )
             self._task = self._bar.add_task("train", total=self.total, completed=self.start, figures="")
             with self._while_there():
                 self._bar.start()

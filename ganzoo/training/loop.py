@@ -69,10 +69,17 @@ MOST_SKIPPED = 100
 
 
 PHASES = {
-    "reals": "reading data", "generate": "making fakes", "judge": "judging samples", "update": "taking gradients",
-    "update_both": "taking gradients", "_accumulated": "taking gradients", "_move": "moving a player",
-    "average": "averaging the generator", "discriminator_penalty": "in a penalty", "generator_penalty": "in a penalty",
-}  # fmt: skip
+    "reals": "reading data",
+    "generate": "making fakes",
+    "judge": "judging samples",
+    "update": "taking gradients",
+    "update_both": "taking gradients",
+    "_accumulated": "taking gradients",
+    "_move": "moving a player",
+    "average": "averaging the generator",
+    "discriminator_penalty": "in a penalty",
+    "generator_penalty": "in a penalty",
+}
 """What the game's functions do, for a person."""
 
 
@@ -87,7 +94,7 @@ class Events(Protocol):
 
 
 @dataclass
-class Cast:
+class Parts:
     """The parts of a run, by the label that records and checkpoints know them by."""
 
     architecture: Architecture
@@ -119,7 +126,7 @@ class Run:
 
     dir: Path | None
     settings: Settings
-    cast: Cast
+    parts: Parts
     spec: Spec
     state: State
     device: torch.device
@@ -183,7 +190,7 @@ class Run:
         net = self._weights(source)
         with evaluating(net), torch.no_grad():
             made = [
-                self.cast.architecture.generate(net, piece).to("cpu", self.dtype)
+                self.parts.architecture.generate(net, piece).to("cpu", self.dtype)
                 for piece in _pieces(batch, SAMPLE_BATCH)
             ]
         return torch.cat(made)
@@ -217,16 +224,16 @@ class Run:
             Incompatible: the loss does not make minus the score an energy.
             SettingsError: a value that is not one of these.
         """
-        if not self.cast.loss.energy:
+        if not self.parts.loss.energy_based:
             raise errors.Incompatible(
-                f"loss {self.cast.labels['loss']} does not make the discriminator an energy that MCMC could follow: "
+                f"loss {self.parts.labels['loss']} does not make the discriminator an energy that MCMC could follow: "
                 "train with one that does, such as meg"
             )
         if method not in ("langevin", "mala"):
             raise errors.SettingsError(f"mcmc {method!r} is not one of langevin, mala")
         if steps < 1 or not step_size > 0:
             raise errors.SettingsError(f"mcmc wants steps >= 1 and a step size > 0, not {steps} and {step_size:g}")
-        architecture, noise = self.cast.architecture, torch.Generator().manual_seed(mix(seed, "mcmc"))
+        architecture, noise = self.parts.architecture, torch.Generator().manual_seed(mix(seed, "mcmc"))
         net, ends, accepted = self._weights(source), [], 0.0
         with evaluating(net, self.discriminator):
             for piece in _pieces(batch, SAMPLE_BATCH):
@@ -260,10 +267,10 @@ class Run:
             Incompatible: the loss teaches no encoding, or the architecture has no encoder.
             SettingsError: images of another shape, or labels that are missing.
         """
-        loss, spec = self.cast.loss, self.spec
-        if not loss.encodes:
+        loss, spec = self.parts.loss, self.spec
+        if not loss.trains_encoder:
             raise errors.Incompatible(
-                f"loss {self.cast.labels['loss']} does not teach the discriminator to encode images: train with one "
+                f"loss {self.parts.labels['loss']} does not teach the discriminator to encode images: train with one "
                 "that does, such as ogan"
             )
         if tuple(images.shape[1:]) != spec.shape:
@@ -271,7 +278,7 @@ class Run:
             raise errors.SettingsError(f"images of {found} cannot be reconstructed by a run on {due}")
         if spec.classes and labels is None:
             raise errors.SettingsError("this run's nets are given classes: give the images' labels")
-        net, architecture = self._weights(source), self.cast.architecture
+        net, architecture = self._weights(source), self.parts.architecture
         whole = Batch(
             images=images.to(self.device, self.dtype),
             labels=labels.to(self.device) if labels is not None and spec.classes else None,
@@ -363,9 +370,9 @@ def advance(run: Run, game: Game, until: int, steps: Steps | None = None) -> Non
 
 def turn(run: Run, progress: float) -> None:
     """Set all numbers that follow the run to those of a progress."""
-    for part in _parts(run.cast):
+    for part in _parts(run.parts):
         words.set_progress(part, progress)
-    for player, part in run.cast.optimizers.items():
+    for player, part in run.parts.optimizers.items():
         for name in words.courses(part):
             for group in run.state.optimizers[player].param_groups:
                 group[name] = getattr(part, name)
@@ -373,26 +380,25 @@ def turn(run: Run, progress: float) -> None:
 
 def play(run: Run, game: Game) -> None:
     """The schedule's moves."""
-    with named("schedule", run.cast.labels["schedule"]):
-        run.cast.schedule.step(game)
+    with named("schedule", run.parts.labels["schedule"]):
+        run.parts.schedule.step(game)
 
 
 def recorded(run: Run, game: Game, recorder: Recorder, say: Callable[[str], None]) -> Steps:
     """The steps of a run, made from recordings."""
-    chosen = run.cast
+    chosen = run.parts
     parts = {
-        f"architecture {chosen.labels['arch']}": chosen.architecture, f"loss {chosen.labels['loss']}": chosen.loss,
+        f"architecture {chosen.labels['arch']}": chosen.architecture,
+        f"loss {chosen.labels['loss']}": chosen.loss,
         f"schedule {chosen.labels['schedule']}": chosen.schedule,
         **{f"regularizer {label}": part for label, part in chosen.regularizers.items()},
-    }  # fmt: skip
+    }
     with game.autocast():
         rough = torch.is_autocast_enabled(run.device.type)
     tolerance = TOLERANCE[torch.bfloat16 if rough else run.dtype]
     if run.settings.compile and _on_tensor_cores(run):
         tolerance = max(tolerance, TF32)
-    return Steps(
-        game, partial(play, run, game), parts, chosen.optimizers, partial(turn, run), recorder, tolerance, say
-    )
+    return Steps(game, partial(play, run, game), parts, chosen.optimizers, partial(turn, run), recorder, tolerance, say)
 
 
 def recorder(run: Run, world: int = 1) -> Recorder | None:
@@ -537,7 +543,7 @@ def conditions(run: Run) -> Iterator[int]:
     """What the steps of a run are made in; the caller's are left as they were. Gives the number of CPU threads."""
 
     def step() -> int:
-        return hardware.flops(run.cast.architecture, run.state.networks, run.spec, run.settings.batch_size)
+        return hardware.flops(run.parts.architecture, run.state.networks, run.spec, run.settings.batch_size)
 
     cuda, exact = run.device.type == "cuda", run.settings.deterministic
     with (
@@ -552,9 +558,7 @@ def conditions(run: Run) -> Iterator[int]:
 class _Trainer:
     """One call of ``train``: what is done besides the step itself."""
 
-    def __init__(
-        self, run: Run, game: Game, feed: Feed, until: int, events: Events, quiet: bool, ranks: Ranks
-    ) -> None:
+    def __init__(self, run: Run, game: Game, feed: Feed, until: int, events: Events, quiet: bool, ranks: Ranks) -> None:
         from ganzoo.disk.record import Recorder  # the only place from where TensorBoard is reached
 
         assert run.dir is not None
@@ -580,7 +584,7 @@ class _Trainer:
         self.saved: int = ranks.told(self.counters.step if checkpoint.found(run.dir / "checkpoints") else -1)
         in_plane = run.spec.shape == (2,)
         self.count = max(self.settings.samples, pictures.POINTS) if in_plane else self.settings.samples
-        self.among = {"among": feed.look(self.count).images, "centres": run.cast.data.modes()} if in_plane else {}
+        self.among = {"among": feed.look(self.count).images, "centres": run.parts.data.modes()} if in_plane else {}
         self.shown = (feed.held_out or feed).look(self.count)
         assert self.shown.images is not None
         self.real = self.shown.images
@@ -616,9 +620,7 @@ class _Trainer:
         if len(self.rows) >= CHECKED_EVERY:
             self.fetch()
         due = step % settings.log_every == 0 or step == 1 or done
-        self.record(
-            (self.log() if due else {}) | (self.look() if step % settings.sample_every == 0 or done else {})
-        )
+        self.record((self.log() if due else {}) | (self.look() if step % settings.sample_every == 0 or done else {}))
         ended, asked = self.ranks.agreed(interrupt.signal or 0, int(interrupt.save))
         if ended and not due:
             self.record(self.log())
@@ -720,7 +722,7 @@ class _Trainer:
             self.display.warn(f"warning: {self.not_finite(step, known)}; training goes on (see faults/skipped)")
 
     def not_finite(self, step: int, known: Mapping[str, float]) -> str:
-        labels = self.run.cast.labels
+        labels = self.run.parts.labels
         families = ("shared/", "scores/", "loss/", "penalty/", "grad/", "parts/")
         tag = next(t for f in families for t in known if t.startswith(f) and not math.isfinite(known[t]))
         family, _, name = tag.partition("/")
@@ -798,14 +800,14 @@ class _Trainer:
         samples = self.samples("generator")
         self.picture("samples/generator", samples)
         figures = {"samples/diversity": float(_spread(samples)) / self.spread} if self.spread else {}
-        for name, metric in self.run.cast.metrics.items():
+        for name, metric in self.run.parts.metrics.items():
             with named("metric", name):
                 source = (self.feed.held_out if metric.pairs else None) or self.feed
                 count = min(metric.samples, source.size)
                 real = source.look(count)
                 fake = self.run.sample(count, seed=self.settings.seed + 1, condition=real.condition)
                 assert real.images is not None
-                found = metric.score(real.images.float(), fake.float(), self.run.cast.data)
+                found = metric.score(real.images.float(), fake.float(), self.run.parts.data)
             figures.update({f"metrics/{name}/{key}": float(value) for key, value in found.items()})
         return figures
 
@@ -819,7 +821,7 @@ class _Trainer:
             has = ", ".join(tag.removeprefix("metrics/") for tag in figures)
             raise errors.SettingsError(f"--best {wanted}: no metric of this run gives that figure; there are {has}")
         state, (label, _, name) = self.run.state, wanted.rpartition("/")
-        sign = 1.0 if self.run.cast.metrics[label].figures[name] else -1.0
+        sign = 1.0 if self.run.parts.metrics[label].figures[name] else -1.0
         before = state.best["value"] if state.best is not None and state.best["figure"] == wanted else -sign * math.inf
         better = math.isfinite(value) and sign * value > sign * before
         if self.ranks.told(better):  # only the first process knows whether the best was written
@@ -856,9 +858,12 @@ class _Trainer:
             return
         self.recorder.flush()  # whoever resumes from this checkpoint finds the records up to it
         numbers = {
-            **state.numbers(), "spec": plain_spec(self.run.spec), "until": self.until, "sums": dict(self.run.sums),
+            **state.numbers(),
+            "spec": plain_spec(self.run.spec),
+            "until": self.until,
+            "sums": dict(self.run.sums),
             **self.run.identity,
-        }  # fmt: skip
+        }
         self.saving = state.best
         best = None if state.best is None else state.best["step"]
         try:
@@ -990,7 +995,7 @@ def plain_spec(spec: Spec) -> dict[str, Any]:
     }
 
 
-def _parts(cast: Cast) -> Iterator[Any]:
+def _parts(cast: Parts) -> Iterator[Any]:
     yield from (cast.architecture, cast.loss, cast.schedule, cast.data)
     yield from cast.regularizers.values()
     yield from cast.optimizers.values()
@@ -1003,9 +1008,9 @@ def _devices(device: torch.device) -> list[int]:
 def _hparams(run: Run) -> tuple[dict[str, Any], str, list[str]]:
     """The hparams row (the same columns for every run), the settings as markdown, and the columns for results."""
     settings = words.plain(run.settings)
-    row: dict[str, Any] = {key: run.cast.labels[key] for key in PARTS_SHOWN}
-    row.update({f"settings/{key}": run.cast.labels.get(key, settings[key]) for key in SETTINGS_SHOWN})
-    text = "\n".join(f"- **{key}**: `{value}`" for key, value in {**settings, **run.cast.labels}.items())
+    row: dict[str, Any] = {key: run.parts.labels[key] for key in PARTS_SHOWN}
+    row.update({f"settings/{key}": run.parts.labels.get(key, settings[key]) for key in SETTINGS_SHOWN})
+    text = "\n".join(f"- **{key}**: `{value}`" for key, value in {**settings, **run.parts.labels}.items())
     results = ["loss/discriminator", "loss/generator", "speed/images_per_second"]
     return {key: "none" if value is None else value for key, value in row.items()}, text, results
 
@@ -1014,4 +1019,3 @@ PARTS_SHOWN = ("arch", "data", "loss", "regularizers", "schedule")
 SETTINGS_SHOWN = ("batch_size", "d_optimizer", "ema", "g_optimizer", "latent_dim", "precision", "seed")
 """Columns of the hparams table. All runs have all of them, so runs of different parts share one table. TensorBoard
 sorts them by name and shows the first five unless told, so the settings' names begin with a later letter."""
-

@@ -13,9 +13,23 @@ from ganzoo.cli import run as run_command
 from ganzoo.cli.bench import command
 
 SMALL = [
-    "--arch", "dcgan:width=4", "--data", "digits:size=8", "--batch-size", "8", "--latent-dim", "4", "--device", "cpu",
-    "--repeats", "1", "--steps-each", "1", "--threads", "1",
-]  # fmt: skip
+    "--arch",
+    "dcgan:width=4",
+    "--data",
+    "digits:size=8",
+    "--batch-size",
+    "8",
+    "--latent-dim",
+    "4",
+    "--device",
+    "cpu",
+    "--repeats",
+    "1",
+    "--steps-each",
+    "1",
+    "--threads",
+    "1",
+]
 
 
 @pytest.fixture(autouse=True)

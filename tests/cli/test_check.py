@@ -88,7 +88,7 @@ def test_an_expected_failure_that_passes_is_a_failure(capsys):
         (["loss:hinge:margn=2"], "ganzoo: error: loss hinge has no parameter 'margn' (did you mean 'margin'?)"),
         ([], "ganzoo check: error: name a part, such as loss:hinge, or ask for --list"),
     ],
-)  # fmt: skip
+)
 def test_mistakes_are_one_line(words, said, capsys):
     assert main(["check", *words]) in (1, 2)
     found = capsys.readouterr().err

@@ -274,9 +274,12 @@ class TestShow:
         facts = json.loads(ask("show", "good", "--json")[1])
         assert facts["sections"]["Formula"] == "L_D = m mean r"
         assert facts["parameters"][1] == {
-            "name": "mode", "type": "hard | soft", "default": "soft", "choices": ["hard", "soft"],
+            "name": "mode",
+            "type": "hard | soft",
+            "default": "soft",
+            "choices": ["hard", "soft"],
             "meaning": "which good.",
-        }  # fmt: skip
+        }
 
     def test_a_part_without_a_docstring(self, ask, site, tmp_path):
         file = tmp_path / "bare.py"
@@ -345,8 +348,13 @@ class TestPlugins:
 def test_kinds():
     assert tuple(PLURALS) == KINDS
     assert [kind_of(word) for word in ("arch", "reg", "schedules", "opt", "data", "m")] == [
-        "architecture", "regularizer", "schedule", "optimizer", "data", "metric",
-    ]  # fmt: skip
+        "architecture",
+        "regularizer",
+        "schedule",
+        "optimizer",
+        "data",
+        "metric",
+    ]
     assert kind_of("") is None
     assert kind_of("hinge") is None
 
@@ -392,8 +400,11 @@ class TestCompletion:
             told += "_ganzoo_completion ganzoo\nprintf '%s\\n' \"${COMPREPLY[@]}\""
             out = subprocess.run(
                 ["bash", "--norc", "-c", told, "bash", line, breaks],
-                env=environment, capture_output=True, text=True, check=True,
-            )  # fmt: skip
+                env=environment,
+                capture_output=True,
+                text=True,
+                check=True,
+            )
             assert out.stderr == ""
             return out.stdout.split()
 

@@ -81,9 +81,7 @@ def test_images_of_ones_own_are_brought_to_the_runs_size(
         (["sample", "meg", "--mcmc", "mala", "--step-size", "0"], "step-size"),
     ],
 )
-def test_a_mistake_is_one_line(
-    runs: Path, words: list[str], said: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_mistake_is_one_line(runs: Path, words: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([words[0], str(runs / words[1]), *words[2:]]) == 2
     assert said in refused(capsys)
 

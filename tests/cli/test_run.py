@@ -19,9 +19,18 @@ import ganzoo
 from ganzoo.cli import main
 
 SMALL = [
-    "--arch", "dcgan:width=4", "--data", "digits:size=8", "--batch-size", "8", "--latent-dim", "4", "--samples", "4",
+    "--arch",
+    "dcgan:width=4",
+    "--data",
+    "digits:size=8",
+    "--batch-size",
+    "8",
+    "--latent-dim",
+    "4",
+    "--samples",
+    "4",
     "-q",
-]  # fmt: skip
+]
 
 
 @pytest.fixture
@@ -47,8 +56,14 @@ def test_a_run_leaves_everything_a_person_needs(runs: Path, capsys: pytest.Captu
     folder = runs / "00000-dcgan-sgan-r1-instance-noise-onestep-digits"
     assert str(folder) in capsys.readouterr().out
     assert {p.name.split(".")[0] for p in folder.iterdir()} >= {
-        "config", "command", "environment", "events", "metrics", "samples", "checkpoints",
-    }  # fmt: skip
+        "config",
+        "command",
+        "environment",
+        "events",
+        "metrics",
+        "samples",
+        "checkpoints",
+    }
     config = yaml.safe_load((folder / "config.yaml").read_text())
     assert config["regularizers"][0] == {"name": "r1", "gamma": 1.0, "every": 4}
     assert config["regularizers"][1] == {"name": "instance-noise", "sigma": "0.1..0.0"}
@@ -61,9 +76,16 @@ def test_a_run_leaves_everything_a_person_needs(runs: Path, capsys: pytest.Captu
     assert [line["step"] for line in lines] == [1, 20, 25]
     tags = {tag for line in lines for tag in line}
     assert {
-        "loss/discriminator", "loss/generator", "penalty/r1", "scores/real", "scores/fake", "grad/discriminator",
-        "grad/generator", "lr/generator", "speed/images_per_second",
-    } <= tags  # fmt: skip
+        "loss/discriminator",
+        "loss/generator",
+        "penalty/r1",
+        "scores/real",
+        "scores/fake",
+        "grad/discriminator",
+        "grad/generator",
+        "lr/generator",
+        "speed/images_per_second",
+    } <= tags
     for picture in ("00000000-real", "00000025-ema", "00000025-generator"):
         with Image.open(folder / "samples" / f"{picture}.png") as image:
             assert image.size[0] > 100
@@ -86,8 +108,24 @@ def test_who_wins(runs: Path, tmp_path: Path) -> None:
     """Defaults < preset < config < words < -o."""
     file = tmp_path / "mine.yaml"
     file.write_text("loss: sgan\nregularizers: [r1]\nbatch_size: 16\nlatent_dim: 5\nsteps: 3\n")
-    words = ["run", "--preset", "wgan", "--config", str(file), "--loss", "hinge:margin=2", "-o", "hinge.margin=3",
-             "-o", "arch.width=4", "--logdir", str(runs), "--samples", "4", "-q"]  # fmt: skip
+    words = [
+        "run",
+        "--preset",
+        "wgan",
+        "--config",
+        str(file),
+        "--loss",
+        "hinge:margin=2",
+        "-o",
+        "hinge.margin=3",
+        "-o",
+        "arch.width=4",
+        "--logdir",
+        str(runs),
+        "--samples",
+        "4",
+        "-q",
+    ]
     assert main(words) == 0
     (folder,) = runs.iterdir()
     config = yaml.safe_load((folder / "config.yaml").read_text())
@@ -155,7 +193,7 @@ def test_dry_run_says_what_would_be_trained_and_leaves_nothing(runs: Path, capsy
         (["--stps", "5"], "--steps"),
         (["--arch", "none"], "cannot be none"),
     ],
-)  # fmt: skip
+)
 def test_a_mistake_is_one_line_and_exit_2(
     runs: Path, words: list[str], said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -238,9 +276,7 @@ def test_sample_draws_the_same_for_a_seed(runs: Path, tmp_path: Path, capsys: py
     assert "is not a number > 0" in refused(capsys)
 
 
-def test_any_kept_checkpoint_can_be_drawn_from(
-    runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_any_kept_checkpoint_can_be_drawn_from(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["--data", "ring", "--arch", "mlp:width=8", "--metric", "modes", "--best", "modes/high_quality"]
     assert run(runs, *words, "--steps", "6", "--sample-every", "2", "--checkpoint-every", "3", "--name", "a") == 0
     state = json.loads((sorted((runs / "a/checkpoints").iterdir())[-1] / "state.json").read_text())

@@ -15,9 +15,16 @@ from ganzoo.disk.record import read
 
 Start = Callable[..., Process]
 RECIPE = {
-    "arch": "dcgan:width=4,norm=batch", "loss": "sgan", "data": "digits:size=8", "ema": 0.9, "log_every": 3,
-    "sample_every": 50, "checkpoint_every": 7, "keep": 2, "d_optimizer": "rmsprop:lr=1e-3,momentum=0.5",
-}  # fmt: skip
+    "arch": "dcgan:width=4,norm=batch",
+    "loss": "sgan",
+    "data": "digits:size=8",
+    "ema": 0.9,
+    "log_every": 3,
+    "sample_every": 50,
+    "checkpoint_every": 7,
+    "keep": 2,
+    "d_optimizer": "rmsprop:lr=1e-3,momentum=0.5",
+}
 EXTRA = ["-r", "r1:every=4", "-r", "instance-noise", "-r", "label-smoothing:mode=random", "-q"]
 
 

@@ -37,18 +37,51 @@ def torchrun(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
 
     def start(*words: str, restarts: int = 0, steps: int = 60) -> subprocess.Popen[str]:
         launcher = [
-            sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2",
-            "--max-restarts", str(restarts), "-m", "ganzoo", "run",
-        ]  # fmt: skip
+            sys.executable,
+            "-m",
+            "torch.distributed.run",
+            "--standalone",
+            "--nproc-per-node",
+            "2",
+            "--max-restarts",
+            str(restarts),
+            "-m",
+            "ganzoo",
+            "run",
+        ]
         small = [
-            "--arch", "dcgan:width=4", "--data", "digits:size=8", "--device", "cpu", "--batch-size", "8",
-            "--latent-dim", "4", "--samples", "4", "--steps", str(steps), "--checkpoint-every", "5", "--logdir",
-            str(tmp_path / "runs"), "--seed", "3", "-q",
-        ]  # fmt: skip
-        started.append(subprocess.Popen(
-            [*launcher, *small, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-            env={**os.environ, "OMP_NUM_THREADS": "1"}, start_new_session=True,
-        ))  # fmt: skip
+            "--arch",
+            "dcgan:width=4",
+            "--data",
+            "digits:size=8",
+            "--device",
+            "cpu",
+            "--batch-size",
+            "8",
+            "--latent-dim",
+            "4",
+            "--samples",
+            "4",
+            "--steps",
+            str(steps),
+            "--checkpoint-every",
+            "5",
+            "--logdir",
+            str(tmp_path / "runs"),
+            "--seed",
+            "3",
+            "-q",
+        ]
+        started.append(
+            subprocess.Popen(
+                [*launcher, *small, *words],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                env={**os.environ, "OMP_NUM_THREADS": "1"},
+                start_new_session=True,
+            )
+        )
         return started[-1]
 
     yield start

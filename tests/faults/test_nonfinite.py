@@ -41,8 +41,13 @@ class Breaks(ganzoo.Loss):
 
 def bench(folder: Path, **settings: Any) -> Bench:
     standard = {
-        "loss": "breaks:at=9", "steps": 20, "checkpoint_every": 5, "sample_every": 50, "keep": 9, "log_every": 5,
-    }  # fmt: skip
+        "loss": "breaks:at=9",
+        "steps": 20,
+        "checkpoint_every": 5,
+        "sample_every": 50,
+        "keep": 9,
+        "log_every": 5,
+    }
     return Bench(folder, PLUGIN, **{**standard, **settings})
 
 
@@ -92,8 +97,11 @@ class TestSkip:
     def test_a_step_is_undone_whole(self, tmp_path: Path, optimizer: str, player: str, schedule: str) -> None:
         """Weights, statistics, spectral vectors, optimizers and average of both players: as they were."""
         settings = {
-            "arch": "dcgan:width=4,norm=batch", "regularizers": ["sn"], "optimizer": optimizer, "schedule": schedule,
-        }  # fmt: skip
+            "arch": "dcgan:width=4,norm=batch",
+            "regularizers": ["sn"],
+            "optimizer": optimizer,
+            "schedule": schedule,
+        }
         made = bench(tmp_path, on_nonfinite="skip", **breaks("2", player), **settings).assembled("x")
         for step in range(4):
             before = state_of(made)
@@ -120,8 +128,12 @@ class TestSkip:
         whole = runs.whole()
         assert whole.state.counters.skipped == 4
         assert [line.get("faults/skipped") for line in read(tmp_path / "whole" / "metrics.jsonl")] == [
-            None, 1.0, 3.0, 4.0, 4.0,
-        ]  # fmt: skip
+            None,
+            1.0,
+            3.0,
+            4.0,
+            4.0,
+        ]
         said = [line for line in capsys.readouterr().err.splitlines() if "nan" in line]
         assert len(said) == 1
         assert "step 3: the generator's loss" in said[0]
@@ -152,7 +164,7 @@ class TestSkip:
 def play(made: recipe.Experiment, step: int) -> None:
     game: Game = made.game
     game.begin(step, step / 19)
-    made.run.cast.schedule.step(game)
+    made.run.parts.schedule.step(game)
     game.take_notes()
 
 

@@ -23,8 +23,13 @@ STEPS = 4000
 def train(start: Start, folder: Path, *more: str, seam: str = "", **settings: object) -> Process:
     """A run that goes on until it is stopped."""
     standard = {
-        "steps": STEPS, "checkpoint_every": 20, "sample_every": 10_000, "log_every": 5, "logdir": folder, "name": "a",
-    }  # fmt: skip
+        "steps": STEPS,
+        "checkpoint_every": 20,
+        "sample_every": 10_000,
+        "log_every": 5,
+        "logdir": folder,
+        "name": "a",
+    }
     process = start("run", *words(**{**standard, **settings}), *more, seam=seam)
     if "checkpoint_every" not in settings:
         until(lambda: newest(folder) > 0)
@@ -230,8 +235,11 @@ class Gated:
         (folder / "phase").write_text(phase)
         self.arguments = [
             *words(loss="gated", data="gated", steps=21, checkpoint_every=4, sample_every=7, log_every=3),
-            "--metric=gated", f"--logdir={folder}", "-q", self.plugin,
-        ]  # fmt: skip
+            "--metric=gated",
+            f"--logdir={folder}",
+            "-q",
+            self.plugin,
+        ]
         self.process = start("run", *self.arguments, "--name=a")
         until((folder / "reached").exists if phase else (folder / "a").exists)
 

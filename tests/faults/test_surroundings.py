@@ -32,14 +32,23 @@ Start = Callable[..., Process]
 
 def bench(folder: Path, plugin: str = "", **settings: Any) -> Bench:
     standard = {
-        "data": "digits:size=8", "steps": 8, "checkpoint_every": 2, "sample_every": 4, "keep": 2, "log_every": 2,
-    }  # fmt: skip
+        "data": "digits:size=8",
+        "steps": 8,
+        "checkpoint_every": 2,
+        "sample_every": 4,
+        "keep": 2,
+        "log_every": 2,
+    }
     return Bench(folder, plugin, **{**standard, **settings})
 
 
 FILLING: dict[str, Any] = {
-    "arch": "dcgan:width=16", "steps": 400, "checkpoint_every": 20, "sample_every": 10_000, "log_every": 50,
-}  # fmt: skip
+    "arch": "dcgan:width=16",
+    "steps": 400,
+    "checkpoint_every": 20,
+    "sample_every": 10_000,
+    "log_every": 50,
+}
 FULL = 24 << 10  # bytes that a file may have: the records fit, the networks do not
 
 
@@ -366,10 +375,13 @@ class TestRecords:
         plugin = "import ganzoo\n" + "".join(
             f"@ganzoo.hookimpl\ndef {hook}({arguments}):\n    raise RuntimeError('{hook}')\n"
             for hook, arguments in (
-                ("run_started", "run"), ("step_recorded", "run, step, values"), ("run_finished", "run, error"),
-                ("images_recorded", "run, step, tag, images"), ("checkpoint_saved", "run, step, path"),
+                ("run_started", "run"),
+                ("step_recorded", "run, step, values"),
+                ("run_finished", "run, error"),
+                ("images_recorded", "run, step, tag, images"),
+                ("checkpoint_saved", "run, step, path"),
             )
-        )  # fmt: skip
+        )
         expected = state_of(bench(tmp_path).whole())
         assert differences(state_of(bench(tmp_path, plugin).whole("hooked")), expected) == []
 
@@ -412,11 +424,14 @@ class TestMemory:
     @pytest.mark.parametrize(
         ("owner", "name", "doing"),
         [
-            (ganzoo.Architecture, "generate", "making fakes"), (ganzoo.Architecture, "judge", "judging samples"),
-            (torch.autograd, "grad", "taking gradients"), (torch.optim.Adam, "step", "moving a player"),
-            (torch, "_foreach_lerp_", "averaging the generator"), (Resident, "reals", "reading data"),
+            (ganzoo.Architecture, "generate", "making fakes"),
+            (ganzoo.Architecture, "judge", "judging samples"),
+            (torch.autograd, "grad", "taking gradients"),
+            (torch.optim.Adam, "step", "moving a player"),
+            (torch, "_foreach_lerp_", "averaging the generator"),
+            (Resident, "reals", "reading data"),
         ],
-    )  # fmt: skip
+    )
     def test_the_phase_is_said(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, doing: str
     ) -> None:
@@ -431,9 +446,12 @@ class TestMemory:
             recipe.train(made, quiet=True)
 
     def test_while_samples_are_drawn(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fail: Callable[..., Any],
+        self,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        fail: Callable[..., Any],
         capsys: pytest.CaptureFixture[str],
-    ) -> None:  # fmt: skip
+    ) -> None:
         runs = bench(tmp_path)
         expected = state_of(runs.whole())
         monkeypatch.setattr(loop.Run, "sample", fail)
@@ -442,9 +460,13 @@ class TestMemory:
 
     @pytest.mark.parametrize("where", ["State.copies", "checkpoint.save"])
     def test_in_a_save(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fail: Callable[..., Any], where: str,
+        self,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        fail: Callable[..., Any],
+        where: str,
         capsys: pytest.CaptureFixture[str],
-    ) -> None:  # fmt: skip
+    ) -> None:
         runs = bench(tmp_path)
         expected = state_of(runs.whole())
         owner, name = (loop.State, "copies") if where == "State.copies" else (checkpoint, "save")
@@ -466,9 +488,15 @@ class TestMemory:
 
 def test_5000_steps_and_50_saves_leak_nothing(ganzoo_process: Start, tmp_path: Path) -> None:
     arguments = words(
-        arch="mlp:width=8,depth=1", data="ring", loss="sgan", steps=5000, checkpoint_every=100, sample_every=500,
-        logdir=tmp_path, name="a",
-    )  # fmt: skip
+        arch="mlp:width=8,depth=1",
+        data="ring",
+        loss="sgan",
+        steps=5000,
+        checkpoint_every=100,
+        sample_every=500,
+        logdir=tmp_path,
+        name="a",
+    )
     arguments = [word for word in arguments if not word.startswith("--regularizers")]
     run = ganzoo_process("run", *arguments, "-q")
     seen: dict[int, tuple[int, int]] = {}

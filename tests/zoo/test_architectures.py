@@ -265,11 +265,21 @@ def test_a_gradient_penalty_reaches_every_weight_and_is_finite(cls: Any, d_norm:
             assert p.grad.any(), name
 
 
-@pytest.mark.parametrize("part", [
-    MLP(width=3, depth=1, activation="silu"), MLP(width=3, depth=1),
-    DCGAN(width=2), DCGAN(width=2, d_norm="layer"), DCGAN(width=2, d_norm="instance"), DCGAN(width=2, d_norm="pixel"),
-    DCGAN(width=2, minibatch_stddev=True, minibatch_discrimination=2), ResNet(width=2), ResNet(width=2, d_norm="layer"),
-], ids=repr)  # fmt: skip
+@pytest.mark.parametrize(
+    "part",
+    [
+        MLP(width=3, depth=1, activation="silu"),
+        MLP(width=3, depth=1),
+        DCGAN(width=2),
+        DCGAN(width=2, d_norm="layer"),
+        DCGAN(width=2, d_norm="instance"),
+        DCGAN(width=2, d_norm="pixel"),
+        DCGAN(width=2, minibatch_stddev=True, minibatch_discrimination=2),
+        ResNet(width=2),
+        ResNet(width=2, d_norm="layer"),
+    ],
+    ids=repr,
+)
 def test_second_derivatives(part: Any) -> None:
     shape = (2,) if isinstance(part, MLP) else (1, 8, 8)
     discriminator = part.build(spec(shape)).discriminator.double()
@@ -491,8 +501,10 @@ def test_minibatch_discrimination_is_the_formula() -> None:
     layer = layers.MinibatchDiscrimination(6, 3, dims=2).double()
     f = torch.randn(4, 6, dtype=torch.float64)
     m = layer.project(f).detach().view(4, 3, 2)
-    expected = [[sum(math.exp(-float((m[i, b] - m[j, b]).abs().sum())) for j in range(4) if j != i) for b in range(3)]
-                for i in range(4)]  # fmt: skip
+    expected = [
+        [sum(math.exp(-float((m[i, b] - m[j, b]).abs().sum())) for j in range(4) if j != i) for b in range(3)]
+        for i in range(4)
+    ]
     torch.testing.assert_close(layer(f), torch.tensor(expected, dtype=torch.float64), rtol=1e-12, atol=1e-14)
     lengths = layers.MinibatchDiscrimination(4096, 20).project.weight.norm(dim=1)
     assert (lengths - 1).abs().max() < 0.1

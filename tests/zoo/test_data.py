@@ -95,8 +95,9 @@ def test_points_are_the_same_at_every_call_and_inside_the_range_of_tanh(data):
 
 
 def test_the_centres():
-    assert torch.allclose(Ring(gaussians=4, radius=2).modes(), 2 * torch.tensor([[1.0, 0], [0, 1], [-1, 0], [0, -1]]),
-                          atol=1e-6)  # fmt: skip
+    assert torch.allclose(
+        Ring(gaussians=4, radius=2).modes(), 2 * torch.tensor([[1.0, 0], [0, 1], [-1, 0], [0, -1]]), atol=1e-6
+    )
     assert torch.allclose(Ring().modes().norm(dim=1), torch.tensor(0.8))
     assert len(Ring().modes()) == 8
     assert torch.allclose(Grid().modes() * 5, torch.cartesian_prod(*2 * [torch.tensor([-4.0, -2, 0, 2, 4])]))

@@ -138,10 +138,30 @@ def test_order_does_not_depend_on_the_file_system(tmp_path, monkeypatch):
 
 
 def test_natural_order():
-    names = ["a/1.png", "a/01.png", "a/2.png", "a/2b.png", "a/10.png", "a/b/1.png", "a10/1.png", "b.png", "é.png",
-             "9" * 5000 + ".png"]  # fmt: skip
-    assert sorted(names, key=natural) == ["9" * 5000 + ".png", "a/01.png", "a/1.png", "a/2.png", "a/2b.png",
-                                          "a/10.png", "a/b/1.png", "a10/1.png", "b.png", "é.png"]  # fmt: skip
+    names = [
+        "a/1.png",
+        "a/01.png",
+        "a/2.png",
+        "a/2b.png",
+        "a/10.png",
+        "a/b/1.png",
+        "a10/1.png",
+        "b.png",
+        "é.png",
+        "9" * 5000 + ".png",
+    ]
+    assert sorted(names, key=natural) == [
+        "9" * 5000 + ".png",
+        "a/01.png",
+        "a/1.png",
+        "a/2.png",
+        "a/2b.png",
+        "a/10.png",
+        "a/b/1.png",
+        "a10/1.png",
+        "b.png",
+        "é.png",
+    ]
 
 
 def test_hidden_files_shadows_and_other_files_are_not_looked_at(tmp_path, caplog):
@@ -240,9 +260,15 @@ def test_numbers_without_a_known_range_are_unreadable(tmp_path, value):
 def test_the_orientation_that_exif_asks_for(tmp_path, orientation):
     upright = Image.new("RGB", (16, 8), BLACK)
     upright.paste(WHITE, (0, 0, 4, 4))  # the upper left corner
-    undo = {2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
-            5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_90, 7: Image.Transpose.TRANSVERSE,
-            8: Image.Transpose.ROTATE_270}  # fmt: skip
+    undo = {
+        2: Image.Transpose.FLIP_LEFT_RIGHT,
+        3: Image.Transpose.ROTATE_180,
+        4: Image.Transpose.FLIP_TOP_BOTTOM,
+        5: Image.Transpose.TRANSPOSE,
+        6: Image.Transpose.ROTATE_90,
+        7: Image.Transpose.TRANSVERSE,
+        8: Image.Transpose.ROTATE_270,
+    }
     stored = upright.transpose(undo[orientation]) if orientation > 1 else upright
     exif = Image.Exif()
     exif[0x0112] = orientation
@@ -348,8 +374,13 @@ def test_the_reasons(tmp_path, caplog, monkeypatch):
     reasons = {}
     monkeypatch.setattr("ganzoo_zoo.data.folder.Tally.named", lambda self: reasons.update(self.skipped) or "")
     Folder(path=str(tmp_path), size=8, max_skipped=1).dataset()
-    assert reasons == {"bad/1 cut.png": "truncated", "bad/2 empty.png": "empty", "bad/3 text.png": "not an image",
-                       "bad/4 dangling.png": "broken link", "bad/5 bomb.png": "too many pixels"}  # fmt: skip
+    assert reasons == {
+        "bad/1 cut.png": "truncated",
+        "bad/2 empty.png": "empty",
+        "bad/3 text.png": "not an image",
+        "bad/4 dangling.png": "broken link",
+        "bad/5 bomb.png": "too many pixels",
+    }
 
 
 @pytest.mark.parametrize("ending", ["bmp", "gif", "jpg", "png", "ppm", "tif", "webp"])
@@ -450,8 +481,13 @@ def test_a_zip_is_read_as_the_folder_is(tmp_path):
 
 def test_a_zip_leaves_its_folder_in_no_way(tmp_path, caplog):
     evil = ["../1.png", "/abs.png", "a/../../x.png", "C:\\x.png", "..\\y.png"]
-    files = {**{f"{k}.png": png() for k in range(3)}, **{name: png() for name in evil}, "__MACOSX/._0.png": b"",
-             "._1.png": b"", "sub\\3.png": png()}  # fmt: skip
+    files = {
+        **{f"{k}.png": png() for k in range(3)},
+        **{name: png() for name in evil},
+        "__MACOSX/._0.png": b"",
+        "._1.png": b"",
+        "sub\\3.png": png(),
+    }
     path = zipped(tmp_path / "x.zip", files)
     before = sorted(tmp_path.rglob("*"))
     assert len(Folder(path=str(path), size=8, max_skipped=0.6).dataset()) == 4
@@ -512,8 +548,10 @@ def test_the_next_readable_image_takes_an_unreadable_ones_place(tmp_path, caplog
     for _ in range(2):
         assert (level(lazy[4][0][None]), lazy[4][1]) == ([5], 1)
         assert (level(lazy[9][0][None]), lazy[9][1]) == ([0], 0)
-    assert caplog.messages == ["folder: a/4.png cannot be read (vanished): the next image takes its place",
-                               "folder: b/4.png cannot be read (empty): the next image takes its place"]  # fmt: skip
+    assert caplog.messages == [
+        "folder: a/4.png cannot be read (vanished): the next image takes its place",
+        "folder: b/4.png cannot be read (empty): the next image takes its place",
+    ]
     (tmp_path / "a/0.png").unlink()
     with pytest.raises(errors.DataError, match=r"3 of 10 files .* more than max_skipped=0.2 allows"):
         lazy[0]
@@ -677,7 +715,10 @@ def test_no_room_is_said_in_one_line_and_does_no_harm(tmp_path, cache, caplog, m
     (tmp_path / "file").write_text("")
     assert isinstance(large(tmp_path / "set", cache=str(tmp_path / "file")), LazyImages)
     assert [m.split("(")[1].split(")")[0] for m in caplog.messages] == [
-        "0.00 GiB of 0.00 GiB that are free", "No space left on device", "File exists"]  # fmt: skip
+        "0.00 GiB of 0.00 GiB that are free",
+        "No space left on device",
+        "File exists",
+    ]
     assert all(m.startswith("folder: images are decoded as they are used, for they") for m in caplog.messages)
 
 

@@ -25,9 +25,9 @@ def test_energy_falls_on_data_and_rises_on_samples() -> None:
     assert float(loss.discriminator(s)) == pytest.approx(2.0 + 0.75)  # mean U(x) - mean U(G z)
     assert float(loss.generator(s)) == pytest.approx(-0.75)  # mean U(G z)
     assert float(loss.discriminator(energies([0.7, 0.7], [0.7, 0.7]))) == pytest.approx(0)
-    assert loss.energy
+    assert loss.energy_based
     assert not loss.bounded
-    assert not ganzoo.part("loss", "hinge").energy  # type: ignore[attr-defined]  # losses have it
+    assert not ganzoo.part("loss", "hinge").energy_based  # type: ignore[attr-defined]  # losses have it
 
 
 def prepared(words: str, net: nn.Module) -> Any:
@@ -106,9 +106,14 @@ def test_the_entropy_term_spreads_the_samples_of_a_generator_that_has_no_other_a
     def spread(weight: float) -> float:
         words = [f"entropy:weight={weight},width=32"]
         made = experiment(
-            loss="meg", arch="mlp:width=16,depth=1", data="ring:points=64", regularizers=words, latent_dim=2,
-            optimizer="adam:lr=1e-2", batch_size=64,
-        )  # fmt: skip
+            loss="meg",
+            arch="mlp:width=16,depth=1",
+            data="ring:points=64",
+            regularizers=words,
+            latent_dim=2,
+            optimizer="adam:lr=1e-2",
+            batch_size=64,
+        )
         game = made.game
         for p in made.run.discriminator.parameters():
             p.detach().zero_()
@@ -121,9 +126,29 @@ def test_the_entropy_term_spreads_the_samples_of_a_generator_that_has_no_other_a
 
 
 def test_a_resumed_run_goes_on_with_the_statistic_that_it_had(tmp_path: Path) -> None:
-    words = ["run", "--arch", "mlp:width=8,depth=1", "--loss", "meg", "-r", "entropy:width=8", "-r", "r1:gamma=0.2",
-             "-q", "--optimizer", "adam:lr=1e-3", "--batch-size", "8", "--latent-dim", "4", "--samples", "4",
-             "--logdir", str(tmp_path), "--name"]  # fmt: skip
+    words = [
+        "run",
+        "--arch",
+        "mlp:width=8,depth=1",
+        "--loss",
+        "meg",
+        "-r",
+        "entropy:width=8",
+        "-r",
+        "r1:gamma=0.2",
+        "-q",
+        "--optimizer",
+        "adam:lr=1e-3",
+        "--batch-size",
+        "8",
+        "--latent-dim",
+        "4",
+        "--samples",
+        "4",
+        "--logdir",
+        str(tmp_path),
+        "--name",
+    ]
     assert main([*words, "whole", "--steps", "6"]) == 0
     assert main([*words, "halves", "--steps", "3"]) == 0
     assert main(["resume", str(tmp_path / "halves"), "--steps", "6", "-q"]) == 0

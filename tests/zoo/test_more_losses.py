@@ -29,7 +29,7 @@ TABLE = {
     ("gan-qp", "discriminator"): (-0.884375, [-0.4875, -0.35], [0.4875, 0.35]),
     ("gan-qp", "generator"): (1.0, [0.5, 0.5], [-0.5, -0.5]),
     ("gan-qp:distance=l2", "discriminator"): (-0.884375, [-0.4875, -0.35], [0.4875, 0.35]),
-}  # fmt: skip
+}
 
 
 def scores(real, fake, **more):
@@ -104,9 +104,11 @@ def test_gan_qp_takes_the_mean_over_the_numbers_of_a_sample_and_leaves_it_alone(
     x = torch.randn(4, 3, 8, 8, dtype=torch.float64)
     fake_images = torch.zeros_like(x).requires_grad_()
     s = ganzoo.Scores(
-        real=torch.ones(4, dtype=torch.float64), fake=torch.zeros(4, dtype=torch.float64, requires_grad=True),
-        real_images=x, fake_images=fake_images,
-    )  # fmt: skip
+        real=torch.ones(4, dtype=torch.float64),
+        fake=torch.zeros(4, dtype=torch.float64, requires_grad=True),
+        real_images=x,
+        fake_images=fake_images,
+    )
     for words, d in (("l1", x.abs().flatten(1).mean(1)), ("l2", x.square().flatten(1).mean(1).sqrt())):
         value = ganzoo.part("loss", f"gan-qp:distance={words},weight=3").discriminator(s)
         assert_close(value.detach(), (1 / (6 * d) - 1).mean())
@@ -169,9 +171,14 @@ def test_wgan_div_brings_its_own_constraint(experiment):
 def classed(real_logits, fake_logits, **more):
     y = tensor([0, 2, 1])
     return scores(
-        [0.0, 0.0, 0.0], [0.0, 0.0, 0.0], labels=y, fake_labels=y,
-        real_output={"class_logits": real_logits}, fake_output={"class_logits": fake_logits}, **more,
-    )  # fmt: skip
+        [0.0, 0.0, 0.0],
+        [0.0, 0.0, 0.0],
+        labels=y,
+        fake_labels=y,
+        real_output={"class_logits": real_logits},
+        fake_output={"class_logits": fake_logits},
+        **more,
+    )
 
 
 @pytest.mark.parametrize(

@@ -100,10 +100,10 @@ def test_presets_are_members_of_the_family(preset, general):
     for named in (preset, f"gradient-penalty:{general}"):
         torch.manual_seed(0)
         values.append(part(named).discriminator_penalty(judged(net, real, fake)))
-        assert part(named).per_sample
-        assert part(named).constrains
+        assert part(named).per_sample_gradients
+        assert part(named).constrains_discriminator
     assert_close(values[0], values[1], atol=1e-12, rtol=0)
-    assert part(preset).watches == part(f"gradient-penalty:{general}").watches
+    assert part(preset).needs_grad_of == part(f"gradient-penalty:{general}").needs_grad_of
 
 
 def test_one_sided_leaves_flat_slopes_alone():
@@ -142,7 +142,7 @@ SIZES: dict[str, Any] = {"arch": "dcgan:width=8", "data": "digits:size=32"}
 def flops(made: Any) -> int:
     made.game.begin(0, 0.0)
     with Flops() as counter:
-        made.run.cast.schedule.step(made.game)
+        made.run.parts.schedule.step(made.game)
     return counter.total
 
 
@@ -155,9 +155,21 @@ def pass_of_the_discriminator(made: Any) -> int:
 
 @pytest.mark.parametrize(
     ("named", "most"),
-    [("r2", 3), ("r1r2", 6), ("wgan-div", 6), ("drift", 0), ("lecam", 0), ("top-k", 0), ("clip-gradient", 0),
-     ("wgan-lp", 6), ("cr", 3), ("instance-noise", 0), ("diffaugment", 0), ("ada", 0.3)],
-)  # fmt: skip
+    [
+        ("r2", 3),
+        ("r1r2", 6),
+        ("wgan-div", 6),
+        ("drift", 0),
+        ("lecam", 0),
+        ("top-k", 0),
+        ("clip-gradient", 0),
+        ("wgan-lp", 6),
+        ("cr", 3),
+        ("instance-noise", 0),
+        ("diffaugment", 0),
+        ("ada", 0.3),
+    ],
+)
 def test_what_a_part_costs_in_passes_of_the_discriminator(experiment, named, most):
     plain, with_it = experiment(loss="sgan", **SIZES), experiment(loss="sgan", regularizers=[named], **SIZES)
     extra = flops(with_it) - flops(plain)
@@ -165,8 +177,24 @@ def test_what_a_part_costs_in_passes_of_the_discriminator(experiment, named, mos
     assert extra >= 0 or named == "top-k"
 
 
-LAZY = ["r2", "r1r2", "wgan-lp", "zero-gp", "dragan", "wgan-div", "gradient-penalty", "drift", "lecam", "sn-penalty",
-        "orthogonal", "consensus", "path-length", "cr", "bcr", "zcr"]  # fmt: skip
+LAZY = [
+    "r2",
+    "r1r2",
+    "wgan-lp",
+    "zero-gp",
+    "dragan",
+    "wgan-div",
+    "gradient-penalty",
+    "drift",
+    "lecam",
+    "sn-penalty",
+    "orthogonal",
+    "consensus",
+    "path-length",
+    "cr",
+    "bcr",
+    "zcr",
+]
 
 
 @pytest.mark.parametrize("named", LAZY)
@@ -178,7 +206,7 @@ def test_a_penalty_that_is_not_due_costs_nothing(experiment, named, schedule):
     for step in range(4):
         lazy.game.begin(step, 0.0)
         with Flops() as counter:
-            lazy.run.cast.schedule.step(lazy.game)
+            lazy.run.parts.schedule.step(lazy.game)
         costs.append(counter.total)
     base = flops(plain)
     assert costs[1:3] == [base] * 2
@@ -189,7 +217,7 @@ def test_a_penalty_that_is_not_due_costs_nothing(experiment, named, schedule):
 @pytest.mark.parametrize("named", LAZY)
 def test_a_lazy_penalty_weighs_its_interval(experiment, named):
     made = experiment(precision="fp64", loss="sgan", regularizers=[f"{named}:every=4"])
-    game, regularizer = made.game, made.run.cast.regularizers[named]
+    game, regularizer = made.game, made.run.parts.regularizers[named]
     players = [p for p in ("discriminator", "generator") if named in game.penalties[p]]
     assert players
     for player in players:
@@ -236,11 +264,11 @@ def test_what_a_part_remembers_is_saved_with_the_run(experiment, named):
     made = experiment(regularizers=[named])
     for step in range(5):
         made.game.begin(step, 0.0)
-        made.run.cast.schedule.step(made.game)
+        made.run.parts.schedule.step(made.game)
     saved = made.run.state.tensors()
     again = experiment(regularizers=[named], seed=1)
     again.run.state.load(saved, made.run.state.numbers())
-    module = again.run.cast.regularizers[named].module
+    module = again.run.parts.regularizers[named].module
     assert all(torch.equal(v, saved[f"part-{named}"][k]) for k, v in module.state_dict().items())
     assert any(v.any() for v in module.state_dict().values())
 
@@ -267,10 +295,10 @@ def test_consensus_in_the_game_is_the_formula(experiment, schedule):
     settings = {"precision": "fp64", "loss": "sgan", "optimizer": f"sgd:lr={rate}", "schedule": schedule}
     ours = experiment(regularizers=[f"consensus:weight={weight}"], **settings)
     ours.game.begin(0, 0.0)
-    ours.run.cast.schedule.step(ours.game)
+    ours.run.parts.schedule.step(ours.game)
 
     hand = experiment(**settings)
-    game, (G, D), loss = hand.game, hand.run.state.networks, hand.run.cast.loss
+    game, (G, D), loss = hand.game, hand.run.state.networks, hand.run.parts.loss
     game.begin(0, 0.0)
 
     def slopes(wanted):
@@ -353,9 +381,11 @@ def test_sn_penalty_of_a_diagonal():
     value = penalty.discriminator_penalty(ganzoo.Scores())
     assert value.item() == pytest.approx(0.25 * 9, abs=1e-9)
     assert_close(
-        torch.autograd.grad(value, layer.weight)[0], torch.diag(tensor([1.5, 0.0], dtype=torch.float64)),
-        atol=1e-6, rtol=0,
-    )  # fmt: skip
+        torch.autograd.grad(value, layer.weight)[0],
+        torch.diag(tensor([1.5, 0.0], dtype=torch.float64)),
+        atol=1e-6,
+        rtol=0,
+    )
     assert penalty.report()["largest_sigma"].item() == pytest.approx(3, abs=1e-9)
 
 
@@ -373,7 +403,7 @@ def test_sn_reports_the_first_singular_value(layer):
 def test_what_parts_report_is_in_the_records(experiment):
     made = experiment(regularizers=["sn", "ada"])
     made.game.begin(0, 0.0)
-    made.run.cast.schedule.step(made.game)
+    made.run.parts.schedule.step(made.game)
     assert not any(tag.startswith("parts/") for tag in made.game.seen), "only when records are due"
     made.game.report()
     seen = made.game.take_notes()
@@ -408,10 +438,12 @@ def test_orthogonal_is_paid_by_the_players_named(experiment, players, paying):
 
 def test_top_k_shows_the_generator_its_best(experiment):
     s = ganzoo.Scores(
-        fake=tensor([1.0, 5.0, -2.0, 3.0]), real=tensor([10.0, 20.0, 30.0, 40.0]), labels=tensor([0, 1, 2, 3]),
+        fake=tensor([1.0, 5.0, -2.0, 3.0]),
+        real=tensor([10.0, 20.0, 30.0, 40.0]),
+        labels=tensor([0, 1, 2, 3]),
         fake_output={"logits": tensor([1.0, 5.0, -2.0, 3.0]), "features": [torch.arange(8.0).view(4, 2)]},
-    )  # fmt: skip
-    best = s.at(part("top-k:share=0.5").rows(s))
+    )
+    best = s.at(part("top-k:share=0.5").select_samples(s))
     assert best.fake.tolist() == [5, 3]
     assert best.real.tolist() == [20, 40], "pairs stay pairs"
     assert best.labels.tolist() == [1, 3]
@@ -435,26 +467,26 @@ def part_loss(named: str) -> Any:
 def test_top_k_keeps_one_and_follows_its_course():
     top = words.at(part("top-k:share=1..0.01"))
     s = ganzoo.Scores(fake=torch.arange(10.0))
-    assert len(top.rows(s)) == 10
+    assert len(top.select_samples(s)) == 10
     words.set_progress(top, 1.0)
-    assert top.rows(s).tolist() == [9]
+    assert top.select_samples(s).tolist() == [9]
 
 
 def test_gradients_are_clipped_by_norm_or_value():
     grads = [tensor([3.0, 0.0]), tensor([[4.0]])]
     norm = part("clip-gradient:value=1")
-    assert_close(norm.gradients("generator", grads), [tensor([0.6, 0.0]), tensor([[0.8]])])
-    assert_close(part("clip-gradient:value=10").gradients("generator", grads), grads)
-    assert_close(part("clip-gradient:value=3.5,by=value").gradients("generator", grads)[1], tensor([[3.5]]))
-    assert part("clip-gradient:players=discriminator").gradients("generator", grads) is grads
-    assert_close(norm.gradients("generator", [torch.zeros(2)]), [torch.zeros(2)])
+    assert_close(norm.modify_gradients("generator", grads), [tensor([0.6, 0.0]), tensor([[0.8]])])
+    assert_close(part("clip-gradient:value=10").modify_gradients("generator", grads), grads)
+    assert_close(part("clip-gradient:value=3.5,by=value").modify_gradients("generator", grads)[1], tensor([[3.5]]))
+    assert part("clip-gradient:players=discriminator").modify_gradients("generator", grads) is grads
+    assert_close(norm.modify_gradients("generator", [torch.zeros(2)]), [torch.zeros(2)])
 
 
 def test_clipped_gradients_are_what_players_move_along(experiment):
     made = experiment(regularizers=["clip-gradient:value=1e-3"], optimizer="sgd:lr=1", precision="fp64")
     before = [p.detach().clone() for p in made.run.discriminator.parameters()]
     made.game.begin(0, 0.0)
-    made.run.cast.schedule.step(made.game)
+    made.run.parts.schedule.step(made.game)
     moved = torch.cat([(a - b).flatten() for a, b in zip(made.run.discriminator.parameters(), before, strict=True)])
     assert moved.norm().item() == pytest.approx(1e-3, rel=1e-6)
     assert made.game.seen["grad/discriminator"] > 1e-3
@@ -664,7 +696,7 @@ NEW = [*LAZY, "top-k", "clip-gradient", "diffaugment", "ada"]
 def test_no_step_waits_for_the_device(experiment, monkeypatch, named):
     made = experiment(loss="sgan", regularizers=[named])
     made.game.begin(0, 0.0)
-    made.run.cast.schedule.step(made.game)  # optimizers make their state at the first step
+    made.run.parts.schedule.step(made.game)  # optimizers make their state at the first step
     count = 0
 
     def counting(original):
@@ -678,7 +710,7 @@ def test_no_step_waits_for_the_device(experiment, monkeypatch, named):
     for name in ("item", "tolist", "__bool__", "__float__", "__int__", "cpu", "numpy"):
         monkeypatch.setattr(torch.Tensor, name, counting(getattr(torch.Tensor, name)))
     made.game.begin(1, 0.0)
-    made.run.cast.schedule.step(made.game)
+    made.run.parts.schedule.step(made.game)
     made.game.report()
     made.game.take_notes()
     assert count == 0

@@ -36,12 +36,12 @@ class Bilinear(ganzoo.Game):
     def generator_loss(self, s):
         return self.w["discriminator"] * self.w["generator"]
 
-    def point(self, *players, memory=False):
+    def snapshot(self, *players, memory=False):
         chosen = players or ("discriminator", "generator")
         return type("Point", (), {"weights": {p: [self.w[p].detach().clone()] for p in chosen}})
 
     @torch.no_grad()
-    def place(self, point):
+    def restore(self, point):
         for player, (weight,) in point.weights.items():
             self.w[player].copy_(weight)
 
@@ -49,7 +49,7 @@ class Bilinear(ganzoo.Game):
         losses = {"discriminator": discriminator, "generator": generator}
         slopes = {p: torch.autograd.grad(loss, self.w[p])[0] for p, loss in losses.items() if loss is not None}
         if start is not None:
-            self.place(start)
+            self.restore(start)
         with torch.no_grad():
             for player, slope in slopes.items():
                 self.w[player].sub_(H * slope)
@@ -67,7 +67,7 @@ def played(words, steps=1):
     game, schedule = Bilinear(), ganzoo.part("schedule", words)
     object.__setattr__(schedule, "module", schedule.prepare(game.nets, ganzoo.Spec(shape=(1,), latent_dim=1)))
     for number in range(steps):
-        game.number = number
+        game.step_number = number
         schedule.step(game)
     return game
 
@@ -155,12 +155,12 @@ def test_a_point_is_returned_to_bit_for_bit(experiment, optimizer):
     for warm in (0, 2):
         play(made, schedule, warm)
         buffers = {k: v.clone() for k, v in made.run.generator.named_buffers()}
-        point, draws = made.game.point(memory=True), made.game.state.counters.draws
+        point, draws = made.game.snapshot(memory=True), made.game.state.counters.draws
         before = weights(made.game)
         first = play(made, schedule)
         assert not same(before, first)
         for _ in range(2):  # a point can be returned to more than once
-            made.game.place(point)
+            made.game.restore(point)
             with torch.no_grad():
                 for name, buffer in made.run.generator.named_buffers():
                     buffer.copy_(buffers[name])
@@ -172,10 +172,10 @@ def test_a_point_is_returned_to_bit_for_bit(experiment, optimizer):
 def test_a_point_of_one_player_leaves_the_other(experiment):
     made = experiment(**settings())
     before = weights(made.game)
-    point = made.game.point("discriminator")
+    point = made.game.snapshot("discriminator")
     play(made, ganzoo.part("schedule", "onestep"))
     moved = weights(made.game)
-    made.game.place(point)
+    made.game.restore(point)
     after = weights(made.game)
     assert all(torch.equal(after[k], (before if k.startswith("1.") else moved)[k]) for k in after)
 
@@ -224,7 +224,7 @@ def test_schedules_that_are_alternating_or_onestep_after_all(experiment, optimiz
         ends = []
         for words in (one, other):
             made = experiment(**settings(optimizer=optimizer, schedule=words))
-            ends.append(play(made, made.run.cast.schedule, 4))
+            ends.append(play(made, made.run.parts.schedule, 4))
         close = all(torch.allclose(ends[0][k], ends[1][k], rtol=1e-12, atol=1e-14) for k in ends[0])
         assert close, (one, other)
 
@@ -234,7 +234,7 @@ def test_the_unrolled_discriminator_forgets_what_it_tried(experiment):
     ends = []
     for words in ("unrolled:steps=4", "alternating"):
         made = experiment(**settings(schedule=words))
-        play(made, made.run.cast.schedule, 1)
+        play(made, made.run.parts.schedule, 1)
         held = made.run.state.optimizers["discriminator"].state
         ends.append([*made.run.discriminator.parameters(), *(v["exp_avg_sq"] for v in held.values())])
         assert made.run.state.counters.updates == {"discriminator": 1, "generator": 1}
@@ -243,7 +243,7 @@ def test_the_unrolled_discriminator_forgets_what_it_tried(experiment):
 
 def test_slow_weights_are_saved_with_the_run(experiment):
     made = experiment(schedule="lookahead:k=3")
-    play(made, made.run.cast.schedule, 4)
+    play(made, made.run.parts.schedule, 4)
     groups = made.run.state.tensors()
     assert {name.partition(".")[0] for name in groups["part-schedule"]} == {"discriminator", "generator"}
     slow = groups["part-schedule"]
@@ -251,15 +251,15 @@ def test_slow_weights_are_saved_with_the_run(experiment):
     assert sum(v.numel() for v in slow.values()) == count
     again = experiment(schedule="lookahead:k=3", seed=1)
     again.run.state.load(groups, made.run.state.numbers())
-    assert all(torch.equal(again.run.cast.schedule.module.state_dict()[k], v) for k, v in slow.items())
+    assert all(torch.equal(again.run.parts.schedule.module.state_dict()[k], v) for k, v in slow.items())
     trained = {id(p) for o in made.run.state.optimizers.values() for g in o.param_groups for p in g["params"]}
-    assert not trained & {id(p) for p in made.run.cast.schedule.module.parameters()}
+    assert not trained & {id(p) for p in made.run.parts.schedule.module.parameters()}
 
 
 @pytest.mark.parametrize("words", ["extragradient", "lookahead:k=2", "unrolled:steps=3", "onestep:weight=2"])
 def test_weights_stay_in_their_box_under_any_schedule(experiment, words):
     made = experiment(loss="wgan", regularizers=["weight-clip"], schedule=words, optimizer="rmsprop:lr=5e-4")
-    play(made, made.run.cast.schedule)
+    play(made, made.run.parts.schedule)
     assert all(p.abs().max() <= 0.01 for p in made.run.discriminator.parameters())
 
 
@@ -275,7 +275,7 @@ def test_unrolled_in_the_second_order_is_differentiated_through(k):
 def test_unrolled_in_the_second_order_trains_any_discriminator(experiment, regularizers):
     made = experiment(loss="sgan", schedule="unrolled:steps=2,order=second,rate=0.01", regularizers=regularizers)
     before = weights(made.game)
-    play(made, made.run.cast.schedule, 3)
+    play(made, made.run.parts.schedule, 3)
     after = weights(made.game)
     assert all(v.isfinite().all() for v in after.values())
     assert any(not torch.equal(before[k], v) for k, v in after.items() if k.startswith("0."))
@@ -286,7 +286,7 @@ def test_looking_ahead_leaves_the_discriminator_where_it_is(experiment):
     made = experiment(precision="fp64")
     made.game.begin(0, 0.0)
     before = [p.clone() for p in made.run.discriminator.parameters()]
-    loss = made.game.ahead(3, 0.1)
+    loss = made.game.unrolled_generator_loss(3, 0.1)
     assert loss.requires_grad
     assert all(torch.equal(a, b) for a, b in zip(before, made.run.discriminator.parameters(), strict=True))
     assert all(p.grad is None for p in made.run.discriminator.parameters())

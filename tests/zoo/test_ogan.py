@@ -75,7 +75,7 @@ def test_the_score_is_the_average_of_the_embedding(experiment: Any) -> None:
         run = experiment(arch=arch).run
         output = run.discriminator(torch.randn(3, *run.spec.shape))
         assert_close(output["logits"], output["embedding"].mean(1))
-        code = run.cast.architecture.encode(run.discriminator, torch.randn(3, *run.spec.shape), ganzoo.Batch())
+        code = run.parts.architecture.encode(run.discriminator, torch.randn(3, *run.spec.shape), ganzoo.Batch())
         assert_close(code.mean(1), torch.zeros(3), atol=1e-5, rtol=0)
         assert_close(code.var(1, correction=0), torch.ones(3), atol=1e-2, rtol=0)
 

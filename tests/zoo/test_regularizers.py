@@ -207,7 +207,7 @@ def test_sn_is_put_on_the_players_named(players, generator, discriminator):
     networks = ganzoo.Networks(nn.Linear(2, 2), nn.Linear(2, 1))
     sn.prepare(networks, SPEC)
     assert tuple(is_parametrized(net) for net in networks) == (generator, discriminator)
-    assert sn.constrains is bool(discriminator)
+    assert sn.constrains_discriminator is bool(discriminator)
 
 
 def test_sn_refuses_a_net_without_weights():
@@ -301,7 +301,7 @@ def test_a_default_that_follows_the_run_is_a_value_like_any():
     constant = ganzoo.part("regularizer", "instance-noise:sigma=0.1")
     assert not words.courses(constant)
     assert words.spelled("instance-noise", constant) == "instance-noise:sigma=0.1"
-    assert ganzoo.part("regularizer", "instance-noise", sigma=words.Course("cosine", 1, 0)).sigma == 1
+    assert ganzoo.part("regularizer", "instance-noise", sigma=words.ScheduledNumber("cosine", 1, 0)).sigma == 1
     with pytest.raises(BadParameter, match="sigma=-1"):
         ganzoo.part("regularizer", "instance-noise:sigma=0.1..-1")
 

@@ -22,9 +22,11 @@ from ganzoo.errors import DataError, Incompatible, SettingsError
 def scores(fake: list[torch.Tensor], real: list[torch.Tensor]) -> ganzoo.Scores:
     """Features of the first map, which is the masked photo itself, of a photo of ones: masks m are samples 2m - 1."""
     return ganzoo.Scores(
-        fake_output={"features": fake}, real_output={"features": real},
-        fake_images=2 * fake[0].detach() - 1, real_images=2 * real[0].detach() - 1,
-    )  # fmt: skip
+        fake_output={"features": fake},
+        real_output={"features": real},
+        fake_images=2 * fake[0].detach() - 1,
+        real_images=2 * real[0].detach() - 1,
+    )
 
 
 def full(value: float, *shape: int) -> torch.Tensor:
@@ -141,9 +143,32 @@ def test_sampling_wants_a_condition_and_refuses_one_that_has_no_use(experiment: 
 
 
 def test_a_run_shows_photo_mask_and_prediction_and_scores_held_out_pairs(tmp_path: Path) -> None:
-    words = ["run", "--arch", "segan:width=4", "--loss", "segan:dice=1", "-r", "weight-clip:value=0.05", "--data",
-             "digits-masks:size=16", "--metric", "dice", "--metric", "iou", "--steps", "3", "--batch-size", "8",
-             "--samples", "4", "--logdir", str(tmp_path), "--name", "a", "-q"]  # fmt: skip
+    words = [
+        "run",
+        "--arch",
+        "segan:width=4",
+        "--loss",
+        "segan:dice=1",
+        "-r",
+        "weight-clip:value=0.05",
+        "--data",
+        "digits-masks:size=16",
+        "--metric",
+        "dice",
+        "--metric",
+        "iou",
+        "--steps",
+        "3",
+        "--batch-size",
+        "8",
+        "--samples",
+        "4",
+        "--logdir",
+        str(tmp_path),
+        "--name",
+        "a",
+        "-q",
+    ]
     assert main(words) == 0
     lines = [json.loads(line) for line in (tmp_path / "a/metrics.jsonl").read_text().splitlines()]
     (figures,) = [line for line in lines if "metrics/dice/dice" in line]

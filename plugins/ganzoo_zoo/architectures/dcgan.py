@@ -98,11 +98,17 @@ class DCGAN(Auxiliary, Embedding):
                 spec.latent_dim, widths[::-1], channels, classes=classes, norm_=self.norm, upsample=self.upsample
             ),
             Discriminator(
-                channels, widths, classes=0 if self.auxiliary else classes, norm_=self.d_norm,
-                stddev=self.minibatch_stddev, kernels=self.minibatch_discrimination, embedding=self.embedded(spec),
-                told=classes if self.auxiliary else None, joint=self.joint,
+                channels,
+                widths,
+                classes=0 if self.auxiliary else classes,
+                norm_=self.d_norm,
+                stddev=self.minibatch_stddev,
+                kernels=self.minibatch_discrimination,
+                embedding=self.embedded(spec),
+                told=classes if self.auxiliary else None,
+                joint=self.joint,
             ),
-        )  # fmt: skip
+        )
 
 
 class Generator(nn.Module):
@@ -133,9 +139,18 @@ class Discriminator(nn.Module):
     """(N, C, H, W) -> (N,) logits, with their embedding; ``widths`` are the channels from half the side to 4x4."""
 
     def __init__(
-        self, channels: int, widths: list[int], *, classes: int, norm_: NormName, stddev: bool, kernels: int,
-        embedding: int, told: int | None = None, joint: bool = False,
-    ) -> None:  # fmt: skip
+        self,
+        channels: int,
+        widths: list[int],
+        *,
+        classes: int,
+        norm_: NormName,
+        stddev: bool,
+        kernels: int,
+        embedding: int,
+        told: int | None = None,
+        joint: bool = False,
+    ) -> None:
         super().__init__()
         self.classes, self.embedding, self.joint = classes, embedding, joint
         self.tells = told is not None

@@ -29,15 +29,18 @@ class Labelled(ganzoo.Architecture):
             Incompatible: conditional nets, and data without labels.
         """
         if self.conditional and not available:
-            raise Incompatible("conditional nets need labels, and this data has none: use conditional=false, "
-                               "or data with classes")  # fmt: skip
+            raise Incompatible(
+                "conditional nets need labels, and this data has none: use conditional=false, or data with classes"
+            )
         return available if self.conditional else 0
 
     def checked(self, name: str, spec: ganzoo.Spec) -> int:
         """How many classes the nets are built for; refuses a condition, which these nets have no place for."""
         if spec.condition_shape is not None:
-            raise Incompatible(f"{name} makes samples from noise and labels alone, and this data gives a condition of "
-                               f"shape {spec.condition_shape}: use an architecture that takes one")  # fmt: skip
+            raise Incompatible(
+                f"{name} makes samples from noise and labels alone, and this data gives a condition of "
+                f"shape {spec.condition_shape}: use an architecture that takes one"
+            )
         return self.classes(spec.classes)
 
 

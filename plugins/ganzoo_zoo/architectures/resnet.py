@@ -81,10 +81,16 @@ class ResNet(Auxiliary):
         return ganzoo.Networks(
             Generator(spec.latent_dim, up, channels, classes=classes, norm_=self.norm, upsample=self.upsample),
             Discriminator(
-                channels, down, halvings, classes=0 if self.auxiliary else classes, norm_=self.d_norm,
-                pooling=self.pooling, told=classes if self.auxiliary else None, joint=self.joint,
+                channels,
+                down,
+                halvings,
+                classes=0 if self.auxiliary else classes,
+                norm_=self.d_norm,
+                pooling=self.pooling,
+                told=classes if self.auxiliary else None,
+                joint=self.joint,
             ),
-        )  # fmt: skip
+        )
 
     def outputs(self, spec: ganzoo.Spec) -> Mapping[str, Sequence[tuple[int, ...]]]:
         """The maps after each block and the class logits, where they are asked for."""
@@ -108,9 +114,13 @@ class UpBlock(nn.Module):
     def __init__(self, inputs: int, outputs: int, norm_: NormName, upsample: UpsampleName) -> None:
         super().__init__()
         self.branch = nn.Sequential(
-            norm(norm_, inputs), nn.ReLU(), upsampling(upsample, inputs, outputs, bias=True),
-            norm(norm_, outputs), nn.ReLU(), nn.Conv2d(outputs, outputs, 3, padding=1),
-        )  # fmt: skip
+            norm(norm_, inputs),
+            nn.ReLU(),
+            upsampling(upsample, inputs, outputs, bias=True),
+            norm(norm_, outputs),
+            nn.ReLU(),
+            nn.Conv2d(outputs, outputs, 3, padding=1),
+        )
         self.shortcut = nn.Sequential(nn.Conv2d(inputs, outputs, 1), nn.Upsample(scale_factor=2.0, mode="nearest"))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -153,10 +163,14 @@ class Generator(nn.Module):
         super().__init__()
         self.classes = classes
         self.layers = nn.Sequential(
-            nn.Linear(latent + classes, widths[0] * 16), nn.Unflatten(1, (widths[0], 4, 4)),
+            nn.Linear(latent + classes, widths[0] * 16),
+            nn.Unflatten(1, (widths[0], 4, 4)),
             *(UpBlock(i, o, norm_, upsample) for i, o in pairwise(widths)),
-            norm(norm_, widths[-1]), nn.ReLU(), nn.Conv2d(widths[-1], channels, 3, padding=1), nn.Tanh(),
-        )  # fmt: skip
+            norm(norm_, widths[-1]),
+            nn.ReLU(),
+            nn.Conv2d(widths[-1], channels, 3, padding=1),
+            nn.Tanh(),
+        )
         initialise_resnet(self)
 
     def forward(self, latent: Tensor, labels: Tensor | None = None) -> Tensor:
@@ -169,17 +183,27 @@ class Discriminator(nn.Module):
     """(N, C, H, W) -> (N,) logits; the first ``halvings`` blocks halve the side."""
 
     def __init__(
-        self, channels: int, widths: list[int], halvings: int, *, classes: int, norm_: NormName, pooling: Pooling,
-        told: int | None = None, joint: bool = False,
-    ) -> None:  # fmt: skip
+        self,
+        channels: int,
+        widths: list[int],
+        halvings: int,
+        *,
+        classes: int,
+        norm_: NormName,
+        pooling: Pooling,
+        told: int | None = None,
+        joint: bool = False,
+    ) -> None:
         super().__init__()
         self.classes, self.pooling, self.joint = classes, pooling, joint
         self.tells = told is not None
         self.layers = nn.Sequential(
-            *(DownBlock(c, w, norm_, halve=i < halvings, first=i == 0)
-              for i, (c, w) in enumerate(pairwise([channels + classes, *widths]))),
+            *(
+                DownBlock(c, w, norm_, halve=i < halvings, first=i == 0)
+                for i, (c, w) in enumerate(pairwise([channels + classes, *widths]))
+            ),
             nn.ReLU(),
-        )  # fmt: skip
+        )
         self.head = nn.Linear(widths[-1], told if joint and told else 1)
         self.class_head = nn.Linear(widths[-1], told) if told and not joint else None
         initialise_resnet(self)

@@ -60,9 +60,7 @@ class SegAN(ganzoo.Architecture):
                 f"{spec.shape}: set the data's size"
             )
         widths, masks, photo = self.widths(spec), spec.shape[0], spec.condition_shape[0]
-        return ganzoo.Networks(
-            Segmentor(photo, widths, masks, self.norm), Critic(photo * masks, widths, self.d_norm)
-        )
+        return ganzoo.Networks(Segmentor(photo, widths, masks, self.norm), Critic(photo * masks, widths, self.d_norm))
 
     def widths(self, spec: ganzoo.Spec) -> list[int]:
         """Channels of the maps from half the side down to 4x4."""

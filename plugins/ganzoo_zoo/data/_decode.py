@@ -15,8 +15,22 @@ from ._images import shown
 Resize = Literal["crop", "pad", "stretch"]
 Pixels: TypeAlias = NDArray[np.uint8]
 
-SUFFIXES = (".avif", ".bmp", ".gif", ".jfif", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm", ".ppm", ".tif",
-            ".tiff", ".webp")  # fmt: skip
+SUFFIXES = (
+    ".avif",
+    ".bmp",
+    ".gif",
+    ".jfif",
+    ".jpeg",
+    ".jpg",
+    ".pbm",
+    ".pgm",
+    ".png",
+    ".pnm",
+    ".ppm",
+    ".tif",
+    ".tiff",
+    ".webp",
+)
 _LEVELS = np.rint(np.arange(65536) / 257).astype(np.uint8)  # 16 bits -> 8
 
 

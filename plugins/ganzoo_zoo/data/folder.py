@@ -98,8 +98,11 @@ class Folder(ganzoo.Data):
                 return images.kept(place)
             except (OSError, RuntimeError) as error:  # the latter where there is no home
                 why = getattr(error, "strerror", None) or error
-                _log.warning("folder: images are decoded as they are used, for they cannot be kept (%s): make room, or "
-                             "name another folder by cache=", shown(why))  # fmt: skip
+                _log.warning(
+                    "folder: images are decoded as they are used, for they cannot be kept (%s): make room, or "
+                    "name another folder by cache=",
+                    shown(why),
+                )
         tally.report(len(names))
         return images
 
@@ -205,8 +208,11 @@ class LazyImages(Dataset[Any]):
 
     def _fill_all(self, images: Pixels) -> dict[int, str]:
         """Decode all of them, each unreadable one's place taken by the next; say which these are, and why."""
-        _log.warning("folder: decoding %d images of %s once, for the cache (cache=none decodes them as they are used)",
-                     len(images), self.tally.where)  # fmt: skip
+        _log.warning(
+            "folder: decoding %d images of %s once, for the cache (cache=none decodes them as they are used)",
+            len(images),
+            self.tally.where,
+        )
         console = Console(stderr=True)
         with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
             task = progress.add_task("decoding", total=len(images))
@@ -253,8 +259,9 @@ class LazyImages(Dataset[Any]):
         self.tally.skipped.append((self.names[at], reason(error)))
         self.tally.check(len(self.names) - len(self.bad))
         if len(self.bad) <= _NAMED:
-            _log.warning("folder: %s cannot be read (%s): the next image takes its place",
-                         shown(self.names[at]), reason(error))  # fmt: skip
+            _log.warning(
+                "folder: %s cannot be read (%s): the next image takes its place", shown(self.names[at]), reason(error)
+            )
 
 
 def _classes(names: Sequence[str]) -> tuple[list[str], Tensor | None]:

@@ -36,7 +36,7 @@ class FeatureMatching(ganzoo.Loss):
         Salimans et al. 2016, Improved techniques for training GANs, arXiv:1606.03498, section 3.1.
     """
 
-    of_scores: ClassVar[bool] = False  # the generator's part reads features alone
+    reads_scores: ClassVar[bool] = False  # the generator's part reads features alone
 
     def check(self, spec: ganzoo.Spec, outputs: Mapping[str, Sequence[tuple[int, ...]]]) -> None:
         """Features are wanted."""

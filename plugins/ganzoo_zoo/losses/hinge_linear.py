@@ -36,7 +36,7 @@ class HingeLinear(ganzoo.Loss):
     margin: Annotated[float, Ge(0)] = 1.0
 
     bounded: ClassVar[bool] = False
-    shares: ClassVar[bool] = True
+    supports_shared_backward: ClassVar[bool] = True
 
     def discriminator(self, s: ganzoo.Scores) -> Tensor:
         """How far real scores are below the margin, and fake scores above minus the margin, with sign."""

@@ -42,7 +42,7 @@ class LSGAN(ganzoo.Loss):
     aim: float = 1.0
 
     has_targets: ClassVar[bool] = True
-    shares: ClassVar[bool] = True
+    supports_shared_backward: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if self.real <= self.fake:

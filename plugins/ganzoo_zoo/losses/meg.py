@@ -30,4 +30,4 @@ class MEG(WGAN):
         arXiv:1901.08508, section 3 and algorithm 1 (whose sign of the entropy's term is misprinted).
     """
 
-    energy: ClassVar[bool] = True
+    energy_based: ClassVar[bool] = True

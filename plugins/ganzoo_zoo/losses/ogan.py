@@ -55,7 +55,7 @@ class OGAN(ganzoo.Loss):
     weight: Annotated[float, Ge(0)] = 0.5
     eps: Annotated[float, Ge(0)] = 1e-8
 
-    encodes: ClassVar[bool] = True
+    trains_encoder: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         for fact in ("has_targets", "bounded", "saturates"):  # facts of this part, not of its class

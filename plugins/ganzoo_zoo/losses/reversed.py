@@ -31,7 +31,7 @@ class Reversed(ganzoo.Loss):
 
     def __post_init__(self) -> None:
         meant = ganzoo.part("loss", self.loss)
-        for fact in ("has_targets", "bounded", "saturates", "watches", "per_sample"):  # of this part, not of its class
+        for fact in ("has_targets", "bounded", "saturates", "needs_grad_of", "per_sample_gradients"):
             object.__setattr__(self, fact, getattr(meant, fact))
         object.__setattr__(self, "_meant", meant)
 

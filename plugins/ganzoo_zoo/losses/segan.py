@@ -53,7 +53,7 @@ class SegAN(ganzoo.Loss):
     eps: Annotated[float, Ge(0)] = 1e-6
 
     bounded: ClassVar[bool] = False
-    of_scores: ClassVar[bool] = False
+    reads_scores: ClassVar[bool] = False
 
     def check(self, spec: ganzoo.Spec, outputs: Mapping[str, Sequence[tuple[int, ...]]]) -> None:
         """Refuse data without pairs, and a discriminator without features."""

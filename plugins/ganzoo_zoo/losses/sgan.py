@@ -33,7 +33,7 @@ class SGAN(ganzoo.Loss):
     """
 
     has_targets: ClassVar[bool] = True
-    shares: ClassVar[bool] = True
+    supports_shared_backward: ClassVar[bool] = True
 
     def discriminator(self, s: ganzoo.Scores) -> Tensor:
         """Cross-entropy of the real scores against their target, and of the fake against theirs."""

@@ -30,7 +30,7 @@ class WGAN(ganzoo.Loss):
     """
 
     bounded: ClassVar[bool] = False
-    shares: ClassVar[bool] = True
+    supports_shared_backward: ClassVar[bool] = True
 
     def discriminator(self, s: ganzoo.Scores) -> Tensor:
         """Minus the estimated distance."""

@@ -41,8 +41,8 @@ class WGANDiv(ganzoo.Loss):
     k: Annotated[float, Gt(0)] = 2.0
     p: Annotated[float, Gt(1)] = 6.0
 
-    watches: ClassVar[frozenset[str]] = frozenset({"real", "fake"})
-    per_sample: ClassVar[bool] = True
+    needs_grad_of: ClassVar[frozenset[str]] = frozenset({"real", "fake"})
+    per_sample_gradients: ClassVar[bool] = True
 
     def discriminator(self, s: ganzoo.Scores) -> Tensor:
         """Minus the divergence."""

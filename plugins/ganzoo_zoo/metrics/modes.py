@@ -40,8 +40,11 @@ class Modes(ganzoo.Metric):
 
     samples: ClassVar[int] = 2500
     figures: ClassVar[Mapping[str, bool | None]] = {
-        "modes": True, "high_quality": True, "reverse_kl": False, "spread": None,
-    }  # fmt: skip
+        "modes": True,
+        "high_quality": True,
+        "reverse_kl": False,
+        "spread": None,
+    }
 
     def score(self, real: Tensor, fake: Tensor, data: ganzoo.Data) -> Mapping[str, float]:
         """``modes``, ``high_quality``, ``reverse_kl`` and ``spread`` of the fakes; the reals are not looked at."""

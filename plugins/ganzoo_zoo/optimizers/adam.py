@@ -49,5 +49,9 @@ class Adam(ganzoo.Optimizer):
         """Adam from torch, as one kernel where there is one."""
         return torch.optim.Adam(
             parameters,
-            lr=self.lr, betas=self.betas, eps=self.eps, weight_decay=self.weight_decay, fused=can_fuse(parameters),
-        )  # fmt: skip
+            lr=self.lr,
+            betas=self.betas,
+            eps=self.eps,
+            weight_decay=self.weight_decay,
+            fused=can_fuse(parameters),
+        )

@@ -46,5 +46,9 @@ class RMSprop(ganzoo.Optimizer):
         """RMSprop from torch, which batches its kernels on a GPU by itself."""
         return torch.optim.RMSprop(
             parameters,
-            lr=self.lr, alpha=self.alpha, eps=self.eps, weight_decay=self.weight_decay, momentum=self.momentum,
-        )  # fmt: skip
+            lr=self.lr,
+            alpha=self.alpha,
+            eps=self.eps,
+            weight_decay=self.weight_decay,
+            momentum=self.momentum,
+        )

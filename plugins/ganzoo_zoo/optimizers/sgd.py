@@ -53,6 +53,9 @@ class SGD(ganzoo.Optimizer):
         """SGD from torch, as one kernel where there is one."""
         return torch.optim.SGD(
             parameters,
-            lr=self.lr, momentum=self.momentum, weight_decay=self.weight_decay, nesterov=self.nesterov,
+            lr=self.lr,
+            momentum=self.momentum,
+            weight_decay=self.weight_decay,
+            nesterov=self.nesterov,
             fused=can_fuse(parameters),
-        )  # fmt: skip
+        )

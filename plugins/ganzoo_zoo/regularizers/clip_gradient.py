@@ -42,9 +42,9 @@ class ClipGradient(ganzoo.Regularizer):
     by: Literal["norm", "value"] = "norm"
     players: Literal["discriminator", "generator", "both"] = "both"
 
-    constrains: ClassVar[bool] = False
+    constrains_discriminator: ClassVar[bool] = False
 
-    def gradients(
+    def modify_gradients(
         self, player: Literal["discriminator", "generator"], gradients: Sequence[Tensor]
     ) -> Sequence[Tensor]:
         """The gradients, within the bound."""

@@ -37,9 +37,7 @@ class Consensus(ganzoo.Regularizer):
 
     weight: Annotated[float, Ge(0)] = 10.0
 
-    def joint_penalty(
-        self, gradients: Mapping[Literal["discriminator", "generator"], Sequence[Tensor]]
-    ) -> Tensor:
+    def joint_penalty(self, gradients: Mapping[Literal["discriminator", "generator"], Sequence[Tensor]]) -> Tensor:
         """Half the squared length of the game's gradient."""
         total: Tensor = sum(g.square().sum() for player in gradients.values() for g in player)  # type: ignore[assignment]
         return self.weight / 2 * total

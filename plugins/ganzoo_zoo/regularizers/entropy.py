@@ -44,15 +44,18 @@ class Entropy(ganzoo.Regularizer):
     shuffle: Literal["dimensions", "rows"] = "dimensions"
     width: Annotated[int, Ge(1)] = 256
 
-    trains: ClassVar[Literal["discriminator", "generator"]] = "generator"
+    trained_by: ClassVar[Literal["discriminator", "generator"]] = "generator"
 
     def prepare(self, networks: ganzoo.Networks, spec: ganzoo.Spec) -> nn.Module:
         """T, over a sample and its noise, side by side."""
         return nn.Sequential(
-            nn.Linear(math.prod(spec.shape) + spec.latent_dim, self.width), nn.LeakyReLU(0.2),
-            nn.Linear(self.width, self.width), nn.LeakyReLU(0.2),
-            nn.Linear(self.width, 1), nn.Flatten(0),
-        )  # fmt: skip
+            nn.Linear(math.prod(spec.shape) + spec.latent_dim, self.width),
+            nn.LeakyReLU(0.2),
+            nn.Linear(self.width, self.width),
+            nn.LeakyReLU(0.2),
+            nn.Linear(self.width, 1),
+            nn.Flatten(0),
+        )
 
     def generator_penalty(self, s: ganzoo.Scores) -> Tensor:
         """Minus the information of the samples on their noise."""

@@ -17,15 +17,17 @@ if TYPE_CHECKING:
 Points = Literal["real", "fake", "both", "interpolates", "around"]
 
 WATCHED: dict[str, frozenset[str]] = {
-    "real": frozenset({"real"}), "fake": frozenset({"fake"}), "both": frozenset({"real", "fake"}),
-}  # fmt: skip
+    "real": frozenset({"real"}),
+    "fake": frozenset({"fake"}),
+    "both": frozenset({"real", "fake"}),
+}
 
 
 class SlopePenalty(ganzoo.Regularizer):
     """What all of the family are: a gradient per sample, that holds the discriminator."""
 
-    per_sample: ClassVar[bool] = True
-    constrains: ClassVar[bool] = True
+    per_sample_gradients: ClassVar[bool] = True
+    constrains_discriminator: ClassVar[bool] = True
 
 
 class GradientPenalty(SlopePenalty):
@@ -68,7 +70,7 @@ class GradientPenalty(SlopePenalty):
     spread: Annotated[float, Gt(0)] = 0.5
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "watches", WATCHED.get(self.points, frozenset()))  # of this part, not of its class
+        object.__setattr__(self, "needs_grad_of", WATCHED.get(self.points, frozenset()))
 
     def discriminator_penalty(self, s: ganzoo.Scores) -> Tensor:
         """The power of the slopes' distance from the centre."""

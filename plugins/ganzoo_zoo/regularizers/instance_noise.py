@@ -31,7 +31,7 @@ class InstanceNoise(ganzoo.Regularizer):
         Sonderby et al. 2017, arXiv:1610.04490; Arjovsky and Bottou 2017, arXiv:1701.04862, section 3.
     """
 
-    sigma: Annotated[float, Ge(0)] = ganzoo.Course("linear", 0.1, 0.0)
+    sigma: Annotated[float, Ge(0)] = ganzoo.ScheduledNumber("linear", 0.1, 0.0)
 
     def images(self, images: Tensor, s: ganzoo.Scores) -> Tensor:
         """The samples, blurred."""

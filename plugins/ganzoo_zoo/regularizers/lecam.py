@@ -43,7 +43,7 @@ class LeCam(ganzoo.Regularizer):
     decay: Annotated[float, Ge(0), Lt(1)] = 0.99
     form: Literal["squared", "one-sided"] = "squared"
 
-    constrains: ClassVar[bool] = True
+    constrains_discriminator: ClassVar[bool] = True
 
     def prepare(self, networks: ganzoo.Networks, spec: ganzoo.Spec) -> nn.Module:
         """Two means, and how many batches they saw."""

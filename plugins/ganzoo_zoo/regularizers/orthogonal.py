@@ -46,13 +46,14 @@ class Orthogonal(ganzoo.Regularizer):
 
     def __post_init__(self) -> None:
         paying = {"discriminator", "generator"} if self.players == "both" else {self.players}
-        object.__setattr__(self, "pays", frozenset(paying))  # a fact of this part, not of its class
+        object.__setattr__(self, "paid_by", frozenset(paying))
 
     def prepare(self, networks: ganzoo.Networks, spec: ganzoo.Spec) -> None:
         """Look up the layers."""
-        layers = {player: weighted("orthogonal", player, networks) for player in self.pays}
-        object.__setattr__(self, "_layers", {p: [x for x in found if not isinstance(x, nn.Embedding)]
-                                             for p, found in layers.items()})  # fmt: skip
+        layers = {player: weighted("orthogonal", player, networks) for player in self.paid_by}
+        object.__setattr__(
+            self, "_layers", {p: [x for x in found if not isinstance(x, nn.Embedding)] for p, found in layers.items()}
+        )
 
     def discriminator_penalty(self, s: ganzoo.Scores) -> Tensor:
         """Squared inner products of different rows of the discriminator's weights."""

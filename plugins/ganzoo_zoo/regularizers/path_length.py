@@ -45,7 +45,7 @@ class PathLength(ganzoo.Regularizer):
     weight: Annotated[float, Ge(0)] = 2.0
     decay: Annotated[float, Gt(0), Le(1)] = 0.01
 
-    watches: ClassVar[frozenset[str]] = frozenset({"latent"})
+    needs_grad_of: ClassVar[frozenset[str]] = frozenset({"latent"})
 
     def prepare(self, networks: ganzoo.Networks, spec: ganzoo.Spec) -> nn.Module:
         """The mean length, and what it is to be after the update."""

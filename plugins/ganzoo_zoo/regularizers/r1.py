@@ -47,7 +47,7 @@ class R1(Flat):
     """
 
     points: ClassVar[Points] = "real"
-    watches: ClassVar[frozenset[str]] = frozenset({"real"})
+    needs_grad_of: ClassVar[frozenset[str]] = frozenset({"real"})
 
 
 class R2(Flat):
@@ -67,7 +67,7 @@ class R2(Flat):
     """
 
     points: ClassVar[Points] = "fake"
-    watches: ClassVar[frozenset[str]] = frozenset({"fake"})
+    needs_grad_of: ClassVar[frozenset[str]] = frozenset({"fake"})
 
 
 class R1R2(Flat):
@@ -88,4 +88,4 @@ class R1R2(Flat):
     """
 
     points: ClassVar[Points] = "both"
-    watches: ClassVar[frozenset[str]] = frozenset({"real", "fake"})
+    needs_grad_of: ClassVar[frozenset[str]] = frozenset({"real", "fake"})

@@ -18,9 +18,15 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 WEIGHTED = (
-    nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d,
-    nn.Linear, nn.Embedding,
-)  # fmt: skip
+    nn.Conv1d,
+    nn.Conv2d,
+    nn.Conv3d,
+    nn.ConvTranspose1d,
+    nn.ConvTranspose2d,
+    nn.ConvTranspose3d,
+    nn.Linear,
+    nn.Embedding,
+)
 
 
 class SpectralNorm(ganzoo.Regularizer):
@@ -50,10 +56,10 @@ class SpectralNorm(ganzoo.Regularizer):
     power_iterations: Annotated[int, Ge(1)] = 1
     players: Literal["discriminator", "generator", "both"] = "discriminator"
 
-    constrains: ClassVar[bool] = True
+    constrains_discriminator: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "constrains", self.players != "generator")  # a fact of this part, not of its class
+        object.__setattr__(self, "constrains_discriminator", self.players != "generator")
 
     def prepare(self, networks: ganzoo.Networks, spec: ganzoo.Spec) -> None:
         """Put the division on every weight of the players named."""

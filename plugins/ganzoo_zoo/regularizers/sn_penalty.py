@@ -45,7 +45,7 @@ class SpectralNormPenalty(ganzoo.Regularizer):
     weight: Annotated[float, Ge(0)] = 0.01
     power_iterations: Annotated[int, Ge(1)] = 1
 
-    constrains: ClassVar[bool] = True
+    constrains_discriminator: ClassVar[bool] = True
 
     def prepare(self, networks: ganzoo.Networks, spec: ganzoo.Spec) -> nn.Module:
         """Vectors u and v for each layer, after a few iterations."""
@@ -87,6 +87,8 @@ class Vectors(nn.Module):
     def norms(self, layers: list[nn.Module]) -> Tensor:
         """(layers,): u' W v of each."""
         return torch.stack(
-            [getattr(self, f"u{i}").clone() @ matrix(layer) @ getattr(self, f"v{i}").clone()
-             for i, layer in enumerate(layers)]
-        )  # fmt: skip
+            [
+                getattr(self, f"u{i}").clone() @ matrix(layer) @ getattr(self, f"v{i}").clone()
+                for i, layer in enumerate(layers)
+            ]
+        )

@@ -31,9 +31,9 @@ class TopK(ganzoo.Regularizer):
         Sinha et al. 2020, Top-k training of GANs, arXiv:2002.06224, section 3.
     """
 
-    share: Annotated[float, Gt(0), Le(1)] = ganzoo.Course("linear", 1.0, 0.5)
+    share: Annotated[float, Gt(0), Le(1)] = ganzoo.ScheduledNumber("linear", 1.0, 0.5)
 
-    def rows(self, s: ganzoo.Scores) -> Tensor:
+    def select_samples(self, s: ganzoo.Scores) -> Tensor:
         """Numbers of the best fakes."""
         k = max(1, round(self.share * len(s.fake)))
         return s.fake.detach().topk(k).indices

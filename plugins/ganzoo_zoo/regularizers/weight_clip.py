@@ -32,7 +32,7 @@ class WeightClip(ganzoo.Regularizer):
 
     value: Annotated[float, Gt(0)] = 0.01
 
-    constrains: ClassVar[bool] = True
+    constrains_discriminator: ClassVar[bool] = True
 
     def after_update(self, player: Literal["discriminator", "generator"], module: nn.Module) -> None:
         """Put the discriminator back into its box."""

@@ -34,7 +34,7 @@ class WGANDiv(SlopePenalty):
     k: Annotated[float, Ge(0)] = 2.0
     p: Annotated[float, Gt(1)] = 6.0
 
-    watches: ClassVar[frozenset[str]] = frozenset({"real", "fake"})
+    needs_grad_of: ClassVar[frozenset[str]] = frozenset({"real", "fake"})
 
     def discriminator_penalty(self, s: ganzoo.Scores) -> Tensor:
         """A power of the slope's length."""

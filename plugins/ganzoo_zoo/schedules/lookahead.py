@@ -59,11 +59,11 @@ class Lookahead(ganzoo.Schedule):
             game.update(generator=loss)
         else:
             game.update(discriminator=game.discriminator_loss(s), generator=loss)
-        if (game.number + 1) % self.k == 0:
-            point = game.point()
+        if (game.step_number + 1) % self.k == 0:
+            point = game.snapshot()
             for player in PLAYERS:
                 self.module.approach(player, point.weights[player], self.alpha)
-            game.place(point)
+            game.restore(point)
 
 
 class Slow(nn.Module):

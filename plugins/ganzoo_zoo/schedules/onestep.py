@@ -45,7 +45,7 @@ class OneStep(ganzoo.Schedule):
     shared: bool = False
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "shares", self.shared)  # a fact of this part, not of its class
+        object.__setattr__(self, "uses_shared_backward", self.shared)
 
     def step(self, game: ganzoo.Game) -> None:
         """One round, two gradients, one move."""

@@ -45,15 +45,15 @@ class Unrolled(ganzoo.Schedule):
     def step(self, game: ganzoo.Game) -> None:
         """The discriminator's own move, its moves on trial, the generator's answer."""
         if self.order == "second":
-            answer = game.ahead(self.steps, self.rate)
+            answer = game.unrolled_generator_loss(self.steps, self.rate)
             game.update(discriminator=game.discriminator_loss(game.round(generator_learns=False)), generator=answer)
             return
         game.update(discriminator=game.discriminator_loss(game.round(generator_learns=False)))
         if self.steps == 1:
             game.update(generator=game.generator_loss(game.round()))
             return
-        stays = game.point("discriminator", memory=True)
+        stays = game.snapshot("discriminator", memory=True)
         for _ in range(self.steps - 1):
             game.update(discriminator=game.discriminator_loss(game.round(generator_learns=False)), trial=True)
         game.update(generator=game.generator_loss(game.round()))
-        game.place(stays)
+        game.restore(stays)
