@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ganzoo import errors
+    from ganzoo.api import catalogue, load, part, resume, run
     from ganzoo.hookspecs import hookimpl
     from ganzoo.parts import (
         Architecture,
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
         Scores,
         Spec,
     )
-    from ganzoo.recipe import catalogue, load, part, resume, run
     from ganzoo.training.loop import Run
     from ganzoo.words import ScheduledNumber
 
@@ -55,7 +55,7 @@ _HOME = {
         ),
         "ganzoo.parts",
     ),
-    **dict.fromkeys(("catalogue", "load", "part", "resume", "run"), "ganzoo.recipe"),
+    **dict.fromkeys(("catalogue", "load", "part", "resume", "run"), "ganzoo.api"),
     "Run": "ganzoo.training.loop",
     "ScheduledNumber": "ganzoo.words",
 }

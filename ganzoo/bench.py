@@ -26,10 +26,10 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from ganzoo import errors, recipe
+from ganzoo import errors, plugins
 from ganzoo.parts import PLAYERS, Player
-from ganzoo.recipe import Experiment
-from ganzoo.settings import Settings, resolve
+from ganzoo.recipe.assemble import Experiment, assemble
+from ganzoo.recipe.settings import Settings, resolve
 from ganzoo.speed import hardware
 from ganzoo.speed.capture import Steps as Recorded
 from ganzoo.step.game import Draw, Game, Round
@@ -169,7 +169,7 @@ def bench(
     Raises:
         GanzooError: in one line, what was found, what was expected, what to do.
     """
-    found: Catalogue = recipe.catalogue() if catalogue is None else catalogue
+    found: Catalogue = plugins.load_catalogue() if catalogue is None else catalogue
     resolved = resolve(found.presets(), preset=preset, config=config, given=settings, overrides=overrides)
     return measure(resolved, found, against=against, repeats=repeats, steps_each=steps_each)
 
@@ -193,7 +193,7 @@ def measure(
     with ExitStack() as stack:
 
         def assembled(settings: Settings) -> Experiment:
-            made = recipe.assemble(settings, catalogue)
+            made = assemble(settings, catalogue)
             stack.callback(made.feed.close)
             stack.callback(made.game.close)
             return made

@@ -25,9 +25,10 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import TensorDataset
 
-from ganzoo import errors, recipe, words
+from ganzoo import errors, plugins, words
 from ganzoo.parts import Architecture, Data, Loss, Networks, Part, Regularizer, Scores, Spec
-from ganzoo.settings import as_mapping, resolve
+from ganzoo.recipe.assemble import Experiment, assemble
+from ganzoo.recipe.settings import as_mapping, resolve
 from ganzoo.training import loop
 
 if TYPE_CHECKING:
@@ -213,7 +214,7 @@ def dirac(
     Raises:
         GanzooError: a part or a value is wrong, or the parts cannot go together, in one line.
     """
-    known = catalogue if catalogue is not None else recipe.catalogue()
+    known = catalogue if catalogue is not None else plugins.load_catalogue()
     moving = named if isinstance(named := as_mapping(optimizer), Part) else {"lr": lr, **named}
     given = {
         "loss": loss,
@@ -264,7 +265,7 @@ def table(
         catalogue: the parts that can be named.
         how: the rest, as ``dirac`` takes it.
     """
-    known = catalogue if catalogue is not None else recipe.catalogue()
+    known = catalogue if catalogue is not None else plugins.load_catalogue()
     losses = losses or _present(known, "loss", LOSSES)
     schedules = schedules or _present(known, "schedule", SCHEDULES)
     regularizers = regularizers or _present(known, "regularizer", REGULARIZERS)
@@ -294,23 +295,23 @@ def _present(catalogue: Any, kind: str, named: Sequence[str]) -> list[str]:
 # -- running it --------------------------------------------------------------------------------------------------
 
 
-def _assembled(given: Mapping[str, Any], catalogue: Any) -> recipe.Experiment:
+def _assembled(given: Mapping[str, Any], catalogue: Any) -> Experiment:
     fixed = {"latent_dim": 1, "ema": 0.0, "device": "cpu", "precision": "fp64", "metrics": ()}
-    return recipe.assemble(resolve(catalogue.presets(), given={**given, **fixed}), catalogue)
+    return assemble(resolve(catalogue.presets(), given={**given, **fixed}), catalogue)
 
 
-def _weights(experiment: recipe.Experiment) -> tuple[nn.Parameter, nn.Parameter]:
+def _weights(experiment: Experiment) -> tuple[nn.Parameter, nn.Parameter]:
     """Theta and psi themselves; what spectral norm, say, makes of psi is computed from it."""
     generator, discriminator = experiment.run.state.networks
     return next(generator.parameters()), next(discriminator.parameters())
 
 
-def _where(experiment: recipe.Experiment) -> tuple[float, float]:
+def _where(experiment: Experiment) -> tuple[float, float]:
     theta, psi = _weights(experiment)
     return float(theta.detach()), float(psi.detach())
 
 
-def _trajectory(experiment: recipe.Experiment, steps: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def _trajectory(experiment: Experiment, steps: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Where the players are, at first and after each step."""
     places = [_where(experiment)]
     far = FAR * max(1e-9, math.hypot(*places[0]))
@@ -327,7 +328,7 @@ def _trajectory(experiment: recipe.Experiment, steps: int) -> tuple[tuple[float,
 
 
 @contextmanager
-def _stepping(experiment: recipe.Experiment) -> Iterator[None]:
+def _stepping(experiment: Experiment) -> Iterator[None]:
     """Steps that leave the caller's random numbers, and torch's process-wide switches, as they were."""
     with torch.random.fork_rng(devices=()):
         try:
@@ -354,7 +355,7 @@ STREAMS = 16
 """Seeds that the derivative of a step is averaged over: an expectation, where parts draw random numbers."""
 
 
-def _measured(experiment: recipe.Experiment, period: int) -> tuple[complex, complex] | None:
+def _measured(experiment: Experiment, period: int) -> tuple[complex, complex] | None:
     """Eigenvalues of the derivative of a period's steps at (0, 0), by central differences on the training code."""
     run, game = experiment.run, experiment.game
     state, schedule = run.state, run.parts.schedule

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 import torch
 
-from ganzoo import plugins, recipe
-from ganzoo.settings import resolve
+from ganzoo import plugins
+from ganzoo.recipe.assemble import Experiment, assemble
+from ganzoo.recipe.settings import resolve
 
 REAL_DATA = Path(__file__).parents[2] / "shared" / "data"
 
@@ -34,11 +35,11 @@ def _one_thread() -> Iterator[None]:
 
 
 @pytest.fixture
-def experiment(tmp_path: Path) -> Iterator[Callable[..., recipe.Experiment]]:
+def experiment(tmp_path: Path) -> Iterator[Callable[..., Experiment]]:
     """An assembled experiment: small and quick unless told. Its game is closed, whatever becomes of the test."""
     games = []
 
-    def make(**settings: Any) -> recipe.Experiment:
+    def make(**settings: Any) -> Experiment:
         small = {
             "arch": "dcgan:width=4",
             "batch_size": 8,
@@ -50,8 +51,8 @@ def experiment(tmp_path: Path) -> Iterator[Callable[..., recipe.Experiment]]:
             "samples": 4,
             "data": "digits:size=8",
         }
-        catalogue = plugins.catalogue(no_plugins=True)
-        made = recipe.assemble(resolve(catalogue.presets(), given={**small, **settings}), catalogue)
+        catalogue = plugins.load_catalogue(no_plugins=True)
+        made = assemble(resolve(catalogue.presets(), given={**small, **settings}), catalogue)
         games.append(made.game)
         return made
 

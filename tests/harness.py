@@ -16,11 +16,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ganzoo import plugins, recipe
+from ganzoo import plugins
 from ganzoo.disk import checkpoint
-from ganzoo.settings import resolve
+from ganzoo.recipe.assemble import Experiment, assemble, total_steps, train
+from ganzoo.recipe.directory import open_directory
+from ganzoo.recipe.resume import reopen
+from ganzoo.recipe.settings import resolve
 from ganzoo.speed import capture
 from ganzoo.training import loop
+from ganzoo.training.loop import Run
 
 TINY = {
     "arch": "dcgan:width=4",
@@ -118,9 +122,9 @@ def _bits(value: torch.Tensor) -> torch.Tensor:
     return value.reshape(-1).view(torch.uint8) if value.numel() else value
 
 
-def state_of(made: recipe.Experiment | recipe.Run) -> dict[str, torch.Tensor]:
+def state_of(made: Experiment | Run) -> dict[str, torch.Tensor]:
     """All tensors of a run in memory."""
-    run = made.run if isinstance(made, recipe.Experiment) else made
+    run = made.run if isinstance(made, Experiment) else made
     return {f"{g}/{n}": v.clone() for g, named in run.state.tensors().items() for n, v in named.items()}
 
 
@@ -146,7 +150,7 @@ class Crash(Exception):
     """A fault that nobody foresaw."""
 
 
-def train_until(made: recipe.Experiment, total: int, stops: Stops) -> None:
+def train_until(made: Experiment, total: int, stops: Stops) -> None:
     """Train until it is stopped."""
     try:
         with contextlib.suppress(loop.Interrupted, Crash):
@@ -164,30 +168,30 @@ class Bench:
         if plugin:
             files = [folder / "myplugin.py"]
             files[0].write_text(plugin)
-        self.catalogue = plugins.catalogue(no_plugins=True, files=files)
+        self.catalogue = plugins.load_catalogue(no_plugins=True, files=files)
         self.folder, self.settings = folder, {**TINY, "log_every": 1, "logdir": str(folder), **settings}
 
-    def assembled(self, name: str, **settings: Any) -> recipe.Experiment:
+    def assembled(self, name: str, **settings: Any) -> Experiment:
         given = {**self.settings, "name": name, **settings}
-        return recipe.assemble(resolve(self.catalogue.presets(), given=given), self.catalogue)
+        return assemble(resolve(self.catalogue.presets(), given=given), self.catalogue)
 
-    def whole(self, name: str = "whole", **settings: Any) -> recipe.Run:
+    def whole(self, name: str = "whole", **settings: Any) -> Run:
         """A run that nothing happens to."""
         made = self.assembled(name, **settings)
-        recipe.open_directory(made)
-        return recipe.train(made, quiet=True)
+        open_directory(made)
+        return train(made, quiet=True)
 
     def stopped(self, step: int, saves: bool = True, name: str = "stopped", **settings: Any) -> Path:
         """The directory of a run that ended at a step before its last."""
         made = self.assembled(name, **settings)
-        recipe.open_directory(made)
-        train_until(made, recipe.total_steps(made.run.settings), Stops(step, saves))
+        open_directory(made)
+        train_until(made, total_steps(made.run.settings), Stops(step, saves))
         assert made.run.step == step
         return self.folder / name
 
-    def resumed(self, folder: Path, steps: int | None = None) -> recipe.Run:
-        made, total = recipe.reopen(folder, self.catalogue, steps=steps)
-        return recipe.train(made, total, quiet=True)
+    def resumed(self, folder: Path, steps: int | None = None) -> Run:
+        made, total = reopen(folder, self.catalogue, steps=steps)
+        return train(made, total, quiet=True)
 
 
 class Again:

@@ -33,7 +33,7 @@ def _short(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def measured(**settings: Any) -> bench.Report:
-    return bench.bench(**{**SMALL, **settings}, catalogue=plugins.catalogue(no_plugins=True))
+    return bench.bench(**{**SMALL, **settings}, catalogue=plugins.load_catalogue(no_plugins=True))
 
 
 def test_the_phases_are_the_step() -> None:

@@ -12,7 +12,7 @@ import pytest
 
 import ganzoo
 from ganzoo import errors
-from ganzoo.plugins import KINDS, REGISTER, Catalogue, Problem, catalogue
+from ganzoo.plugins import KINDS, REGISTER, Catalogue, Problem, load_catalogue
 
 GOOD = """
     import ganzoo
@@ -716,20 +716,20 @@ class TestPeek:
 
 
 def test_the_catalogue_is_made_once_for_the_same_place(site, tmp_path, monkeypatch):
-    assert catalogue() is catalogue()
-    assert catalogue(no_plugins=True) is not catalogue()
-    before = catalogue()
+    assert load_catalogue() is load_catalogue()
+    assert load_catalogue(no_plugins=True) is not load_catalogue()
+    before = load_catalogue()
     site.add("sound", GOOD)
     monkeypatch.syspath_prepend(tmp_path)  # another import path, another catalogue
-    assert catalogue() is not before
+    assert load_catalogue() is not before
     monkeypatch.setenv("GANZOO_STRICT_PLUGINS", "1")
-    assert catalogue().problems == []
+    assert load_catalogue().problems == []
 
 
 def test_listing_imports_no_torch_no_pydantic_and_no_part():
     code = (
-        "import sys; from ganzoo.plugins import catalogue\n"
-        "entries = catalogue(no_plugins=True).entries()\n"
+        "import sys; from ganzoo.plugins import load_catalogue\n"
+        "entries = load_catalogue(no_plugins=True).entries()\n"
         "assert len(entries) > 20 and all(e.parameter_names is not None for e in entries)\n"
         "parts = {e.where.partition(':')[0] for e in entries}\n"
         "print(*({'torch', 'numpy', 'pydantic', *parts} & sys.modules.keys()))"

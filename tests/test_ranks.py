@@ -14,7 +14,8 @@ from harness import final, state_of
 from torch import nn
 
 import ganzoo
-from ganzoo import errors, recipe
+from ganzoo import errors
+from ganzoo.recipe.resume import begin
 from ganzoo.training import distributed, loop
 
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
@@ -244,15 +245,15 @@ def test_a_launch_is_known_again(tmp_path: Path, experiment: Any, monkeypatch: p
     assert distributed.launch() is None
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "job-7")
     first = experiment()
-    assert recipe.begin(first) == 10
+    assert begin(first) == 10
     first.lock.release()
     monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "1")
     again = experiment()
-    recipe.begin(again)
+    begin(again)
     assert again.run.dir == first.run.dir
     again.lock.release()
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "job-8")
     other = experiment()
-    recipe.begin(other)
+    begin(other)
     assert other.run.dir != first.run.dir
     other.lock.release()

@@ -13,10 +13,11 @@ import yaml
 from harness import Bench, Stops, differences, final, state_of, train_until
 
 import ganzoo
-from ganzoo import errors, recipe
+from ganzoo import errors
 from ganzoo.disk import checkpoint
 from ganzoo.disk.record import read
 from ganzoo.parts import PLAYERS
+from ganzoo.recipe.resume import reopen
 
 PLUGIN = '''
 import torch
@@ -126,7 +127,7 @@ def test_resumed_at_every_step_is_uninterrupted(tmp_path: Path) -> None:
     runs.whole()
     folder = runs.stopped(1)
     for step in range(2, STEPS + 1):
-        made, total = recipe.reopen(folder, runs.catalogue)
+        made, total = reopen(folder, runs.catalogue)
         assert made.run.step == step - 1
         train_until(made, total, Stops(step, saves=True))
     assert differences(final(folder), final(tmp_path / "whole")) == []
@@ -202,7 +203,7 @@ def test_more_steps_than_were_told(tmp_path: Path) -> None:
 def test_optimizer_settings_keep_their_types(tmp_path: Path) -> None:
     runs = bench(tmp_path, optimizer="adam:lr=1e-3,betas=0.5,0.9")
     runs.whole()
-    again, _ = recipe.reopen(tmp_path / "whole", runs.catalogue)
+    again, _ = reopen(tmp_path / "whole", runs.catalogue)
     for player in PLAYERS:
         fresh = runs.assembled("x").run.state.optimizers[player].param_groups[0]
         loaded = again.run.state.optimizers[player].param_groups[0]
@@ -310,7 +311,7 @@ def test_another_version_is_said(trained: tuple[Bench, Path]) -> None:
     state = json.loads((place / "state.json").read_text())
     state["versions"] |= {"torch": "1.0", "the number of processes": 2}
     seal_again(place, state)
-    made, _ = recipe.reopen(folder, runs.catalogue)
+    made, _ = reopen(folder, runs.catalogue)
     for line in (f"torch was 1.0 and is {torch.__version__}", "the number of processes was 2 and is 1"):
         assert f"{line}: training goes on, but not bit for bit as it would have" in made.run.warnings
 
@@ -455,10 +456,10 @@ def test_a_run_loads_while_it_is_trained(tmp_path: Path) -> None:
     """Reading takes no lock, and sets nothing aside."""
     runs = bench(tmp_path)
     folder = runs.stopped(6)
-    made, _ = recipe.reopen(folder, runs.catalogue)
+    made, _ = reopen(folder, runs.catalogue)
     assert ganzoo.load(folder, plugins=[tmp_path / "myplugin.py"]).step == 6
     with pytest.raises(errors.RunError, match="by this very process"):
-        recipe.reopen(folder, runs.catalogue)
+        reopen(folder, runs.catalogue)
     made.lock.release()
     assert runs.resumed(folder).step == STEPS
 

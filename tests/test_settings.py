@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 
-from ganzoo import errors, plugins, recipe
-from ganzoo.settings import read_config, resolve
+from ganzoo import errors, plugins
+from ganzoo.recipe.assemble import Experiment, assemble
+from ganzoo.recipe.directory import open_directory
+from ganzoo.recipe.settings import read_config, resolve
 
-PRESETS = plugins.catalogue(no_plugins=True).presets()
+PRESETS = plugins.load_catalogue(no_plugins=True).presets()
 
 
 @pytest.mark.parametrize(
@@ -90,13 +92,13 @@ BOMB = f"[{', '.join(f'&a{i} [' + ', '.join([f'*a{i - 1}' if i else 'x'] * 10) +
     ids=lambda text: text[:30],
 )
 def test_a_value_of_the_wrong_kind_is_refused_in_a_line(
-    experiment: Callable[..., recipe.Experiment], tmp_path: Path, text: str, said: str
+    experiment: Callable[..., Experiment], tmp_path: Path, text: str, said: str
 ) -> None:
     """Also aliases of aliases, which take no memory until somebody spells them out."""
     file = tmp_path / "config.yaml"
     file.write_text(text.replace("BOMB", BOMB))
     with pytest.raises(errors.GanzooError) as caught:
-        recipe.open_directory(recipe.assemble(resolve(PRESETS, config=file), plugins.catalogue(no_plugins=True)))
+        open_directory(assemble(resolve(PRESETS, config=file), plugins.load_catalogue(no_plugins=True)))
     assert said in str(caught.value)
     assert len(str(caught.value)) < 2000
     assert "\n" not in str(caught.value)
@@ -113,18 +115,18 @@ def test_a_config_that_is_not_there(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["..", ".", "../up", "a/b", "/abs", "", "a\\b", "-x", "a b", "a\n", "x\x00", ".hid"])
 def test_a_run_name_cannot_leave_its_directory(
-    experiment: Callable[..., recipe.Experiment], tmp_path: Path, name: str
+    experiment: Callable[..., Experiment], tmp_path: Path, name: str
 ) -> None:
     with pytest.raises(errors.RunError, match="is not a name of letters"):
-        recipe.open_directory(experiment(name=name))
+        open_directory(experiment(name=name))
     assert sorted(p.name for p in (tmp_path / "runs").rglob("*")) == []
 
 
-def test_nothing_is_ever_overwritten(experiment: Callable[..., recipe.Experiment], tmp_path: Path) -> None:
-    recipe.open_directory(experiment(name="a"))
+def test_nothing_is_ever_overwritten(experiment: Callable[..., Experiment], tmp_path: Path) -> None:
+    open_directory(experiment(name="a"))
     before = (tmp_path / "runs" / "a" / "config.yaml").stat().st_mtime_ns
     with pytest.raises(errors.RunError, match="exists: give another --name, or go on with: ganzoo resume"):
-        recipe.open_directory(experiment(name="a"))
+        open_directory(experiment(name="a"))
     assert (tmp_path / "runs" / "a" / "config.yaml").stat().st_mtime_ns == before
 
 

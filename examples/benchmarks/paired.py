@@ -17,8 +17,9 @@ from torch import Tensor, nn
 from torch.utils.data import TensorDataset
 
 import ganzoo
-from ganzoo import bench, plugins, recipe
-from ganzoo.settings import resolve
+from ganzoo import bench, plugins
+from ganzoo.recipe.assemble import Experiment, assemble
+from ganzoo.recipe.settings import resolve
 
 ARCH = "dcgan:width=64,upsample=transposed"
 BATCH, LATENT, LR, BETAS = 64, 64, 2e-4, (0.0, 0.9)
@@ -34,7 +35,7 @@ class Digits(ganzoo.Data):
         return TensorDataset(images.expand(-1, 3, -1, -1).contiguous())
 
 
-def experiment(*, r1: bool = False, precision: str = "fp32", **settings: Any) -> recipe.Experiment:
+def experiment(*, r1: bool = False, precision: str = "fp32", **settings: Any) -> Experiment:
     """What `ganzoo run` would train, ready for its first step; the same weights every time."""
     given = {
         "arch": ARCH,
@@ -49,8 +50,8 @@ def experiment(*, r1: bool = False, precision: str = "fp32", **settings: Any) ->
         "precision": precision,
         **settings,
     }
-    catalogue = plugins.catalogue(no_plugins=True)
-    return recipe.assemble(resolve(catalogue.presets(), given=given), catalogue)
+    catalogue = plugins.load_catalogue(no_plugins=True)
+    return assemble(resolve(catalogue.presets(), given=given), catalogue)
 
 
 def ours(**settings: Any) -> bench.Steps:

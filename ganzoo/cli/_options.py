@@ -12,7 +12,7 @@ import click
 from ganzoo import errors
 from ganzoo.cli import speaks
 from ganzoo.names import nearest
-from ganzoo.plugins import Catalogue, catalogue
+from ganzoo.plugins import Catalogue, load_catalogue
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -39,7 +39,7 @@ def catalogue_of(ctx: click.Context) -> Catalogue:
     given = [c.params for c in (ctx.find_root(), ctx)]
     files = [file for params in given for file in params.get("plugin") or ()]
     no_plugins = any(params.get("no_plugins") for params in given)
-    return catalogue(no_plugins=no_plugins, files=tuple(dict.fromkeys(files)))
+    return load_catalogue(no_plugins=no_plugins, files=tuple(dict.fromkeys(files)))
 
 
 def parts_options(*, report: bool = True) -> Callable[[Callable[..., Any]], Callable[..., Any]]:

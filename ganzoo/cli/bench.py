@@ -11,7 +11,7 @@ import click
 from ganzoo.cli import run
 from ganzoo.cli._options import parts_options
 from ganzoo.plugins import Catalogue
-from ganzoo.settings import MANY, resolve
+from ganzoo.recipe.settings import MANY, resolve
 
 if TYPE_CHECKING:
     from ganzoo.bench import Report, Spread

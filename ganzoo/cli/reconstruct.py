@@ -61,17 +61,18 @@ def command(
 
     For runs whose discriminator is an encoder, such as those of the preset ogan.
     """
-    from ganzoo import recipe
     from ganzoo.disk import pictures
+    from ganzoo.recipe.assemble import other, shown
+    from ganzoo.recipe.resume import reload
 
-    trained = recipe.reload(run, catalogue, which=checkpoint)
+    trained = reload(run, catalogue, which=checkpoint)
     for line in trained.warnings:
         say(f"warning: {line}", err=True)
     unseen = True
     if images == "data":
-        given, unseen = recipe.shown(trained, count)
+        given, unseen = shown(trained, count)
     else:
-        given = recipe.other(trained, images, catalogue, count)
+        given = other(trained, images, catalogue, count)
     assert given.images is not None
     made = trained.reconstruct(given.images, labels=given.labels, source=source, scale=scale)
     if not unseen:

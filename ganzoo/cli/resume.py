@@ -16,9 +16,10 @@ from ganzoo.plugins import Catalogue
 @parts_options()
 def command(catalogue: Catalogue, run: str, steps: int | None, quiet: bool) -> None:
     """Continue RUN, a run directory, in its own directory from its newest whole checkpoint."""
-    from ganzoo import recipe
+    from ganzoo.recipe.assemble import train
+    from ganzoo.recipe.resume import reopen
 
-    experiment, total = recipe.reopen(run, catalogue, steps=steps)
-    run_ = recipe.train(experiment, total, quiet=quiet)
+    experiment, total = reopen(run, catalogue, steps=steps)
+    run_ = train(experiment, total, quiet=quiet)
     if experiment.ranks.lead:
         finished(run_)

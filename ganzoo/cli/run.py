@@ -12,7 +12,7 @@ from ganzoo.cli import say
 from ganzoo.cli._options import PartWords, parts_options
 from ganzoo.cli._tables import write
 from ganzoo.plugins import Catalogue
-from ganzoo.settings import MANY, PART_SETTINGS, Settings
+from ganzoo.recipe.settings import MANY, PART_SETTINGS, Settings
 
 METAVARS = {"whole": "N", "number": "X"}
 SHORT = {"regularizers": ("-r", "--regularizer"), "metrics": ("--metric",), "arch": ("--architecture",)}
@@ -74,20 +74,22 @@ def command(
     With no options: a small DCGAN on scikit-learn's handwritten digits, in less than a minute. Who wins: defaults <
     --preset < --config < the options below < -o.
     """
-    from ganzoo import recipe
-    from ganzoo.settings import resolve
+    from ganzoo.recipe.assemble import assemble, train
+    from ganzoo.recipe.description import description
+    from ganzoo.recipe.resume import begin
+    from ganzoo.recipe.settings import resolve
 
     said = {name: list(value) if name in MANY else value for name, value in given.items() if value not in (None, ())}
     settings = resolve(catalogue.presets(), preset=preset, config=config, given=said, overrides=overrides)
-    experiment = recipe.assemble(settings, catalogue)
+    experiment = assemble(settings, catalogue)
     if dry_run and not experiment.ranks.lead:
         return
     if dry_run:
-        write(("what would", "be trained"), recipe.description(experiment))
+        write(("what would", "be trained"), description(experiment))
         for warning in experiment.run.warnings:
             click.echo(f"ganzoo: warning: {warning}", err=True)
         return
-    run = recipe.train(experiment, recipe.begin(experiment), quiet=quiet)
+    run = train(experiment, begin(experiment), quiet=quiet)
     if experiment.ranks.lead:
         finished(run)
 

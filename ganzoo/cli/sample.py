@@ -69,10 +69,11 @@ def command(
     """Draw samples from RUN, a run directory, as a grid or as single PNGs. The same for a seed, on every machine."""
     import torch
 
-    from ganzoo import recipe
     from ganzoo.disk import pictures
+    from ganzoo.recipe.assemble import shown
+    from ganzoo.recipe.resume import reload
 
-    trained = recipe.reload(run, catalogue, which=checkpoint)
+    trained = reload(run, catalogue, which=checkpoint)
     for line in trained.warnings:
         say(f"warning: {line}", err=True)
     labels = None
@@ -83,7 +84,7 @@ def command(
         labels = torch.full((count,), label)
     given = None
     if trained.spec.condition_shape is not None:
-        given = recipe.shown(trained, count)[0]
+        given = shown(trained, count)[0]
         assert given.images is not None
         count = len(given.images)
     condition = None if given is None else given.condition

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from types import FrameType
-from typing import Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import torch
 from torch import Tensor, nn
@@ -40,7 +40,6 @@ from ganzoo.parts import (
     Schedule,
     Spec,
 )
-from ganzoo.settings import Settings
 from ganzoo.speed import hardware
 from ganzoo.speed.capture import TF32, TOLERANCE, Compiled, Graph, Recorder, Steps
 from ganzoo.step.game import Alone, Draw, Game, logits, named
@@ -48,6 +47,9 @@ from ganzoo.step.state import State, mix
 from ganzoo.training import diagnostics, mcmc
 from ganzoo.training.display import Display
 from ganzoo.training.distributed import ALONE, Ranks, Silent, apart, launch
+
+if TYPE_CHECKING:
+    from ganzoo.recipe.settings import Settings
 
 SAMPLE_BATCH = 256
 """Samples generated at a time when many are wanted."""

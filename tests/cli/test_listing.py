@@ -465,7 +465,7 @@ class TestCompletion:
             PYTHONPROFILEIMPORTTIME="1",
         )
         assert out.stdout == "plain,rpgan\n"
-        assert "ganzoo.peek" in out.stderr
+        assert "ganzoo.plugins.source_info" in out.stderr
         assert "| torch" not in out.stderr
 
 

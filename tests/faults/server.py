@@ -20,8 +20,9 @@ import torch
 import ganzoo.cli.resume
 import ganzoo.cli.run
 import ganzoo.disk.record  # noqa: F401  # what takes long to import
-from ganzoo import cli, plugins, recipe
-from ganzoo.settings import resolve
+from ganzoo import cli, plugins
+from ganzoo.recipe.assemble import assemble
+from ganzoo.recipe.settings import resolve
 
 
 def child(asked: dict[str, Any]) -> None:
@@ -53,9 +54,9 @@ def child(asked: dict[str, Any]) -> None:
 def main() -> None:
     sys.path.insert(0, str(Path(__file__).parent))
     torch.set_num_threads(1)
-    catalogue = plugins.catalogue(no_plugins=True)
+    catalogue = plugins.load_catalogue(no_plugins=True)
     for optimizer in ("adam", "rmsprop"):  # everything that the runs will import, and no thread that a fork would lose
-        recipe.assemble(resolve(catalogue.presets(), given={"device": "cpu", "optimizer": optimizer}), catalogue)
+        assemble(resolve(catalogue.presets(), given={"device": "cpu", "optimizer": optimizer}), catalogue)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     for line in sys.stdin:
         asked = json.loads(line)

@@ -10,9 +10,10 @@ import torch
 from harness import Bench, differences, final, state_of
 
 import ganzoo
-from ganzoo import errors, recipe
+from ganzoo import errors
 from ganzoo.disk import checkpoint
 from ganzoo.disk.record import read
+from ganzoo.recipe.assemble import Experiment
 from ganzoo.step.game import Game
 
 # A loss that breaks at steps of its choice (of 20), for a player of its choice, always or by the latent's sign.
@@ -161,7 +162,7 @@ class TestSkip:
         assert reads == []
 
 
-def play(made: recipe.Experiment, step: int) -> None:
+def play(made: Experiment, step: int) -> None:
     game: Game = made.game
     game.begin(step, step / 19)
     made.run.parts.schedule.step(game)

@@ -19,11 +19,13 @@ from harness import Bench, Process, Server, differences, final, state_of, until,
 from test_checkpoint import Failing
 
 import ganzoo
-from ganzoo import errors, recipe
+from ganzoo import errors
 from ganzoo.data.feed import Resident
 from ganzoo.disk import checkpoint, record
 from ganzoo.disk.lock import Lock
 from ganzoo.disk.record import read
+from ganzoo.recipe.assemble import train
+from ganzoo.recipe.directory import open_directory
 from ganzoo.step.game import Game
 from ganzoo.training import loop
 
@@ -111,16 +113,16 @@ class TestDisk:
                 for for_good in (False, True):
                     name = f"{kind}{number}{for_good}"
                     made = runs.assembled(name)
-                    recipe.open_directory(made)
+                    open_directory(made)
                     with monkeypatch.context() as patch:
                         patch.setattr(checkpoint, "disk", Failing(kind, number, for_good))
                         if for_good:
                             with pytest.raises(errors.RunError, match="No space left on device") as caught:
-                                recipe.train(made, quiet=True)
+                                train(made, quiet=True)
                             assert f"go on with: ganzoo resume {tmp_path / name}" in str(caught.value)
                             assert "\n" not in str(caught.value)
                         else:
-                            assert differences(state_of(recipe.train(made, quiet=True)), expected) == []
+                            assert differences(state_of(train(made, quiet=True)), expected) == []
                     for place in checkpoint.found(tmp_path / name / "checkpoints"):
                         checkpoint.read(place)
                     assert differences(state_of(runs.resumed(tmp_path / name)), expected) == [], name
@@ -129,9 +131,9 @@ class TestDisk:
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
         made = bench(tmp_path).assembled("a")
-        recipe.open_directory(made)
+        open_directory(made)
         monkeypatch.setattr(checkpoint, "disk", Failing("sync", 1, False))
-        assert recipe.train(made, quiet=True).step == 8
+        assert train(made, quiet=True).step == 8
         said = capsys.readouterr().err.splitlines()
         assert len(said) == 1
         assert "cannot be written (No space left on device)" in said[0]
@@ -265,7 +267,7 @@ class TestDisk:
         """A line, and no directory with half a config that would be resumed as another run."""
         made = bench(tmp_path).assembled("a", logdir=str(tmp_path / "runs"))
         with files_up_to(100), pytest.raises(errors.RunError, match=r"cannot be written \(File too large\)"):
-            recipe.open_directory(made)
+            open_directory(made)
         assert list((tmp_path / "runs").iterdir()) == []
 
     def test_checkpoints_that_were_removed(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -298,7 +300,7 @@ class TestDisk:
         (tmp_path / "a-file").touch()
         made = bench(tmp_path).assembled("a", logdir=str(tmp_path / logdir))
         with pytest.raises(errors.RunError, match=r"log directory .* cannot be written .*: give another --logdir"):
-            recipe.open_directory(made)
+            open_directory(made)
 
     def test_a_run_directory_that_cannot_be_written(self, tmp_path: Path) -> None:
         runs = bench(tmp_path)
@@ -407,7 +409,7 @@ class TestMemory:
         runs = bench(tmp_path)
         expected = state_of(runs.whole())
         made = runs.assembled("a")
-        recipe.open_directory(made)
+        open_directory(made)
         original = getattr(Game, method)
 
         def later(game: Game, *arguments: Any, **named: Any) -> Any:
@@ -416,7 +418,7 @@ class TestMemory:
         with monkeypatch.context() as patch:
             patch.setattr(Game, method, later)
             with pytest.raises(errors.OutOfMemory) as caught:
-                recipe.train(made, quiet=True)
+                train(made, quiet=True)
         assert "cpu has no room for a batch of 8: --batch-size 4 should fit, or --accumulate 2" in str(caught.value)
         assert "the last checkpoint, of step 4, is intact" in str(caught.value)
         assert differences(state_of(runs.resumed(tmp_path / "a")), expected) == []
@@ -436,14 +438,14 @@ class TestMemory:
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, doing: str
     ) -> None:
         made = bench(tmp_path).assembled("a")
-        recipe.open_directory(made)
+        open_directory(made)
 
         def fails(*arguments: Any, **named: Any) -> Any:
             raise MemoryError
 
         monkeypatch.setattr(owner, name, fails)
         with pytest.raises(errors.OutOfMemory, match=f"^step 1, {doing}: cpu has no room for a batch of 8: "):
-            recipe.train(made, quiet=True)
+            train(made, quiet=True)
 
     def test_while_samples_are_drawn(
         self,
@@ -481,7 +483,7 @@ class TestMemory:
         assert "training goes on, and stops if the next one fails too" in capsys.readouterr().err
 
     def test_at_assembly(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fail: Callable[..., Any]) -> None:
-        monkeypatch.setattr(recipe, "build", fail)
+        monkeypatch.setattr("ganzoo.recipe.assemble.build", fail)
         with pytest.raises(errors.OutOfMemory, match="no memory for the networks and the data"):
             bench(tmp_path).assembled("a")
 

@@ -1,17 +1,14 @@
-"""The plugin door: discovery, isolation, and the catalogue: name -> provider, target, summary.
+"""Plugins, found by their metadata (entry points of the group ``ganzoo``) and loaded in isolation.
 
-Plugins are found by their metadata (entry points of the group ``ganzoo``). Each has a pluggy manager of its own, so
-whatever is wrong with one stays with it, and is reported by its name. No part is imported before it is used: what
-listings say of a part is read off its source.
+Each has a pluggy manager of its own, so whatever is wrong with one stays with it, and is reported by its name. No part
+is imported before it is used: what listings say of a part is read off its source.
 """
 
 from __future__ import annotations
 
 import contextlib
-import importlib
 import importlib.util
 import inspect
-import logging
 import os
 import re
 import sys
@@ -19,7 +16,7 @@ import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache, cached_property
+from functools import cached_property
 from importlib import metadata
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -29,13 +26,10 @@ import pluggy
 
 from ganzoo import errors, hookspecs
 from ganzoo.names import NAME, kebab, nearest, one_line
-from ganzoo.peek import Peek, peek
+from ganzoo.plugins.source_info import Peek, peek
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from ganzoo.parts import Part
-    from ganzoo.training.loop import Run
 
 GROUP = "ganzoo"
 BUILTIN = "ganzoo"  # the distribution whose entry points are built in
@@ -52,7 +46,6 @@ PRESETS = "register_presets"
 EVENTS = ("run_started", "step_recorded", "images_recorded", "checkpoint_saved", "run_finished")
 KINDS = tuple(REGISTER.values())
 _TARGET = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
-_log = logging.getLogger("ganzoo")
 
 
 @dataclass(frozen=True)
@@ -122,8 +115,8 @@ class Plugin:
         return self.manager is not None and bool(getattr(self.manager.hook, event).get_hookimpls())
 
 
-class Catalogue:
-    """Every part that can be named, by kind and name.
+class Discovery:
+    """The plugins that are installed or named, loaded, and their problems.
 
     Args:
         no_plugins: only the parts that ship with ganzoo (and those of ``files``).
@@ -133,10 +126,9 @@ class Catalogue:
         PluginError: a file cannot be used; or any plugin cannot, when GANZOO_STRICT_PLUGINS is set.
     """
 
-    def __init__(self, *, no_plugins: bool = False, files: Sequence[str | Path] = ()) -> None:
+    def __init__(self, *, no_plugins: bool, files: Sequence[Path]) -> None:
         self.plugins: list[Plugin] = []
         self.problems: list[Problem] = []
-        self.files = tuple(Path(file).resolve() for file in files)
         self._strict = os.environ.get("GANZOO_STRICT_PLUGINS", "0") not in ("", "0")
         for plugin, point in self._discovered(no_plugins):
             self.plugins.append(plugin)
@@ -144,113 +136,8 @@ class Catalogue:
                 self._report(plugin.name, str(found), found.__cause__)
             else:
                 self._open(plugin, found)
-        for file in self.files:
+        for file in files:
             self._add_file(file)
-        self._entries = [entry for plugin in self.plugins for entry in plugin.entries]
-        self._entries.sort(key=lambda e: (KINDS.index(e.kind), e.name, not e.builtin, e.provider))
-
-    def entries(self, kind: str | None = None) -> list[Entry]:
-        """The parts, or those of one kind: by kind, then by name."""
-        return [entry for entry in self._entries if kind in (None, entry.kind)]
-
-    def find(self, kind: str, name: str) -> Entry:
-        """The part that ``name`` or ``provider/name`` means. Installed plugins never take a built-in's name over.
-
-        Raises:
-            UnknownPart: there is none.
-            AmbiguousPart: several plugins bring one of that name.
-        """
-        provider, _, bare = name.rpartition("/")
-        known = self.entries(kind)
-        found = [e for e in known if e.name == bare and provider in ("", e.provider)]
-        if len(found) > 1 and found[0].builtin and not any(e.distribution == "" for e in found):
-            return found[0]  # built-ins come first; a file was named by the user, who is asked which is meant
-        if len(found) > 1:
-            raise errors.AmbiguousPart(
-                f"{kind} {name!r} is brought by {_listed([e.provider for e in found])}: "
-                f"write {' or '.join(e.address for e in found)}"
-            )
-        if found:
-            return found[0]
-        names = sorted({e.name for e in known}) if not provider else [e.address for e in known]
-        hint = nearest(name, names) or nearest(bare, [e.address for e in known])
-        broken = sorted({p.plugin for p in self.problems})
-        note = f" (plugins with problems: {', '.join(broken)}; see ganzoo plugins)" if broken else ""
-        there = f"there is {', '.join(names)}" if names else "there is none at all"
-        raise errors.UnknownPart(f"no {kind} is named {name!r}{hint}; {there}{note}")
-
-    def words(self, entry: Entry) -> str:
-        """The shortest name that means this part: ``name``, or ``provider/name`` where that is needed."""
-        try:
-            return entry.name if self.find(entry.kind, entry.name) is entry else entry.address
-        except errors.AmbiguousPart:
-            return entry.address
-
-    def load(self, entry: Entry) -> type[Part]:
-        """The part's class; its module is imported now.
-
-        Raises:
-            PluginError: the module cannot be imported, has no such class, or the class is of another kind.
-        """
-        from ganzoo.parts import KINDS as CONTRACTS
-
-        contract = CONTRACTS[entry.kind]
-        said = f"plugin {entry.provider}: {entry.kind} {entry.name} ({entry.where})"
-        found: Any = entry.target
-        if isinstance(found, str):
-            module_name, _, path = found.partition(":")
-            try:
-                found = module = importlib.import_module(module_name)
-            except (Exception, SystemExit) as error:
-                raise errors.PluginError(f"{said} cannot be imported: {one_line(error)}") from error
-            try:
-                for step in path.split("."):
-                    found = getattr(found, step)
-            except AttributeError as error:
-                classes = [n for n, c in vars(module).items() if isinstance(c, type) and issubclass(c, contract)]
-                raise errors.PluginError(f"{said} has no class {path!r}{nearest(path, classes)}") from error
-        if not (isinstance(found, type) and issubclass(found, contract)):
-            raise errors.PluginError(f"{said} is not a subclass of ganzoo.{contract.__name__}")
-        return found
-
-    def make(self, kind: str, given: str | Mapping[str, Any] | Part) -> tuple[Entry | None, Part]:
-        """A validated part from words, from plain data with a ``name``, or from a part made in Python.
-
-        Raises:
-            PartError: the words, the name or a value is wrong.
-            PluginError: the part's module cannot be used.
-        """
-        from ganzoo import words
-        from ganzoo.parts import KINDS as CONTRACTS
-        from ganzoo.parts import Part
-
-        if isinstance(given, Part):
-            if not isinstance(given, CONTRACTS[kind]):
-                raise errors.PartError(f"{type(given).__name__} is a {given.kind}, where a {kind} is expected")
-            return None, words.remade(given, f"{kind} {type(given).__name__}")
-        values: Mapping[str, Any] = {}
-        if isinstance(given, Mapping):
-            values = {str(key): value for key, value in given.items() if key != "name"}
-        name = given.get("name") if isinstance(given, Mapping) else given
-        if not isinstance(name, str):
-            raise errors.BadWords(
-                f"a {kind} is named by words such as name:key=value, or by a mapping with a name; found {given!r}"
-            )
-        said = words.split(name)
-        entry = self.find(kind, said.label)
-        return entry, words.make(self.load(entry), f"{kind} {said.label}", {**said.values, **values})
-
-    def presets(self) -> dict[str, Mapping[str, Any]]:
-        """Settings by preset name; a preset that ships with ganzoo cannot be taken over."""
-        found: dict[str, Mapping[str, Any]] = {}
-        for plugin in sorted(self.plugins, key=lambda p: not p.builtin):
-            if plugin.manager is not None:
-                found.update({name: preset for name, preset in plugin.presets.items() if name not in found})
-        return found
-
-    def events(self) -> Events:
-        """The plugins that follow a run's life."""
-        return Events(self.plugins)
 
     def _report(self, plugin: str, message: str, cause: BaseException | None = None) -> None:
         problem = Problem(plugin, message)
@@ -288,7 +175,7 @@ class Catalogue:
                     self._report(
                         plugin.name,
                         f"not loaded from {plugin.distribution}: "
-                        f"{_listed(others)} brings a plugin of that name too: uninstall one",
+                        f"{listed(others)} brings a plugin of that name too: uninstall one",
                     )
                     continue
             yield plugin, point
@@ -413,60 +300,6 @@ class Catalogue:
             self._strict = strict
 
 
-class Events:
-    """A run's life, told to every plugin that listens. A hook that fails is reported once, and not called again."""
-
-    def __init__(self, plugins: Sequence[Plugin]) -> None:
-        self._listeners = {event: [p for p in plugins if p.hears(event)] for event in EVENTS}
-
-    def run_started(self, run: Run) -> None:
-        """A run is about to make its first step."""
-        self._tell("run_started", run=run)
-
-    def step_recorded(self, run: Run, step: int, values: Mapping[str, float]) -> None:
-        """Scalars were written."""
-        self._tell("step_recorded", run=run, step=step, values=values)
-
-    def images_recorded(self, run: Run, step: int, tag: str, images: Tensor) -> None:
-        """A grid was written."""
-        self._tell("images_recorded", run=run, step=step, tag=tag, images=images)
-
-    def checkpoint_saved(self, run: Run, step: int, path: Path) -> None:
-        """A checkpoint is whole and on disk."""
-        self._tell("checkpoint_saved", run=run, step=step, path=path)
-
-    def run_finished(self, run: Run, error: BaseException | None) -> None:
-        """The run ended."""
-        self._tell("run_finished", run=run, error=error)
-
-    def _tell(self, event: str, **facts: Any) -> None:
-        for plugin in list(self._listeners[event]):
-            assert plugin.manager is not None
-            try:
-                getattr(plugin.manager.hook, event)(**facts)
-            except (Exception, SystemExit) as error:
-                self._listeners[event].remove(plugin)
-                _log.warning("plugin %s: hook %s failed, and is switched off: %s", plugin.name, event, one_line(error))
-
-
-def catalogue(*, no_plugins: bool = False, files: Sequence[str | Path] = ()) -> Catalogue:
-    """The catalogue, made once for the same arguments, environment, import path and files.
-
-    Reading the metadata of everything that is installed costs tens of milliseconds: too much to pay for each part.
-    """
-    paths = [Path(file).resolve() for file in files]
-    seen = tuple((path, path.stat().st_mtime_ns if path.exists() else 0) for path in dict.fromkeys(paths))
-    environment = tuple(os.environ.get(name) for name in ("GANZOO_PLUGINS", "GANZOO_STRICT_PLUGINS"))
-    return _catalogue(no_plugins, seen, environment, tuple(sys.path))
-
-
-@cache
-def _catalogue(
-    no_plugins: bool, files: tuple[tuple[Path, int], ...], environment: tuple[str | None, ...], path: tuple[str, ...]
-) -> Catalogue:
-    return Catalogue(no_plugins=no_plugins, files=[file for file, _ in files])
-
-
 def _told(point: metadata.EntryPoint, fact: str) -> str:
     try:
         return str(getattr(point.dist, fact) or "unknown")
@@ -474,7 +307,8 @@ def _told(point: metadata.EntryPoint, fact: str) -> str:
         return "unknown"
 
 
-def _listed(names: Sequence[str]) -> str:
+def listed(names: Sequence[str]) -> str:
+    """``a, b and c``."""
     return f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else names[0]
 
 

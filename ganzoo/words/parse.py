@@ -11,14 +11,12 @@ Values are validated against the annotations of the part's fields, by pydantic.
 from __future__ import annotations
 
 import copy
-import inspect
-import math
 import re
 import reprlib
 import types
 import typing
 from collections.abc import Iterable, Mapping
-from dataclasses import MISSING, dataclass, fields, replace
+from dataclasses import MISSING, dataclass, fields
 from functools import cache
 from typing import Any, Literal, TypeVar
 
@@ -27,82 +25,12 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from ganzoo import errors
 from ganzoo.names import NAME, nearest
 from ganzoo.parts import Part, Regularizer
+from ganzoo.words.docstrings import documented
+from ganzoo.words.scheduled import ScheduledNumber, course
 
 PartT = TypeVar("PartT", bound=Part)
 
 _KEY = re.compile(r"\s*([A-Za-z_][A-Za-z0-9_]*)\s*=")
-_NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
-_RANGE = re.compile(rf"\s*({_NUMBER})\.\.({_NUMBER})\s*")
-_WARMUP = re.compile(rf"\s*warmup\(\s*({_NUMBER})\s*,(.*)\)\s*")
-_CALL = re.compile(rf"\s*(linear|cosine)\(\s*({_NUMBER})\s*,\s*({_NUMBER})\s*\)\s*")
-
-
-class ScheduledNumber(float):
-    """A number that follows the run from ``start`` (progress 0) to ``end`` (progress 1); outside a run it is its start.
-
-    linear: start + (end - start) p;  cosine: end + (start - end) (1 + cos(pi p)) / 2. After a ``warmup`` of so much of
-    the run, in which it rises from 0 to ``start`` in a straight line, p is the share of what is left.
-    """
-
-    def __new__(
-        cls, shape: Literal["linear", "cosine"], start: float, end: float, warmup: float = 0.0
-    ) -> ScheduledNumber:
-        if not 0 <= warmup < 1:
-            raise errors.BadWords(f"a warm-up over {warmup:g} of the run is none: give a share from 0 to below 1")
-        self = super().__new__(cls, start)
-        self.shape, self.start, self.end, self.warmup = shape, float(start), float(end), float(warmup)
-        return self
-
-    shape: Literal["linear", "cosine"]
-    start: float
-    end: float
-    warmup: float
-
-    def __getnewargs__(self) -> tuple[Any, ...]:  # what copies and pickles are made from
-        return self.shape, self.start, self.end, self.warmup
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, ScheduledNumber) and self.__getnewargs__() == other.__getnewargs__()
-
-    def __ne__(self, other: object) -> bool:  # or float's would compare the starts
-        return not self == other
-
-    def __hash__(self) -> int:
-        return hash(self.__getnewargs__())
-
-    def at(self, progress: float) -> float:
-        """Today's number; exactly ``end`` from progress 1 on."""
-        p = min(max(progress, 0.0), 1.0)
-        if p == 1.0:
-            return self.end
-        if p < self.warmup:
-            return self.start * p / self.warmup
-        p = (p - self.warmup) / (1.0 - self.warmup)
-        share = p if self.shape == "linear" else (1.0 - math.cos(math.pi * p)) / 2.0
-        return self.start + (self.end - self.start) * share
-
-    def __str__(self) -> str:
-        after = f"{self.shape}({self.start!r},{self.end!r})"
-        if self.shape == "linear":
-            after = f"{self.start!r}..{self.end!r}"
-        return f"warmup({self.warmup!r},{after})" if self.warmup else after
-
-    __repr__ = __str__
-
-
-def course(text: str) -> ScheduledNumber | None:
-    """The course that a text spells, or None: ``0.1..0``, ``cosine(1,0.1)``, ``warmup(0.1,2e-4)``."""
-    if match := _WARMUP.fullmatch(text):
-        share, rest = float(match[1]), match[2].strip()
-        after = ScheduledNumber("linear", float(rest), float(rest)) if re.fullmatch(_NUMBER, rest) else course(rest)
-        if after is None or after.warmup:
-            return None
-        return ScheduledNumber(after.shape, after.start, after.end, share)
-    if match := _RANGE.fullmatch(text):
-        return ScheduledNumber("linear", float(match[1]), float(match[2]))
-    if match := _CALL.fullmatch(text):
-        return ScheduledNumber("linear" if match[1] == "linear" else "cosine", float(match[2]), float(match[3]))
-    return None
 
 
 @dataclass(frozen=True)
@@ -424,6 +352,7 @@ def _choices(annotation: Any) -> tuple[str, ...]:
 
 
 _SPOKEN = {float: "number", int: "whole number", bool: "true | false", str: "text"}
+
 _BOUNDS = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
 
 
@@ -445,52 +374,3 @@ def _spoken(annotation: Any) -> str:
     else:
         said = _SPOKEN.get(bare, getattr(bare, "__name__", str(bare)))
     return " ".join([said, " and ".join(bounds)]).strip()
-
-
-@dataclass(frozen=True)
-class Docstring:
-    """A part's docstring, taken apart: one line, the body by section, the meaning of each parameter."""
-
-    summary: str
-    sections: Mapping[str, str]
-    meanings: Mapping[str, str]
-
-
-def documented(cls: type[Part]) -> Docstring:
-    """What a part's docstring says, or its nearest base's; meanings of parameters from all of them."""
-    said = []
-    for c in cls.__mro__:
-        doc = vars(c).get("__doc__") or ""
-        if c is not object and not _is_contract(c) and doc and not doc.startswith(f"{c.__name__}("):
-            said.append(sections(doc))  # a dataclass that has no docstring is given its signature for one
-    if not said:
-        return sections("")
-    return replace(said[0], meanings={k: v for doc in reversed(said) for k, v in doc.meanings.items()})
-
-
-def _is_contract(cls: type) -> bool:
-    return cls.__module__ == Part.__module__
-
-
-def sections(doc: str) -> Docstring:
-    """Take a docstring apart at its headings (``Formula:``, ``Args:``, ``Raises:``, ``Source:``, ``Notes:``)."""
-    lines = inspect.cleandoc(doc).splitlines()
-    found: dict[str, list[str]] = {"": []}
-    current = ""
-    for line in lines[1:]:
-        if match := re.fullmatch(r"([A-Z][a-z]+(?: [a-z]+)?):(?: (.*))?", line):
-            current = match[1]
-            found[current] = [match[2]] if match[2] else []
-        else:
-            found[current].append(line)
-    meanings: dict[str, str] = {}
-    key = ""
-    for line in inspect.cleandoc("\n".join(["", *found.get("Args", [])])).splitlines():
-        if (match := re.fullmatch(r"([A-Za-z_][\w, ]*): (.*)", line)) and not line.startswith(" "):
-            key = match[1]
-            meanings[key] = match[2]
-        elif key and line.strip():
-            meanings[key] += " " + line.strip()
-    split_ = {name.strip(): meaning for names, meaning in meanings.items() for name in names.split(",")}
-    body = {name: inspect.cleandoc("\n".join(["", *text])).strip() for name, text in found.items()}
-    return Docstring(lines[0] if lines else "", {k: v for k, v in body.items() if v}, split_)

@@ -1,0 +1,159 @@
+"""The catalogue: the parts of all plugins, by kind and name."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ganzoo import errors
+from ganzoo.names import nearest, one_line
+from ganzoo.plugins.discovery import KINDS, Discovery, Entry, listed
+from ganzoo.plugins.events import Events
+
+if TYPE_CHECKING:
+    from ganzoo.parts import Part
+
+
+class Catalogue:
+    """Every part that can be named, by kind and name.
+
+    Args:
+        no_plugins: only the parts that ship with ganzoo (and those of ``files``).
+        files: Python files with parts or hooks of the user's own.
+
+    Raises:
+        PluginError: a file cannot be used; or any plugin cannot, when GANZOO_STRICT_PLUGINS is set.
+    """
+
+    def __init__(self, *, no_plugins: bool = False, files: Sequence[str | Path] = ()) -> None:
+        self.files = tuple(Path(file).resolve() for file in files)
+        found = Discovery(no_plugins=no_plugins, files=self.files)
+        self.plugins, self.problems = found.plugins, found.problems
+        self._entries = [entry for plugin in self.plugins for entry in plugin.entries]
+        self._entries.sort(key=lambda e: (KINDS.index(e.kind), e.name, not e.builtin, e.provider))
+
+    def entries(self, kind: str | None = None) -> list[Entry]:
+        """The parts, or those of one kind: by kind, then by name."""
+        return [entry for entry in self._entries if kind in (None, entry.kind)]
+
+    def find(self, kind: str, name: str) -> Entry:
+        """The part that ``name`` or ``provider/name`` means. Installed plugins never take a built-in's name over.
+
+        Raises:
+            UnknownPart: there is none.
+            AmbiguousPart: several plugins bring one of that name.
+        """
+        provider, _, bare = name.rpartition("/")
+        known = self.entries(kind)
+        found = [e for e in known if e.name == bare and provider in ("", e.provider)]
+        if len(found) > 1 and found[0].builtin and not any(e.distribution == "" for e in found):
+            return found[0]  # built-ins come first; a file was named by the user, who is asked which is meant
+        if len(found) > 1:
+            raise errors.AmbiguousPart(
+                f"{kind} {name!r} is brought by {listed([e.provider for e in found])}: "
+                f"write {' or '.join(e.address for e in found)}"
+            )
+        if found:
+            return found[0]
+        names = sorted({e.name for e in known}) if not provider else [e.address for e in known]
+        hint = nearest(name, names) or nearest(bare, [e.address for e in known])
+        broken = sorted({p.plugin for p in self.problems})
+        note = f" (plugins with problems: {', '.join(broken)}; see ganzoo plugins)" if broken else ""
+        there = f"there is {', '.join(names)}" if names else "there is none at all"
+        raise errors.UnknownPart(f"no {kind} is named {name!r}{hint}; {there}{note}")
+
+    def words(self, entry: Entry) -> str:
+        """The shortest name that means this part: ``name``, or ``provider/name`` where that is needed."""
+        try:
+            return entry.name if self.find(entry.kind, entry.name) is entry else entry.address
+        except errors.AmbiguousPart:
+            return entry.address
+
+    def load(self, entry: Entry) -> type[Part]:
+        """The part's class; its module is imported now.
+
+        Raises:
+            PluginError: the module cannot be imported, has no such class, or the class is of another kind.
+        """
+        from ganzoo.parts import KINDS as CONTRACTS
+
+        contract = CONTRACTS[entry.kind]
+        said = f"plugin {entry.provider}: {entry.kind} {entry.name} ({entry.where})"
+        found: Any = entry.target
+        if isinstance(found, str):
+            module_name, _, path = found.partition(":")
+            try:
+                found = module = importlib.import_module(module_name)
+            except (Exception, SystemExit) as error:
+                raise errors.PluginError(f"{said} cannot be imported: {one_line(error)}") from error
+            try:
+                for step in path.split("."):
+                    found = getattr(found, step)
+            except AttributeError as error:
+                classes = [n for n, c in vars(module).items() if isinstance(c, type) and issubclass(c, contract)]
+                raise errors.PluginError(f"{said} has no class {path!r}{nearest(path, classes)}") from error
+        if not (isinstance(found, type) and issubclass(found, contract)):
+            raise errors.PluginError(f"{said} is not a subclass of ganzoo.{contract.__name__}")
+        return found
+
+    def make(self, kind: str, given: str | Mapping[str, Any] | Part) -> tuple[Entry | None, Part]:
+        """A validated part from words, from plain data with a ``name``, or from a part made in Python.
+
+        Raises:
+            PartError: the words, the name or a value is wrong.
+            PluginError: the part's module cannot be used.
+        """
+        from ganzoo import words
+        from ganzoo.parts import KINDS as CONTRACTS
+        from ganzoo.parts import Part
+
+        if isinstance(given, Part):
+            if not isinstance(given, CONTRACTS[kind]):
+                raise errors.PartError(f"{type(given).__name__} is a {given.kind}, where a {kind} is expected")
+            return None, words.remade(given, f"{kind} {type(given).__name__}")
+        values: Mapping[str, Any] = {}
+        if isinstance(given, Mapping):
+            values = {str(key): value for key, value in given.items() if key != "name"}
+        name = given.get("name") if isinstance(given, Mapping) else given
+        if not isinstance(name, str):
+            raise errors.BadWords(
+                f"a {kind} is named by words such as name:key=value, or by a mapping with a name; found {given!r}"
+            )
+        said = words.split(name)
+        entry = self.find(kind, said.label)
+        return entry, words.make(self.load(entry), f"{kind} {said.label}", {**said.values, **values})
+
+    def presets(self) -> dict[str, Mapping[str, Any]]:
+        """Settings by preset name; a preset that ships with ganzoo cannot be taken over."""
+        found: dict[str, Mapping[str, Any]] = {}
+        for plugin in sorted(self.plugins, key=lambda p: not p.builtin):
+            if plugin.manager is not None:
+                found.update({name: preset for name, preset in plugin.presets.items() if name not in found})
+        return found
+
+    def events(self) -> Events:
+        """The plugins that follow a run's life."""
+        return Events(self.plugins)
+
+
+def load_catalogue(*, no_plugins: bool = False, files: Sequence[str | Path] = ()) -> Catalogue:
+    """The catalogue, made once for the same arguments, environment, import path and files.
+
+    Reading the metadata of everything that is installed costs tens of milliseconds: too much to pay for each part.
+    """
+    paths = [Path(file).resolve() for file in files]
+    seen = tuple((path, path.stat().st_mtime_ns if path.exists() else 0) for path in dict.fromkeys(paths))
+    environment = tuple(os.environ.get(name) for name in ("GANZOO_PLUGINS", "GANZOO_STRICT_PLUGINS"))
+    return _catalogue(no_plugins, seen, environment, tuple(sys.path))
+
+
+@cache
+def _catalogue(
+    no_plugins: bool, files: tuple[tuple[Path, int], ...], environment: tuple[str | None, ...], path: tuple[str, ...]
+) -> Catalogue:
+    return Catalogue(no_plugins=no_plugins, files=[file for file, _ in files])

@@ -1,0 +1,1 @@
+"""From settings to a run that can be trained: settings, assembly, rules across parts, run directory, resume."""

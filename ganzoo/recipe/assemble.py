@@ -1,0 +1,343 @@
+"""A run's settings to an assembled experiment: the parts, the nets, what trains them."""
+
+from __future__ import annotations
+
+import math
+import os
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+from torch import nn
+
+from ganzoo import errors, words
+from ganzoo.data import feed
+from ganzoo.disk import checkpoint
+from ganzoo.disk.lock import Lock
+from ganzoo.parts import PLAYERS, Batch, Networks, Player, Spec
+from ganzoo.recipe.directory import plain_settings
+from ganzoo.recipe.rules import check
+from ganzoo.recipe.settings import PART_SETTINGS, Settings
+from ganzoo.speed import hardware
+from ganzoo.step.game import Game
+from ganzoo.step.state import State, mix
+from ganzoo.training import loop
+from ganzoo.training.distributed import ALONE, Ranks, join, leave, statistics, synchronised
+from ganzoo.training.loop import Parts, Run
+
+if TYPE_CHECKING:
+    from ganzoo.plugins import Catalogue
+
+
+@dataclass
+class Experiment:
+    """A run with what trains it."""
+
+    run: Run
+    game: Game
+    feed: feed.Feed
+    catalogue: Catalogue
+    ranks: Ranks = ALONE  # the processes that train it together
+    lock: Lock | None = None  # on the run directory, while it is open for training
+
+
+@hardware.room("there is no memory for the networks and the data: give a smaller --arch or less data")
+def assemble(settings: Settings, catalogue_: Catalogue, *, fresh: bool = True) -> Experiment:
+    """Parts, data, nets, optimizers and game, ready to train; every rule across parts is looked at here.
+
+    Args:
+        settings: all of them.
+        catalogue_: where parts come from.
+        fresh: the run begins here, with the networks of ``init_from`` if any; a checkpoint is not loaded on top.
+
+    Raises:
+        GanzooError: whatever cannot be found, made or put together.
+    """
+    cast_ = gather(settings, catalogue_)
+    device = hardware.device(settings.device)
+    precision = hardware.precision(settings.precision, device)
+    pieces = settings.accumulate * int(os.environ.get("WORLD_SIZE", "1"))
+    if settings.batch_size % pieces:
+        less, more = (pieces * max(1, n) for n in (settings.batch_size // pieces, settings.batch_size // pieces + 1))
+        raise errors.SettingsError(
+            f"a batch of {settings.batch_size} cannot be cut into {pieces} equal pieces ("
+            f"{pieces // settings.accumulate} processes, --accumulate {settings.accumulate}): give --batch-size "
+            f"{' or '.join(map(str, sorted({less, more})))}"
+        )
+    ranks = join(device)
+    with ranks.speaking():
+        return _assembled(settings, catalogue_, cast_, device, precision, ranks, fresh)
+
+
+def _assembled(
+    settings: Settings,
+    catalogue_: Catalogue,
+    cast_: Parts,
+    device: torch.device,
+    precision: hardware.Precision,
+    ranks: Ranks,
+    fresh: bool,
+) -> Experiment:
+    with _kept_random_state():
+        dataset = cast_.data.dataset()
+        source = feed.feed(dataset, cast_.labels["data"], settings.batch_size, settings.seed, device, precision.dtype)
+        source.share(settings.accumulate * ranks.world, ranks.rank * settings.accumulate, settings.accumulate)
+        classes = cast_.architecture.classes(source.classes)
+        source.with_labels = classes > 0
+        spec = Spec(
+            shape=source.shape,
+            latent_dim=settings.latent_dim,
+            classes=classes,
+            condition_shape=source.condition_shape,
+        )
+        run_ = build(settings, cast_, spec)
+        if source.condition_shape is not None or any(metric.pairs for metric in cast_.metrics.values()):
+            source.held_out = held_out(run_)
+    run_.warnings = check(cast_, run_.state.networks, spec)
+    for label, regularizer in cast_.regularizers.items():
+        if regularizer.defines("joint_penalty") and source.pieces > 1:
+            raise errors.Incompatible(
+                f"{label} is the size of a whole batch's gradient: train it in one process and without --accumulate"
+            )
+    for label, metric in cast_.metrics.items():
+        if metric.pairs and source.held_out is None:
+            raise errors.Incompatible(
+                f"metric {label} is figured on held-out pairs, and data {cast_.labels['data']} holds none out: set its "
+                f"hold_out=0.2, or leave {label} out"
+            )
+    game = Game(
+        run_.state,
+        (cast_.labels["arch"], cast_.architecture),
+        (cast_.labels["loss"], cast_.loss),
+        cast_.regularizers,
+        source,
+        batch_size=settings.batch_size,
+        latent_dim=settings.latent_dim,
+        seed=settings.seed,
+        device=device,
+        dtype=precision.dtype,
+        autocast=precision.autocast,
+        skips=settings.on_nonfinite == "skip",
+        accumulate=settings.accumulate,
+        peers=ranks,
+    )
+    if game.pieces > 1:
+        game.statistics = statistics({**game.modules, **run_.state.modules})
+    figures = [
+        f"{label}/{name}"
+        for label, metric in cast_.metrics.items()
+        for name, up in metric.figures.items()
+        if up is not None
+    ]
+    if settings.best is not None and settings.best not in figures:
+        has = ", ".join(figures) or "none: name a --metric"
+        raise errors.SettingsError(
+            f"--best {settings.best} is no figure of this run that is better one way; there are {has}"
+        )
+    if settings.init_from is not None and fresh:
+        adopt(run_, settings.init_from)
+    _choose_precision(run_, game, source, ranks)
+    run_.identity = {
+        "settings": plain_settings(run_),
+        "data": source.fingerprint(),
+        "versions": {
+            "ganzoo": version("ganzoo"),
+            "torch": torch.__version__,
+            "the number of processes": ranks.world,
+            **cast_.providers,
+        },
+    }
+    return Experiment(run_, game, source, catalogue_, ranks)
+
+
+def _choose_precision(run_: Run, game: Game, source: feed.Feed, ranks: Ranks) -> None:
+    """Settle ``auto``: bf16 where a step is faster with it, here and now; what was chosen is the run's from then on.
+
+    A small step on a CPU, and a deterministic run, are not worth finding out: fp32.
+    """
+    if run_.settings.precision != "auto":
+        return
+    times = 0.0
+    if hardware.has_bf16(run_.device) and not run_.settings.deterministic and ranks.lead:
+        cost = hardware.flops(run_.parts.architecture, run_.state.networks, run_.spec, run_.settings.batch_size)
+        if run_.device.type != "cpu" or cost >= hardware.SMALL_STEP:
+            times = loop.probe(run_, game, source)
+    times = ranks.told(times)
+    name: Literal["bf16", "fp32"] = "bf16" if times > hardware.WORTHWHILE else "fp32"
+    game.autocast = hardware.precision(name, run_.device).autocast
+    run_.settings = replace(run_.settings, precision=name)
+    if times:
+        run_.choices.append(f"precision {name}: a step in bf16 is {times:.2f} times as fast as in fp32 here")
+
+
+def gather(settings: Settings, catalogue_: Catalogue) -> Parts:
+    """The parts that the settings name, validated, each a copy of its own."""
+    labels: dict[str, str] = {}
+    providers: dict[str, str] = {}
+    addresses: dict[str, str] = {}
+
+    def one(setting: str, given: Any) -> tuple[str, Any]:
+        kind = PART_SETTINGS[setting]
+        entry, made = catalogue_.make(kind, given)
+        label = catalogue_.words(entry) if entry else type(made).__name__
+        addresses[f"{kind} {label}"] = entry.address if entry and not entry.builtin else label
+        where = f"{entry.provider} ({entry.distribution} {entry.version})" if entry else "python object"
+        providers[f"{kind} {label}"] = where
+        return label, words.at(made)
+
+    def single(setting: str, given: Any) -> Any:
+        label, made = one(setting, given)
+        labels[setting] = words.spelled(label, made)
+        return label, made
+
+    def many(setting: str) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for given in getattr(settings, setting):
+            label, made = one(setting, given)
+            if label in found:
+                raise errors.Incompatible(f"{label} is named twice: name it once")
+            found[label] = made
+        labels[setting] = " ".join(words.spelled(label, made) for label, made in found.items()) or "none"
+        return found
+
+    _, architecture = single("arch", settings.arch)
+    loss_label, loss = single("loss", settings.loss)
+    _, schedule = single("schedule", settings.schedule)
+    data_label, data = single("data", settings.data)
+    single("optimizer", settings.optimizer)
+    optimizers: dict[Player, Any] = {}
+    for player in PLAYERS:
+        own = getattr(settings, f"{player[0]}_optimizer")
+        optimizers[player] = single(f"{player[0]}_optimizer", settings.optimizer if own is None else own)[1]
+    gathered = Parts(
+        architecture,
+        loss,
+        many("regularizers"),
+        schedule,
+        data,
+        many("metrics"),
+        optimizers,
+        labels,
+        providers,
+        addresses,
+    )
+    labels["loss_name"], labels["data_name"] = loss_label, data_label
+    return gathered
+
+
+def build(settings: Settings, cast_: Parts, spec: Spec) -> Run:
+    """Nets, prepared by the regularizers, with their optimizers: a run at step 0, a function of the seed."""
+    device = hardware.device(settings.device)
+    precision = hardware.precision(settings.precision, device)
+    with _kept_random_state():
+        torch.manual_seed(mix(settings.seed, "init"))
+        made = cast_.architecture.build(spec)
+        if settings.batch_norm == "sync":
+            made = Networks(*map(synchronised, made))
+        networks = Networks(*(hardware.settle(net, device, precision.dtype).train() for net in made))
+        modules: dict[str, nn.Module] = {}
+        for label, regularizer in cast_.regularizers.items():
+            module = regularizer.prepare(networks, spec)
+            if module is not None:
+                modules[label] = hardware.settle(module, device, precision.dtype)
+                object.__setattr__(regularizer, "module", modules[label])
+    optimizers = {}
+    for player in PLAYERS:
+        trained = list(getattr(networks, player).parameters())
+        for label, module in modules.items():
+            if cast_.regularizers[label].trained_by == player:
+                trained += module.parameters()
+        optimizers[player] = cast_.optimizers[player].build(trained)
+    with _kept_random_state():
+        own = cast_.schedule.prepare(networks, spec)
+    if own is not None:
+        modules["schedule"] = hardware.settle(own, device, precision.dtype)
+        object.__setattr__(cast_.schedule, "module", modules["schedule"])
+    state = State(networks, optimizers, modules, settings.ema)
+    return Run(None, settings, cast_, spec, state, device, precision.dtype)
+
+
+def adopt(run_: Run, source: str | Path) -> None:
+    """Start from another run's networks and average, to fine-tune them; everything else is new.
+
+    Raises:
+        RunError: that is no run directory; CheckpointError: its networks are not of this shape.
+    """
+    folder = Path(source)
+    if not (folder / "config.yaml").is_file():
+        raise errors.RunError(f"--init-from {folder} is no run directory: it has no config.yaml")
+    try:
+        run_.state.adopt(checkpoint.newest(folder / "checkpoints").tensors)
+    except errors.CheckpointError as error:
+        raise errors.CheckpointError(f"--init-from {folder}: {error}") from error
+
+
+def held_out(run_: Run) -> feed.Feed | None:
+    """A feed of samples that the run's training never sees, None where its data holds none out."""
+    dataset = run_.parts.data.held_out()
+    if dataset is None:
+        return None
+    return feed.feed(dataset, run_.parts.labels["data"], 1, run_.settings.seed, run_.device, run_.dtype)
+
+
+def shown(run_: Run, count: int) -> tuple[Batch, bool]:
+    """Up to so many samples of the run's data to look at, and whether training never saw them (or it holds none out).
+
+    Raises:
+        DataError: the data is missing or unreadable.
+    """
+    source = held_out(run_)
+    if source is not None:
+        return source.look(min(count, source.size)), True
+    seen = feed.feed(
+        run_.parts.data.dataset(), run_.parts.labels["data"], 1, run_.settings.seed, run_.device, run_.dtype
+    )
+    return seen.look(min(count, seen.size)), False
+
+
+def other(run_: Run, named: str, catalogue_: Catalogue, count: int) -> Batch:
+    """Up to so many samples of other data, at the run's size and channels where the data takes these.
+
+    Raises:
+        GanzooError: the data cannot be found, made or read.
+    """
+    split = words.split(named)
+    known = words.parameters(catalogue_.load(catalogue_.find("data", split.label)))
+    shape = run_.spec.shape
+    fitting = {"size": shape[-1], "channels": shape[0]} if len(shape) == 3 else {}
+    values = {**{key: value for key, value in fitting.items() if key in known}, **split.values}
+    data: Any = catalogue_.make("data", {"name": split.label, **values})[1]
+    source = feed.feed(data.dataset(), split.label, 1, run_.settings.seed, run_.device, run_.dtype)
+    return source.look(min(count, source.size))
+
+
+def total_steps(settings: Settings) -> int:
+    """Steps to train: as told, or as many as see that many images."""
+    if settings.images is not None:
+        return math.ceil(settings.images / settings.batch_size)
+    if settings.steps is None:
+        raise errors.SettingsError("nothing says how long to train: give --steps or --images")
+    return settings.steps
+
+
+def train(experiment: Experiment, total: int | None = None, *, quiet: bool = False) -> Run:
+    """Train an experiment in its directory, up to a step (as its settings say, unless told)."""
+    steps = total_steps(experiment.run.settings) if total is None else total
+    run_, ranks = experiment.run, experiment.ranks
+    try:
+        with ranks.speaking():
+            loop.train(
+                run_, experiment.game, experiment.feed, steps, experiment.catalogue.events(), quiet=quiet, ranks=ranks
+            )
+    finally:
+        if experiment.lock is not None:
+            experiment.lock.release()
+        leave()
+    return run_
+
+
+def _kept_random_state() -> Any:
+    """A context that leaves the caller's random state as it was."""
+    return torch.random.fork_rng(devices=range(torch.cuda.device_count()))

@@ -1,0 +1,38 @@
+"""What would be trained, as ``ganzoo run --dry-run`` prints it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from ganzoo import words
+from ganzoo.parts import PLAYERS
+from ganzoo.recipe.assemble import Experiment, total_steps
+from ganzoo.recipe.settings import PART_SETTINGS
+from ganzoo.training import loop
+
+
+def description(experiment: Experiment) -> Iterator[tuple[str, str]]:
+    """What would be trained, a line each: parts with their providers, shapes, sizes, memory."""
+    run_, source = experiment.run, experiment.feed
+    labels = run_.parts.labels
+    for setting, kind in PART_SETTINGS.items():
+        names = [words.split(word).label for word in labels[setting].split(" ")] if labels[setting] != "none" else []
+        brought = ", ".join(dict.fromkeys(run_.parts.providers[f"{kind} {name}"] for name in names))
+        yield setting, f"{labels[setting]}  from {brought}" if brought else labels[setting]
+    classes = f", {source.classes} classes" if source.classes else ""
+    given = "given to the nets" if run_.spec.classes else "not given to the nets"
+    yield "samples", f"{source.size:,} of {_shape(source.shape)}{classes}{f' ({given})' if classes else ''}"
+    yield "noise", f"{run_.spec.latent_dim} numbers from N(0, 1)"
+    for player in PLAYERS:
+        count = sum(p.numel() for p in getattr(run_.state.networks, player).parameters())
+        yield player, f"{count:,} parameters"
+    yield "steps", f"{total_steps(run_.settings):,} of batch {run_.settings.batch_size}, seed {run_.settings.seed}"
+    yield "runs on", "; ".join([f"{run_.device}, {run_.settings.precision}", *run_.choices])
+    fixed, each = loop.memory(run_, experiment.game, source)
+    most = fixed + each * run_.settings.batch_size // experiment.game.pieces
+    yield "memory", f"about {most / 2**20:,.0f} MiB on top of torch and the data"
+    yield "records", f"a directory in {run_.settings.logdir}"
+
+
+def _shape(shape: Sequence[int]) -> str:
+    return "x".join(map(str, shape))

@@ -1,0 +1,160 @@
+"""The run directory: its name, and what is written into it before training starts."""
+
+from __future__ import annotations
+
+import errno
+import json
+import platform
+import re
+import shlex
+import shutil
+import sys
+import time
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import torch
+
+from ganzoo import errors, words
+from ganzoo.disk import checkpoint
+from ganzoo.disk.lock import Lock
+from ganzoo.names import NAME
+from ganzoo.parts import Part
+from ganzoo.recipe.settings import PART_SETTINGS
+from ganzoo.training.display import Display
+from ganzoo.training.distributed import launch
+from ganzoo.training.loop import Parts, Run
+
+if TYPE_CHECKING:
+    from ganzoo.recipe.assemble import Experiment
+
+LONGEST_NAME = 200
+
+ABANDONED = 3600.0
+"""Seconds after which a run directory that has no name yet is nobody's."""
+
+
+def open_directory(experiment: Experiment) -> None:
+    """Make the run's directory, and write what it is: config, command, environment. Nothing is ever overwritten.
+
+    Raises:
+        RunError: the name is taken, leaves the log directory, or the place cannot be written.
+    """
+    run_ = experiment.run
+    settings, logdir = run_.settings, Path(run_.settings.logdir)
+    try:
+        logdir.mkdir(parents=True, exist_ok=True)
+        if settings.name is not None:
+            if not NAME.fullmatch(settings.name) or len(settings.name) > LONGEST_NAME:
+                raise errors.RunError(
+                    f"--name {words.shown(settings.name)!r} is not a name of letters, digits, '.', '_' and '-', "
+                    f"{LONGEST_NAME} at most"
+                )
+            if (logdir / settings.name).exists():
+                raise _exists(logdir / settings.name)
+        _sweep(logdir)
+        draft = logdir / f".{uuid4().hex}"  # what bears a run's name is whole, and can be resumed
+        try:
+            draft.mkdir()
+            (draft / "config.yaml").write_text(as_yaml(run_), encoding="utf-8")
+            (draft / "command.txt").write_text(" ".join(map(shlex.quote, sys.argv)) + "\n", encoding="utf-8")
+            (draft / "environment.json").write_text(json.dumps(environment(experiment), indent=1) + "\n")
+            for written in (draft / "config.yaml", draft):
+                checkpoint.disk.sync(written)
+            folder = _named(draft, settings.name, _slug(run_.parts))
+            checkpoint.disk.sync(logdir)
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
+    except OSError as error:
+        raise errors.RunError(
+            f"log directory {logdir} cannot be written ({error.strerror}): give another --logdir"
+        ) from error
+    run_.dir = folder
+    experiment.lock = Lock(folder, Display(0, 0, quiet=True).warn)
+
+
+def _sweep(logdir: Path) -> None:
+    """Remove what is left of directories that were never named: their makers were killed."""
+    for left in logdir.glob(".*"):
+        if re.fullmatch(r"\.[0-9a-f]{32}", left.name) and time.time() - left.stat().st_mtime > ABANDONED:
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def as_yaml(run_: Run) -> str:
+    """The settings, resolved, as a config file."""
+    import yaml
+
+    text = yaml.safe_dump(plain_settings(run_), sort_keys=False, allow_unicode=True)
+    return f"# A ganzoo run, with every setting; start another like it with: ganzoo run --config FILE\n{text}"
+
+
+def plain_settings(run_: Run) -> dict[str, Any]:
+    """The settings, resolved, as plain data: every part with every parameter."""
+    cast_ = run_.parts
+    plain: dict[str, Any] = words.plain(run_.settings)
+
+    def named(setting: str, made: Part, label: str = "") -> dict[str, Any]:
+        label = label or words.split(cast_.labels[setting]).label
+        return {"name": cast_.addresses[f"{PART_SETTINGS[setting]} {label}"], **words.plain(made)}
+
+    chosen: dict[str, Part] = {
+        "arch": cast_.architecture,
+        "loss": cast_.loss,
+        "schedule": cast_.schedule,
+        "data": cast_.data,
+        "d_optimizer": cast_.optimizers["discriminator"],
+        "g_optimizer": cast_.optimizers["generator"],
+    }
+    plain.update({setting: named(setting, made) for setting, made in chosen.items()})
+    plain["optimizer"] = plain["g_optimizer"]
+    if plain["d_optimizer"] == plain["g_optimizer"]:  # one for both, in one place, so that -o optimizer.lr reaches both
+        plain["d_optimizer"] = plain["g_optimizer"] = None
+    plain["regularizers"] = [named("regularizers", r, label) for label, r in cast_.regularizers.items()]
+    plain["metrics"] = [named("metrics", m, label) for label, m in cast_.metrics.items()]
+    return plain
+
+
+def environment(experiment: Experiment) -> dict[str, Any]:
+    """Versions, device and plugin distributions of a run."""
+    device = experiment.run.device
+    return {
+        "ganzoo": version("ganzoo"),
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or "cpu",
+        "threads": torch.get_num_threads(),
+        "processes": experiment.ranks.world,
+        "launch": launch(),
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "parts": experiment.run.parts.providers,
+        "plugins": [str(plugin.source) for plugin in experiment.catalogue.plugins if not plugin.builtin],
+    }
+
+
+def _named(draft: Path, name: str | None, slug: str) -> Path:
+    """Give a run directory its name, or ``00007-slug``, the next free number; two runs that start at once get two."""
+    while True:
+        taken = [int(match[1]) for p in draft.parent.iterdir() if (match := re.match(r"(\d{5,})-", p.name))]
+        folder = draft.with_name(name or f"{max(taken, default=-1) + 1:05d}-{slug}")
+        try:
+            return draft.rename(folder)
+        except OSError as error:
+            if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+                raise
+            if name:
+                raise _exists(folder) from error
+
+
+def _exists(folder: Path) -> errors.RunError:
+    return errors.RunError(f"{folder} exists: give another --name, or go on with: ganzoo resume {folder}")
+
+
+def _slug(cast_: Parts) -> str:
+    names = [words.split(cast_.labels[s]).name for s in ("arch", "loss")]
+    names += [label.rpartition("/")[2] for label in cast_.regularizers]
+    names += [words.split(cast_.labels[s]).name for s in ("schedule", "data")]
+    return "-".join(names)[:120]

@@ -1,0 +1,199 @@
+"""A run from its directory: begin it, go on with it, or read it as it is on disk."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ganzoo import errors
+from ganzoo.disk import checkpoint
+from ganzoo.disk.lock import Lock
+from ganzoo.parts import Spec
+from ganzoo.recipe.assemble import Experiment, adopt, assemble, build, gather, total_steps
+from ganzoo.recipe.directory import open_directory
+from ganzoo.recipe.settings import FREE, Settings, resolve
+from ganzoo.training import loop
+from ganzoo.training.display import Display
+from ganzoo.training.distributed import launch, restarted
+from ganzoo.training.loop import Run
+
+if TYPE_CHECKING:
+    from ganzoo.plugins import Catalogue
+
+
+def begin(experiment: Experiment) -> int:
+    """Make the run's directory, or find the one that these processes began before torchrun started them again.
+
+    Returns:
+        The step to train up to.
+
+    Raises:
+        RunError: as ``open_directory``.
+    """
+    ranks = experiment.ranks
+    with ranks.speaking():
+        found = _begun(Path(experiment.run.settings.logdir)) if ranks.lead and restarted() else None
+        if ranks.lead and found is None:
+            open_directory(experiment)
+            found = experiment.run.dir
+        again = ranks.told(experiment.lock is None)
+        folder = Path(ranks.told(str(found)))
+        if again:
+            return _go_on(experiment, folder)
+        experiment.run.dir = folder
+        ranks.share(experiment.run.state)
+        return total_steps(experiment.run.settings)
+
+
+def reopen(
+    run_dir: str | Path, catalogue_: Catalogue, *, steps: int | None = None, parts: Mapping[str, Any] | None = None
+) -> tuple[Experiment, int]:
+    """A run ready to go on from its newest whole checkpoint, and the step to train up to; see ``resume``."""
+    folder, settings = _settings_of(run_dir, catalogue_, parts or {})
+    experiment = assemble(settings, catalogue_, fresh=False)
+    return experiment, _go_on(experiment, folder, steps)
+
+
+def _go_on(experiment: Experiment, folder: Path, steps: int | None = None) -> int:
+    """Put an experiment where its run directory says that it is; the step to train up to."""
+    run_, screen = experiment.run, Display(0, 0, quiet=True)
+    run_.dir = folder
+    total = steps or total_steps(run_.settings)
+    with experiment.ranks.speaking():
+        if experiment.ranks.lead:
+            experiment.lock = Lock(folder, screen.warn)
+            try:
+                checkpoints = folder / "checkpoints"
+                saved = checkpoint.newest(checkpoints, set_aside=True) if checkpoint.found(checkpoints) else None
+                if saved is None:  # stopped before its first checkpoint: the seed gives the same run again
+                    screen.warn(f"warning: {folder} has no checkpoint: it begins again at step 0, from its seed")
+                    if run_.settings.init_from is not None:
+                        adopt(run_, run_.settings.init_from)
+                else:
+                    total = steps or int(saved.numbers["until"])
+                    if total < saved.step:
+                        more = f"give --steps {saved.step + 1} or more"
+                        raise errors.SettingsError(f"{folder} is at step {saved.step} already: {more}")
+                    if steps is None and (wanted := total_steps(run_.settings)) > total:
+                        screen.warn(
+                            f"warning: {folder} is trained up to step {total}, as it was begun or resumed last; its "
+                            f"config.yaml says {wanted}: give --steps {wanted} to go that far"
+                        )
+                    _same_run(folder, saved.numbers, run_)
+                    for line in saved.passed_over:
+                        screen.warn(f"warning: {line}: going on from step {saved.step}")
+                    run_.state.load(saved.tensors, saved.numbers)
+                    run_.sums = loop.read_sums(saved.numbers)
+            except BaseException:
+                experiment.lock.release()
+                raise
+        experiment.ranks.share(run_.state)
+        return int(experiment.ranks.told(total))
+
+
+def _begun(logdir: Path) -> Path | None:
+    """The run directory that an earlier start of this call of torchrun made."""
+    for file in sorted(logdir.glob("[!.]*/environment.json"), key=lambda file: file.stat().st_mtime, reverse=True):
+        try:
+            if json.loads(file.read_text()).get("launch") == launch():
+                return file.parent
+        except (OSError, ValueError):  # another run's, which is none of our business
+            continue
+    return None
+
+
+def _same_run(folder: Path, was: Mapping[str, Any], run_: Run) -> None:
+    """Refuse to go on with other settings or data than a run was trained with; note other versions.
+
+    Raises:
+        SettingsError: a setting that moves the weights differs; CheckpointError: the data do.
+    """
+    now = json.loads(json.dumps(run_.identity))  # lists for tuples, as they are read back
+    before, after = _flat(was.get("settings", {})), _flat(now["settings"])
+    changed = [
+        f"{key} was {before[key]} and is {after.get(key, 'gone')}"
+        for key in before
+        # a parameter that a newer version added is at its default; an object's address says nothing
+        if before[key] != after.get(key)
+        and (key in after or key.endswith(".name"))
+        and " at 0x" not in str(before[key])
+    ]
+    new = [key for key in after if key not in before and key.endswith(".name")]
+    changed += [f"{key} was not there and is {after[key]}" for key in new]
+    if changed and before:
+        raise errors.SettingsError(
+            f"{folder}/config.yaml is not what the run was trained with: {'; '.join(changed)}: put that back, or start "
+            f"another run from its networks with: ganzoo run --init-from {folder}"
+        )
+    numbers = {"size": "samples", "shape": "numbers a sample", "classes": "classes", "digest": "", "content": ""}
+    for key, said in numbers.items():
+        then, today = was.get("data", {}).get(key), now["data"].get(key)
+        if then != today and then is not None and today is not None:
+            differs = f"it had {then} {said}, and has {today}" if said else "its samples are not the same"
+            raise errors.CheckpointError(
+                f"{folder} was trained on other data: {differs}; give the data it was trained on, or start another run "
+                f"from its networks with: ganzoo run --init-from {folder}"
+            )
+    versions = was.get("versions", {})
+    for key, current in now["versions"].items():
+        if versions.get(key, current) != current:
+            run_.warnings.append(
+                f"{key} was {versions[key]} and is {current}: training goes on, but not bit for bit as it would have"
+            )
+
+
+def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings that move the weights, one level deep: ``{"loss.name": "hinge", "r1.gamma": 10}``."""
+    found: dict[str, Any] = {}
+    for key, value in settings.items():
+        if key in FREE:
+            continue
+        parts = value if isinstance(value, list) and all(isinstance(item, Mapping) for item in value) else [value]
+        for part_ in parts:
+            if isinstance(part_, Mapping):
+                owner = f"{key}.{part_['name']}" if part_ is not value else key
+                found.update({f"{owner}.{name}": each for name, each in part_.items()})
+            else:
+                found[key] = part_
+    return found
+
+
+def reload(
+    run_dir: str | Path,
+    catalogue_: Catalogue,
+    parts: Mapping[str, Any] | None = None,
+    *,
+    which: str | int = "newest",
+) -> Run:
+    """A run as it is on disk; see ``load``."""
+    from ganzoo.disk.record import read
+
+    folder, settings = _settings_of(run_dir, catalogue_, parts or {})
+    saved = checkpoint.chosen(folder / "checkpoints", which)
+    was = dict(saved.numbers["spec"])
+    condition = was.pop("condition_shape")
+    spec = Spec(shape=tuple(was.pop("shape")), condition_shape=None if condition is None else tuple(condition), **was)
+    made = build(settings, gather(settings, catalogue_), spec)
+    made.dir = folder
+    made.warnings += saved.passed_over
+    made.state.load(saved.tensors, saved.numbers)
+    for line in read(folder / "metrics.jsonl"):
+        made.metrics.update({k: math.nan if v is None else v for k, v in line.items() if k not in ("step", "images")})
+    return made
+
+
+def _settings_of(run_dir: str | Path, catalogue_: Catalogue, parts: Mapping[str, Any]) -> tuple[Path, Settings]:
+    folder = Path(run_dir)
+    config = folder / "config.yaml"
+    try:
+        file, made = folder.is_file(), config.is_file()
+    except OSError as error:
+        raise errors.RunError(f"{folder} cannot be read ({error.strerror}): give a run directory that can") from error
+    if file:
+        raise errors.RunError(f"{folder} is a file, and was not opened: give the run directory that `ganzoo run` made")
+    if not made:
+        raise errors.RunError(f"{folder} is no run directory: it has no config.yaml; give one that `ganzoo run` made")
+    return folder, resolve(catalogue_.presets(), config=config, given=parts)

@@ -1,0 +1,74 @@
+"""The rules across parts: what cannot go together, and what probably should not."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from ganzoo import errors, words
+from ganzoo.parts import Loss, Networks, Regularizer, Spec
+from ganzoo.training.loop import Parts
+
+
+def check(cast_: Parts, networks: Networks, spec: Spec) -> list[str]:
+    """Refuse what cannot go together; return a line for each thing that probably should not.
+
+    Raises:
+        Incompatible: one line that says why, and what to use instead.
+    """
+    loss = cast_.labels["loss_name"]
+    cast_.loss.check(spec, cast_.architecture.outputs(spec))
+    for label, metric in cast_.metrics.items():
+        if metric.pairs and spec.condition_shape is None:
+            raise errors.Incompatible(
+                f"metric {label} compares pairs, and data {cast_.labels['data_name']} gives no condition to make a "
+                f"sample for: use data of pairs, or leave {label} out"
+            )
+    for label, regularizer in cast_.regularizers.items():
+        regularizer.check(spec, cast_.architecture.outputs(spec))
+        if regularizer.defines("targets") and not cast_.loss.has_targets:
+            raise errors.Incompatible(
+                f"{label} moves the targets of a loss, and loss {loss} has none: use a loss with targets, such as "
+                f"sgan or lsgan, or leave {label} out"
+            )
+    sloped: list[tuple[str, Loss | Regularizer]] = [(f"loss {loss}", cast_.loss), *cast_.regularizers.items()]
+    for label, part_ in sloped:
+        if part_.per_sample_gradients and (mixing := _mixing(networks.discriminator)):
+            raise errors.Incompatible(
+                f"{label} takes a gradient per sample, and {mixing} in the discriminator mixes samples: use another "
+                f"normalisation there (layer, instance or none), or leave {label} out"
+            )
+    if cast_.schedule.uses_shared_backward:
+        _check_shared(cast_, networks)
+    warnings = []
+    if not cast_.loss.bounded and not any(r.constrains_discriminator for r in cast_.regularizers.values()):
+        warnings.append(
+            f"loss {loss} is unbounded below and nothing constrains the discriminator: scores will grow without end; "
+            "add sn, r1, wgan-gp or weight-clip"
+        )
+    return warnings
+
+
+def _check_shared(cast_: Parts, networks: Networks) -> None:
+    """Refuse a shared backward where the generator's gradient is not one with the discriminator's, sample by sample."""
+    why = None
+    if not cast_.loss.supports_shared_backward:
+        why = f"loss {cast_.labels['loss_name']} does not give both players one gradient up to a factor"
+    if mixing := _mixing(networks.discriminator):
+        why = f"{mixing} in the discriminator mixes samples"
+    for label, regularizer in cast_.regularizers.items():
+        paid_by = regularizer.defines("generator_penalty") and "generator" in regularizer.paid_by
+        if paid_by or regularizer.defines("joint_penalty") or regularizer.defines("select_samples"):
+            why = f"{label} gives the generator a gradient of its own"
+    if why is not None:
+        raise errors.Incompatible(
+            f"{why}, so schedule {words.split(cast_.labels['schedule']).label} cannot take both players' from one "
+            "backward pass: leave out its shared=true"
+        )
+
+
+def _mixing(network: nn.Module) -> str | None:
+    """The name of a layer whose output for one sample depends on the others, or None."""
+    for module in network.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm) or getattr(module, "mixes_samples", False):
+            return type(module).__name__
+    return None
