@@ -32,7 +32,7 @@ from ganzoo.recipe.assemble import Experiment, assemble
 from ganzoo.recipe.settings import Settings, resolve
 from ganzoo.speed import hardware
 from ganzoo.speed.capture import Steps as Recorded
-from ganzoo.step.game import Draw, Game, Round
+from ganzoo.step.game import Game, Round, RoundInputs
 from ganzoo.training import loop
 from ganzoo.training.loop import Run
 
@@ -206,7 +206,7 @@ def measure(
         threads = stack.enter_context(loop.conditions(run))
         step = written = Steps(one)
         contestants: list[Callable[[], object]] = [step]
-        if (recorder := loop.recorder(run)) is not None:  # what is inside a recording cannot be timed
+        if (recorder := loop.step_compiler(run)) is not None:  # what is inside a recording cannot be timed
             step.steps = loop.recorded(run, one.game, recorder, said_by.append)
             written = Steps(assembled(settings))
             _warm(written, device, 1)
@@ -280,7 +280,7 @@ class Steps:
 
     def __call__(self) -> None:
         loop.advance(self.run, self.game, UNTIL, self.steps)
-        self.rows.append(self.game.take_notes())
+        self.rows.append(self.game.pop_scalars())
         if len(self.rows) >= self.run.settings.log_every:
             torch.stack([value for row in self.rows for value in row.values()]).double().tolist()
             self.rows = []
@@ -307,7 +307,7 @@ class Plain:
     def __call__(self) -> None:
         game = self.game
         for _ in range(self.moves["discriminator"]):
-            draw = Draw(game, game.noise_batch(), learns=True)
+            draw = RoundInputs(game, game.noise_batch(), learns=True)
             fakes = draw.fakes(0).replace(condition=draw.reals(0).condition)
             if "latent" in game.watched and fakes.latent is not None:
                 fakes.latent.requires_grad_()

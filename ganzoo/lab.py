@@ -318,9 +318,9 @@ def _trajectory(experiment: Experiment, steps: int) -> tuple[tuple[float, ...], 
     with _stepping(experiment):
         for _ in range(steps):
             loop.advance(experiment.run, experiment.game, steps)
-            experiment.game.take_notes()
+            experiment.game.pop_scalars()
             places.append(_where(experiment))
-            if bool(experiment.game.broken) or not math.hypot(*places[-1]) < far:
+            if bool(experiment.game.nonfinite) or not math.hypot(*places[-1]) < far:
                 places[-1] = math.inf, math.inf
                 break
     theta, psi = zip(*places, strict=True)
@@ -371,7 +371,7 @@ def _measured(experiment: Experiment, period: int) -> tuple[complex, complex] | 
             schedule.module.load_state_dict(own.state_dict())
         for _ in range(period):
             loop.advance(run, game, 1 << 40)  # so far from the end that courses are at their start
-            game.take_notes()
+            game.pop_scalars()
         return torch.tensor(_where(experiment), dtype=torch.float64)
 
     def derivative(h: float) -> Tensor:

@@ -34,7 +34,7 @@ def played(made: Any, recorder: Any = None, steps: int = 10) -> tuple[list[dict[
     notes = []
     for _ in range(steps):
         loop.advance(made.run, made.game, steps, recorded)
-        notes.append({tag: float(value) for tag, value in made.game.take_notes().items()})
+        notes.append({tag: float(value) for tag, value in made.game.pop_scalars().items()})
     return notes, said
 
 
@@ -252,14 +252,14 @@ def test_a_step_without_sense_is_not_recorded(experiment: Any) -> None:
     made, recorder = experiment(arch="mlp", on_nonfinite="skip"), Again()
     steps = loop.recorded(made.run, made.game, recorder, pytest.fail)
     loop.advance(made.run, made.game, 10, steps)
-    made.game.take_notes()
+    made.game.pop_scalars()
     made.game.architecture = Broken(made.game.architecture)
     loop.advance(made.run, made.game, 10, steps)
-    assert float(made.game.take_notes()["faults/skipped"]) == 1.0
+    assert float(made.game.pop_scalars()["faults/skipped"]) == 1.0
     assert recorder.recorded == 0
     made.game.architecture = made.run.parts.architecture
     loop.advance(made.run, made.game, 10, steps)
-    assert float(made.game.take_notes()["faults/skipped"]) == 0.0
+    assert float(made.game.pop_scalars()["faults/skipped"]) == 0.0
     assert recorder.recorded == 1
 
 
@@ -283,7 +283,7 @@ def test_nothing_is_made_from_recordings_after_one_broke_off(experiment: Any) ->
 
 
 def test_only_so_many_kinds_are_recorded(experiment: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(capture, "MOST", 1)
+    monkeypatch.setattr(capture, "MAX_RECORDINGS", 1)
     settings: dict[str, Any] = {"regularizers": "r1:every=3", "arch": "mlp"}
     recorder = Again()
     notes, said = played(experiment(**settings), recorder)
@@ -307,12 +307,12 @@ class Broken:
 def test_a_recorded_run_goes_on_as_if_it_had_never_stopped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop: int
 ) -> None:
-    monkeypatch.setattr(loop, "recorder", lambda run, world: Again())
+    monkeypatch.setattr(loop, "step_compiler", lambda run, world: Again())
     bench = Bench(tmp_path, regularizers="r1:every=3", arch="mlp", steps=9, optimizer="adam:lr=1e-3..0")
     whole = bench.whole()
-    monkeypatch.setattr(loop, "recorder", lambda run, world: None)
+    monkeypatch.setattr(loop, "step_compiler", lambda run, world: None)
     assert differences(state_of(whole), state_of(bench.whole("written"))) == []
-    monkeypatch.setattr(loop, "recorder", lambda run, world: Again())
+    monkeypatch.setattr(loop, "step_compiler", lambda run, world: Again())
     assert differences(state_of(whole), state_of(bench.resumed(bench.stopped(stop)))) == []
 
 
@@ -354,7 +354,7 @@ class TestCompiled:
 
     def test_it_is_remembered(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """It rounds otherwise, so a run goes on as it began."""
-        monkeypatch.setattr(loop, "recorder", lambda run, world: None)
+        monkeypatch.setattr(loop, "step_compiler", lambda run, world: None)
         bench = Bench(tmp_path, arch="mlp", steps=4, compile=True)
         folder = bench.stopped(2)
         config = folder / "config.yaml"
@@ -363,9 +363,9 @@ class TestCompiled:
             bench.resumed(folder)
 
     def test_off_unless_asked_for(self, experiment: Any) -> None:
-        assert loop.recorder(experiment().run) is None
-        assert isinstance(loop.recorder(experiment(compile=True).run), capture.Compiled)
-        assert loop.recorder(experiment(compile=True).run, world=2) is None
+        assert loop.step_compiler(experiment().run) is None
+        assert isinstance(loop.step_compiler(experiment(compile=True).run), capture.Compiled)
+        assert loop.step_compiler(experiment(compile=True).run, world=2) is None
 
 
 class Device:
@@ -474,7 +474,7 @@ def waits_for(steps: int, made: Any, recorded: Any) -> None:
         try:
             for _ in range(steps):
                 loop.advance(made.run, made.game, 100, recorded)
-                made.game.take_notes()
+                made.game.pop_scalars()
         finally:
             torch.cuda.set_sync_debug_mode("default")
 
@@ -488,7 +488,7 @@ class TestOnAGPU:
         settings = {**settings, "device": "cuda", "precision": "fp64"}
         mine, theirs = experiment(**settings), experiment(**settings)
         with torch.random.fork_rng(devices=[0]):
-            notes, said = played(mine, loop.recorder(mine.run))
+            notes, said = played(mine, loop.step_compiler(mine.run))
             expected = played(theirs)[0]
         assert said == []
         for row, other in zip(notes, expected, strict=True):
@@ -512,7 +512,7 @@ class TestOnAGPU:
         recorded = loop.recorded(made.run, made.game, capture.Graph(made.run.device), pytest.fail) if captured else None
         for _ in range(4):
             loop.advance(made.run, made.game, 100, recorded)
-            made.game.take_notes()
+            made.game.pop_scalars()
         waits_for(8, made, recorded)
 
     def test_a_part_that_waits_is_named_and_the_device_goes_on(self, experiment: Any) -> None:
@@ -551,6 +551,6 @@ class TestOnAGPU:
     @pytest.mark.slow
     def test_compiled_steps_are_captured(self, experiment: Any) -> None:
         made = experiment(device="cuda", arch="mlp", regularizers=["r1"], compile=True)
-        notes, said = played(made, loop.recorder(made.run), steps=4)
+        notes, said = played(made, loop.step_compiler(made.run), steps=4)
         assert said == []
         assert all(np.isfinite(list(row.values())).all() for row in notes)

@@ -87,10 +87,10 @@ def test_every_combination_trains_or_says_why_not(
     for step in range(steps):
         game.begin(step, step / (steps - 1))
         made.run.parts.schedule.step(game)
-    seen = {tag: float(value) for tag, value in game.take_notes().items()}
+    seen = {tag: float(value) for tag, value in game.pop_scalars().items()}
     assert all(map(math.isfinite, seen.values())), seen
     assert {"loss/discriminator", "loss/generator", "grad/discriminator", "grad/generator"} <= seen.keys()
-    assert float(game.broken) == 0.0
+    assert float(game.nonfinite) == 0.0
     TABLE[loss, schedule, regularizer] = f"{seen['loss/discriminator']:.3f} {seen['loss/generator']:.3f}"
 
 

@@ -186,7 +186,7 @@ def test_no_step_waits_for_the_device(
     reads = Reads(monkeypatch)
     made.game.begin(1, 0.0)
     made.run.parts.schedule.step(made.game)
-    made.game.take_notes()
+    made.game.pop_scalars()
     assert reads.count == 0
 
 
@@ -202,7 +202,7 @@ def test_nobody_moves_on_a_loss_that_is_not_finite(experiment: Any, player: Play
     losses = {"discriminator": game.discriminator_loss(s), "generator": game.generator_loss(s)}
     losses[player] = losses[player] * torch.nan
     game.update(**losses)
-    assert float(game.broken) == 1.0
+    assert float(game.nonfinite) == 1.0
     names = {f"{i}.{name}" for i, net in enumerate(game.state.networks) for name, _ in net.named_parameters()}
     after = weights(game)
     assert all(torch.equal(before[name], after[name]) for name in names)

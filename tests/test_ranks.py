@@ -96,7 +96,7 @@ def test_a_batch_in_pieces_gives_the_update_of_the_whole(experiment: Any, schedu
     for _ in range(3):
         loop.advance(whole.run, whole.game, 3)
         loop.advance(pieces.run, pieces.game, 3)
-        seen, other = whole.game.take_notes(), pieces.game.take_notes()
+        seen, other = whole.game.pop_scalars(), pieces.game.pop_scalars()
         assert seen.keys() == other.keys()
         for tag, value in seen.items():
             close(other[tag], value, 1e-11, tag)

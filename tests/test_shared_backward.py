@@ -27,7 +27,7 @@ WITH: list[dict[str, Any]] = [
 def steps(made: Any, count: int = 3) -> dict[str, torch.Tensor]:
     for _ in range(count):
         loop.advance(made.run, made.game, count)
-        assert not made.game.broken
+        assert not made.game.nonfinite
     return state_of(made)
 
 
@@ -104,8 +104,8 @@ def test_out_of_range_nobody_moves(experiment: Any) -> None:
     made = experiment(loss=Far(), schedule="onestep:shared=true")
     before = {name: p.clone() for name, p in made.run.generator.named_parameters()}
     loop.advance(made.run, made.game, 1)
-    assert made.game.broken
+    assert made.game.nonfinite
     assert all(p.equal(before[name]) for name, p in made.run.generator.named_parameters())
     near = experiment(loss=Far(by=-20.0), schedule="onestep:shared=true")
     loop.advance(near.run, near.game, 1)
-    assert not near.game.broken
+    assert not near.game.nonfinite

@@ -79,7 +79,7 @@ def test_weights_keep_their_precision(experiment: Any, name: str, dtype: torch.d
     assert {p.dtype for net in made.run.state.networks for p in net.parameters()} == {dtype}
     moments = made.run.state.optimizers["generator"].state.values()
     assert {entry["exp_avg"].dtype for entry in moments} == {dtype}
-    assert all(v.isfinite() for v in made.game.take_notes().values())
+    assert all(v.isfinite() for v in made.game.pop_scalars().values())
 
 
 @pytest.mark.parametrize("on", [True, False])
@@ -115,7 +115,7 @@ class TestAuto:
         recorders = []
         if captured:
             monkeypatch.setattr(loop, "captures", lambda run: recorders.append(Again()) or recorders[-1])
-            monkeypatch.setattr(loop, "recorder", lambda run, world: None)
+            monkeypatch.setattr(loop, "step_compiler", lambda run, world: None)
         settings = {**self.SETTINGS, "schedule": "alternating" if captured else "lookahead"}
         random = torch.random.get_rng_state()
         tried = experiment(precision="auto", **settings)
@@ -126,7 +126,7 @@ class TestAuto:
         for _ in range(3):
             for made in (tried, told):
                 loop.advance(made.run, made.game, 3)
-                made.game.take_notes()
+                made.game.pop_scalars()
         assert differences(state_of(tried), state_of(told)) == []
         assert all(each.recorded for each in recorders)
         assert len(recorders) == 2 * captured

@@ -34,7 +34,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler, TensorDataset
 
 from ganzoo import errors
 from ganzoo.parts import Batch
-from ganzoo.step.state import mix
+from ganzoo.step.state import derive_seed
 
 RESIDENT_BYTES = 4 << 30
 """A dataset up to this size lives on the GPU."""
@@ -148,7 +148,7 @@ class Feed:
 
     def order(self, epoch: int) -> Tensor:
         """The permutation of an epoch, on the CPU."""
-        generator = torch.Generator().manual_seed(mix(self.seed, "data", epoch))
+        generator = torch.Generator().manual_seed(derive_seed(self.seed, "data", epoch))
         return torch.randperm(self.size, generator=generator)
 
     def _know(self, dataset: Dataset[Any], labels: Tensor | None) -> None:
@@ -245,7 +245,7 @@ class _Seeded(Dataset[Any]):
         items: list[Any] = []
         with _own_numbers():  # without workers, these are the parts' random numbers
             for k, row in enumerate(rows, place):
-                number = mix(self.seed, "items", draw, k)
+                number = derive_seed(self.seed, "items", draw, k)
                 torch.default_generator.manual_seed(number)
                 np.random.seed(number % 2**32)
                 random.seed(number)

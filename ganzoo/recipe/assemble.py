@@ -22,7 +22,7 @@ from ganzoo.recipe.rules import check
 from ganzoo.recipe.settings import PART_SETTINGS, Settings
 from ganzoo.speed import hardware
 from ganzoo.step.game import Game
-from ganzoo.step.state import State, mix
+from ganzoo.step.state import State, derive_seed
 from ganzoo.training import loop
 from ganzoo.training.distributed import ALONE, Ranks, join, leave, statistics, synchronised
 from ganzoo.training.loop import Parts, Run
@@ -121,7 +121,7 @@ def _assembled(
         autocast=precision.autocast,
         skips=settings.on_nonfinite == "skip",
         accumulate=settings.accumulate,
-        peers=ranks,
+        process_group=ranks,
     )
     if game.pieces > 1:
         game.statistics = statistics({**game.modules, **run_.state.modules})
@@ -232,7 +232,7 @@ def build(settings: Settings, cast_: Parts, spec: Spec) -> Run:
     device = hardware.device(settings.device)
     precision = hardware.precision(settings.precision, device)
     with _kept_random_state():
-        torch.manual_seed(mix(settings.seed, "init"))
+        torch.manual_seed(derive_seed(settings.seed, "init"))
         made = cast_.architecture.build(spec)
         if settings.batch_norm == "sync":
             made = Networks(*map(synchronised, made))

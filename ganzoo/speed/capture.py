@@ -28,10 +28,10 @@ from torch import Tensor
 
 from ganzoo import words
 from ganzoo.parts import Batch, Optimizer, Part, Player, Regularizer
-from ganzoo.step.game import Feed, Game, Host, now
-from ganzoo.step.state import Counters, Place
+from ganzoo.step.game import Feed, Game, HostCall, call_directly
+from ganzoo.step.state import Counters, TensorKey
 
-MOST = 32
+MAX_RECORDINGS = 32
 """Recordings kept; steps of yet another kind are made as written."""
 
 TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-3, torch.bfloat16: 5e-2}
@@ -48,7 +48,7 @@ that is zero but for rounding, such as that of a bias before BatchNorm."""
 Step = Callable[[], list[Tensor]]
 
 
-class Recorder(Protocol):
+class StepCompiler(Protocol):
     """Records a step."""
 
     name: str  # what it makes of steps, for messages
@@ -130,7 +130,7 @@ class Compiled:
 
     name = "compiled"
 
-    def __init__(self, then: Recorder | None = None) -> None:
+    def __init__(self, then: StepCompiler | None = None) -> None:
         self.then = then
 
     def __call__(self, step: Step, reads: Sequence[Tensor]) -> Step:
@@ -174,7 +174,7 @@ class Steps:
         parts: Mapping[str, Part],
         optimizers: Mapping[Player, Optimizer],
         turn: Callable[[float], None],
-        recorder: Recorder,
+        recorder: StepCompiler,
         tolerance: float,
         say: Callable[[str], None],
     ) -> None:
@@ -194,7 +194,7 @@ class Steps:
         self.parts, self.optimizers = parts, optimizers
         self.recorder, self.tolerance, self.say = recorder, tolerance, say
         self.recordings: dict[Any, _Recording | None] = {}  # None: steps of that kind cannot be recorded
-        self.broken = torch.zeros_like(game.broken)
+        self.nonfinite = torch.zeros_like(game.nonfinite)
         self.began = self.state.counters.copy()
         self.loads = -1
         self.followers: list[_Follower] = []
@@ -212,10 +212,10 @@ class Steps:
             self._again(recording)
         elif kind in self.recordings or self.over:
             self.play()
-        elif len(self.recordings) < MOST:
+        elif len(self.recordings) < MAX_RECORDINGS:
             self._record(step, progress)
         else:
-            self._say(f"there are more than {MOST} kinds of steps; this goes for the others")
+            self._say(f"there are more than {MAX_RECORDINGS} kinds of steps; this goes for the others")
             self.play()
 
     def _following(self) -> list[_Follower]:
@@ -236,7 +236,7 @@ class Steps:
     def _kind(self, counts: Counters) -> Any:
         """What Python decides a step by: which penalties are due in it, and numbers that do not follow the run."""
         updates = counts.updates
-        due = [(player, every, at, (updates[player] + at) % every == 0) for player, every, at in self.game.asked]
+        due = [(player, every, at, (updates[player] + at) % every == 0) for player, every, at in self.game.lazy_queries]
         following = {(id(follower.place), follower.key) for follower in self.followers}
         settled = [
             value
@@ -255,10 +255,10 @@ class Steps:
                 _fill(asked.answer, asked.call(*asked.given))
             for follower in self.followers:
                 follower.fill()
-            self.broken.copy_(self.game.broken)
+            self.nonfinite.copy_(self.game.nonfinite)
         made = recording.run()
-        self.game.broken = self.broken.clone()
-        self.game.seen.update(zip(recording.tags, made[0].clone().unbind(), strict=True))
+        self.game.nonfinite = self.nonfinite.clone()
+        self.game.scalars.update(zip(recording.tags, made[0].clone().unbind(), strict=True))
         return made
 
     def _record(self, step: int, progress: float) -> None:
@@ -278,7 +278,7 @@ class Steps:
         try:
             with self._hearing(log) as gradients:
                 self.play()
-            if self.state.held().keys() != start.held.keys() or bool(game.broken):
+            if self.state.held().keys() != start.held.keys() or bool(game.nonfinite):
                 return  # an optimizer's first step, or one that makes no sense: it stays as it was made
             kind = self._kind(start.counts)
             if (why := self._refusal(start, before)) is not None:
@@ -313,7 +313,7 @@ class Steps:
         """As written, a step from the same state that differs in all that may: random numbers, numbers of the run."""
         start.back()
         self._turn(step + 1, 1.0 if progress < 0.5 else 0.0)
-        with self._hearing(now) as gradients:
+        with self._hearing(call_directly) as gradients:
             self.play()
         return _Made(self.game, gradients)
 
@@ -331,14 +331,14 @@ class Steps:
             self.state.counters.set(self.began)
             try:
                 with self._frozen(), self._hearing(partial(_answer, answers)) as gradients:
-                    self.game.broken = self.broken
+                    self.game.nonfinite = self.nonfinite
                     self.play()
-                    self.broken.copy_(self.game.broken)
-                    tags[:] = self.game.seen
-                    notes = torch.stack([note.double() for note in self.game.seen.values()])
+                    self.nonfinite.copy_(self.game.nonfinite)
+                    tags[:] = self.game.scalars
+                    notes = torch.stack([note.double() for note in self.game.scalars.values()])
                 return [notes, *(gradient for _, taken in gradients for gradient in taken)]
             finally:
-                self.game.seen = {}
+                self.game.scalars = {}
                 self.state.counters.set(counts)
 
         start.back()
@@ -346,7 +346,7 @@ class Steps:
         reads = [
             *self.state.held().values(),
             *(f.tensor for f in self.followers),
-            self.broken,
+            self.nonfinite,
             *(tensor for each in asked for tensor in _tensors(each.answer)),
         ]
         run = self.recorder(step, reads)
@@ -355,15 +355,15 @@ class Steps:
         return _Recording(run, asked, tags)
 
     @contextmanager
-    def _hearing(self, host: Host) -> Iterator[list[tuple[Player, list[Tensor]]]]:
+    def _hearing(self, host: HostCall) -> Iterator[list[tuple[Player, list[Tensor]]]]:
         """While a step is made: who answers what it asks, and a list that the gradients are put in."""
         game, watch = self.game, _Watch()
-        answers, steerers = game.host, game.steerers
-        game.host, game.steerers = host, {"": watch, **steerers}
+        answers, steerers = game.on_host, game.steerers
+        game.on_host, game.steerers = host, {"": watch, **steerers}
         try:
             yield watch.seen
         finally:
-            game.host, game.steerers = answers, steerers
+            game.on_host, game.steerers = answers, steerers
 
     @contextmanager
     def _frozen(self) -> Iterator[None]:
@@ -390,7 +390,7 @@ class Steps:
 
     def _refusal(self, start: _Start, before: Mapping[str, Any]) -> str | None:
         """Why a step that was made as written must not be recorded: a recording would not do what its host did."""
-        if self.game.told_number:
+        if self.game.step_number_was_read:
             return "the schedule goes by the number of the step"
         if moved := start.moved():
             return f"{moved} is another tensor after each step, and not the same with other numbers"
@@ -434,7 +434,7 @@ class _Made:
 
     def __init__(self, game: Game, gradients: list[tuple[Player, list[Tensor]]]) -> None:
         self.gradients = [(player, [gradient.detach().clone() for gradient in taken]) for player, taken in gradients]
-        self.notes = {tag: value.clone() for tag, value in game.seen.items()}
+        self.notes = {tag: value.clone() for tag, value in game.scalars.items()}
         self.state = {place: value.detach().clone() for place, value in game.state.held().items()}
 
     def against(self, other: _Made, start: _Start, tolerance: float) -> Iterator[_Pair]:
@@ -444,7 +444,7 @@ class _Made:
         for tag, value in self.notes.items():
             if not tag.startswith("scores/"):  # an accuracy jumps
                 yield _Pair(tag, [value], [other.notes[tag]], [value.abs().clamp(min=1.0)], tolerance)
-        kinds: dict[tuple[str, str], list[Place]] = {}
+        kinds: dict[tuple[str, str], list[TensorKey]] = {}
         for place in self.state:
             kinds.setdefault((place.group, place.kind), []).append(place)
         for (group, kind), places in kinds.items():
@@ -469,7 +469,7 @@ class _Start:
     """The state that steps are tried from."""
 
     def __init__(self, game: Game) -> None:
-        self.game, self.counts, self.broken = game, game.state.counters.copy(), game.broken
+        self.game, self.counts, self.nonfinite = game, game.state.counters.copy(), game.nonfinite
         self.held = game.state.held()
         self.values = {place: value.detach().clone() for place, value in self.held.items()}
 
@@ -477,7 +477,7 @@ class _Start:
     def back(self) -> None:
         """Put everything back, whatever a step left behind."""
         self.game.close()
-        self.game.seen, self.game.broken = {}, self.broken
+        self.game.scalars, self.game.nonfinite = {}, self.nonfinite
         self.game.state.counters.set(self.counts)
         for place, value in self.values.items():
             self.held[place].copy_(value)

@@ -19,7 +19,7 @@ from torch.nn.utils import parametrize
 
 from ganzoo import errors, parts
 from ganzoo.parts import PLAYERS, Architecture, Batch, Loss, Player, Regularizer, Scores, Snapshot
-from ganzoo.step.state import State, Undo, mix
+from ganzoo.step.state import State, StepSnapshot, derive_seed
 
 Given = TypeVar("Given")
 
@@ -28,13 +28,13 @@ MOST_SHARED = 1e20
 out of small numbers."""
 
 
-class Host(Protocol):
+class HostCall(Protocol):
     """Who answers what a step asks of the host: ``now``, or whoever records steps to make them again."""
 
     def __call__(self, call: Callable[..., Given], /, *given: Any) -> Given: ...
 
 
-def now(call: Callable[..., Given], /, *given: Any) -> Given:
+def call_directly(call: Callable[..., Given], /, *given: Any) -> Given:
     """Ask, and give the answer."""
     return call(*given)
 
@@ -53,7 +53,7 @@ class Feed(Protocol):
         """Of what the generator is given besides noise; None when nothing."""
 
 
-class Peers(Protocol):
+class ProcessGroup(Protocol):
     """The other processes that train the same nets; the engine's own are in ``ganzoo.training.distributed``."""
 
     rank: int
@@ -63,7 +63,7 @@ class Peers(Protocol):
         """Start averaging over the processes; call what is returned to have the means."""
 
 
-class Alone:
+class SingleProcess:
     """No other processes."""
 
     rank = 0
@@ -74,7 +74,7 @@ class Alone:
         return lambda: list(tensors)
 
 
-class Draw:
+class RoundInputs:
     """What a round is drawn from: the noise of a whole batch, and the number of a batch of reals once it is read."""
 
     def __init__(self, game: Game, noise: Batch, learns: bool) -> None:
@@ -87,7 +87,7 @@ class Draw:
         if game.pieces == 1:
             return self._noise
         size = game.batch_size // game.pieces
-        first = (game.peers.rank * game.accumulate + piece) * size
+        first = (game.process_group.rank * game.accumulate + piece) * size
         given = {name: value[first : first + size] for name, value in vars(self._noise).items() if value is not None}
         return Batch(**given)
 
@@ -95,15 +95,15 @@ class Draw:
         """The real samples of a piece; the first to be read takes the next batch of the data."""
         game = self._game
         if self._number is None:
-            self._number = game.state.counters.draws - game.began.draws  # of the step's
-            game.host(game.count_draw)
-        return game.host(game.drawn, self._number, piece)
+            self._number = game.state.counters.draws - game.counters_at_start.draws  # of the step's
+            game.on_host(game.count_draw)
+        return game.on_host(game.drawn, self._number, piece)
 
 
 class Round(Scores):
     """One real batch (or a piece of it) and its fakes, judged: each value is computed once, when it is first read."""
 
-    def __init__(self, game: Game, draw: Draw, piece: int, fakes: Batch, fake_images: Tensor) -> None:
+    def __init__(self, game: Game, draw: RoundInputs, piece: int, fakes: Batch, fake_images: Tensor) -> None:
         self._game, self._draw, self._piece = game, draw, piece
         self._fakes = fakes
         self.fake_images = fake_images
@@ -171,10 +171,10 @@ class Round(Scores):
         return self._game.generate(self._fakes.replace(latent=latent))
 
 
-class Pieces(Scores):
+class MicroBatches(Scores):
     """A round that is worked through piece by piece when the players move: to be handed to the game's losses alone."""
 
-    def __init__(self, game: Game, draw: Draw) -> None:
+    def __init__(self, game: Game, draw: RoundInputs) -> None:
         self._game, self._draw = game, draw
         self._piece: int | None = None
         self._round: Round | None = None
@@ -234,7 +234,7 @@ class Game(parts.Game):
         autocast: Callable[[], AbstractContextManager[Any]] = nullcontext,
         skips: bool = False,
         accumulate: int = 1,
-        peers: Peers | None = None,
+        process_group: ProcessGroup | None = None,
     ) -> None:
         self.state = state
         self.architecture_name, self.architecture = architecture
@@ -244,16 +244,18 @@ class Game(parts.Game):
         self.device, self.dtype = device, dtype
         self.autocast = autocast
         self.accumulate = accumulate
-        self.peers: Peers = peers or Alone()
+        self.process_group: ProcessGroup = process_group or SingleProcess()
         self.statistics: list[Tensor] = []  # those of the modules' buffers that differ from piece to piece
-        self._before: list[Tensor] = []  # the same when the step began
-        self.pieces = accumulate * self.peers.world
+        self._buffers_at_start: list[Tensor] = []  # the same when the step began
+        self.pieces = accumulate * self.process_group.world
         self.piece: int | None = None  # of this process's own, while they are worked through
         self._owed: list[tuple[Tensor, Callable[[], Tensor]]] = []  # with a leaf for each loss, how to compute it
-        self.host: Host = now  # everything that a step takes from the host, or counts there, goes through here
-        self.asked: set[tuple[Player, int, int]] = set()  # what steps hang on: see `due`
-        self.began = state.counters.copy()
-        self.told_number = False
+        self.on_host: HostCall = (
+            call_directly  # everything that a step takes from the host, or counts there, goes through here
+        )
+        self.lazy_queries: set[tuple[Player, int, int]] = set()  # what steps hang on: see `due`
+        self.counters_at_start = state.counters.copy()
+        self.step_number_was_read = False
         self._number, self.progress = 0, 0.0
         self.noise = torch.Generator(device)
         # what parts draw from; torch.manual_seed would look for every kind of device there is, at 0.2 ms a step
@@ -282,12 +284,12 @@ class Game(parts.Game):
             }
             for player in PLAYERS
         }
-        self.seen: dict[str, Tensor] = {}
+        self.scalars: dict[str, Tensor] = {}
         # 1 from the first update whose loss or gradient was not finite: nobody moves any more, and nobody waited for
         # the device to know it; whoever reads the records sees it in time.
-        self.broken = torch.zeros((), device=device)
+        self.nonfinite = torch.zeros((), device=device)
         self.skips = skips  # ... or only until the step ends, which is then undone
-        self._undo: Undo | None = None
+        self._undo: StepSnapshot | None = None
         self._once = ExitStack()
         self._caching = False
         self._parametrized: dict[str, list[tuple[nn.Module, str]]] = {
@@ -304,10 +306,10 @@ class Game(parts.Game):
     # -- what a schedule plays with ------------------------------------------------------------------------------
 
     def round(self, generator_learns: bool = True) -> Scores:
-        draw = Draw(self, self.noise_batch(), generator_learns)
-        return Pieces(self, draw) if self.accumulate > 1 else self.judged(draw, 0)
+        draw = RoundInputs(self, self.noise_batch(), generator_learns)
+        return MicroBatches(self, draw) if self.accumulate > 1 else self.judged(draw, 0)
 
-    def judged(self, draw: Draw, piece: int) -> Round:
+    def judged(self, draw: RoundInputs, piece: int) -> Round:
         """A round, or a piece of it: the fakes are made here, the rest when it is read."""
         fakes = draw.fakes(piece)
         if self.feed.condition_shape is not None:  # each fake is made for the condition of a real one: pairs
@@ -328,18 +330,18 @@ class Game(parts.Game):
         return Round(self, draw, piece, fakes, images)
 
     def discriminator_loss(self, s: Scores) -> Tensor:
-        if isinstance(s, Pieces):
+        if isinstance(s, MicroBatches):
             return self._owe(lambda: self.discriminator_loss(s.now()))
         with named("loss", self.loss_name):
             loss = self.loss.discriminator(s)
-        self.note("loss/discriminator", loss)
+        self.log_scalar("loss/discriminator", loss)
         return self._penalized("discriminator", loss, s)
 
     def generator_loss(self, s: Scores) -> Tensor:
-        if isinstance(s, Pieces):
+        if isinstance(s, MicroBatches):
             return self._owe(lambda: self.generator_loss(s.now()))
         loss = self._generator_loss(s)
-        self.note("loss/generator", loss)
+        self.log_scalar("loss/generator", loss)
         return self._penalized("generator", loss, s)
 
     def update(
@@ -367,7 +369,7 @@ class Game(parts.Game):
                     loss, self.parameters[player], retain_graph=not last, materialize_grads=True
                 )
                 # the mean over the processes is under way while the next player's gradient is computed
-                gradients[player] = self.peers.mean([*taken, loss.detach()])
+                gradients[player] = self.process_group.mean([*taken, loss.detach()])
         self._follow({player: means() for player, means in gradients.items()}, start, trial)
 
     def _accumulated(self, losses: Mapping[Player, Tensor]) -> dict[Player, Callable[[], list[Tensor]]]:
@@ -385,12 +387,12 @@ class Game(parts.Game):
                     f"the {player} is to move by a loss that is not the game's: --accumulate cannot work through it"
                 )
         sums: dict[Player, list[Tensor]] = {}
-        before, means = self.seen, dict[str, Tensor]()
+        before, means = self.scalars, dict[str, Tensor]()
         start = [value.clone() for value in self.statistics]
         moves = [torch.zeros_like(value) for value in self.statistics]
         try:
             for piece in range(self.accumulate):
-                self.piece, self.seen = piece, {}
+                self.piece, self.scalars = piece, {}
                 _put(self.statistics, start)  # what is kept of the samples moves once an update, whatever the pieces
                 # in the order in which they were asked for, so that each round draws the data that it would have drawn
                 found = [compute() for _, compute in owed]
@@ -411,17 +413,17 @@ class Game(parts.Game):
                     else:
                         torch._foreach_add_(sums[player], [*taken, loss.detach()])
                     del loss  # and with it the graph of this piece, before the next is made
-                for tag, value in self.seen.items():
+                for tag, value in self.scalars.items():
                     means[tag] = means.get(tag, 0.0) + value / self.accumulate
                 for move, value, first in zip(moves, self.statistics, start, strict=True):
                     move.add_(value - first)
             _put(self.statistics, [_moved(s, m / self.accumulate) for s, m in zip(start, moves, strict=True)])
         finally:
-            self.piece, self.seen = None, {**before, **means}
-        return {player: self.peers.mean(grads) for player, grads in sums.items()}
+            self.piece, self.scalars = None, {**before, **means}
+        return {player: self.process_group.mean(grads) for player, grads in sums.items()}
 
     def update_both(self, s: Scores, weight: float = 1.0) -> None:
-        if isinstance(s, Pieces):
+        if isinstance(s, MicroBatches):
             raise errors.Incompatible(
                 "the shared backward of both players and --accumulate do not go together: leave one of them out"
             )
@@ -431,8 +433,8 @@ class Game(parts.Game):
         s.fake_images = leaf
         with named("loss", self.loss_name):
             discriminator, generator = self.loss.discriminator(s), self.loss.generator(s)
-        self.note("loss/discriminator", discriminator)
-        self.note("loss/generator", generator)
+        self.log_scalar("loss/discriminator", discriminator)
+        self.log_scalar("loss/generator", generator)
         # per sample: a = dL_D/df, c = dL_G/df
         (a,) = torch.autograd.grad(discriminator, s.fake, retain_graph=True)
         (c,) = torch.autograd.grad(weight * generator, s.fake, retain_graph=True)
@@ -445,7 +447,7 @@ class Game(parts.Game):
             more = torch.autograd.grad(penalized, own, materialize_grads=True)
             taken = [g + p for g, p in zip(taken, more, strict=True)]
         ratio = torch.where(c == 0, 0.0, c / a)
-        self.note("shared/ratio", ratio.abs().max())
+        self.log_scalar("shared/ratio", ratio.abs().max())
         ratio = ratio.where(ratio.abs() <= MOST_SHARED, torch.nan)  # out of range: no move, rather than a wrong one
         along = slope * ratio.view(-1, *[1] * (slope.dim() - 1))
         gradients: dict[Player, list[Tensor]] = {
@@ -455,7 +457,7 @@ class Game(parts.Game):
                 generator.detach(),
             ],
         }
-        means = {player: self.peers.mean(grads) for player, grads in gradients.items()}
+        means = {player: self.process_group.mean(grads) for player, grads in gradients.items()}
         self._follow({player: mean() for player, mean in means.items()}, None, False)
 
     def _owe(self, compute: Callable[[], Tensor]) -> Tensor:
@@ -470,11 +472,13 @@ class Game(parts.Game):
         losses = {player: grads.pop() for player, grads in gradients.items()}
         norms = lengths(gradients)
         total = torch.stack([*norms.values(), *losses.values()]).sum()
-        self.broken = self.broken.masked_fill((total - total).isnan(), 1.0)  # x - x is 0, but for NaN and infinities
+        self.nonfinite = self.nonfinite.masked_fill(
+            (total - total).isnan(), 1.0
+        )  # x - x is 0, but for NaN and infinities
         if start is not None:
             self.restore(start)
         for player, taken in gradients.items():
-            self.note(f"grad/{player}", norms[player])
+            self.log_scalar(f"grad/{player}", norms[player])
             along: Sequence[Tensor] = taken
             for name, regularizer in self.steerers.items():
                 with named("regularizer", name):
@@ -539,7 +543,7 @@ class Game(parts.Game):
 
     def noise_batch(self) -> Batch:
         """Noise and labels for a batch of fakes: all of it in every process, the same however it is cut."""
-        return self.host(self.fresh_noise)
+        return self.on_host(self.fresh_noise)
 
     # what the host does in a step, asked for through `host`
 
@@ -552,7 +556,7 @@ class Game(parts.Game):
 
     def drawn(self, number: int, piece: int) -> Batch:
         """A real batch by its number in the step, or a piece of it."""
-        return self.feed.reals(self.began.draws + number, piece)
+        return self.feed.reals(self.counters_at_start.draws + number, piece)
 
     def count_draw(self) -> None:
         """A batch was taken."""
@@ -621,57 +625,62 @@ class Game(parts.Game):
         """Whether a lazy penalty is paid in the player's coming update."""
         count = self.state.counters.updates[player]
         if regularizer.every > 1:
-            self.asked.add((player, regularizer.every, count - self.began.updates[player]))
+            self.lazy_queries.add((player, regularizer.every, count - self.counters_at_start.updates[player]))
         return count % regularizer.every == 0
 
     # -- housekeeping --------------------------------------------------------------------------------------------
 
     def begin(self, step: int, progress: float) -> None:
         """Get ready for a step: its randomness is a function of (seed, stream, step)."""
-        self._number, self.progress, self.told_number = step, progress, False
-        self.began = self.state.counters.copy()
+        self._number, self.progress, self.step_number_was_read = step, progress, False
+        self.counters_at_start = self.state.counters.copy()
         self.set_random(step)
-        if self.peers.world > 1:
-            self._before = [value.clone() for value in self.statistics]
+        if self.process_group.world > 1:
+            self._buffers_at_start = [value.clone() for value in self.statistics]
         if self.skips:
-            self.mend()
-            self._undo = Undo(self.state)
+            self.clear_nonfinite()
+            self._undo = StepSnapshot(self.state)
 
     def set_random(self, step: int) -> None:
         """Set both streams of random numbers to a step's."""
         again = self.state.counters.rollbacks  # the same numbers would lead to the same NaN
-        seed = mix(self.seed, "rollback", again) if again else self.seed
-        self.noise.manual_seed(mix(seed, "latent", step))
-        own = [self.peers.rank] if self.peers.rank else []
-        number = mix(seed, "parts", step, *own)
+        seed = derive_seed(self.seed, "rollback", again) if again else self.seed
+        self.noise.manual_seed(derive_seed(seed, "latent", step))
+        own = [self.process_group.rank] if self.process_group.rank else []
+        number = derive_seed(seed, "parts", step, *own)
         for stream in self.streams:
             stream.manual_seed(number)  # what parts draw: noise, dropout, augmentation
 
     @property
     def step_number(self) -> int:  # type: ignore[override]  # a plain attribute to schedules
         """Of the step that is being made, from 0. That a schedule asked is remembered: such a step is not recorded."""
-        self.told_number = True
+        self.step_number_was_read = True
         return self._number
 
-    def note(self, tag: str, value: Tensor) -> None:
+    def log_scalar(self, tag: str, value: Tensor) -> None:
         """Keep a scalar for the records, on the device."""
-        self.seen[tag] = value.detach() if value.requires_grad else value
+        self.scalars[tag] = value.detach() if value.requires_grad else value
 
-    def take_notes(self) -> dict[str, Tensor]:
+    def pop_scalars(self) -> dict[str, Tensor]:
         """The scalars of the step that was just made, which is undone here if it is to be skipped."""
         if self._undo is not None:
-            self._undo.where(self.broken.bool())
+            self._undo.restore_if(self.nonfinite.bool())
             self._undo = None
-            self.note("faults/skipped", self.broken)
-        seen, self.seen = self.seen, {}
+            self.log_scalar("faults/skipped", self.nonfinite)
+        seen, self.scalars = self.scalars, {}
         return seen
 
-    def agree(self) -> None:
+    def average_buffers(self) -> None:
         """Make what the modules keep of the samples they saw (batch norm's statistics) the same in all processes."""
-        if self.statistics and self.peers.world > 1:
-            moves = [(now - before).double() for now, before in zip(self.statistics, self._before, strict=True)]
-            means = self.peers.mean(moves)()  # of the moves: what did not move stays as it is, to the last bit
-            _put(self.statistics, [_moved(before, mean) for before, mean in zip(self._before, means, strict=True)])
+        if self.statistics and self.process_group.world > 1:
+            moves = [
+                (now - before).double() for now, before in zip(self.statistics, self._buffers_at_start, strict=True)
+            ]
+            means = self.process_group.mean(moves)()  # of the moves: what did not move stays as it is, to the last bit
+            _put(
+                self.statistics,
+                [_moved(before, mean) for before, mean in zip(self._buffers_at_start, means, strict=True)],
+            )
 
     def report(self) -> None:
         """Note what the parts report of themselves: once in a while, when records are due."""
@@ -679,11 +688,11 @@ class Game(parts.Game):
             for name, regularizer in self.reporters.items():
                 with named("regularizer", name):
                     for what, value in regularizer.report().items():
-                        self.note(f"parts/{name}/{what}", value)
+                        self.log_scalar(f"parts/{name}/{what}", value)
 
-    def mend(self) -> None:
+    def clear_nonfinite(self) -> None:
         """Let the players move again: the state is that of before the fault."""
-        self.broken = torch.zeros_like(self.broken)
+        self.nonfinite = torch.zeros_like(self.nonfinite)
 
     def close(self) -> None:
         """Leave no process-wide switch behind, and nothing of a step that was not finished."""
@@ -695,9 +704,9 @@ class Game(parts.Game):
         for side in ("real", "fake"):
             if side in known and f"_noted_{side}" not in known:  # only what was read: nothing is judged for the records
                 known[f"_noted_{side}"] = True
-                self.note(f"scores/{side}", known[side].detach().mean())
+                self.log_scalar(f"scores/{side}", known[side].detach().mean())
         if player == "discriminator" and "real" in known and "fake" in known and s.real.shape == s.fake.shape:
-            self.note("scores/accuracy", (s.real > s.fake).to(s.real.dtype).mean())  # pairs ranked right
+            self.log_scalar("scores/accuracy", (s.real > s.fake).to(s.real.dtype).mean())  # pairs ranked right
         for name, regularizer in self.observers.items():
             with torch.no_grad(), named("regularizer", name):
                 regularizer.observe(player, s)
@@ -706,7 +715,7 @@ class Game(parts.Game):
                 with named("regularizer", name):
                     both = name in self.joiners
                     penalty = self.joint(s)[name] if both else getattr(regularizer, f"{player}_penalty")(s)
-                self.note(f"penalty/{name}", penalty)
+                self.log_scalar(f"penalty/{name}", penalty)
                 loss = loss + (penalty * regularizer.every if regularizer.every > 1 else penalty)
         return loss
 
@@ -720,9 +729,9 @@ class Game(parts.Game):
     def _move(self, player: Player, gradients: Iterable[Tensor], trial: bool) -> None:
         optimizer = self.state.optimizers[player]
         if optimizer.defaults.get("fused"):
-            optimizer.found_inf = self.broken  # type: ignore[attr-defined]  # fused steps look at it on the device
+            optimizer.found_inf = self.nonfinite  # type: ignore[attr-defined]  # fused steps look at it on the device
         else:
-            stop = self.broken.bool()
+            stop = self.nonfinite.bool()
             gradients = [g.masked_fill(stop, 0.0) for g in gradients]
         for parameter, gradient in zip(self.parameters[player], gradients, strict=True):
             parameter.grad = laid_out_like(parameter, gradient)
@@ -731,12 +740,12 @@ class Game(parts.Game):
         for parameter in self.parameters[player]:
             parameter.grad = None
         if not trial:
-            self.host(self.count_move, player)
+            self.on_host(self.count_move, player)
         for name, regularizer in self.clampers.items():
             with torch.no_grad(), named("regularizer", name):
                 regularizer.after_update(player, self.modules[player])
         if player == "generator" and not trial and self.state.ema is not None:
-            self.state.average(self.host(self.state.share))
+            self.state.average(self.on_host(self.state.share))
 
     def _cache_parametrizations(self, *players: Player) -> None:
         # One power iteration of spectral norm per update, and one sigma for all of its passes: both players' gradients

@@ -1,7 +1,7 @@
 """Everything that changes during training, as one value.
 
 The networks, the average of the generator, the optimizers, the parts' own modules and the counters. Randomness is not
-among them: it is a function of (seed, stream, step), see ``mix``.
+among them: it is a function of (seed, stream, step), see ``derive_seed``.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from ganzoo import errors
 from ganzoo.parts import PLAYERS, Networks, Player
 
 
-def mix(seed: int, stream: str, *position: int) -> int:
+def derive_seed(seed: int, stream: str, *position: int) -> int:
     """The random seed of a stream at a position: 63 bits, the same on every machine."""
     text = "/".join([str(seed), stream, *map(str, position)])
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big") >> 1
@@ -55,7 +55,7 @@ class Counters:
         vars(self).update(vars(other.copy()))
 
 
-class Place(NamedTuple):
+class TensorKey(NamedTuple):
     """Where a tensor is held: its group, what it is there (``weights``, a buffer's or a memory's name), its name."""
 
     group: str
@@ -122,18 +122,18 @@ class State:
         if mine:
             torch._foreach_copy_(mine, theirs)
 
-    def held(self) -> dict[Place, Tensor]:
+    def held(self) -> dict[TensorKey, Tensor]:
         """The very tensors that training reads and writes, where ``tensors`` gives others over the same memory."""
-        found: dict[Place, Tensor] = {}
+        found: dict[TensorKey, Tensor] = {}
         for group, module in self.modules_by_group():
-            found.update({Place(group, "weights", name): value for name, value in module.named_parameters()})
-            found.update({Place(group, name, name): value for name, value in module.named_buffers()})
+            found.update({TensorKey(group, "weights", name): value for name, value in module.named_parameters()})
+            found.update({TensorKey(group, name, name): value for name, value in module.named_buffers()})
         for player, optimizer in self.optimizers.items():
             parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
             for index, parameter in enumerate(parameters):
                 for key, value in optimizer.state.get(parameter, {}).items():
                     if isinstance(value, Tensor):
-                        found[Place(f"optimizer-{player}", key, f"{index}.{key}")] = value
+                        found[TensorKey(f"optimizer-{player}", key, f"{index}.{key}")] = value
         return found
 
     def modules_by_group(self) -> Iterator[tuple[str, nn.Module]]:
@@ -246,7 +246,7 @@ class State:
             load_module(self.ema, tensors.get("ema", tensors["generator"]), "ema")
 
 
-class Undo:
+class StepSnapshot:
     """The state before a step, kept on the device, to return to without asking the device whether it must.
 
     Costs two passes over the state a step, and memory for one more of it.
@@ -263,7 +263,7 @@ class Undo:
         self.fresh = [optimizer for optimizer in state.optimizers.values() if not optimizer.state]
 
     @torch.no_grad()
-    def where(self, broken: Tensor) -> None:
+    def restore_if(self, broken: Tensor) -> None:
         """Return to what was kept if ``broken``, a boolean scalar on the device, is true."""
         if any(optimizer.state for optimizer in self.fresh) and bool(broken):  # waits, in the first step of all
             for optimizer in self.fresh:

@@ -41,9 +41,9 @@ from ganzoo.parts import (
     Spec,
 )
 from ganzoo.speed import hardware
-from ganzoo.speed.capture import TF32, TOLERANCE, Compiled, Graph, Recorder, Steps
-from ganzoo.step.game import Alone, Draw, Game, logits, named
-from ganzoo.step.state import State, mix
+from ganzoo.speed.capture import TF32, TOLERANCE, Compiled, Graph, StepCompiler, Steps
+from ganzoo.step.game import Game, RoundInputs, SingleProcess, logits, named
+from ganzoo.step.state import State, derive_seed
 from ganzoo.training import diagnostics, mcmc
 from ganzoo.training.display import Display
 from ganzoo.training.distributed import ALONE, Ranks, Silent, apart, launch
@@ -235,7 +235,7 @@ class Run:
             raise errors.SettingsError(f"mcmc {method!r} is not one of langevin, mala")
         if steps < 1 or not step_size > 0:
             raise errors.SettingsError(f"mcmc wants steps >= 1 and a step size > 0, not {steps} and {step_size:g}")
-        architecture, noise = self.parts.architecture, torch.Generator().manual_seed(mix(seed, "mcmc"))
+        architecture, noise = self.parts.architecture, torch.Generator().manual_seed(derive_seed(seed, "mcmc"))
         net, ends, accepted = self._weights(source), [], 0.0
         with evaluating(net, self.discriminator):
             for piece in _pieces(batch, SAMPLE_BATCH):
@@ -311,7 +311,7 @@ class Run:
         condition: Tensor | None = None,
     ) -> Batch:
         """The batch that ``sample`` generates from."""
-        noise = torch.Generator().manual_seed(mix(seed, "sample"))
+        noise = torch.Generator().manual_seed(derive_seed(seed, "sample"))
         shape = (count, self.spec.latent_dim)
         if truncation is None:
             latent = torch.randn(shape, generator=noise, dtype=torch.float64)
@@ -366,7 +366,7 @@ def advance(run: Run, game: Game, until: int, steps: Steps | None = None) -> Non
         play(run, game)
     else:
         steps.make(step, progress)
-    game.agree()
+    game.average_buffers()
     run.state.counters.step = step + 1
 
 
@@ -386,7 +386,7 @@ def play(run: Run, game: Game) -> None:
         run.parts.schedule.step(game)
 
 
-def recorded(run: Run, game: Game, recorder: Recorder, say: Callable[[str], None]) -> Steps:
+def recorded(run: Run, game: Game, recorder: StepCompiler, say: Callable[[str], None]) -> Steps:
     """The steps of a run, made from recordings."""
     chosen = run.parts
     parts = {
@@ -403,7 +403,7 @@ def recorded(run: Run, game: Game, recorder: Recorder, say: Callable[[str], None
     return Steps(game, partial(play, run, game), parts, chosen.optimizers, partial(turn, run), recorder, tolerance, say)
 
 
-def recorder(run: Run, world: int = 1) -> Recorder | None:
+def step_compiler(run: Run, world: int = 1) -> StepCompiler | None:
     """Who records the steps of a run, as its settings want it; nobody where processes wait for one another in them."""
     if world > 1:
         return None
@@ -411,7 +411,7 @@ def recorder(run: Run, world: int = 1) -> Recorder | None:
     return Compiled(graph) if run.settings.compile else graph
 
 
-def captures(run: Run) -> Recorder | None:
+def captures(run: Run) -> StepCompiler | None:
     """Who captures steps, on a GPU."""
     return Graph(run.device) if run.device.type == "cuda" and run.settings.capture else None
 
@@ -435,12 +435,12 @@ def memory(run: Run, game: Game, feed: Feed) -> tuple[int, int]:
     game.batch_size = feed.batch_size = 2 * game.pieces
     try:
         with torch.random.fork_rng(devices=_devices(run.device)), saved_tensors_hooks(keep, lambda tensor: tensor):
-            s = game.judged(Draw(game, game.noise_batch(), True), 0)
+            s = game.judged(RoundInputs(game, game.noise_batch(), True), 0)
             losses = game.discriminator_loss(s), game.generator_loss(s)
     finally:
         game.batch_size = feed.batch_size = size
         vars(state.counters).update(counters)
-        game.take_notes()
+        game.pop_scalars()
         game.close()
         feed.close()
     del losses
@@ -476,23 +476,23 @@ def probe(run: Run, game: Game, feed: Feed) -> float:
         def step() -> None:
             game.autocast = autocast
             advance(run, game, 1, steps)
-            game.take_notes()
+            game.pop_scalars()
 
         if steps is not None:
             for _ in range(2):  # an optimizer's first step is not captured, the next is
                 step()
         return step
 
-    game.feed, peers, game.peers = Same(), game.peers, Alone()
+    game.feed, process_group, game.process_group = Same(), game.process_group, SingleProcess()
     try:
         with conditions(run), apart():
             bf16 = hardware.precision("bf16", run.device).autocast
             return hardware.ratio(trial(plain), trial(bf16), run.device)
     finally:
         game.close()
-        game.mend()
+        game.clear_nonfinite()
         feed.close()
-        game.feed, game.peers, game.autocast = feed, peers, plain
+        game.feed, game.process_group, game.autocast = feed, process_group, plain
         state.load(tensors, numbers)
 
 
@@ -573,7 +573,7 @@ class _Trainer:
         )
         self.recorder = self.open_recorder(self.counters.step)
         self.writer = checkpoint.Writer()
-        records = recorder(run, ranks.world)
+        records = step_compiler(run, ranks.world)
         self.steps = None if records is None else recorded(run, game, records, self.display.warn)
         if records is None and (run.settings.compile or (run.settings.capture and run.device.type == "cuda")):
             what = "compiled" if run.settings.compile else "captured in CUDA graphs"
@@ -642,7 +642,7 @@ class _Trainer:
         before = self.counters.rollbacks
         self.rollbacks += 1
         self.game.close()
-        self.game.mend()
+        self.game.clear_nonfinite()
         if self.ranks.lead:
             saved = checkpoint.newest(self.folder / "checkpoints", set_aside=True)
             self.run.state.load(saved.tensors, saved.numbers)
@@ -667,7 +667,7 @@ class _Trainer:
             step = self.counters.step
             if step % self.settings.log_every == 0 or step in (1, self.until):
                 self.game.report()
-            self.rows.append(self.game.take_notes())
+            self.rows.append(self.game.pop_scalars())
         except (MemoryError, RuntimeError) as error:
             if hardware.out_of_memory(error):
                 raise errors.OutOfMemory(self.too_large(error)) from error

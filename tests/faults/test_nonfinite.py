@@ -166,7 +166,7 @@ def play(made: Experiment, step: int) -> None:
     game: Game = made.game
     game.begin(step, step / 19)
     made.run.parts.schedule.step(game)
-    game.take_notes()
+    game.pop_scalars()
 
 
 class TestRollback:

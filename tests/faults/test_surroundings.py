@@ -402,7 +402,7 @@ class TestMemory:
 
         return fails
 
-    @pytest.mark.parametrize("method", ["round", "discriminator_loss", "update", "take_notes"])
+    @pytest.mark.parametrize("method", ["round", "discriminator_loss", "update", "pop_scalars"])
     def test_in_a_step(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fail: Callable[..., Any], method: str
     ) -> None:

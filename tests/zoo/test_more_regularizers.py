@@ -224,7 +224,7 @@ def test_a_lazy_penalty_weighs_its_interval(experiment, named):
         game.begin(0, 0.0)
         s = game.round()
         loss = getattr(game, f"{player}_loss")(s)
-        bare, penalty = game.seen[f"loss/{player}"], game.seen[f"penalty/{named}"]
+        bare, penalty = game.scalars[f"loss/{player}"], game.scalars[f"penalty/{named}"]
         assert_close(loss.detach() - bare, 4 * penalty, atol=1e-9, rtol=1e-9)
         assert penalty.abs() > 0 or named == "wgan-lp"  # whose slopes are below one
         assert regularizer.every == 4
@@ -404,9 +404,9 @@ def test_what_parts_report_is_in_the_records(experiment):
     made = experiment(regularizers=["sn", "ada"])
     made.game.begin(0, 0.0)
     made.run.parts.schedule.step(made.game)
-    assert not any(tag.startswith("parts/") for tag in made.game.seen), "only when records are due"
+    assert not any(tag.startswith("parts/") for tag in made.game.scalars), "only when records are due"
     made.game.report()
-    seen = made.game.take_notes()
+    seen = made.game.pop_scalars()
     assert {"parts/ada/p", "parts/ada/r_t"} <= seen.keys()
     assert sum(tag.startswith("parts/sn/discriminator.") for tag in seen) == 2
 
@@ -489,7 +489,7 @@ def test_clipped_gradients_are_what_players_move_along(experiment):
     made.run.parts.schedule.step(made.game)
     moved = torch.cat([(a - b).flatten() for a, b in zip(made.run.discriminator.parameters(), before, strict=True)])
     assert moved.norm().item() == pytest.approx(1e-3, rel=1e-6)
-    assert made.game.seen["grad/discriminator"] > 1e-3
+    assert made.game.scalars["grad/discriminator"] > 1e-3
     assert all(p.abs().max() > 1e-3 for p in made.run.discriminator.parameters() if p.ndim > 1), "weights stay"
 
 
@@ -712,7 +712,7 @@ def test_no_step_waits_for_the_device(experiment, monkeypatch, named):
     made.game.begin(1, 0.0)
     made.run.parts.schedule.step(made.game)
     made.game.report()
-    made.game.take_notes()
+    made.game.pop_scalars()
     assert count == 0
 
 
