@@ -36,6 +36,17 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
+API_VERSION = 1
+"""The version of the plugin API: it grows by 1 when a plugin that worked may need a change.
+
+A plugin module that sets ``GANZOO_API = 1`` is loaded only by a ganzoo that supports version 1. See docs/PLUGIN_API.md.
+
+Example:
+    >>> import ganzoo
+    >>> ganzoo.API_VERSION
+    1
+"""
+
 _HOME = {
     "hookimpl": "ganzoo.hookspecs",
     **dict.fromkeys(
@@ -61,6 +72,7 @@ _HOME = {
 }
 
 __all__ = [
+    "API_VERSION",
     "Architecture",
     "Batch",
     "Data",

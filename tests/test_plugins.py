@@ -105,6 +105,21 @@ BROKEN = {  # what is wrong -> code, the report, and whether the plugin's loss `
         "nor a subclass of ganzoo.Data",
         1,
     ),
+    "newer plugin API": (
+        "GANZOO_API = 99\n@hook\ndef register_data(register): ...",
+        "not loaded: it asks for version 99 of the plugin API, and this ganzoo has version 1: upgrade ganzoo",
+        0,
+    ),
+    "older plugin API": (
+        "GANZOO_API = 0\n@hook\ndef register_data(register): ...",
+        "and this ganzoo supports 1 and later: upgrade the plugin",
+        0,
+    ),
+    "plugin API that is no number": (
+        "GANZOO_API = '1.0'\n@hook\ndef register_data(register): ...",
+        "its GANZOO_API is '1.0', not a whole number such as 1",
+        0,
+    ),
 }
 
 HEAD = """
@@ -299,6 +314,13 @@ def test_a_hook_under_two_names_counts_once(site):
     found = Catalogue()
     assert found.problems == []
     assert found.find("data", "d").provider == "sound"
+
+
+def test_a_plugin_may_ask_for_the_version_of_the_plugin_api(site):
+    site.add("sound", f"GANZOO_API = {ganzoo.API_VERSION}\n" + dedent(GOOD))
+    found = Catalogue()
+    assert found.problems == []
+    assert found.find("loss", "good").provider == "sound"
 
 
 class TestLimits:
@@ -541,6 +563,7 @@ class TestFile:
             ("zoo.py", PARTS, "there is a plugin zoo already: rename the file"),
             ("my part.py", PARTS, "is not named like a part"),
             ("mine.txt", PARTS, "is not named like a part"),
+            ("mine.py", dedent(PARTS) + "\nGANZOO_API = 99\n", "it asks for version 99 of the plugin API"),
         ],
     )
     def test_whatever_is_wrong_is_an_error(self, site, tmp_path, name, code, message):

@@ -16,6 +16,7 @@ ENGINE = Path(ganzoo.__file__).parent
 ZOO = ENGINE.parent / "plugins" / "ganzoo_zoo"
 
 PUBLIC = [
+    "API_VERSION",
     "Architecture",
     "Batch",
     "Data",

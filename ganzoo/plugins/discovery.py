@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 import pluggy
 
+import ganzoo
 from ganzoo import errors, hookspecs
 from ganzoo.names import NAME, kebab, nearest, one_line
 from ganzoo.plugins.source_info import Peek, peek
@@ -45,6 +46,10 @@ REGISTER = {
 PRESETS = "register_presets"
 EVENTS = ("run_started", "step_recorded", "images_recorded", "checkpoint_saved", "run_finished")
 KINDS = tuple(REGISTER.values())
+OLDEST_API_VERSION = 1
+"""The oldest version of the plugin API that this ganzoo supports."""
+API_ATTRIBUTE = "GANZOO_API"
+"""The attribute of a plugin module that names the version of the plugin API for which the plugin was written."""
 _TARGET = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 
 
@@ -207,6 +212,9 @@ class Discovery:
 
     def _open(self, plugin: Plugin, spoken: object) -> None:
         """Take what a plugin brings: all that is right of it, or nothing where a register hook fails midway."""
+        if unsupported := _unsupported_version(spoken):
+            self._report(plugin.name, unsupported)
+            return
         manager = pluggy.PluginManager("ganzoo")
         manager.add_hookspecs(hookspecs)
         known = (*REGISTER, PRESETS, *EVENTS)
@@ -307,6 +315,19 @@ def _told(point: metadata.EntryPoint, fact: str) -> str:
         return "unknown"
 
 
+def _unsupported_version(plugin: object) -> str:
+    """Why this ganzoo cannot load a plugin that asks for a version of the plugin API, or ""."""
+    version = getattr(plugin, API_ATTRIBUTE, ganzoo.API_VERSION)
+    if not isinstance(version, int):
+        return f"not loaded: its {API_ATTRIBUTE} is {version!r}, not a whole number such as {ganzoo.API_VERSION}"
+    asked = f"not loaded: it asks for version {version} of the plugin API"
+    if version > ganzoo.API_VERSION:
+        return f"{asked}, and this ganzoo has version {ganzoo.API_VERSION}: upgrade ganzoo"
+    if version < OLDEST_API_VERSION:
+        return f"{asked}, and this ganzoo supports {OLDEST_API_VERSION} and later: upgrade the plugin"
+    return ""
+
+
 def listed(names: Sequence[str]) -> str:
     """``a, b and c``."""
     return f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else names[0]
@@ -365,4 +386,5 @@ def _as_plugin(module: ModuleType) -> SimpleNamespace:
                 register(kebab(part.__name__), part)
 
         hooks[hook] = hookspecs.hookimpl(bring)
-    return SimpleNamespace(**hooks)
+    version = {API_ATTRIBUTE: getattr(module, API_ATTRIBUTE)} if hasattr(module, API_ATTRIBUTE) else {}
+    return SimpleNamespace(**hooks, **version)
