@@ -31,7 +31,7 @@ if TYPE_CHECKING:
         Scores,
         Spec,
     )
-    from ganzoo.training.loop import Run
+    from ganzoo.training.run import Run
     from ganzoo.words import ScheduledNumber
 
 __version__ = "0.1.0"
@@ -67,7 +67,7 @@ _HOME = {
         "ganzoo.parts",
     ),
     **dict.fromkeys(("catalogue", "load", "part", "resume", "run"), "ganzoo.api"),
-    "Run": "ganzoo.training.loop",
+    "Run": "ganzoo.training.run",
     "ScheduledNumber": "ganzoo.words",
 }
 

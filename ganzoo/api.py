@@ -13,7 +13,7 @@ from ganzoo.parts import KINDS, Part
 from ganzoo.recipe.assemble import assemble, train
 from ganzoo.recipe.resume import begin, reload, reopen
 from ganzoo.recipe.settings import resolve
-from ganzoo.training.loop import Run
+from ganzoo.training.run import Run
 
 
 def run(

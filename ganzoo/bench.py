@@ -1,6 +1,6 @@
 """What a step of a recipe costs: time, by phase; memory; operations, against what the machine can do.
 
-The steps measured are the engine's own, ``loop.advance`` with the records' notes; nothing is written to disk. What is
+The steps measured are the engine's own, ``advance`` with the records' notes; nothing is written to disk. What is
 compared is measured in one process, in turn (A B A B), and a comparison of the recipe with itself stands beside it:
 what that one says of chance holds for the other.
 """
@@ -33,8 +33,8 @@ from ganzoo.recipe.settings import Settings, resolve
 from ganzoo.speed import hardware
 from ganzoo.speed.capture import Steps as Recorded
 from ganzoo.step.game import Game, Round, RoundInputs
-from ganzoo.training import loop
-from ganzoo.training.loop import Run
+from ganzoo.training.run import Run
+from ganzoo.training.steps import advance, compiled_steps, conditions, step_compiler
 
 if TYPE_CHECKING:
     from ganzoo.plugins import Catalogue
@@ -203,11 +203,11 @@ def measure(
         settings = run.settings  # with the precision that was chosen: the others are not to choose again
         said = f"{device} has no room for a batch of {settings.batch_size}: give a smaller --batch-size or --arch"
         stack.enter_context(hardware.room(said))
-        threads = stack.enter_context(loop.conditions(run))
+        threads = stack.enter_context(conditions(run))
         step = written = Steps(one)
         contestants: list[Callable[[], object]] = [step]
-        if (recorder := loop.step_compiler(run)) is not None:  # what is inside a recording cannot be timed
-            step.steps = loop.recorded(run, one.game, recorder, said_by.append)
+        if (recorder := step_compiler(run)) is not None:  # what is inside a recording cannot be timed
+            step.steps = compiled_steps(run, one.game, recorder, said_by.append)
             written = Steps(assembled(settings))
             _warm(written, device, 1)
         penalties = [r for some in one.game.penalties.values() for r in some.values()]
@@ -224,7 +224,7 @@ def measure(
             script = Plain(assembled(replace(settings, accumulate=1)), run)
             twin = Steps(again := assembled(settings))
             if recorder is not None:
-                twin.steps = loop.recorded(again.run, again.game, recorder, said_by.append)
+                twin.steps = compiled_steps(again.run, again.game, recorder, said_by.append)
             contestants += [twin, script]
             left_out = script.left_out
         if penalties:
@@ -279,7 +279,7 @@ class Steps:
         self.rows: list[dict[str, Tensor]] = []
 
     def __call__(self) -> None:
-        loop.advance(self.run, self.game, UNTIL, self.steps)
+        advance(self.run, self.game, UNTIL, self.steps)
         self.rows.append(self.game.pop_scalars())
         if len(self.rows) >= self.run.settings.log_every:
             torch.stack([value for row in self.rows for value in row.values()]).double().tolist()

@@ -29,7 +29,8 @@ from ganzoo import errors, plugins, words
 from ganzoo.parts import Architecture, Data, Loss, Networks, Part, Regularizer, Scores, Spec
 from ganzoo.recipe.assemble import Experiment, assemble
 from ganzoo.recipe.settings import as_mapping, resolve
-from ganzoo.training import loop
+from ganzoo.training.run import Parts
+from ganzoo.training.steps import advance
 
 if TYPE_CHECKING:
     from torch.utils.data import Dataset
@@ -317,7 +318,7 @@ def _trajectory(experiment: Experiment, steps: int) -> tuple[tuple[float, ...], 
     far = FAR * max(1e-9, math.hypot(*places[0]))
     with _stepping(experiment):
         for _ in range(steps):
-            loop.advance(experiment.run, experiment.game, steps)
+            advance(experiment.run, experiment.game, steps)
             experiment.game.pop_scalars()
             places.append(_where(experiment))
             if bool(experiment.game.nonfinite) or not math.hypot(*places[-1]) < far:
@@ -370,7 +371,7 @@ def _measured(experiment: Experiment, period: int) -> tuple[complex, complex] | 
         if (own := schedule.prepare(state.networks, run.spec)) is not None:  # it remembers where it began: here
             schedule.module.load_state_dict(own.state_dict())
         for _ in range(period):
-            loop.advance(run, game, 1 << 40)  # so far from the end that courses are at their start
+            advance(run, game, 1 << 40)  # so far from the end that courses are at their start
             game.pop_scalars()
         return torch.tensor(_where(experiment), dtype=torch.float64)
 
@@ -405,7 +406,7 @@ def _eigenvalues(matrix: Tensor) -> tuple[complex, complex]:
     return half + root, half - root
 
 
-def closed_form(cast: loop.Parts, lr: float) -> tuple[complex, complex] | None:
+def closed_form(cast: Parts, lr: float) -> tuple[complex, complex] | None:
     """The eigenvalues that theory gives a step of gradient descent at theta = psi = 0; None where it is not known.
 
     Formula:

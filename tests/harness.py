@@ -23,8 +23,8 @@ from ganzoo.recipe.directory import open_directory
 from ganzoo.recipe.resume import reopen
 from ganzoo.recipe.settings import resolve
 from ganzoo.speed import capture
-from ganzoo.training import loop
-from ganzoo.training.loop import Run
+from ganzoo.training import loop, signals
+from ganzoo.training.run import Run
 
 TINY = {
     "arch": "dcgan:width=4",
@@ -153,7 +153,7 @@ class Crash(Exception):
 def train_until(made: Experiment, total: int, stops: Stops) -> None:
     """Train until it is stopped."""
     try:
-        with contextlib.suppress(loop.Interrupted, Crash):
+        with contextlib.suppress(signals.Interrupted, Crash):
             loop.train(made.run, made.game, made.feed, total, stops, quiet=True)
     finally:
         assert made.lock is not None

@@ -177,6 +177,6 @@ def test_no_room_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     def no_room(*given: Any) -> None:
         raise MemoryError
 
-    monkeypatch.setattr(bench.loop, "advance", no_room)
+    monkeypatch.setattr(bench, "advance", no_room)
     with pytest.raises(errors.OutOfMemory, match="no room for a batch of 8: give a smaller --batch-size"):
         measured()

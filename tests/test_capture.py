@@ -22,6 +22,7 @@ import ganzoo
 from ganzoo import errors
 from ganzoo.speed import capture
 from ganzoo.training import loop
+from ganzoo.training.steps import advance, compiled_steps, step_compiler
 
 CUDA = torch.cuda
 gpu = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")]
@@ -30,10 +31,10 @@ gpu = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason
 def played(made: Any, recorder: Any = None, steps: int = 10) -> tuple[list[dict[str, float]], list[str]]:
     """Make steps, from recordings or as written; their notes, and what was said."""
     said: list[str] = []
-    recorded = None if recorder is None else loop.recorded(made.run, made.game, recorder, said.append)
+    recorded = None if recorder is None else compiled_steps(made.run, made.game, recorder, said.append)
     notes = []
     for _ in range(steps):
-        loop.advance(made.run, made.game, steps, recorded)
+        advance(made.run, made.game, steps, recorded)
         notes.append({tag: float(value) for tag, value in made.game.pop_scalars().items()})
     return notes, said
 
@@ -227,13 +228,13 @@ class TestWhatMustNotBeRecorded:
 def test_another_state_is_recorded_anew(experiment: Any) -> None:
     """After a checkpoint was loaded the optimizers have other tensors, which old recordings know nothing of."""
     made, recorder = experiment(arch="mlp"), Again()
-    steps = loop.recorded(made.run, made.game, recorder, pytest.fail)
+    steps = compiled_steps(made.run, made.game, recorder, pytest.fail)
     for _ in range(3):
-        loop.advance(made.run, made.game, 10, steps)
+        advance(made.run, made.game, 10, steps)
     assert recorder.recorded == 1
     state = made.run.state
     state.load(state.copies(), state.numbers())
-    loop.advance(made.run, made.game, 10, steps)
+    advance(made.run, made.game, 10, steps)
     assert recorder.recorded == 2
     assert made.run.step == 4
 
@@ -250,15 +251,15 @@ def test_batches_are_drawn_once(experiment: Any, monkeypatch: pytest.MonkeyPatch
 def test_a_step_without_sense_is_not_recorded(experiment: Any) -> None:
     """Its loss is not finite, and nothing can be compared with it; the next one is recorded."""
     made, recorder = experiment(arch="mlp", on_nonfinite="skip"), Again()
-    steps = loop.recorded(made.run, made.game, recorder, pytest.fail)
-    loop.advance(made.run, made.game, 10, steps)
+    steps = compiled_steps(made.run, made.game, recorder, pytest.fail)
+    advance(made.run, made.game, 10, steps)
     made.game.pop_scalars()
     made.game.architecture = Broken(made.game.architecture)
-    loop.advance(made.run, made.game, 10, steps)
+    advance(made.run, made.game, 10, steps)
     assert float(made.game.pop_scalars()["faults/skipped"]) == 1.0
     assert recorder.recorded == 0
     made.game.architecture = made.run.parts.architecture
-    loop.advance(made.run, made.game, 10, steps)
+    advance(made.run, made.game, 10, steps)
     assert float(made.game.pop_scalars()["faults/skipped"]) == 0.0
     assert recorder.recorded == 1
 
@@ -363,9 +364,9 @@ class TestCompiled:
             bench.resumed(folder)
 
     def test_off_unless_asked_for(self, experiment: Any) -> None:
-        assert loop.step_compiler(experiment().run) is None
-        assert isinstance(loop.step_compiler(experiment(compile=True).run), capture.Compiled)
-        assert loop.step_compiler(experiment(compile=True).run, world=2) is None
+        assert step_compiler(experiment().run) is None
+        assert isinstance(step_compiler(experiment(compile=True).run), capture.Compiled)
+        assert step_compiler(experiment(compile=True).run, world=2) is None
 
 
 class Device:
@@ -473,7 +474,7 @@ def waits_for(steps: int, made: Any, recorded: Any) -> None:
         torch.cuda.set_sync_debug_mode("error")
         try:
             for _ in range(steps):
-                loop.advance(made.run, made.game, 100, recorded)
+                advance(made.run, made.game, 100, recorded)
                 made.game.pop_scalars()
         finally:
             torch.cuda.set_sync_debug_mode("default")
@@ -488,7 +489,7 @@ class TestOnAGPU:
         settings = {**settings, "device": "cuda", "precision": "fp64"}
         mine, theirs = experiment(**settings), experiment(**settings)
         with torch.random.fork_rng(devices=[0]):
-            notes, said = played(mine, loop.step_compiler(mine.run))
+            notes, said = played(mine, step_compiler(mine.run))
             expected = played(theirs)[0]
         assert said == []
         for row, other in zip(notes, expected, strict=True):
@@ -509,9 +510,11 @@ class TestOnAGPU:
             on_nonfinite="skip",
             arch=f"dcgan:width=4,conditional={conditional}",
         )
-        recorded = loop.recorded(made.run, made.game, capture.Graph(made.run.device), pytest.fail) if captured else None
+        recorded = (
+            compiled_steps(made.run, made.game, capture.Graph(made.run.device), pytest.fail) if captured else None
+        )
         for _ in range(4):
-            loop.advance(made.run, made.game, 100, recorded)
+            advance(made.run, made.game, 100, recorded)
             made.game.pop_scalars()
         waits_for(8, made, recorded)
 
@@ -551,6 +554,6 @@ class TestOnAGPU:
     @pytest.mark.slow
     def test_compiled_steps_are_captured(self, experiment: Any) -> None:
         made = experiment(device="cuda", arch="mlp", regularizers=["r1"], compile=True)
-        notes, said = played(made, loop.step_compiler(made.run), steps=4)
+        notes, said = played(made, step_compiler(made.run), steps=4)
         assert said == []
         assert all(np.isfinite(list(row.values())).all() for row in notes)

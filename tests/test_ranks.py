@@ -16,7 +16,8 @@ from torch import nn
 import ganzoo
 from ganzoo import errors
 from ganzoo.recipe.resume import begin
-from ganzoo.training import distributed, loop
+from ganzoo.training import distributed
+from ganzoo.training.steps import advance
 
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
 SMALL = [
@@ -94,8 +95,8 @@ def test_a_batch_in_pieces_gives_the_update_of_the_whole(experiment: Any, schedu
     }
     whole, pieces = experiment(**settings), experiment(**settings, accumulate=4)
     for _ in range(3):
-        loop.advance(whole.run, whole.game, 3)
-        loop.advance(pieces.run, pieces.game, 3)
+        advance(whole.run, whole.game, 3)
+        advance(pieces.run, pieces.game, 3)
         seen, other = whole.game.pop_scalars(), pieces.game.pop_scalars()
         assert seen.keys() == other.keys()
         for tag, value in seen.items():
@@ -116,14 +117,14 @@ def test_what_a_part_keeps_moves_once_an_update(experiment: Any) -> None:
     }
     whole, pieces = experiment(**settings), experiment(**settings, accumulate=4)
     for made in (whole, pieces):
-        loop.advance(made.run, made.game, 9)
+        advance(made.run, made.game, 9)
     expected, found = state_of(whole), state_of(pieces)
     parts = [name for name in expected if name.startswith("part-")]
     assert len(parts) > 8
     for name in parts:
         close(found[name], expected[name], 1e-12, name)
     for made in (whole, pieces):
-        loop.advance(made.run, made.game, 9)
+        advance(made.run, made.game, 9)
     (p,) = (name for name in parts if name.endswith("p"))
     assert state_of(pieces)[p] == state_of(whole)[p] > 0
 
@@ -132,7 +133,7 @@ def test_batch_norms_statistics_move_once_an_update(experiment: Any) -> None:
     whole, pieces = (experiment(precision="fp64", arch="dcgan:width=4,norm=batch", accumulate=k) for k in (1, 4))
     begun = state_of(whole)
     for made in (whole, pieces):
-        loop.advance(made.run, made.game, 9)
+        advance(made.run, made.game, 9)
     expected, found = state_of(whole), state_of(pieces)
     counts = [name for name in expected if name.endswith("num_batches_tracked")]
     assert counts
@@ -169,7 +170,7 @@ def test_pieces_hold_one_graph_at_a_time(experiment: Any) -> None:
 
         Held.alive = Held.most = 0
         with torch.autograd.graph.saved_tensors_hooks(pack, lambda held: held.tensor if type(held) is Held else held):
-            loop.advance(made.run, made.game, 1)
+            advance(made.run, made.game, 1)
         assert Held.alive == 0
         return Held.most
 
@@ -206,7 +207,7 @@ class Foreign(ganzoo.Schedule):
 def test_what_cannot_be_cut_is_said(experiment: Any, settings: dict[str, Any], said: str) -> None:
     def step() -> None:
         made = experiment(accumulate=2, **settings)
-        loop.advance(made.run, made.game, 1)
+        advance(made.run, made.game, 1)
 
     with pytest.raises(errors.GanzooError, match=said):
         step()

@@ -12,7 +12,7 @@ import ganzoo
 from ganzoo import errors
 from ganzoo.parts import Batch
 from ganzoo.speed import hardware
-from ganzoo.training import loop
+from ganzoo.training.steps import advance
 
 LOSSES = ["wgan", "hinge-linear", "lsgan", "lsgan:fake=-1,aim=0", "sgan", "sgan-saturating"]
 WITH: list[dict[str, Any]] = [
@@ -26,7 +26,7 @@ WITH: list[dict[str, Any]] = [
 
 def steps(made: Any, count: int = 3) -> dict[str, torch.Tensor]:
     for _ in range(count):
-        loop.advance(made.run, made.game, count)
+        advance(made.run, made.game, count)
         assert not made.game.nonfinite
     return state_of(made)
 
@@ -64,7 +64,7 @@ def test_costs_3g_and_6d(experiment: Any) -> None:
     with torch.no_grad(), hardware.Flops() as d:
         run.parts.architecture.judge(run.discriminator, images, Batch())
     with hardware.Flops() as step:
-        loop.advance(run, made.game, 1)
+        advance(run, made.game, 1)
     # the discriminator's first layer has its slope by the fakes in any case; by the reals nobody asks for it
     assert step.total <= 3 * g.total + 6 * d.total
     assert step.total >= 3 * g.total + 5 * d.total
@@ -103,9 +103,9 @@ def test_out_of_range_nobody_moves(experiment: Any) -> None:
     """At a score of -60 the discriminator's slope is 1e-26 of the generator's: no move, rather than a wrong one."""
     made = experiment(loss=Far(), schedule="onestep:shared=true")
     before = {name: p.clone() for name, p in made.run.generator.named_parameters()}
-    loop.advance(made.run, made.game, 1)
+    advance(made.run, made.game, 1)
     assert made.game.nonfinite
     assert all(p.equal(before[name]) for name, p in made.run.generator.named_parameters())
     near = experiment(loss=Far(by=-20.0), schedule="onestep:shared=true")
-    loop.advance(near.run, near.game, 1)
+    advance(near.run, near.game, 1)
     assert not near.game.nonfinite

@@ -13,7 +13,8 @@ from harness import Again, differences, state_of
 import ganzoo
 from ganzoo import errors
 from ganzoo.speed import hardware
-from ganzoo.training import loop
+from ganzoo.training import loop, probe
+from ganzoo.training.steps import advance
 
 
 def counted(made: Any) -> int:
@@ -114,7 +115,7 @@ class TestAuto:
     def test_the_trial_leaves_no_trace(self, experiment: Any, monkeypatch: pytest.MonkeyPatch, captured: bool) -> None:
         recorders = []
         if captured:
-            monkeypatch.setattr(loop, "captures", lambda run: recorders.append(Again()) or recorders[-1])
+            monkeypatch.setattr(probe, "captures", lambda run: recorders.append(Again()) or recorders[-1])
             monkeypatch.setattr(loop, "step_compiler", lambda run, world: None)
         settings = {**self.SETTINGS, "schedule": "alternating" if captured else "lookahead"}
         random = torch.random.get_rng_state()
@@ -125,7 +126,7 @@ class TestAuto:
         assert vars(tried.run.state.counters) == vars(told.run.state.counters)
         for _ in range(3):
             for made in (tried, told):
-                loop.advance(made.run, made.game, 3)
+                advance(made.run, made.game, 3)
                 made.game.pop_scalars()
         assert differences(state_of(tried), state_of(told)) == []
         assert all(each.recorded for each in recorders)

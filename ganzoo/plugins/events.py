@@ -13,7 +13,7 @@ from ganzoo.plugins.discovery import EVENTS, Plugin
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from ganzoo.training.loop import Run
+    from ganzoo.training.run import Run
 
 _log = logging.getLogger("ganzoo")
 

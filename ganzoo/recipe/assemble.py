@@ -23,9 +23,9 @@ from ganzoo.recipe.settings import PART_SETTINGS, Settings
 from ganzoo.speed import hardware
 from ganzoo.step.game import Game
 from ganzoo.step.state import State, derive_seed
-from ganzoo.training import loop
+from ganzoo.training import loop, probe
 from ganzoo.training.distributed import ALONE, Ranks, join, leave, statistics, synchronised
-from ganzoo.training.loop import Parts, Run
+from ganzoo.training.run import Parts, Run
 
 if TYPE_CHECKING:
     from ganzoo.plugins import Catalogue
@@ -163,7 +163,7 @@ def _choose_precision(run_: Run, game: Game, source: feed.Feed, ranks: Ranks) ->
     if hardware.has_bf16(run_.device) and not run_.settings.deterministic and ranks.lead:
         cost = hardware.flops(run_.parts.architecture, run_.state.networks, run_.spec, run_.settings.batch_size)
         if run_.device.type != "cpu" or cost >= hardware.SMALL_STEP:
-            times = loop.probe(run_, game, source)
+            times = probe.probe(run_, game, source)
     times = ranks.told(times)
     name: Literal["bf16", "fp32"] = "bf16" if times > hardware.WORTHWHILE else "fp32"
     game.autocast = hardware.precision(name, run_.device).autocast

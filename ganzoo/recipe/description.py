@@ -8,7 +8,7 @@ from ganzoo import words
 from ganzoo.parts import PLAYERS
 from ganzoo.recipe.assemble import Experiment, total_steps
 from ganzoo.recipe.settings import PART_SETTINGS
-from ganzoo.training import loop
+from ganzoo.training import probe
 
 
 def description(experiment: Experiment) -> Iterator[tuple[str, str]]:
@@ -28,7 +28,7 @@ def description(experiment: Experiment) -> Iterator[tuple[str, str]]:
         yield player, f"{count:,} parameters"
     yield "steps", f"{total_steps(run_.settings):,} of batch {run_.settings.batch_size}, seed {run_.settings.seed}"
     yield "runs on", "; ".join([f"{run_.device}, {run_.settings.precision}", *run_.choices])
-    fixed, each = loop.memory(run_, experiment.game, source)
+    fixed, each = probe.memory(run_, experiment.game, source)
     most = fixed + each * run_.settings.batch_size // experiment.game.pieces
     yield "memory", f"about {most / 2**20:,.0f} MiB on top of torch and the data"
     yield "records", f"a directory in {run_.settings.logdir}"

@@ -26,7 +26,7 @@ from ganzoo.parts import Part
 from ganzoo.recipe.settings import PART_SETTINGS
 from ganzoo.training.display import Display
 from ganzoo.training.distributed import launch
-from ganzoo.training.loop import Parts, Run
+from ganzoo.training.run import Parts, Run
 
 if TYPE_CHECKING:
     from ganzoo.recipe.assemble import Experiment

@@ -15,10 +15,10 @@ from ganzoo.parts import Spec
 from ganzoo.recipe.assemble import Experiment, adopt, assemble, build, gather, total_steps
 from ganzoo.recipe.directory import open_directory
 from ganzoo.recipe.settings import FREE, Settings, resolve
-from ganzoo.training import loop
+from ganzoo.training import run
 from ganzoo.training.display import Display
 from ganzoo.training.distributed import launch, restarted
-from ganzoo.training.loop import Run
+from ganzoo.training.run import Run
 
 if TYPE_CHECKING:
     from ganzoo.plugins import Catalogue
@@ -86,7 +86,7 @@ def _go_on(experiment: Experiment, folder: Path, steps: int | None = None) -> in
                     for line in saved.passed_over:
                         screen.warn(f"warning: {line}: going on from step {saved.step}")
                     run_.state.load(saved.tensors, saved.numbers)
-                    run_.sums = loop.read_sums(saved.numbers)
+                    run_.sums = run.read_sums(saved.numbers)
             except BaseException:
                 experiment.lock.release()
                 raise

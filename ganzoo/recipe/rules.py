@@ -6,7 +6,7 @@ from torch import nn
 
 from ganzoo import errors, words
 from ganzoo.parts import Loss, Networks, Regularizer, Spec
-from ganzoo.training.loop import Parts
+from ganzoo.training.run import Parts
 
 
 def check(cast_: Parts, networks: Networks, spec: Spec) -> list[str]:

@@ -1,70 +1,46 @@
-"""Repeat the step; once in a while record, sample, evaluate, save.
-
-Signals, while training: SIGINT (Ctrl-C) and SIGTERM finish the step, save and stop, with 130 and 143; a second SIGINT
-stops at once, and leaves the last checkpoint as it is; SIGUSR1 saves and goes on; SIGHUP is not heard.
-"""
+"""Repeat the step; once in a while record, sample, evaluate, save."""
 
 from __future__ import annotations
 
-import copy
 import math
-import signal
-import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from types import FrameType
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import Any, Protocol, cast
 
 import torch
-from torch import Tensor, nn
-from torch.autograd.graph import saved_tensors_hooks
+from torch import Tensor
 
-from ganzoo import errors, words
+from ganzoo import errors
 from ganzoo.data.feed import Feed
 from ganzoo.disk import checkpoint, pictures
 from ganzoo.parts import (
     PLAYERS,
-    Architecture,
-    Batch,
-    Data,
-    Loss,
-    Metric,
-    Optimizer,
-    Player,
-    Regularizer,
-    Schedule,
-    Spec,
 )
 from ganzoo.speed import hardware
-from ganzoo.speed.capture import TF32, TOLERANCE, Compiled, Graph, StepCompiler, Steps
-from ganzoo.step.game import Game, RoundInputs, SingleProcess, logits, named
-from ganzoo.step.state import State, derive_seed
-from ganzoo.training import diagnostics, mcmc
+from ganzoo.step.game import Game, named
+from ganzoo.training import diagnostics
 from ganzoo.training.display import Display
-from ganzoo.training.distributed import ALONE, Ranks, Silent, apart, launch
-
-if TYPE_CHECKING:
-    from ganzoo.recipe.settings import Settings
-
-SAMPLE_BATCH = 256
-"""Samples generated at a time when many are wanted."""
+from ganzoo.training.distributed import ALONE, Ranks, Silent, launch
+from ganzoo.training.hparams import hparams
+from ganzoo.training.probe import memory
+from ganzoo.training.run import Run, plain_spec, read_sums
+from ganzoo.training.signals import LAUNCHER_SECONDS, Interrupt, Interrupted, interruptible
+from ganzoo.training.steps import advance, compiled_steps, conditions, step_compiler
 
 MOST_COLUMNS = 32
 """Classes that a grid still shows a column each."""
 
+
 CHECKED_EVERY = 50
 """Steps after which the records are fetched from the device at the latest, so that a NaN is known by then."""
 
-LAUNCHER_SECONDS = 2.0
-"""In which a Ctrl-C that torchrun passes on arrives after the terminal's own."""
 
 MOST_ROLLBACKS = 3
 """Returns to one checkpoint before giving up."""
+
 
 MOST_SKIPPED = 100
 """Steps skipped in a row before giving up."""
@@ -95,407 +71,6 @@ class Events(Protocol):
     def run_finished(self, run: Run, error: BaseException | None) -> None: ...
 
 
-@dataclass
-class Parts:
-    """The parts of a run, by the label that records and checkpoints know them by."""
-
-    architecture: Architecture
-    loss: Loss
-    regularizers: dict[str, Regularizer]
-    schedule: Schedule
-    data: Data
-    metrics: dict[str, Metric]
-    optimizers: dict[Player, Optimizer]
-    labels: dict[str, str]  # setting -> how its part is called: {"loss": "hinge"}
-    providers: dict[str, str] = field(default_factory=dict)  # "loss hinge" -> "zoo (ganzoo 0.1.0)"
-    addresses: dict[str, str] = field(default_factory=dict)  # "loss softmargin" -> "softmargin/softmargin"
-
-
-@dataclass
-class Run:
-    """A training run: what it is made of, and what it made.
-
-    Attributes:
-        dir: the run directory.
-        settings: all of them, resolved.
-        spec: sample shape, latent size, number of classes.
-        metrics: the newest value of each tag.
-        warnings: what was found questionable at assembly, a line each.
-        choices: what was left to ganzoo and is decided now, a line each.
-        identity: what a run must agree with to go on from its checkpoints, and the versions that made it; plain data.
-        sums: of the steps' scalars since they were last recorded, by tag, and of how many.
-    """
-
-    dir: Path | None
-    settings: Settings
-    parts: Parts
-    spec: Spec
-    state: State
-    device: torch.device
-    dtype: torch.dtype
-    metrics: dict[str, float] = field(default_factory=dict)
-    warnings: list[str] = field(default_factory=list)
-    choices: list[str] = field(default_factory=list)
-    identity: dict[str, Any] = field(default_factory=dict)
-    sums: dict[str, tuple[float, int]] = field(default_factory=dict)
-
-    @property
-    def generator(self) -> nn.Module:
-        """The generator as it was trained last."""
-        return self.state.networks.generator
-
-    @property
-    def discriminator(self) -> nn.Module:
-        """The discriminator as it was trained last."""
-        return self.state.networks.discriminator
-
-    @property
-    def ema(self) -> nn.Module | None:
-        """The average of the generator, None where none was kept."""
-        return self.state.ema
-
-    @property
-    def step(self) -> int:
-        """Steps made."""
-        return self.state.counters.step
-
-    def sample(
-        self,
-        count: int = 64,
-        *,
-        seed: int = 0,
-        source: str = "auto",
-        truncation: float | None = None,
-        labels: Tensor | None = None,
-        condition: Tensor | None = None,
-    ) -> Tensor:
-        """Samples, (count, *shape) in [-1, 1] on the CPU; the same for a seed, whatever the count before it.
-
-        Args:
-            count: how many.
-            seed: of the noise.
-            source: ``ema``, ``generator``, or ``auto``: the average where there is one.
-            truncation: draw the noise from N(0, 1) cut off beyond that absolute value; None cuts nothing.
-            labels: (count,) class numbers; all classes in turn unless told.
-            condition: (count, *condition_shape) what to make samples for, where the generator is given one.
-
-        Raises:
-            SettingsError: a value that is not one of these.
-        """
-        if count < 1:
-            raise errors.SettingsError(f"count {count} is not a whole number >= 1")
-        batch = self.latents(count, seed=seed, truncation=truncation, labels=labels, condition=condition)
-        return self.generated(batch, source)
-
-    def generated(self, batch: Batch, source: str = "auto") -> Tensor:
-        """The samples that a batch of noise (and labels, and conditions) makes, on the CPU; see ``sample``."""
-        net = self._weights(source)
-        with evaluating(net), torch.no_grad():
-            made = [
-                self.parts.architecture.generate(net, piece).to("cpu", self.dtype)
-                for piece in _pieces(batch, SAMPLE_BATCH)
-            ]
-        return torch.cat(made)
-
-    def walk(
-        self,
-        batch: Batch,
-        method: str = "mala",
-        *,
-        steps: int = 100,
-        step_size: float = 0.01,
-        prior: bool = False,
-        seed: int = 0,
-        source: str = "auto",
-    ) -> tuple[Batch, float]:
-        """Move a batch's noise by MCMC along the energy of its samples, U(G(z)) = -D(G(z)).
-
-        Args:
-            batch: as ``latents`` gives it.
-            method: langevin (unadjusted), or mala (with Metropolis's correction); see ``ganzoo.training.mcmc``.
-            steps: of each chain.
-            step_size: a: a step is a times the slope, and noise of variance 2a.
-            prior: add |z|^2 / 2, so that N(0, I), which the noise was drawn from, weighs in.
-            seed: of the walk.
-            source: as for ``sample``.
-
-        Returns:
-            The batch with its noise moved, and the share of the proposals that were taken.
-
-        Raises:
-            Incompatible: the loss does not make minus the score an energy.
-            SettingsError: a value that is not one of these.
-        """
-        if not self.parts.loss.energy_based:
-            raise errors.Incompatible(
-                f"loss {self.parts.labels['loss']} does not make the discriminator an energy that MCMC could follow: "
-                "train with one that does, such as meg"
-            )
-        if method not in ("langevin", "mala"):
-            raise errors.SettingsError(f"mcmc {method!r} is not one of langevin, mala")
-        if steps < 1 or not step_size > 0:
-            raise errors.SettingsError(f"mcmc wants steps >= 1 and a step size > 0, not {steps} and {step_size:g}")
-        architecture, noise = self.parts.architecture, torch.Generator().manual_seed(derive_seed(seed, "mcmc"))
-        net, ends, accepted = self._weights(source), [], 0.0
-        with evaluating(net, self.discriminator):
-            for piece in _pieces(batch, SAMPLE_BATCH):
-                assert piece.latent is not None
-
-                def energy(z: Tensor, piece: Batch = piece) -> Tensor:
-                    images = architecture.generate(net, piece.replace(latent=z))
-                    energies = -logits(architecture.judge(self.discriminator, images, piece))
-                    return energies + z.square().sum(1) / 2 if prior else energies
-
-                walk = mcmc.walk(energy, piece.latent, steps, step_size, noise, adjusted=method == "mala")
-                ends.append(walk.end)
-                accepted += walk.accepted * len(walk.end)
-        end = torch.cat(ends)
-        if not bool(end.isfinite().all()):
-            raise errors.SettingsError(f"the walk left all bounds at a step size of {step_size:g}: give a smaller one")
-        return batch.replace(latent=end), accepted / len(end)
-
-    def reconstruct(
-        self, images: Tensor, *, labels: Tensor | None = None, scale: float = 1.0, source: str = "auto"
-    ) -> Tensor:
-        """Images encoded by the discriminator and generated again, (N, *shape) in [-1, 1] on the CPU.
-
-        Args:
-            images: (N, *shape) in [-1, 1].
-            labels: (N,) their class numbers, where the nets are given classes.
-            scale: of the encoded noise; a little below 1 gives smoother images.
-            source: as for ``sample``.
-
-        Raises:
-            Incompatible: the loss teaches no encoding, or the architecture has no encoder.
-            SettingsError: images of another shape, or labels that are missing.
-        """
-        loss, spec = self.parts.loss, self.spec
-        if not loss.trains_encoder:
-            raise errors.Incompatible(
-                f"loss {self.parts.labels['loss']} does not teach the discriminator to encode images: train with one "
-                "that does, such as ogan"
-            )
-        if tuple(images.shape[1:]) != spec.shape:
-            found, due = ("x".join(map(str, shape)) for shape in (images.shape[1:], spec.shape))
-            raise errors.SettingsError(f"images of {found} cannot be reconstructed by a run on {due}")
-        if spec.classes and labels is None:
-            raise errors.SettingsError("this run's nets are given classes: give the images' labels")
-        net, architecture = self._weights(source), self.parts.architecture
-        whole = Batch(
-            images=images.to(self.device, self.dtype),
-            labels=labels.to(self.device) if labels is not None and spec.classes else None,
-        )
-        made = []
-        with evaluating(net, self.discriminator), torch.no_grad():
-            for piece in _pieces(whole, SAMPLE_BATCH):
-                assert piece.images is not None
-                latent = scale * architecture.encode(self.discriminator, piece.images, piece)
-                made.append(architecture.generate(net, piece.replace(images=None, latent=latent)).to("cpu", self.dtype))
-        return torch.cat(made)
-
-    def _weights(self, source: str) -> nn.Module:
-        """The generator that a person asked for."""
-        if source not in ("auto", "ema", "generator"):
-            raise errors.SettingsError(f"source {source!r} is not one of auto, ema, generator")
-        if source == "ema" and self.ema is None:
-            raise errors.SettingsError("this run kept no average (--ema 0): use source=generator")
-        return self.generator if source == "generator" or self.ema is None else self.ema
-
-    def latents(
-        self,
-        count: int,
-        *,
-        seed: int = 0,
-        truncation: float | None = None,
-        labels: Tensor | None = None,
-        condition: Tensor | None = None,
-    ) -> Batch:
-        """The batch that ``sample`` generates from."""
-        noise = torch.Generator().manual_seed(derive_seed(seed, "sample"))
-        shape = (count, self.spec.latent_dim)
-        if truncation is None:
-            latent = torch.randn(shape, generator=noise, dtype=torch.float64)
-        elif truncation > 0:
-            # N(0, 1) given |z| <= tau, by the inverse of its distribution function: as if redrawn until it fits
-            uniform = torch.rand(shape, generator=noise, dtype=torch.float64) * 2 - 1
-            latent = math.sqrt(2) * torch.erfinv(uniform * math.erf(truncation / math.sqrt(2)))
-        else:
-            raise errors.SettingsError(f"truncation {truncation:g} is not a number > 0")
-        if self.spec.classes:
-            labels = torch.arange(count) % self.spec.classes if labels is None else labels
-            labels = labels.to(self.device)
-        else:
-            labels = None
-        due = self.spec.condition_shape
-        found = None if condition is None else tuple(condition.shape)
-        if found != (None if due is None else (count, *due)):
-            wanted = "takes none" if due is None else f"makes each sample for a condition: give ({count}, {due})"
-            raise errors.SettingsError(f"a condition of shape {found} was given, and this run {wanted}")
-        if condition is not None:
-            condition = condition.to(self.device, self.dtype)
-        return Batch(latent=latent.to(self.device, self.dtype), labels=labels, condition=condition)
-
-
-@contextmanager
-def evaluating(*networks: nn.Module) -> Iterator[None]:
-    """Networks in evaluation mode, and afterwards as they were."""
-    were = [network.training for network in networks]
-    for network in networks:
-        network.eval()
-    try:
-        yield
-    finally:
-        for network, training in zip(networks, were, strict=True):
-            network.train(training)
-
-
-def _pieces(batch: Batch, size: int) -> Iterator[Batch]:
-    """A batch in batches of at most that size."""
-    given = {name: value for name, value in vars(batch).items() if value is not None}
-    for i in range(0, len(next(iter(given.values()))), size):
-        yield Batch(**{name: value[i : i + size] for name, value in given.items()})
-
-
-def advance(run: Run, game: Game, until: int, steps: Steps | None = None) -> None:
-    """Make the next of ``until`` steps: today's numbers, today's randomness, the schedule's moves, maybe recorded."""
-    step = run.state.counters.step
-    progress = step / max(1, until - 1)
-    turn(run, progress)
-    game.begin(step, progress)
-    if steps is None:
-        play(run, game)
-    else:
-        steps.make(step, progress)
-    game.average_buffers()
-    run.state.counters.step = step + 1
-
-
-def turn(run: Run, progress: float) -> None:
-    """Set all numbers that follow the run to those of a progress."""
-    for part in _parts(run.parts):
-        words.set_progress(part, progress)
-    for player, part in run.parts.optimizers.items():
-        for name in words.courses(part):
-            for group in run.state.optimizers[player].param_groups:
-                group[name] = getattr(part, name)
-
-
-def play(run: Run, game: Game) -> None:
-    """The schedule's moves."""
-    with named("schedule", run.parts.labels["schedule"]):
-        run.parts.schedule.step(game)
-
-
-def recorded(run: Run, game: Game, recorder: StepCompiler, say: Callable[[str], None]) -> Steps:
-    """The steps of a run, made from recordings."""
-    chosen = run.parts
-    parts = {
-        f"architecture {chosen.labels['arch']}": chosen.architecture,
-        f"loss {chosen.labels['loss']}": chosen.loss,
-        f"schedule {chosen.labels['schedule']}": chosen.schedule,
-        **{f"regularizer {label}": part for label, part in chosen.regularizers.items()},
-    }
-    with game.autocast():
-        rough = torch.is_autocast_enabled(run.device.type)
-    tolerance = TOLERANCE[torch.bfloat16 if rough else run.dtype]
-    if run.settings.compile and _on_tensor_cores(run):
-        tolerance = max(tolerance, TF32)
-    return Steps(game, partial(play, run, game), parts, chosen.optimizers, partial(turn, run), recorder, tolerance, say)
-
-
-def step_compiler(run: Run, world: int = 1) -> StepCompiler | None:
-    """Who records the steps of a run, as its settings want it; nobody where processes wait for one another in them."""
-    if world > 1:
-        return None
-    graph = captures(run)
-    return Compiled(graph) if run.settings.compile else graph
-
-
-def captures(run: Run) -> StepCompiler | None:
-    """Who captures steps, on a GPU."""
-    return Graph(run.device) if run.device.type == "cuda" and run.settings.capture else None
-
-
-def memory(run: Run, game: Game, feed: Feed) -> tuple[int, int]:
-    """Bytes that training takes at its peak, roughly: whatever the batch, and for each sample of a piece of it.
-
-    What a round of two samples keeps for its gradients; and weights, their gradients, the optimizers' two moments, and
-    the average.
-    """
-    state = run.state
-    weights = sum(p.nbytes for net in state.networks for p in net.parameters())
-    kept: dict[int, int] = {}
-
-    def keep(tensor: Tensor) -> Tensor:
-        kept[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
-        return tensor
-
-    size = game.batch_size
-    counters = {**vars(state.counters)}
-    game.batch_size = feed.batch_size = 2 * game.pieces
-    try:
-        with torch.random.fork_rng(devices=_devices(run.device)), saved_tensors_hooks(keep, lambda tensor: tensor):
-            s = game.judged(RoundInputs(game, game.noise_batch(), True), 0)
-            losses = game.discriminator_loss(s), game.generator_loss(s)
-    finally:
-        game.batch_size = feed.batch_size = size
-        vars(state.counters).update(counters)
-        game.pop_scalars()
-        game.close()
-        feed.close()
-    del losses
-    storages = {p.untyped_storage().data_ptr() for net in state.networks for p in net.parameters()}
-    activations = sum(size for pointer, size in kept.items() if pointer not in storages)
-    average = sum(p.nbytes for p in state.ema.parameters()) if state.ema is not None else 0
-    return 4 * weights + average, activations // 2
-
-
-def probe(run: Run, game: Game, feed: Feed) -> float:
-    """How many times as fast a step is in bf16 than in fp32; the run is left at its start.
-
-    Steps are captured where the run's will be, for which bf16 may be faster where it is not for steps as written. Costs
-    two steps, and some more within ``speed.PROBE_SECONDS``.
-    """
-    state, plain = run.state, game.autocast
-    tensors, numbers = state.copies(), copy.deepcopy(state.numbers())
-
-    class Same:
-        """One batch again and again: reading data is not what is measured."""
-
-        condition_shape, labels = feed.condition_shape, feed.labels
-        batch = feed.reals(0)
-
-        def reals(self, draw: int, piece: int = 0) -> Batch:
-            return self.batch
-
-    def trial(autocast: Callable[[], AbstractContextManager[Any]]) -> Callable[[], None]:
-        game.autocast = autocast
-        graph = captures(run)
-        steps = None if graph is None else recorded(run, game, graph, lambda line: None)  # the run itself will say it
-
-        def step() -> None:
-            game.autocast = autocast
-            advance(run, game, 1, steps)
-            game.pop_scalars()
-
-        if steps is not None:
-            for _ in range(2):  # an optimizer's first step is not captured, the next is
-                step()
-        return step
-
-    game.feed, process_group, game.process_group = Same(), game.process_group, SingleProcess()
-    try:
-        with conditions(run), apart():
-            bf16 = hardware.precision("bf16", run.device).autocast
-            return hardware.ratio(trial(plain), trial(bf16), run.device)
-    finally:
-        game.close()
-        game.clear_nonfinite()
-        feed.close()
-        game.feed, game.process_group, game.autocast = feed, process_group, plain
-        state.load(tensors, numbers)
-
-
 def train(
     run: Run, game: Game, feed: Feed, until: int, events: Events, *, quiet: bool = False, ranks: Ranks = ALONE
 ) -> None:
@@ -518,7 +93,7 @@ def train(
     """
     if not ranks.lead:
         events = cast(Events, Silent())
-    trainer = _Trainer(run, game, feed, until, events, quiet, ranks)
+    trainer = Trainer(run, game, feed, until, events, quiet, ranks)
     error: BaseException | None = None
     try:
         with conditions(run):
@@ -536,28 +111,7 @@ def train(
         events.run_finished(run, error)
 
 
-def _on_tensor_cores(run: Run) -> bool:
-    return run.device.type == "cuda" and run.dtype == torch.float32 and not run.settings.deterministic
-
-
-@contextmanager
-def conditions(run: Run) -> Iterator[int]:
-    """What the steps of a run are made in; the caller's are left as they were. Gives the number of CPU threads."""
-
-    def step() -> int:
-        return hardware.flops(run.parts.architecture, run.state.networks, run.spec, run.settings.batch_size)
-
-    cuda, exact = run.device.type == "cuda", run.settings.deterministic
-    with (
-        hardware.deterministic(exact),
-        hardware.tensor_cores(_on_tensor_cores(run)),
-        hardware.threads(run.settings.threads, (lambda: 0) if cuda else step) as number,
-        torch.random.fork_rng(devices=_devices(run.device)),
-    ):
-        yield number
-
-
-class _Trainer:
+class Trainer:
     """One call of ``train``: what is done besides the step itself."""
 
     def __init__(self, run: Run, game: Game, feed: Feed, until: int, events: Events, quiet: bool, ranks: Ranks) -> None:
@@ -574,7 +128,7 @@ class _Trainer:
         self.recorder = self.open_recorder(self.counters.step)
         self.writer = checkpoint.Writer()
         records = step_compiler(run, ranks.world)
-        self.steps = None if records is None else recorded(run, game, records, self.display.warn)
+        self.steps = None if records is None else compiled_steps(run, game, records, self.display.warn)
         if records is None and (run.settings.compile or (run.settings.capture and run.device.type == "cuda")):
             what = "compiled" if run.settings.compile else "captured in CUDA graphs"
             self.display.say(f"several processes make their steps as written; those of one would be {what}")
@@ -594,7 +148,7 @@ class _Trainer:
 
     def train(self) -> None:
         run, counters, settings = self.run, self.counters, self.settings
-        self.recorder.settings(*_hparams(run))
+        self.recorder.settings(*hparams(run))
         if counters.step == 0:
             self.picture("samples/real", self.real)
         for line in (*run.choices, *(f"warning: {warning}" for warning in run.warnings)):
@@ -614,7 +168,7 @@ class _Trainer:
                     raise Interrupted(ended, counters.step, self.folder)
             self.save(wait=True)
 
-    def round(self, interrupt: _Interrupt) -> int:
+    def round(self, interrupt: Interrupt) -> int:
         """A step, and what is due after it; the signal that asks to stop, or 0."""
         self.make_step()
         step, settings = self.counters.step, self.settings
@@ -920,57 +474,6 @@ class _Trainer:
         self.recorder.close()
 
 
-class Interrupted(errors.TrainingStopped):
-    """A signal asked training to stop; the step was finished and the state saved."""
-
-    def __init__(self, signal_: int, step: int, folder: Path) -> None:
-        name = signal.Signals(signal_).name
-        super().__init__(f"{name}: stopped after step {step}, which is saved; go on with: ganzoo resume {folder}")
-        self.exit_code = 128 + signal_  # type: ignore[misc]  # a class fact elsewhere; here it is the signal's
-
-
-@dataclass
-class _Interrupt:
-    signal: int | None = None
-    save: bool = False
-
-
-@contextmanager
-def interruptible(patience: float = 0.0) -> Iterator[_Interrupt]:
-    """Hear signals, in the main thread only: what each does is said on top of this file.
-
-    Args:
-        patience: seconds in which a second SIGINT is taken for the first.
-    """
-    asked = _Interrupt()
-    if threading.current_thread() is not threading.main_thread():
-        yield asked
-        return
-
-    first = 0.0
-
-    def ask(number: int, frame: FrameType | None) -> None:
-        nonlocal first
-        # a launcher (torchrun) hears Ctrl-C too and passes it on: twice in a moment is once
-        if asked.signal is not None and number == signal.SIGINT and time.monotonic() - first > patience:
-            raise KeyboardInterrupt
-        first = first if asked.signal is not None else time.monotonic()
-        asked.signal = number
-
-    def ask_to_save(number: int, frame: FrameType | None) -> None:
-        asked.save = True
-
-    heard: dict[str, Any] = {"SIGINT": ask, "SIGTERM": ask, "SIGUSR1": ask_to_save, "SIGHUP": signal.SIG_IGN}
-    # by name: not every system has all of them
-    numbers = {getattr(signal, name): handler for name, handler in heard.items() if hasattr(signal, name)}
-    before = {number: signal.signal(number, handler) for number, handler in numbers.items()}
-    try:
-        yield asked
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
 def _functions(error: BaseException) -> Iterator[str]:
     """The functions that an exception went through, innermost first."""
     frames = [frame.f_code.co_name for frame, _ in traceback.walk_tb(error.__traceback__)]
@@ -980,44 +483,3 @@ def _functions(error: BaseException) -> Iterator[str]:
 def _spread(samples: Tensor) -> Tensor:
     """How much samples differ: the standard deviation over them of each number, averaged."""
     return samples.double().std(0, correction=0).mean()
-
-
-def read_sums(numbers: Mapping[str, Any]) -> dict[str, tuple[float, int]]:
-    """A run's sums, as a checkpoint holds them."""
-    return {tag: (float(total), int(count)) for tag, (total, count) in numbers.get("sums", {}).items()}
-
-
-def plain_spec(spec: Spec) -> dict[str, Any]:
-    """A spec as plain data."""
-    return {
-        "shape": list(spec.shape),
-        "latent_dim": spec.latent_dim,
-        "classes": spec.classes,
-        "condition_shape": None if spec.condition_shape is None else list(spec.condition_shape),
-    }
-
-
-def _parts(cast: Parts) -> Iterator[Any]:
-    yield from (cast.architecture, cast.loss, cast.schedule, cast.data)
-    yield from cast.regularizers.values()
-    yield from cast.optimizers.values()
-
-
-def _devices(device: torch.device) -> list[int]:
-    return [device.index or 0] if device.type == "cuda" else []
-
-
-def _hparams(run: Run) -> tuple[dict[str, Any], str, list[str]]:
-    """The hparams row (the same columns for every run), the settings as markdown, and the columns for results."""
-    settings = words.plain(run.settings)
-    row: dict[str, Any] = {key: run.parts.labels[key] for key in PARTS_SHOWN}
-    row.update({f"settings/{key}": run.parts.labels.get(key, settings[key]) for key in SETTINGS_SHOWN})
-    text = "\n".join(f"- **{key}**: `{value}`" for key, value in {**settings, **run.parts.labels}.items())
-    results = ["loss/discriminator", "loss/generator", "speed/images_per_second"]
-    return {key: "none" if value is None else value for key, value in row.items()}, text, results
-
-
-PARTS_SHOWN = ("arch", "data", "loss", "regularizers", "schedule")
-SETTINGS_SHOWN = ("batch_size", "d_optimizer", "ema", "g_optimizer", "latent_dim", "precision", "seed")
-"""Columns of the hparams table. All runs have all of them, so runs of different parts share one table. TensorBoard
-sorts them by name and shows the first five unless told, so the settings' names begin with a later letter."""

@@ -27,7 +27,8 @@ from ganzoo.disk.record import read
 from ganzoo.recipe.assemble import train
 from ganzoo.recipe.directory import open_directory
 from ganzoo.step.game import Game
-from ganzoo.training import loop
+from ganzoo.step.state import State
+from ganzoo.training import loop, run
 
 Start = Callable[..., Process]
 
@@ -456,7 +457,7 @@ class TestMemory:
     ) -> None:
         runs = bench(tmp_path)
         expected = state_of(runs.whole())
-        monkeypatch.setattr(loop.Run, "sample", fail)
+        monkeypatch.setattr(run.Run, "sample", fail)
         assert differences(state_of(runs.whole("a")), expected) == []
         assert "there is no memory for samples and metrics: training goes on without" in capsys.readouterr().err
 
@@ -471,7 +472,7 @@ class TestMemory:
     ) -> None:
         runs = bench(tmp_path)
         expected = state_of(runs.whole())
-        owner, name = (loop.State, "copies") if where == "State.copies" else (checkpoint, "save")
+        owner, name = (State, "copies") if where == "State.copies" else (checkpoint, "save")
         original = getattr(owner, name)
         count = iter(range(99))
 
@@ -534,14 +535,14 @@ def test_a_save_holds_the_step_no_longer_than_the_copy(tmp_path: Path, monkeypat
 
     monkeypatch.setattr(checkpoint, "disk", Slow())
     held: list[float] = []
-    original = loop._Trainer.save
+    original = loop.Trainer.save
 
     def timed(trainer: Any, wait: bool = False) -> None:
         began = time.monotonic()
         original(trainer, wait)
         held.append(time.monotonic() - began)
 
-    monkeypatch.setattr(loop._Trainer, "save", timed)
+    monkeypatch.setattr(loop.Trainer, "save", timed)
     run = bench(tmp_path, steps=3, checkpoint_every=1).whole()
     assert run.step == 3
     assert held[0] < 0.3, "the first save writes behind the steps' back"

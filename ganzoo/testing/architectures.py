@@ -1,0 +1,273 @@
+"""The checks of architectures."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.modules.batchnorm import _BatchNorm  # the base of all; torch has no public name for "any BatchNorm"
+
+from ganzoo import parts
+from ganzoo.errors import Incompatible
+from ganzoo.parts import PLAYERS, Batch, Networks, Spec
+from ganzoo.testing.harness import asks
+from ganzoo.testing.tools import (
+    all_finite,
+    available_devices,
+    is_close,
+    remembered_state,
+    require,
+    require_same_state,
+)
+
+_SHAPES = ((1, 8, 8), (3, 32, 32), (2,), (16,))
+
+
+def _built(part: parts.Architecture, only: int | None = None) -> list[tuple[Spec, Networks]]:
+    """The nets for each shape that the architecture takes; it refuses the others with Incompatible."""
+    built = []
+    for shape in _SHAPES:
+        for classes, condition in ((part.classes(3), None), (part.classes(3), shape)):
+            spec = Spec(shape=shape, latent_dim=6, classes=classes, condition_shape=condition)
+            torch.manual_seed(0)
+            try:
+                built.append((spec, part.build(spec)))
+            except Incompatible:
+                continue
+            if only is not None and len(built) == only:
+                return built
+            break  # a condition only where it cannot do without
+    require(built, f"it builds for none of the shapes {', '.join(map(str, _SHAPES))}")
+    return built
+
+
+def _batch(spec: Spec, count: int = 3, dtype: torch.dtype = torch.float32, seed: int = 0) -> Batch:
+    g = torch.Generator().manual_seed(seed)
+    return Batch(
+        images=torch.rand(count, *spec.shape, generator=g, dtype=dtype) * 2 - 1,
+        latent=torch.randn(count, spec.latent_dim, generator=g, dtype=dtype),
+        labels=torch.arange(count) % spec.classes if spec.classes else None,
+        condition=torch.rand(count, *shape, generator=g, dtype=dtype) if (shape := spec.condition_shape) else None,
+    )
+
+
+def _generated(part: parts.Architecture, nets: Networks, batch: Batch) -> Tensor:
+    return part.generate(nets.generator, batch.replace(images=None))
+
+
+def _judged(part: parts.Architecture, nets: Networks, images: Tensor, batch: Batch) -> Tensor:
+    """(N,) scores, as the engine reads them."""
+    output = part.judge(nets.discriminator, images, batch.replace(images=images, latent=None))
+    require(not isinstance(output, Mapping) or "logits" in output, "judge() gives a mapping without 'logits'")
+    logits = output["logits"] if isinstance(output, Mapping) else output
+    require(isinstance(logits, Tensor), f"judge() gives a {type(logits).__name__}: logits, or a mapping with 'logits'")
+    found = tuple(logits.shape)
+    require(found[:1] == (len(images),), f"judge() gives logits of shape {found} for {len(images)} samples")
+    scores: Tensor = logits.flatten(1).mean(1) if logits.ndim > 1 else logits
+    return scores
+
+
+@asks("architecture")
+def _makes_and_judges_samples(part: parts.Architecture) -> None:
+    """For each shape that it takes: samples of that shape, finite scores, also of a single sample in evaluation."""
+    for spec, nets in _built(part):
+        for count, training in ((3, True), (1, False)):
+            for net in nets:
+                net.train(training)
+            batch = _batch(spec, count)
+            fake = _generated(part, nets, batch)
+            found, due = tuple(fake.shape), (count, *spec.shape)
+            require(found == due, f"generate() makes samples of shape {found}, not {due}")
+            score = _judged(part, nets, fake, batch)
+            require(all_finite([fake, score]), f"samples or scores of shape {spec.shape} are not finite")
+
+
+@asks("architecture")
+def _returns_what_it_says(part: parts.Architecture) -> None:
+    """judge() returns, beside logits, what outputs() says, each tensor of the shape that it says."""
+    for spec, nets in _built(part):
+        batch = _batch(spec)
+        assert batch.images is not None
+        output = part.judge(nets.discriminator, batch.images, batch)
+        extra = {key: value for key, value in output.items() if key != "logits"} if isinstance(output, Mapping) else {}
+        found = {
+            key: [tuple(t.shape[1:]) for t in ([value] if isinstance(value, Tensor) else value)]
+            for key, value in extra.items()
+        }
+        said = {key: [tuple(shape) for shape in shapes] for key, shapes in part.outputs(spec).items()}
+        require(found == said, f"judge() returns {found} beside logits, and outputs() says {said}")
+
+
+@asks("architecture")
+def _every_parameter_learns(part: parts.Architecture) -> None:
+    """A gradient reaches every parameter of both players: none is forgotten in forward()."""
+    for spec, nets in _built(part):
+        batch = _batch(spec)
+        assert batch.images is not None
+        fake = _generated(part, nets, batch)
+        score = _judged(part, nets, fake, batch).sum() + _judged(part, nets, batch.images, batch).square().sum()
+        output = part.judge(nets.discriminator, batch.images, batch)
+        extra = [value for key, value in output.items() if key != "logits"] if isinstance(output, Mapping) else []
+        score = score + sum(t.square().sum() for each in extra for t in ([each] if isinstance(each, Tensor) else each))
+        for player, net in nets._asdict().items():
+            named = dict(net.named_parameters())
+            require(named, f"the {player} has no parameters")
+            slopes = torch.autograd.grad(score, list(named.values()), allow_unused=True, retain_graph=True)
+            dead = [name for name, g in zip(named, slopes, strict=True) if g is None]
+            require(not dead, f"no gradient reaches {', '.join(dead)} of the {player}")
+            require(any(g.any() for g in slopes), f"every gradient of the {player} is zero")
+            require(all_finite(slopes), f"a gradient of the {player} is not finite")
+
+
+@asks("architecture")
+def _noise_matters(part: parts.Architecture) -> None:
+    """Other noise makes other samples, and other samples have other scores."""
+    for spec, nets in _built(part):
+        one, two = (_batch(spec, seed=seed) for seed in (0, 1))
+        a, b = _generated(part, nets, one), _generated(part, nets, one.replace(latent=two.latent))
+        if spec.condition_shape is None:
+            require(not is_close(a, b, 1e-6, 1e-9), "the generator does not heed its noise")
+        there, back = _judged(part, nets, a, one), _judged(part, nets, -a, one)
+        require(not there.equal(back), "the discriminator does not heed its input")
+
+
+@asks("architecture")
+def _has_second_derivatives(part: parts.Architecture) -> None:
+    """The slope of the scores by the samples can be differentiated by the weights: gradient penalties do that."""
+    for spec, nets in _built(part):
+        batch = _batch(spec)
+        assert batch.images is not None
+        images = batch.images.requires_grad_()
+        score = _judged(part, nets, images, batch).sum()
+        (slope,) = torch.autograd.grad(score, images, create_graph=True)
+        weights = list(nets.discriminator.parameters())
+        slopes = torch.autograd.grad(slope.square().sum(), weights, allow_unused=True)
+        require(any(g is not None and g.any() for g in slopes), "no second derivative reaches the discriminator")
+        require(all_finite(slopes), "a second derivative is not finite")
+
+
+@asks("architecture")
+def _samples_do_not_mix(part: parts.Architecture) -> None:
+    """A sample's fate is its own: in evaluation always; while D trains unless a layer of it is there to mix.
+
+    Such a layer is a BatchNorm, or has an attribute ``mixes_samples = True``.
+    """
+    for spec, nets in _built(part):
+        batch, other = _batch(spec), _batch(spec, seed=1)
+        assert batch.images is not None
+        assert batch.latent is not None
+        assert other.images is not None
+        assert other.latent is not None
+        mixed = torch.cat([batch.images[:1], other.images[1:]])
+        layers = list(nets.discriminator.modules())
+        mixer = any(isinstance(m, _BatchNorm) or getattr(m, "mixes_samples", False) for m in layers)
+        if not mixer:
+            a, b = (_judged(part, nets, images, batch)[0] for images in (batch.images, mixed))
+            same = is_close(a, b, 1e-4, 1e-5)
+            require(same, "a sample's score depends on the others, and no layer says mixes_samples = True")
+        nets.generator.eval()
+        latent = torch.cat([batch.latent[:1], other.latent[1:]])
+        a, b = (_generated(part, nets, given)[0] for given in (batch, batch.replace(latent=latent)))
+        require(is_close(a, b, 1e-4, 1e-5), "in evaluation a sample depends on the noise of the others")
+
+
+@asks("architecture")
+def _starts_by_the_seed(part: parts.Architecture) -> None:
+    """torch.manual_seed decides the first weights, and another seed makes others."""
+    spec, nets = _built(part, only=1)[0]
+    torch.manual_seed(0)
+    same = part.build(spec)
+    torch.manual_seed(1)
+    other = part.build(spec)
+    for player in PLAYERS:
+        first, again, different = (getattr(n, player).state_dict() for n in (nets, same, other))
+        require(all(v.equal(again[k]) for k, v in first.items()), f"the {player} starts otherwise under one seed")
+        require(any(not v.equal(different[k]) for k, v in first.items()), f"the {player} ignores torch.manual_seed")
+
+
+@asks("architecture")
+def _goes_to_disk_and_back(part: parts.Architecture) -> None:
+    """The state_dict of both nets is all that there is to them."""
+    spec, nets = _built(part, only=1)[0]
+    torch.manual_seed(1)
+    again = part.build(spec)
+    batch = _batch(spec)
+    _judged(part, nets, _generated(part, nets, batch), batch)  # running statistics move
+    outputs = []
+    for pair in (nets, again):
+        for mine, theirs in zip(pair, nets, strict=True):
+            mine.load_state_dict(copy.deepcopy(theirs.state_dict()))
+            mine.eval()
+        fake = _generated(part, pair, batch)
+        outputs.append((fake, _judged(part, pair, fake, batch)))
+    same = all(a.equal(b) for a, b in zip(*outputs, strict=True))
+    require(same, "nets that were loaded from a state_dict give other samples or scores")
+
+
+@asks("architecture")
+def _keeps_its_state_in_its_nets(part: parts.Architecture) -> None:
+    """Nets that were stopped and loaded from their state_dict go on as if they had not been, in training and after.
+
+    What a round changes is a parameter or a persistent buffer; an attribute, or a buffer with persistent=False, is lost
+    on resume.
+    """
+
+    def play(nets: Networks, seed: int) -> list[Tensor]:
+        torch.manual_seed(seed)
+        batch = _batch(spec, seed=seed)
+        assert batch.images is not None
+        fake = _generated(part, nets, batch)
+        return [fake, _judged(part, nets, batch.images, batch), _judged(part, nets, fake, batch)]
+
+    def counted(nets: Networks) -> dict[str, Any]:
+        return remembered_state(part) | {
+            f"{player} {type(module).__name__}.{key}": value
+            for player, net in nets._asdict().items()
+            for module in net.modules()
+            for key, value in vars(module).items()
+            if isinstance(value, (int, float, str))
+        }
+
+    for spec, nets in _built(part):
+        play(nets, 1)
+        before = counted(nets)
+        play(nets, 2)
+        require_same_state(before, counted(nets), "keep it in a buffer of the net")
+        torch.manual_seed(0)
+        again = part.build(spec)
+        for mine, theirs in zip(again, nets, strict=True):
+            mine.load_state_dict(theirs.state_dict())
+        for seed, training in ((3, True), (4, True), (5, False)):
+            for net in (*nets, *again):
+                net.train(training)
+            same = all(a.equal(b) for a, b in zip(play(nets, seed), play(again, seed), strict=True))
+            told = "what a round changes must be a buffer, and a persistent one"
+            require(same, f"nets that were stopped and loaded do not go on as if they had not been: {told}")
+
+
+@asks("architecture")
+def _runs_in_any_precision_and_layout(part: parts.Architecture) -> None:
+    """float64 nets make float64 samples; channels-last changes nothing but the order in memory; so does a GPU."""
+    for spec, nets in _built(part):
+        double = Networks(*(copy.deepcopy(net).double() for net in nets))
+        batch = _batch(spec, dtype=torch.float64)
+        fake = _generated(part, double, batch)
+        require(fake.dtype == torch.float64, f"a float64 generator gives {fake.dtype} samples")
+        score = _judged(part, double, fake, batch)
+        require(score.dtype == torch.float64, f"a float64 discriminator gives {score.dtype} scores")
+        if len(spec.shape) == 3:
+            last = Networks(*(copy.deepcopy(net).to(memory_format=torch.channels_last) for net in double))
+            made = _generated(part, last, batch)
+            seen = _judged(part, last, fake.contiguous(memory_format=torch.channels_last), batch)
+            close = is_close(made, fake, 1e-6, 1e-8) and is_close(seen, score, 1e-6, 1e-8)
+            require(close, "samples or scores of channels-last nets differ")
+        for device in available_devices()[1:]:
+            there = Networks(*(copy.deepcopy(net).to(device) for net in double))
+            given = batch.replace(**{k: v.to(device) for k, v in vars(batch).items() if v is not None})
+            made = _generated(part, there, given)
+            seen = _judged(part, there, made, given)
+            close = is_close(made.cpu(), fake, 1e-6, 1e-8) and is_close(seen.cpu(), score, 1e-6, 1e-8)
+            require(close, f"samples or scores differ on {device}")

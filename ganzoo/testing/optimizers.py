@@ -1,0 +1,76 @@
+"""The checks of optimizers."""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from torch import nn
+
+from ganzoo import parts
+from ganzoo.testing.harness import asks
+from ganzoo.testing.tools import (
+    require,
+)
+
+
+def _weights() -> list[nn.Parameter]:
+    torch.manual_seed(0)
+    return [nn.Parameter(torch.randn(4, 3, 3, 3)), nn.Parameter(torch.randn(5))]
+
+
+def _descend(optimizer: torch.optim.Optimizer, weights: list[nn.Parameter], steps: int) -> None:
+    """Steps down half of the squared distance to 1."""
+    for _ in range(steps):
+        for p in weights:
+            p.grad = p.detach() - 1
+        optimizer.step()
+
+
+@asks("optimizer")
+def _moves_downhill(part: parts.Optimizer) -> None:
+    """Twenty steps lower a quadratic, over exactly the parameters that it was given."""
+    weights = _weights()
+    optimizer = part.build(weights)
+    found = type(optimizer).__name__
+    require(isinstance(optimizer, torch.optim.Optimizer), f"build() gives a {found}, no torch optimizer")
+    held = [p for group in optimizer.param_groups for p in group["params"]]
+    require({*map(id, held)} == {*map(id, weights)}, "the optimizer is not over exactly the parameters given")
+    before = sum(float((p.detach() - 1).square().sum()) for p in weights)
+    _descend(optimizer, weights, 20)
+    after = sum(float((p.detach() - 1).square().sum()) for p in weights)
+    require(after < before, f"twenty steps take a quadratic from {before:g} to {after:g}")
+
+
+@asks("optimizer")
+def _follows_its_learning_rate(part: parts.Optimizer) -> None:
+    """A field ``lr`` is every group's rate at first; the game sets the groups' to today's, and at 0 nothing moves."""
+    if not hasattr(part, "lr"):
+        return
+    weights = _weights()
+    optimizer = part.build(weights)
+    require(all(g["lr"] == part.lr for g in optimizer.param_groups), "the groups do not begin at the part's lr")
+    _descend(optimizer, weights, 2)
+    kept = [p.detach().clone() for p in weights]
+    for group in optimizer.param_groups:
+        group["lr"] = 0.0
+    _descend(optimizer, weights, 2)
+    require(all(p.equal(k) for p, k in zip(weights, kept, strict=True)), "weights move at a learning rate of 0")
+
+
+@asks("optimizer")
+def _goes_on_from_its_state(part: parts.Optimizer) -> None:
+    """An optimizer that was given another's state_dict goes on as that one does."""
+    ends = []
+    for stop in (False, True):
+        weights = _weights()
+        optimizer = part.build(weights)
+        _descend(optimizer, weights, 3)
+        if stop:
+            state = copy.deepcopy(optimizer.state_dict())
+            optimizer = part.build(weights)
+            optimizer.load_state_dict(state)
+        _descend(optimizer, weights, 3)
+        ends.append(weights)
+    same = all(a.equal(b) for a, b in zip(*ends, strict=True))
+    require(same, "an optimizer that was stopped and loaded does not go on as if it had not been")

@@ -1,0 +1,312 @@
+"""The run as the user holds it: its parts, what it learned, samples of it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from ganzoo import errors
+from ganzoo.parts import (
+    Architecture,
+    Batch,
+    Data,
+    Loss,
+    Metric,
+    Optimizer,
+    Player,
+    Regularizer,
+    Schedule,
+    Spec,
+)
+from ganzoo.step.game import logits
+from ganzoo.step.state import State, derive_seed
+from ganzoo.training import mcmc
+
+if TYPE_CHECKING:
+    from ganzoo.recipe.settings import Settings
+
+SAMPLE_BATCH = 256
+"""Samples generated at a time when many are wanted."""
+
+
+@dataclass
+class Parts:
+    """The parts of a run, by the label that records and checkpoints know them by."""
+
+    architecture: Architecture
+    loss: Loss
+    regularizers: dict[str, Regularizer]
+    schedule: Schedule
+    data: Data
+    metrics: dict[str, Metric]
+    optimizers: dict[Player, Optimizer]
+    labels: dict[str, str]  # setting -> how its part is called: {"loss": "hinge"}
+    providers: dict[str, str] = field(default_factory=dict)  # "loss hinge" -> "zoo (ganzoo 0.1.0)"
+    addresses: dict[str, str] = field(default_factory=dict)  # "loss softmargin" -> "softmargin/softmargin"
+
+
+@dataclass
+class Run:
+    """A training run: what it is made of, and what it made.
+
+    Attributes:
+        dir: the run directory.
+        settings: all of them, resolved.
+        spec: sample shape, latent size, number of classes.
+        metrics: the newest value of each tag.
+        warnings: what was found questionable at assembly, a line each.
+        choices: what was left to ganzoo and is decided now, a line each.
+        identity: what a run must agree with to go on from its checkpoints, and the versions that made it; plain data.
+        sums: of the steps' scalars since they were last recorded, by tag, and of how many.
+    """
+
+    dir: Path | None
+    settings: Settings
+    parts: Parts
+    spec: Spec
+    state: State
+    device: torch.device
+    dtype: torch.dtype
+    metrics: dict[str, float] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+    choices: list[str] = field(default_factory=list)
+    identity: dict[str, Any] = field(default_factory=dict)
+    sums: dict[str, tuple[float, int]] = field(default_factory=dict)
+
+    @property
+    def generator(self) -> nn.Module:
+        """The generator as it was trained last."""
+        return self.state.networks.generator
+
+    @property
+    def discriminator(self) -> nn.Module:
+        """The discriminator as it was trained last."""
+        return self.state.networks.discriminator
+
+    @property
+    def ema(self) -> nn.Module | None:
+        """The average of the generator, None where none was kept."""
+        return self.state.ema
+
+    @property
+    def step(self) -> int:
+        """Steps made."""
+        return self.state.counters.step
+
+    def sample(
+        self,
+        count: int = 64,
+        *,
+        seed: int = 0,
+        source: str = "auto",
+        truncation: float | None = None,
+        labels: Tensor | None = None,
+        condition: Tensor | None = None,
+    ) -> Tensor:
+        """Samples, (count, *shape) in [-1, 1] on the CPU; the same for a seed, whatever the count before it.
+
+        Args:
+            count: how many.
+            seed: of the noise.
+            source: ``ema``, ``generator``, or ``auto``: the average where there is one.
+            truncation: draw the noise from N(0, 1) cut off beyond that absolute value; None cuts nothing.
+            labels: (count,) class numbers; all classes in turn unless told.
+            condition: (count, *condition_shape) what to make samples for, where the generator is given one.
+
+        Raises:
+            SettingsError: a value that is not one of these.
+        """
+        if count < 1:
+            raise errors.SettingsError(f"count {count} is not a whole number >= 1")
+        batch = self.latents(count, seed=seed, truncation=truncation, labels=labels, condition=condition)
+        return self.generated(batch, source)
+
+    def generated(self, batch: Batch, source: str = "auto") -> Tensor:
+        """The samples that a batch of noise (and labels, and conditions) makes, on the CPU; see ``sample``."""
+        net = self._weights(source)
+        with evaluating(net), torch.no_grad():
+            made = [
+                self.parts.architecture.generate(net, piece).to("cpu", self.dtype)
+                for piece in _pieces(batch, SAMPLE_BATCH)
+            ]
+        return torch.cat(made)
+
+    def walk(
+        self,
+        batch: Batch,
+        method: str = "mala",
+        *,
+        steps: int = 100,
+        step_size: float = 0.01,
+        prior: bool = False,
+        seed: int = 0,
+        source: str = "auto",
+    ) -> tuple[Batch, float]:
+        """Move a batch's noise by MCMC along the energy of its samples, U(G(z)) = -D(G(z)).
+
+        Args:
+            batch: as ``latents`` gives it.
+            method: langevin (unadjusted), or mala (with Metropolis's correction); see ``ganzoo.training.mcmc``.
+            steps: of each chain.
+            step_size: a: a step is a times the slope, and noise of variance 2a.
+            prior: add |z|^2 / 2, so that N(0, I), which the noise was drawn from, weighs in.
+            seed: of the walk.
+            source: as for ``sample``.
+
+        Returns:
+            The batch with its noise moved, and the share of the proposals that were taken.
+
+        Raises:
+            Incompatible: the loss does not make minus the score an energy.
+            SettingsError: a value that is not one of these.
+        """
+        if not self.parts.loss.energy_based:
+            raise errors.Incompatible(
+                f"loss {self.parts.labels['loss']} does not make the discriminator an energy that MCMC could follow: "
+                "train with one that does, such as meg"
+            )
+        if method not in ("langevin", "mala"):
+            raise errors.SettingsError(f"mcmc {method!r} is not one of langevin, mala")
+        if steps < 1 or not step_size > 0:
+            raise errors.SettingsError(f"mcmc wants steps >= 1 and a step size > 0, not {steps} and {step_size:g}")
+        architecture, noise = self.parts.architecture, torch.Generator().manual_seed(derive_seed(seed, "mcmc"))
+        net, ends, accepted = self._weights(source), [], 0.0
+        with evaluating(net, self.discriminator):
+            for piece in _pieces(batch, SAMPLE_BATCH):
+                assert piece.latent is not None
+
+                def energy(z: Tensor, piece: Batch = piece) -> Tensor:
+                    images = architecture.generate(net, piece.replace(latent=z))
+                    energies = -logits(architecture.judge(self.discriminator, images, piece))
+                    return energies + z.square().sum(1) / 2 if prior else energies
+
+                walk = mcmc.walk(energy, piece.latent, steps, step_size, noise, adjusted=method == "mala")
+                ends.append(walk.end)
+                accepted += walk.accepted * len(walk.end)
+        end = torch.cat(ends)
+        if not bool(end.isfinite().all()):
+            raise errors.SettingsError(f"the walk left all bounds at a step size of {step_size:g}: give a smaller one")
+        return batch.replace(latent=end), accepted / len(end)
+
+    def reconstruct(
+        self, images: Tensor, *, labels: Tensor | None = None, scale: float = 1.0, source: str = "auto"
+    ) -> Tensor:
+        """Images encoded by the discriminator and generated again, (N, *shape) in [-1, 1] on the CPU.
+
+        Args:
+            images: (N, *shape) in [-1, 1].
+            labels: (N,) their class numbers, where the nets are given classes.
+            scale: of the encoded noise; a little below 1 gives smoother images.
+            source: as for ``sample``.
+
+        Raises:
+            Incompatible: the loss teaches no encoding, or the architecture has no encoder.
+            SettingsError: images of another shape, or labels that are missing.
+        """
+        loss, spec = self.parts.loss, self.spec
+        if not loss.trains_encoder:
+            raise errors.Incompatible(
+                f"loss {self.parts.labels['loss']} does not teach the discriminator to encode images: train with one "
+                "that does, such as ogan"
+            )
+        if tuple(images.shape[1:]) != spec.shape:
+            found, due = ("x".join(map(str, shape)) for shape in (images.shape[1:], spec.shape))
+            raise errors.SettingsError(f"images of {found} cannot be reconstructed by a run on {due}")
+        if spec.classes and labels is None:
+            raise errors.SettingsError("this run's nets are given classes: give the images' labels")
+        net, architecture = self._weights(source), self.parts.architecture
+        whole = Batch(
+            images=images.to(self.device, self.dtype),
+            labels=labels.to(self.device) if labels is not None and spec.classes else None,
+        )
+        made = []
+        with evaluating(net, self.discriminator), torch.no_grad():
+            for piece in _pieces(whole, SAMPLE_BATCH):
+                assert piece.images is not None
+                latent = scale * architecture.encode(self.discriminator, piece.images, piece)
+                made.append(architecture.generate(net, piece.replace(images=None, latent=latent)).to("cpu", self.dtype))
+        return torch.cat(made)
+
+    def _weights(self, source: str) -> nn.Module:
+        """The generator that a person asked for."""
+        if source not in ("auto", "ema", "generator"):
+            raise errors.SettingsError(f"source {source!r} is not one of auto, ema, generator")
+        if source == "ema" and self.ema is None:
+            raise errors.SettingsError("this run kept no average (--ema 0): use source=generator")
+        return self.generator if source == "generator" or self.ema is None else self.ema
+
+    def latents(
+        self,
+        count: int,
+        *,
+        seed: int = 0,
+        truncation: float | None = None,
+        labels: Tensor | None = None,
+        condition: Tensor | None = None,
+    ) -> Batch:
+        """The batch that ``sample`` generates from."""
+        noise = torch.Generator().manual_seed(derive_seed(seed, "sample"))
+        shape = (count, self.spec.latent_dim)
+        if truncation is None:
+            latent = torch.randn(shape, generator=noise, dtype=torch.float64)
+        elif truncation > 0:
+            # N(0, 1) given |z| <= tau, by the inverse of its distribution function: as if redrawn until it fits
+            uniform = torch.rand(shape, generator=noise, dtype=torch.float64) * 2 - 1
+            latent = math.sqrt(2) * torch.erfinv(uniform * math.erf(truncation / math.sqrt(2)))
+        else:
+            raise errors.SettingsError(f"truncation {truncation:g} is not a number > 0")
+        if self.spec.classes:
+            labels = torch.arange(count) % self.spec.classes if labels is None else labels
+            labels = labels.to(self.device)
+        else:
+            labels = None
+        due = self.spec.condition_shape
+        found = None if condition is None else tuple(condition.shape)
+        if found != (None if due is None else (count, *due)):
+            wanted = "takes none" if due is None else f"makes each sample for a condition: give ({count}, {due})"
+            raise errors.SettingsError(f"a condition of shape {found} was given, and this run {wanted}")
+        if condition is not None:
+            condition = condition.to(self.device, self.dtype)
+        return Batch(latent=latent.to(self.device, self.dtype), labels=labels, condition=condition)
+
+
+@contextmanager
+def evaluating(*networks: nn.Module) -> Iterator[None]:
+    """Networks in evaluation mode, and afterwards as they were."""
+    were = [network.training for network in networks]
+    for network in networks:
+        network.eval()
+    try:
+        yield
+    finally:
+        for network, training in zip(networks, were, strict=True):
+            network.train(training)
+
+
+def _pieces(batch: Batch, size: int) -> Iterator[Batch]:
+    """A batch in batches of at most that size."""
+    given = {name: value for name, value in vars(batch).items() if value is not None}
+    for i in range(0, len(next(iter(given.values()))), size):
+        yield Batch(**{name: value[i : i + size] for name, value in given.items()})
+
+
+def read_sums(numbers: Mapping[str, Any]) -> dict[str, tuple[float, int]]:
+    """A run's sums, as a checkpoint holds them."""
+    return {tag: (float(total), int(count)) for tag, (total, count) in numbers.get("sums", {}).items()}
+
+
+def plain_spec(spec: Spec) -> dict[str, Any]:
+    """A spec as plain data."""
+    return {
+        "shape": list(spec.shape),
+        "latent_dim": spec.latent_dim,
+        "classes": spec.classes,
+        "condition_shape": None if spec.condition_shape is None else list(spec.condition_shape),
+    }

@@ -1,0 +1,80 @@
+"""What signals do to a training run.
+
+SIGINT (Ctrl-C) and SIGTERM finish the step, save and stop, with 130 and 143; a second SIGINT stops at once, and leaves
+the last checkpoint as it is; SIGUSR1 saves and goes on; SIGHUP is not heard.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from ganzoo import errors
+
+LAUNCHER_SECONDS = 2.0
+"""In which a Ctrl-C that torchrun passes on arrives after the terminal's own."""
+
+
+class Interrupted(errors.TrainingStopped):
+    """A signal asked training to stop; the step was finished and the state saved."""
+
+    def __init__(self, signal_: int, step: int, folder: Path) -> None:
+        name = signal.Signals(signal_).name
+        super().__init__(f"{name}: stopped after step {step}, which is saved; go on with: ganzoo resume {folder}")
+        self.exit_code = 128 + signal_  # type: ignore[misc]  # a class fact elsewhere; here it is the signal's
+
+
+@dataclass
+class Interrupt:
+    """The signals received so far.
+
+    Attributes:
+        signal: the number of the signal that asks training to stop.
+        save: a signal asks for a checkpoint.
+    """
+
+    signal: int | None = None
+    save: bool = False
+
+
+@contextmanager
+def interruptible(patience: float = 0.0) -> Iterator[Interrupt]:
+    """Hear signals, in the main thread only: what each does is said on top of this file.
+
+    Args:
+        patience: seconds in which a second SIGINT is taken for the first.
+    """
+    asked = Interrupt()
+    if threading.current_thread() is not threading.main_thread():
+        yield asked
+        return
+
+    first = 0.0
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        nonlocal first
+        # a launcher (torchrun) hears Ctrl-C too and passes it on: twice in a moment is once
+        if asked.signal is not None and number == signal.SIGINT and time.monotonic() - first > patience:
+            raise KeyboardInterrupt
+        first = first if asked.signal is not None else time.monotonic()
+        asked.signal = number
+
+    def ask_to_save(number: int, frame: FrameType | None) -> None:
+        asked.save = True
+
+    heard: dict[str, Any] = {"SIGINT": ask, "SIGTERM": ask, "SIGUSR1": ask_to_save, "SIGHUP": signal.SIG_IGN}
+    # by name: not every system has all of them
+    numbers = {getattr(signal, name): handler for name, handler in heard.items() if hasattr(signal, name)}
+    before = {number: signal.signal(number, handler) for number, handler in numbers.items()}
+    try:
+        yield asked
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

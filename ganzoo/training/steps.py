@@ -1,0 +1,108 @@
+"""One step of a run, and the conditions under which steps are made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+import torch
+
+from ganzoo import words
+from ganzoo.speed import hardware
+from ganzoo.speed.capture import TF32, TOLERANCE, Compiled, Graph, StepCompiler, Steps
+from ganzoo.step.game import Game, named
+from ganzoo.training.run import Parts, Run
+
+
+def advance(run: Run, game: Game, until: int, steps: Steps | None = None) -> None:
+    """Make the next of ``until`` steps: today's numbers, today's randomness, the schedule's moves, maybe recorded."""
+    step = run.state.counters.step
+    progress = step / max(1, until - 1)
+    turn(run, progress)
+    game.begin(step, progress)
+    if steps is None:
+        play(run, game)
+    else:
+        steps.make(step, progress)
+    game.average_buffers()
+    run.state.counters.step = step + 1
+
+
+def turn(run: Run, progress: float) -> None:
+    """Set all numbers that follow the run to those of a progress."""
+    for part in _parts(run.parts):
+        words.set_progress(part, progress)
+    for player, part in run.parts.optimizers.items():
+        for name in words.courses(part):
+            for group in run.state.optimizers[player].param_groups:
+                group[name] = getattr(part, name)
+
+
+def play(run: Run, game: Game) -> None:
+    """The schedule's moves."""
+    with named("schedule", run.parts.labels["schedule"]):
+        run.parts.schedule.step(game)
+
+
+def compiled_steps(run: Run, game: Game, recorder: StepCompiler, say: Callable[[str], None]) -> Steps:
+    """The steps of a run, made from recordings."""
+    chosen = run.parts
+    parts = {
+        f"architecture {chosen.labels['arch']}": chosen.architecture,
+        f"loss {chosen.labels['loss']}": chosen.loss,
+        f"schedule {chosen.labels['schedule']}": chosen.schedule,
+        **{f"regularizer {label}": part for label, part in chosen.regularizers.items()},
+    }
+    with game.autocast():
+        rough = torch.is_autocast_enabled(run.device.type)
+    tolerance = TOLERANCE[torch.bfloat16 if rough else run.dtype]
+    if run.settings.compile and _on_tensor_cores(run):
+        tolerance = max(tolerance, TF32)
+    return Steps(game, partial(play, run, game), parts, chosen.optimizers, partial(turn, run), recorder, tolerance, say)
+
+
+def step_compiler(run: Run, world: int = 1) -> StepCompiler | None:
+    """Who records the steps of a run, as its settings want it; nobody where processes wait for one another in them."""
+    if world > 1:
+        return None
+    graph = captures(run)
+    return Compiled(graph) if run.settings.compile else graph
+
+
+def captures(run: Run) -> StepCompiler | None:
+    """Who captures steps, on a GPU."""
+    return Graph(run.device) if run.device.type == "cuda" and run.settings.capture else None
+
+
+def _on_tensor_cores(run: Run) -> bool:
+    return run.device.type == "cuda" and run.dtype == torch.float32 and not run.settings.deterministic
+
+
+@contextmanager
+def conditions(run: Run) -> Iterator[int]:
+    """What the steps of a run are made in; the caller's are left as they were. Gives the number of CPU threads."""
+
+    def step() -> int:
+        return hardware.flops(run.parts.architecture, run.state.networks, run.spec, run.settings.batch_size)
+
+    cuda, exact = run.device.type == "cuda", run.settings.deterministic
+    with (
+        hardware.deterministic(exact),
+        hardware.tensor_cores(_on_tensor_cores(run)),
+        hardware.threads(run.settings.threads, (lambda: 0) if cuda else step) as number,
+        torch.random.fork_rng(devices=devices(run.device)),
+    ):
+        yield number
+
+
+def _parts(cast: Parts) -> Iterator[Any]:
+    yield from (cast.architecture, cast.loss, cast.schedule, cast.data)
+    yield from cast.regularizers.values()
+    yield from cast.optimizers.values()
+
+
+def devices(device: torch.device) -> list[int]:
+    """The CUDA devices whose random state a step may advance."""
+    return [device.index or 0] if device.type == "cuda" else []
