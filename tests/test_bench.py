@@ -47,7 +47,7 @@ def test_the_phases_are_the_step() -> None:
 
 
 RECIPES: list[dict[str, Any]] = [
-    {"arch": "dcgan:width=4,conditional=true", "regularizers": ["sn"]},
+    {"arch": "dcgan:width=4,conditional=concat", "regularizers": ["sn"]},
     {"regularizers": ["r1:every=3"], "steps_each": None},
     {"schedule": "alternating:discriminator_steps=2", "loss": "wgan", "regularizers": ["wgan-gp", "weight-clip"]},
     {"schedule": "unrolled:steps=2", "loss": "sgan"},

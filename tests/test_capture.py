@@ -67,7 +67,7 @@ COMPOSITIONS: list[tuple[int, dict[str, Any]]] = [  # with the number of sets of
         {
             "schedule": "alternating:generator_steps=2",
             "loss": "sgan",
-            "arch": "dcgan:width=4,conditional=true",
+            "arch": "dcgan:width=4,conditional=concat",
             "regularizers": ["label-smoothing", "instance-noise:sigma=0.1..0"],
             "optimizer": "rmsprop:lr=1e-4..0",
         },
@@ -501,7 +501,7 @@ class TestOnAGPU:
         )
 
     @pytest.mark.parametrize("captured", [True, False])
-    @pytest.mark.parametrize("conditional", ["true", "false"])
+    @pytest.mark.parametrize("conditional", ["concat", "none"])
     def test_no_step_waits_for_the_device(self, experiment: Any, captured: bool, conditional: str) -> None:
         made = experiment(
             device="cuda",

@@ -29,8 +29,8 @@ SMALLER = {
 }
 VARIANTS = {
     "architecture": [
-        "dcgan:width=4,conditional=true,upsample=pixel-shuffle,d_norm=batch",
-        "mlp:width=16,conditional=true",
+        "dcgan:width=4,conditional=concat,upsample=pixel-shuffle,d_norm=batch",
+        "mlp:width=16,conditional=concat",
         "dcgan:width=4,embedding=latent",
         "dcgan:width=4,auxiliary=true",
         "dcgan:width=4,auxiliary=true,joint=true,d_norm=batch",

@@ -40,7 +40,7 @@ SMALL = [
     "-q",
 ]
 PLAIN = ["--arch", "dcgan:width=4,norm=none", "-r", "sn", "-r", "r1:every=2", "--schedule", "alternating"]
-NORMED = ["--arch", "dcgan:width=4,norm=batch,d_norm=batch,conditional=true", "-r", "none", "--batch-norm", "sync"]
+NORMED = ["--arch", "dcgan:width=4,norm=batch,d_norm=batch,conditional=concat", "-r", "none", "--batch-norm", "sync"]
 
 
 def run(command: list[str], *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -90,7 +90,7 @@ def test_a_batch_in_pieces_gives_the_update_of_the_whole(experiment: Any, schedu
         "precision": "fp64",
         "schedule": schedule,
         "regularizers": ["sn", "r1:every=2"],
-        "arch": "dcgan:width=4,norm=none,conditional=true",
+        "arch": "dcgan:width=4,norm=none,conditional=concat",
         "loss": "sgan",
     }
     whole, pieces = experiment(**settings), experiment(**settings, accumulate=4)

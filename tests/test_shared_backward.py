@@ -20,7 +20,7 @@ WITH: list[dict[str, Any]] = [
     {"regularizers": ["r1:gamma=1,every=2", "instance-noise:sigma=0.1"]},
     {"regularizers": ["wgan-gp", "sn"]},  # a penalty that has to do with the fakes
     {"regularizers": ["label-smoothing"], "loss": "sgan"},
-    {"arch": "dcgan:width=4,conditional=true", "loss": "lsgan", "schedule": "onestep:weight=0.5"},
+    {"arch": "dcgan:width=4,conditional=concat", "loss": "lsgan", "schedule": "onestep:weight=0.5"},
 ]
 
 

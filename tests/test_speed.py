@@ -26,7 +26,7 @@ def counted(made: Any) -> int:
     "settings",
     [
         {"data": "digits:size=32", "arch": "dcgan:width=8"},
-        {"arch": "dcgan:width=8,conditional=true", "regularizers": ["sn"]},
+        {"arch": "dcgan:width=8,conditional=concat", "regularizers": ["sn"]},
         {"arch": "resnet:width=8", "data": "digits:size=16"},
         {"arch": "mlp", "data": "ring"},
     ],

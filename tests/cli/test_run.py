@@ -291,7 +291,7 @@ def test_any_kept_checkpoint_can_be_drawn_from(runs: Path, tmp_path: Path, capsy
 
 
 def test_class_conditional_nets_draw_the_class_that_is_asked_for(runs: Path, tmp_path: Path) -> None:
-    assert run(runs, "--steps", "3", "--name", "c", "--arch", "dcgan:width=4,conditional=true") == 0
+    assert run(runs, "--steps", "3", "--name", "c", "--arch", "dcgan:width=4,conditional=concat") == 0
     loaded = ganzoo.load(runs / "c")
     assert loaded.spec.classes == 10
     assert main(["sample", str(runs / "c"), "--label", "7", "--count", "4", "--out", str(tmp_path / "7.png")]) == 0

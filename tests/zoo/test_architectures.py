@@ -12,8 +12,11 @@ from torch import Tensor, nn
 
 import ganzoo
 from ganzoo.errors import Incompatible
-from ganzoo_zoo.architectures import layers
 from ganzoo_zoo.architectures.dcgan import DCGAN
+from ganzoo_zoo.architectures.layers.batch_statistics import MinibatchDiscrimination, MinibatchStddev
+from ganzoo_zoo.architectures.layers.conditioning import concat_labels
+from ganzoo_zoo.architectures.layers.norms import norm as make_norm
+from ganzoo_zoo.architectures.layers.resampling import DownConv, SubpixelConv, UpConv, upsampling
 from ganzoo_zoo.architectures.mlp import MLP
 from ganzoo_zoo.architectures.resnet import DownBlock, ResNet, pooled
 
@@ -117,7 +120,7 @@ def test_dcgan_initial_weights() -> None:
 
 def test_resnet_at_32_is_the_cifar_net() -> None:
     nets = ResNet().build(spec((3, 32, 32), 128))
-    g = [(m.in_channels, m.out_channels) for m in nets.generator.modules() if isinstance(m, layers.UpConv)]
+    g = [(m.in_channels, m.out_channels) for m in nets.generator.modules() if isinstance(m, UpConv)]
     assert g == [(256, 256)] * 3
     halve = [any(isinstance(m, nn.AvgPool2d) for m in b.modules()) for b in nets.discriminator.layers[:-1]]
     assert halve == [True, True, False, False]
@@ -136,7 +139,7 @@ def test_resnet_at_32_is_the_cifar_net() -> None:
 def test_all_weights_are_in_plain_layers(cls: Any) -> None:
     """So that spectral normalisation reaches every one of them."""
     more = {} if cls is MLP else {"width": 2}
-    nets = cls(conditional=True, **more).build(spec(classes=3))
+    nets = cls(conditional="concat", **more).build(spec(classes=3))
     held = {id(p) for m in nets.discriminator.modules() if isinstance(m, WEIGHTED) for p in m.parameters()}
     assert held == {id(p) for p in nets.discriminator.parameters()}
     for layer in [m for m in nets.discriminator.modules() if isinstance(m, WEIGHTED)]:
@@ -146,15 +149,15 @@ def test_all_weights_are_in_plain_layers(cls: Any) -> None:
 
 def test_resnet_large_maps_are_narrowed() -> None:
     nets = ResNet(width=16).build(spec((1, 256, 256)))
-    up = [m.out_channels for m in nets.generator.modules() if isinstance(m, layers.UpConv)]
+    up = [m.out_channels for m in nets.generator.modules() if isinstance(m, UpConv)]
     down = [b.branch[-1].out_channels for b in nets.discriminator.layers[:-1]]
     assert up == [32, 32, 32, 16, 8, 4]
     assert down == [4, 8, 16, 16, 16, 16, 16]
 
 
 @pytest.mark.parametrize("cls", [*IMAGE_NETS, MLP])
-@pytest.mark.parametrize("conditional", [False, True])
-def test_state_goes_to_another_net_and_back(cls: Any, conditional: bool) -> None:
+@pytest.mark.parametrize("conditional", ["none", "concat", "projection"])
+def test_state_goes_to_another_net_and_back(cls: Any, conditional: Any) -> None:
     part = cls(width=4, conditional=conditional)
     one, other = part.build(spec(classes=3)), part.build(spec(classes=3))
     z, y = torch.randn(4, 5), torch.tensor([0, 1, 2, 0])
@@ -172,7 +175,7 @@ def test_state_goes_to_another_net_and_back(cls: Any, conditional: bool) -> None
 
 @pytest.mark.parametrize("cls", [*IMAGE_NETS, MLP])
 def test_conditional_nets_react_to_the_label(cls: Any) -> None:
-    part = cls(width=4, conditional=True)
+    part = cls(width=4, conditional="concat")
     assert part.classes(3) == 3
     nets = part.build(spec(classes=part.classes(3)))
     batch = ganzoo.Batch(latent=torch.randn(1, 5).expand(3, -1), labels=torch.arange(3))
@@ -196,17 +199,17 @@ def test_unconditional_nets_are_given_no_labels(cls: Any) -> None:
 
 @pytest.mark.parametrize("cls", [*IMAGE_NETS, MLP])
 def test_conditional_without_labels_is_refused(cls: Any) -> None:
-    with pytest.raises(Incompatible, match=r"need labels, and this data has none: use conditional=false"):
-        cls(conditional=True).classes(0)
+    with pytest.raises(Incompatible, match=r"need labels, and this data has none: use conditional=none"):
+        cls(conditional="concat").classes(0)
 
 
 def test_labels_become_one_hot_planes() -> None:
     x = torch.zeros(2, 1, 2, 3)
-    planes = layers.with_labels(x, torch.tensor([2, 0]), 3)
+    planes = concat_labels(x, torch.tensor([2, 0]), 3)
     assert planes.shape == (2, 4, 2, 3)
     assert torch.equal(planes[:, :, 1, 2], torch.tensor([[0.0, 0, 0, 1], [0, 1, 0, 0]]))
     assert torch.equal(planes, planes[:, :, :1, :1].expand_as(planes))
-    vectors = layers.with_labels(torch.zeros(2, 1), torch.tensor([2, 0]), 3)
+    vectors = concat_labels(torch.zeros(2, 1), torch.tensor([2, 0]), 3)
     assert vectors.tolist() == [[0, 0, 0, 1], [0, 1, 0, 0]]
 
 
@@ -339,7 +342,7 @@ def test_nothing_in_a_pass_waits_for_a_number(cls: Any) -> None:
     """On the meta device no tensor has a value: reading one (``.item()``, ``bool``) would raise."""
     more = {"minibatch_stddev": True, "minibatch_discrimination": 2} if cls is DCGAN else {}
     with torch.device("meta"):
-        nets = cls(width=4, conditional=True, **more).build(spec((3, 16, 16), classes=3))
+        nets = cls(width=4, conditional="concat", **more).build(spec((3, 16, 16), classes=3))
         y = torch.zeros(4, dtype=torch.long)
         images = nets.generator(torch.zeros(4, 5), y)
         nets.discriminator(images, y).sum().backward()
@@ -359,7 +362,7 @@ def test_per_sample_gradients_by_vmap(cls: Any) -> None:
 
 
 def test_pixel_norm() -> None:
-    norm = layers.norm("pixel", 2)
+    norm = make_norm("pixel", 2)
     x = torch.tensor([3.0, 4.0], dtype=torch.float64).reshape(1, 2, 1, 1)
     expected = torch.tensor([0.848528, 1.131371], dtype=torch.float64)
     torch.testing.assert_close(norm(x).flatten(), expected, rtol=0, atol=1e-6)
@@ -370,7 +373,7 @@ def test_pixel_norm() -> None:
 @pytest.mark.parametrize(("name", "over"), [("instance", (2, 3)), ("layer", (1, 2, 3)), ("batch", (0, 2, 3))])
 def test_norms_are_over_the_dimensions_that_they_say(name: Any, over: tuple[int, ...]) -> None:
     x = torch.randn(3, 4, 5, 5, dtype=torch.float64) * 2 + 1
-    norm: Any = layers.norm(name, 4).double()
+    norm: Any = make_norm(name, 4).double()
     assert norm.weight.shape == norm.bias.shape == (4,)
     with torch.no_grad():
         norm.weight.normal_(), norm.bias.normal_()
@@ -384,9 +387,9 @@ def test_per_sample_norms_do_not_mix_samples(name: Any) -> None:
     x = torch.randn(4, 6, 5, 5, dtype=torch.float64)
     other = x.clone()
     other[1:] = torch.randn(3, 6, 5, 5, dtype=torch.float64) * 10
-    norm = layers.norm(name, 6).double()
+    norm = make_norm(name, 6).double()
     torch.testing.assert_close(norm(x)[0], norm(other)[0], rtol=1e-12, atol=1e-14)
-    batch = layers.norm("batch", 6).double()
+    batch = make_norm("batch", 6).double()
     assert not torch.allclose(batch(x)[0], batch(other)[0])
 
 
@@ -408,7 +411,7 @@ def test_instance_norm_never_meets_a_map_of_one_pixel(cls: Any) -> None:
 
 
 def test_nearest_repeats_every_pixel() -> None:
-    up = layers.UpConv(1, 1).double()
+    up = UpConv(1, 1).double()
     with torch.no_grad():
         up.weight.zero_()[0, 0, 1, 1] = 1.0  # the 3x3 kernel that does nothing
         up.bias.zero_()  # type: ignore[union-attr]  # made with a bias
@@ -419,7 +422,7 @@ def test_nearest_repeats_every_pixel() -> None:
 
 def test_upconv_is_nearest_then_convolution_and_downconv_is_convolution_then_pooling() -> None:
     x = torch.randn(2, 3, 6, 6, dtype=torch.float64)
-    up, down = layers.UpConv(3, 4).double(), layers.DownConv(3, 4).double()
+    up, down = UpConv(3, 4).double(), DownConv(3, 4).double()
     plain = F.conv2d(F.interpolate(x, scale_factor=2, mode="nearest"), up.weight, up.bias, padding=1)
     torch.testing.assert_close(up(x), plain, rtol=1e-12, atol=1e-12)
     plain = F.avg_pool2d(F.conv2d(x, down.weight, down.bias, padding=1), 2)
@@ -429,14 +432,14 @@ def test_upconv_is_nearest_then_convolution_and_downconv_is_convolution_then_poo
 @pytest.mark.parametrize("name", UPSAMPLES)
 def test_every_upsampling_covers_every_pixel_equally(name: Any) -> None:
     """All-ones kernels on an all-ones image: away from the border, no checkerboard."""
-    up: Any = layers.upsampling(name, 1, 1, bias=False)
+    up: Any = upsampling(name, 1, 1, bias=False)
     nn.init.ones_(up.weight)
     inside = up(torch.ones(1, 1, 8, 8))[..., 2:-2, 2:-2]
     assert inside.unique().numel() == 1
 
 
 def test_pixel_shuffle_takes_the_four_pixels_from_neighbouring_channels() -> None:
-    up = layers.SubpixelConv(1, 3, bias=False)
+    up = SubpixelConv(1, 3, bias=False)
     with torch.no_grad():
         up.weight.zero_()[:, 0, 1, 1] = torch.arange(12.0)
     pixels = up(torch.ones(1, 1, 1, 1))[0]
@@ -446,7 +449,7 @@ def test_pixel_shuffle_takes_the_four_pixels_from_neighbouring_channels() -> Non
 @pytest.mark.parametrize("cls", IMAGE_NETS)
 def test_icnr_starts_as_convolution_then_nearest(cls: Any) -> None:
     generator = cls(width=4, upsample="pixel-shuffle").build(spec((3, 16, 16))).generator
-    found = [m for m in generator.modules() if isinstance(m, layers.SubpixelConv)]
+    found = [m for m in generator.modules() if isinstance(m, SubpixelConv)]
     assert len(found) == 2
     for up in found:
         y = up(torch.randn(2, up.in_channels, 5, 5))
@@ -462,14 +465,14 @@ def test_icnr_starts_as_convolution_then_nearest(cls: Any) -> None:
 @pytest.mark.parametrize("values", [(0.0, 0, 2, 2), (1.0, 1, 3, 3)])
 def test_minibatch_stddev_groups_by_stride(size: int, values: tuple[float, ...]) -> None:
     x = torch.tensor(values, dtype=torch.float64).reshape(4, 1, 1, 1)
-    y = layers.MinibatchStddev(size)(x)
+    y = MinibatchStddev(size)(x)
     assert torch.equal(y[:, :1], x)
     torch.testing.assert_close(y[:, 1], torch.ones(4, 1, 1, dtype=torch.float64), rtol=0, atol=1e-8)
 
 
 def test_minibatch_stddev_of_two_groups_and_of_equal_samples() -> None:
     x = torch.tensor([0.0, 5, 2, 5], dtype=torch.float64).reshape(4, 1, 1, 1).expand(-1, 3, 2, 2)
-    plane = layers.MinibatchStddev(2)(x)[:, 3]
+    plane = MinibatchStddev(2)(x)[:, 3]
     expected = torch.tensor([1.0, 1e-4, 1.0, 1e-4], dtype=torch.float64)  # groups {0, 2} and {1, 3}
     torch.testing.assert_close(plane, expected[:, None, None].expand_as(plane), rtol=1e-7, atol=0)
 
@@ -477,14 +480,14 @@ def test_minibatch_stddev_of_two_groups_and_of_equal_samples() -> None:
 @pytest.mark.parametrize(("n", "size"), [(1, 1), (2, 2), (3, 3), (5, 1), (6, 3), (7, 1), (8, 4), (9, 3), (10, 2)])
 def test_minibatch_stddev_falls_back_to_the_largest_group_that_divides(n: int, size: int) -> None:
     x = torch.randn(n, 2, 3, 3, dtype=torch.float64)
-    plane = layers.MinibatchStddev()(x)[:, 2, 0, 0]
+    plane = MinibatchStddev()(x)[:, 2, 0, 0]
     groups = x.reshape(size, n // size, -1)
     expected = (groups.var(0, correction=0) + 1e-8).sqrt().mean(1)
     torch.testing.assert_close(plane, expected.repeat(size))
 
 
 def minibatch_nearness(values: list[float]) -> Tensor:
-    layer = layers.MinibatchDiscrimination(1, 1, dims=1).double()
+    layer = MinibatchDiscrimination(1, 1, dims=1).double()
     nn.init.ones_(layer.project.weight)
     nearness: Tensor = layer(torch.tensor(values, dtype=torch.float64)[:, None])
     return nearness.flatten()
@@ -498,7 +501,7 @@ def test_minibatch_discrimination_leaves_out_the_sample_itself() -> None:
 
 
 def test_minibatch_discrimination_is_the_formula() -> None:
-    layer = layers.MinibatchDiscrimination(6, 3, dims=2).double()
+    layer = MinibatchDiscrimination(6, 3, dims=2).double()
     f = torch.randn(4, 6, dtype=torch.float64)
     m = layer.project(f).detach().view(4, 3, 2)
     expected = [
@@ -506,7 +509,7 @@ def test_minibatch_discrimination_is_the_formula() -> None:
         for i in range(4)
     ]
     torch.testing.assert_close(layer(f), torch.tensor(expected, dtype=torch.float64), rtol=1e-12, atol=1e-14)
-    lengths = layers.MinibatchDiscrimination(4096, 20).project.weight.norm(dim=1)
+    lengths = MinibatchDiscrimination(4096, 20).project.weight.norm(dim=1)
     assert (lengths - 1).abs().max() < 0.1
 
 
@@ -600,8 +603,10 @@ def test_parameters_are_validated() -> None:
     from ganzoo import words
     from ganzoo.errors import BadParameter
 
-    part = words.make(DCGAN, "architecture dcgan", {"width": "32", "upsample": "pixel-shuffle", "conditional": "true"})
-    assert (part.width, part.upsample, part.conditional) == (32, "pixel-shuffle", True)
+    part = words.make(
+        DCGAN, "architecture dcgan", {"width": "32", "upsample": "pixel-shuffle", "conditional": "concat"}
+    )
+    assert (part.width, part.upsample, part.conditional) == (32, "pixel-shuffle", "concat")
     for wrong in ({"width": "0"}, {"norm": "btach"}, {"minibatch_discrimination": "-1"}):
         with pytest.raises(BadParameter):
             words.make(DCGAN, "architecture dcgan", wrong)

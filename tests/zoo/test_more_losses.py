@@ -246,7 +246,7 @@ def test_auxiliary_nets_have_as_many_weights_as_before_when_it_is_off():
 
 def test_auxiliary_and_conditional_are_one_or_the_other():
     with pytest.raises(BadParameter, match="leave conditional out"):
-        ganzoo.part("architecture", "dcgan:auxiliary=true,conditional=true")
+        ganzoo.part("architecture", "dcgan:auxiliary=true,conditional=concat")
     with pytest.raises(BadParameter, match="give auxiliary=true too"):
         ganzoo.part("architecture", "dcgan:joint=true")
 

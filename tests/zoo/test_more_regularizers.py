@@ -543,7 +543,7 @@ def test_zcr_draws_scores_together_and_images_apart():
 
 
 def test_a_neighbour_is_judged_with_the_labels_of_the_fakes(experiment):
-    made = experiment(arch="dcgan:width=4,conditional=true", regularizers=["zcr", "bcr"], loss="sgan")
+    made = experiment(arch="dcgan:width=4,conditional=concat", regularizers=["zcr", "bcr"], loss="sgan")
     made.game.begin(0, 0.0)
     s, seen = made.game.round(), []
     judge = made.game.judge

@@ -1,78 +1,96 @@
-"""The convolutional nets of DCGAN, from 8x8 to 256x256."""
+"""The convolutional networks of DCGAN, for images from 8x8 to 256x256."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import partial
 from itertools import pairwise
-from typing import Annotated, Any
+from typing import Annotated
 
 from annotated_types import Ge
 from torch import Tensor, nn
 
 import ganzoo
-from ganzoo_zoo.architectures.layers import (
-    Auxiliary,
-    Embedding,
-    MinibatchDiscrimination,
-    MinibatchStddev,
-    NormName,
-    UpsampleName,
-    doublings,
-    initialise,
-    judgement,
-    norm,
-    shifts,
-    upsampling,
-    with_labels,
+from ganzoo_zoo.architectures.layers.attention import SelfAttention
+from ganzoo_zoo.architectures.layers.batch_statistics import MinibatchDiscrimination, MinibatchStddev
+from ganzoo_zoo.architectures.layers.conditioning import (
+    ClassProjection,
+    ConditionalName,
+    LabelledSequential,
+    concat_labels,
 )
+from ganzoo_zoo.architectures.layers.heads import HeadedDiscriminator, Heads
+from ganzoo_zoo.architectures.layers.initial_weights import equalise, initialise
+from ganzoo_zoo.architectures.layers.norms import NormName, has_shift, norm
+from ganzoo_zoo.architectures.layers.resampling import DownsampleName, UpsampleName, downsampling, upsampling
+from ganzoo_zoo.architectures.options import Auxiliary, Embedding, check_attention, doublings
 
 
 class DCGAN(Auxiliary, Embedding):
     """Deep convolutional networks (DCGAN): square images of any number of channels, from 8x8 to 256x256.
 
     Formula:
-        G: linear -> 4x4, then x2 by x2: convolution, norm, ReLU; channels halve to ``width``; the last gives tanh
-        D: convolutions 4x4 of stride 2, norm, LeakyReLU(0.2), to 4x4; channels double from ``width``; the last gives
-           one logit
+        G: linear -> 4x4, then x2 by x2: norm, ReLU, convolution; channels halve to ``width``; the last gives tanh
+        D: convolutions of stride 2, norm, LeakyReLU(0.2), to 4x4; channels double from ``width``; the last layer gives
+           a logit
 
     Args:
-        width: channels of the maps nearest to the image (the paper's ngf and ndf), an eighth of the widest.
-        norm: norm in the generator: none, batch, instance, layer, pixel.
-        d_norm: norm in the discriminator. none, instance, layer and pixel treat each sample by itself, so that
-            penalties on each sample's gradient mean something; batch does not.
-        upsample: nearest (nearest x2, then a 3x3 convolution), transposed (4x4 of stride 2, as in the paper), or
-            pixel-shuffle (a 3x3 convolution to four times the channels, begun by ICNR without checkerboard).
-        conditional: give both nets the label, one-hot: beside the noise in G, as constant planes beside the image in D.
-        minibatch_stddev: show D how much the samples of a group of four differ, one more map before its last layer.
+        width: channels of the maps nearest to the image (the paper's ngf and ndf), an eighth of the widest maps.
+        norm: norm in the generator: none, batch, instance, layer or pixel.
+        d_norm: norm in the discriminator. none, instance, layer and pixel treat each sample separately, as penalties on
+            the gradient of each sample require. batch does not.
+        upsample: nearest (nearest x2, then a 3x3 convolution), transposed (4x4 of stride 2), pixel-shuffle (a 3x3
+            convolution to four times the channels, started by ICNR without checkerboard) or binomial (x2 with the
+            filter [1, 3, 3, 1], then a 3x3 convolution).
+        downsample: strided (4x4 of stride 2, as in the paper), pool (a 3x3 convolution, then 2x2 average pooling) or
+            binomial (a 3x3 convolution, then the filter [1, 3, 3, 1]).
+        conditional: how both networks use the label. concat: one-hot, beside the noise in G and as constant planes
+            beside the image in D. projection: a scale and a shift per class in each norm of G, an inner product of
+            features and class in D. With norm none or pixel, which have no scale, G concatenates the label.
+        attention: side of the maps after which both networks have self-attention, 0 for no attention.
+        equalised: store all weights with variance 1 and rescale them at each use (equalised learning rate).
+        minibatch_stddev: append to D's last maps how much the samples of a group of four differ.
         minibatch_discrimination: number of learned kernels by which D compares a sample with the rest of its batch.
-        embedding: make D an encoder to so many numbers, or to as many as the noise has (latent), whose average is the
-            logit; 0 for a logit alone.
-        auxiliary: have D tell its features and, on labelled data, the class, which only G is then given.
+        embedding: make D an encoder to a vector of this length, or of the length of the noise (latent), whose average
+            is the logit. 0 for a logit alone.
+        auxiliary: D returns its features and, on labelled data, class logits. Only G is given the label then.
         joint: with auxiliary, K + 1 classes: no head for the logit, which is the logsumexp of the class logits.
 
     Raises:
-        Incompatible: samples that are not square images with a side of 8, 16, 32, 64, 128 or 256; conditional nets,
-            and data without labels; data with a condition.
+        Incompatible: samples that are not square images with a side of 8, 16, 32, 64, 128 or 256, conditional networks
+            for data without labels, data with a condition, or attention at maps that are not there.
 
     Notes:
         For a side of 2^(n+2), the maps at 4x4 have ``width * min(8, 2^(n-1))`` channels. The output of G and the first
         and last convolution of D have no norm.
-        The paper's own nets are ``dcgan:d_norm=batch,upsample=transposed``. A net whose norm has a shift of its own
-        (batch, instance, layer) has no biases, as there. Weights start at N(0, 0.02^2), batch norm's scales at
-        N(1, 0.02^2). minibatch_stddev groups a batch that four does not divide by three, two or one; it and
-        minibatch_discrimination make a sample's logit depend on the others of its batch.
+        The nets that are commonly called DCGAN, of its authors' Torch code and of PyTorch's example, are
+        ``dcgan:d_norm=batch,upsample=transposed``. The authors' first code has 5x5 kernels, uniform noise and a weight
+        decay. Networks whose norm has a shift of its own (batch, instance, layer) have no biases, as in PyTorch's
+        example, and the heads for logit and classes have none either. Weights start at N(0, 0.02^2), the scales of
+        batch norm at N(1, 0.02^2). minibatch_stddev groups a batch that four does not divide by three, two or one.
+        minibatch_stddev and minibatch_discrimination make the logit of a sample depend on the other samples.
 
     Source: A. Radford, L. Metz, S. Chintala, Unsupervised representation learning with deep convolutional GANs, 2015,
-        arXiv 1511.06434, section 3. Upsampling: A. Odena et al., Deconvolution and checkerboard artifacts, 2016; W. Shi
-        et al., 2016, arXiv 1609.05158; A. Aitken et al., 2017, arXiv 1707.02937. Minibatch stddev: T. Karras et al.,
-        2018, arXiv 1710.10196, section 3. Minibatch discrimination: T. Salimans et al., 2016, arXiv 1606.03498.
+        arXiv 1511.06434, section 3. Minibatch stddev and equalised learning rate: T. Karras et al., 2018, arXiv
+        1710.10196, sections 3 and 4.1. Minibatch discrimination: T. Salimans et al., 2016, arXiv 1606.03498.
+        Projection: T. Miyato, M. Koyama, 2018, arXiv 1802.05637. Attention: H. Zhang et al., 2018, arXiv 1805.08318.
+
+    Example:
+        >>> import ganzoo, torch
+        >>> nets = ganzoo.part("architecture", "dcgan:width=4").build(ganzoo.Spec(shape=(3, 16, 16), latent_dim=5))
+        >>> images = nets.generator(torch.randn(2, 5))
+        >>> images.shape, nets.discriminator(images).shape
+        (torch.Size([2, 3, 16, 16]), torch.Size([2]))
     """
 
     width: Annotated[int, Ge(1)] = 64
     norm: NormName = "batch"
     d_norm: NormName = "none"
     upsample: UpsampleName = "nearest"
+    downsample: DownsampleName = "strided"
+    attention: Annotated[int, Ge(0)] = 0
+    equalised: bool = False
     minibatch_stddev: bool = False
     minibatch_discrimination: Annotated[int, Ge(0)] = 0
 
@@ -82,115 +100,197 @@ class DCGAN(Auxiliary, Embedding):
             raise ValueError("joint=true and embedding each make the logit: give one of them")
 
     def outputs(self, spec: ganzoo.Spec) -> dict[str, Sequence[tuple[int, ...]]]:
-        """The embedding, the maps after each activation, the class logits, where they are asked for."""
+        """The shapes of the embedding, of the maps after each activation and of the class logits.
+
+        Args:
+            spec: what the networks are built for.
+
+        Returns:
+            Only what the options ask for, by name.
+        """
         side, n = spec.shape[-1], doublings("dcgan", spec.shape)
         widths = [self.width * min(8, 2**i) for i in range(n)]
         maps: list[tuple[int, ...]] = [(w, side >> (i + 1), side >> (i + 1)) for i, w in enumerate(widths)]
-        return {**super().outputs(spec), **self.told(spec, maps)}
+        return {**super().outputs(spec), **self.auxiliary_outputs(spec, maps)}
 
     def build(self, spec: ganzoo.Spec) -> ganzoo.Networks:
-        """Make the two players."""
-        classes = self.checked("dcgan", spec)
-        widths = [self.width * min(8, 2**i) for i in range(doublings("dcgan", spec.shape))]
+        """Make the two networks.
+
+        Args:
+            spec: what the networks are built for.
+
+        Raises:
+            Incompatible: see the class.
+        """
+        classes = self.check_condition("dcgan", spec)
+        n = doublings("dcgan", spec.shape)
+        check_attention("dcgan", self.attention, [4 << i for i in range(n)])
+        widths = [self.width * min(8, 2**i) for i in range(n)]
         channels = spec.shape[0]
-        return ganzoo.Networks(
+        nets = ganzoo.Networks(
             Generator(
-                spec.latent_dim, widths[::-1], channels, classes=classes, norm_=self.norm, upsample=self.upsample
+                spec.latent_dim,
+                widths[::-1],
+                channels,
+                classes=classes,
+                conditional=self.conditional,
+                norm_=self.norm,
+                upsample=self.upsample,
+                attention=self.attention,
             ),
             Discriminator(
                 channels,
                 widths,
-                classes=0 if self.auxiliary else classes,
+                self.heads(spec, self.embedding_size(spec)),
                 norm_=self.d_norm,
+                downsample=self.downsample,
+                attention=self.attention,
                 stddev=self.minibatch_stddev,
                 kernels=self.minibatch_discrimination,
-                embedding=self.embedded(spec),
-                told=classes if self.auxiliary else None,
-                joint=self.joint,
             ),
         )
+        if self.equalised:
+            for net in nets:
+                equalise(net, net.gain)  # type: ignore[arg-type]  # both networks below have it
+        return nets
 
 
 class Generator(nn.Module):
-    """(N, latent_dim) -> (N, C, H, W); ``widths`` are the channels from 4x4 up to half the side."""
+    """The generator: (N, latent_dim) -> (N, C, H, W).
+
+    Args:
+        latent: length of the noise.
+        widths: channels of the maps from 4x4 up to half the side of the images.
+        channels: of the images.
+        classes: number of classes, 0 without labels.
+        conditional: how the labels enter.
+        norm_: norm before each ReLU.
+        upsample: how the side is doubled.
+        attention: side of the maps after whose ReLU self-attention follows, 0 for none.
+    """
 
     def __init__(
-        self, latent: int, widths: list[int], channels: int, *, classes: int, norm_: NormName, upsample: UpsampleName
+        self,
+        latent: int,
+        widths: list[int],
+        channels: int,
+        *,
+        classes: int,
+        conditional: ConditionalName,
+        norm_: NormName,
+        upsample: UpsampleName,
+        attention: int,
     ) -> None:
         super().__init__()
-        self.classes = classes
-        bias = not shifts(norm_)
+        by_norm = classes if conditional == "projection" and has_shift(norm_) else 0
+        self.concatenated = classes - by_norm
+        bias = not has_shift(norm_)
         layers: list[nn.Module] = [
-            nn.Linear(latent + classes, widths[0] * 16, bias=bias),
+            nn.Linear(latent + self.concatenated, widths[0] * 16, bias=bias),
             nn.Unflatten(1, (widths[0], 4, 4)),
         ]
-        for inputs, outputs in pairwise([*widths, channels]):
-            layers += [norm(norm_, inputs), nn.ReLU(), upsampling(upsample, inputs, outputs, bias=bias)]
-        self.layers = nn.Sequential(*layers, nn.Tanh())
+        for i, (inputs, outputs) in enumerate(pairwise([*widths, channels])):
+            layers += [norm(norm_, inputs, by_norm), nn.ReLU()]
+            if attention == 4 << i:
+                layers.append(SelfAttention(inputs))
+            layers.append(upsampling(upsample, inputs, outputs, bias=bias))
+        self.layers = LabelledSequential(*layers, nn.Tanh())
         initialise_dcgan(self)
 
+    def gain(self, layer: nn.Module) -> float:
+        """The gain of a layer under an equalised learning rate: sqrt(2) before a ReLU, else 1.
+
+        Args:
+            layer: a convolution or a linear layer of the network.
+        """
+        inside_attention = any(layer in list(m.modules()) for m in self.layers if isinstance(m, SelfAttention))
+        return 1.0 if layer is self.layers[-2] or inside_attention else math.sqrt(2.0)
+
     def forward(self, latent: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Images from noise (and labels)."""
-        images: Tensor = self.layers(with_labels(latent, labels, self.classes))
+        """Make images.
+
+        Args:
+            latent: (N, latent_dim) noise.
+            labels: (N,) class numbers, or None.
+
+        Returns:
+            (N, C, H, W) in [-1, 1].
+        """
+        images: Tensor = self.layers(concat_labels(latent, labels, self.concatenated), labels)
         return images
 
 
-class Discriminator(nn.Module):
-    """(N, C, H, W) -> (N,) logits, with their embedding; ``widths`` are the channels from half the side to 4x4."""
+class Discriminator(HeadedDiscriminator):
+    """The discriminator: (N, C, H, W) -> (N,) logits, or a mapping with logits.
+
+    Args:
+        channels: of the images.
+        widths: channels of the maps from half the side of the images down to 4x4.
+        heads: what the discriminator is given and returns.
+        norm_: norm after each convolution but the first.
+        downsample: how the side is halved.
+        attention: side of the maps after whose activation self-attention follows, 0 for none.
+        stddev: whether the standard deviation over groups of samples is appended to the last maps.
+        kernels: number of kernels of minibatch discrimination, 0 for none.
+    """
+
+    features_after = nn.LeakyReLU
 
     def __init__(
         self,
         channels: int,
         widths: list[int],
+        heads: Heads,
         *,
-        classes: int,
         norm_: NormName,
+        downsample: DownsampleName,
+        attention: int,
         stddev: bool,
         kernels: int,
-        embedding: int,
-        told: int | None = None,
-        joint: bool = False,
     ) -> None:
-        super().__init__()
-        self.classes, self.embedding, self.joint = classes, embedding, joint
-        self.tells = told is not None
-        bias = not shifts(norm_)
+        super().__init__(heads)
+        bias = not has_shift(norm_)
         layers: list[nn.Module] = []
-        for i, (inputs, outputs) in enumerate(pairwise([channels + classes, *widths])):
-            layers.append(nn.Conv2d(inputs, outputs, 4, stride=2, padding=1, bias=bias))
+        for i, (inputs, outputs) in enumerate(pairwise([channels + heads.concatenated, *widths])):
+            layers.append(downsampling(downsample, inputs, outputs, bias=bias))
             layers += [norm(norm_ if i else "none", outputs), nn.LeakyReLU(0.2)]
+            if attention == 4 << (len(widths) - 1 - i):
+                layers.append(SelfAttention(outputs))
         self.layers = nn.Sequential(*layers)
-        # The last layer's linear map of [features, stddev, nearness] is the sum of one map of each.
+        features = widths[-1] * 16
+        # The last layer's linear map of [features, stddev, nearness] is the sum of a map of each of the three.
         self.stddev = MinibatchStddev() if stddev else nn.Identity()
-        size = embedding or (told if joint and told else 1)
-        self.head = nn.Conv2d(widths[-1] + stddev, size, 4, bias=bias)
-        self.nearness_head = nn.Linear(kernels, size, bias=False) if kernels else None
-        self.class_head = nn.Linear(widths[-1] * 16, told, bias=bias) if told and not joint else None
+        self.head = nn.Conv2d(widths[-1] + stddev, heads.size, 4, bias=bias)
+        self.nearness_head = nn.Linear(kernels, heads.size, bias=False) if kernels else None
+        self.class_head = nn.Linear(features, heads.class_logits, bias=bias) if heads.class_logits else None
+        self.projection = ClassProjection(heads.projected, widths[-1]) if heads.projected else None
         initialise_dcgan(self)
-        self.nearness = MinibatchDiscrimination(widths[-1] * 16, kernels) if kernels else None
+        # Made last: the projections of minibatch discrimination keep their own initial weights.
+        self.nearness = MinibatchDiscrimination(features, kernels) if kernels else None
 
-    def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor | dict[str, Any]:
-        """Logits of images (and labels), and what else it is to tell."""
-        features, maps = with_labels(images, labels, self.classes), []
-        for layer in self.layers:
-            features = layer(features)
-            if self.tells and isinstance(layer, nn.LeakyReLU):
-                maps.append(features)
-        last: Tensor = self.head(self.stddev(features)).flatten(1)
+    def gain(self, layer: nn.Module) -> float:
+        """The gain of a layer under an equalised learning rate: sqrt(2) before an activation, else 1.
+
+        Args:
+            layer: a convolution or a linear layer of the network.
+        """
+        return math.sqrt(2.0) if layer in list(self.layers) else 1.0
+
+    def last(self, summary: Tensor) -> Tensor:
+        """The logit or the embedding, from the last maps and from what the batch shows."""
+        last: Tensor = self.head(self.stddev(summary)).flatten(1)
         if self.nearness is not None and self.nearness_head is not None:
-            last = last + self.nearness_head(self.nearness(features.flatten(1)))
-        judged = judgement(last, self.embedding, joint=self.joint)
-        if not self.tells:
-            return judged
-        told: dict[str, Any] = dict(judged) if isinstance(judged, dict) else {"logits": judged}
-        if self.class_head is not None:
-            told["class_logits"] = self.class_head(features.flatten(1))
-        return {**told, "features": maps}
+            last = last + self.nearness_head(self.nearness(summary.flatten(1)))
+        return last
 
 
 def initialise_dcgan(net: nn.Module) -> None:
-    """Weights at N(0, 0.02^2), batch norm's scales at N(1, 0.02^2)."""
+    """Draw weights from N(0, 0.02^2) and the scales of batch norm from N(1, 0.02^2).
+
+    Args:
+        net: the network, changed in place.
+    """
     initialise(net, partial(nn.init.normal_, mean=0.0, std=0.02))
     for layer in net.modules():
-        if isinstance(layer, nn.BatchNorm2d):
+        if isinstance(layer, nn.BatchNorm2d) and layer.affine:
             nn.init.normal_(layer.weight, 1.0, 0.02)

@@ -3,60 +3,99 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from itertools import pairwise
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from annotated_types import Ge
 from torch import Tensor, nn
 
 import ganzoo
-from ganzoo_zoo.architectures.layers import Embedding, Labelled, judgement, with_labels
+from ganzoo_zoo.architectures.layers.conditioning import ClassProjection, concat_labels
+from ganzoo_zoo.architectures.layers.heads import Heads, judgement
+from ganzoo_zoo.architectures.layers.initial_weights import equalise
+from ganzoo_zoo.architectures.options import Conditional, Embedding
 
 Activation = Literal["relu", "leaky-relu", "elu", "silu", "tanh"]
 
 
-class MLP(Labelled, Embedding):
+class MLP(Conditional, Embedding):
     """Fully connected networks (multilayer perceptrons): for points in the plane, 1-D signals, small images, any shape.
 
     Formula:
         G: [z, y] -> depth x (linear(width), activation) -> linear, shaped as a sample; tanh where samples are images
-        D: [x, y] -> depth x (linear(width), activation) -> linear to one logit
+        D: [x, y] -> depth x (linear(width), activation) -> linear to a logit
 
     Args:
         width: units of a hidden layer.
-        depth: number of hidden layers; 0 makes both players linear, as the theory's smallest examples are.
-        activation: relu, leaky-relu (slope 0.2), elu, silu (smooth, so that penalties on gradients are too) or tanh.
-        conditional: give both nets the label, one-hot, concatenated to their input.
-        embedding: make D an encoder to so many numbers, or to as many as the noise has (latent), whose average is the
-            logit; 0 for a logit alone.
+        depth: number of hidden layers. 0 makes both networks linear, as the smallest examples of the theory are.
+        activation: relu, leaky-relu (slope 0.2), elu, silu (smooth, as are penalties on its gradient) or tanh.
+        conditional: how both networks use the label. concat: one-hot, beside their input. projection: beside the noise
+            in G, an inner product of the last hidden units and the class in D.
+        equalised: store all weights with variance 1 and rescale them at each use (equalised learning rate).
+        embedding: make D an encoder to a vector of this length, or of the length of the noise (latent), whose average
+            is the logit. 0 for a logit alone.
 
     Raises:
-        Incompatible: conditional nets, and data without labels; data with a condition.
+        Incompatible: conditional networks for data without labels, or data with a condition.
 
     Notes:
-        The output is bounded by tanh for samples of shape (C, H, W) and linear for all others: points in the plane are
-        not confined to a square. Weights keep torch's initialisation.
+        The output is bounded by tanh for samples of shape (C, H, W) and linear for all others, so that points in the
+        plane are not confined to a square. Weights keep torch's initialisation.
 
     Source: I. Goodfellow et al., Generative Adversarial Nets, 2014, arXiv 1406.2661, section 5 (fully connected nets).
+
+    Example:
+        >>> import ganzoo, torch
+        >>> nets = ganzoo.part("architecture", "mlp:width=16").build(ganzoo.Spec(shape=(2,), latent_dim=5))
+        >>> points = nets.generator(torch.randn(4, 5))
+        >>> points.shape, nets.discriminator(points).shape
+        (torch.Size([4, 2]), torch.Size([4]))
     """
 
     width: Annotated[int, Ge(1)] = 256
     depth: Annotated[int, Ge(0)] = 3
     activation: Activation = "leaky-relu"
+    equalised: bool = False
 
     def build(self, spec: ganzoo.Spec) -> ganzoo.Networks:
-        """Make the two players."""
-        classes = self.checked("mlp", spec)
-        size, embedding = math.prod(spec.shape), self.embedded(spec)
-        hidden = [self.width] * self.depth
-        return ganzoo.Networks(
+        """Make the two networks.
+
+        Args:
+            spec: what the networks are built for.
+
+        Raises:
+            Incompatible: see the class.
+        """
+        classes = self.check_condition("mlp", spec)
+        heads = Heads(conditional=self.conditional, classes=classes, embedding=self.embedding_size(spec))
+        size, hidden = math.prod(spec.shape), [self.width] * self.depth
+        nets = ganzoo.Networks(
             Generator(stack([spec.latent_dim + classes, *hidden, size], self.activation), spec.shape, classes),
-            Discriminator(stack([size + classes, *hidden, embedding or 1], self.activation), classes, embedding),
+            Discriminator(stack([size + heads.concatenated, *hidden, heads.size], self.activation), heads),
         )
+        if self.equalised:
+            for net in nets:
+                equalise(net, partial(_gain, net))
+        return nets
+
+
+def _gain(net: Any, layer: nn.Module) -> float:
+    """The gain of a layer under an equalised learning rate: sqrt(2) before an activation, else 1."""
+    return math.sqrt(2.0) if layer in list(net.layers)[:-1] else 1.0
 
 
 def stack(sizes: list[int], activation: Activation) -> nn.Sequential:
-    """Linear layers of these sizes, with the activation between them."""
+    """Linear layers with an activation between each two.
+
+    Args:
+        sizes: number of inputs, then the number of outputs of each layer.
+        activation: relu, leaky-relu, elu, silu or tanh.
+
+    Example:
+        >>> len(stack([2, 16, 16, 1], "relu"))
+        5
+    """
     act = {"relu": nn.ReLU, "elu": nn.ELU, "silu": nn.SiLU, "tanh": nn.Tanh}
     layers: list[nn.Module] = [nn.Linear(sizes[0], sizes[1])]
     for inputs, outputs in pairwise(sizes[1:]):
@@ -65,7 +104,13 @@ def stack(sizes: list[int], activation: Activation) -> nn.Sequential:
 
 
 class Generator(nn.Module):
-    """(N, latent_dim) -> (N, *shape)."""
+    """The generator: (N, latent_dim) -> (N, *shape).
+
+    Args:
+        layers: from noise and labels to the numbers of a sample.
+        shape: of a sample, without the batch.
+        classes: number of classes, 0 without labels.
+    """
 
     def __init__(self, layers: nn.Sequential, shape: tuple[int, ...], classes: int) -> None:
         super().__init__()
@@ -74,20 +119,50 @@ class Generator(nn.Module):
         self.output = nn.Tanh() if len(shape) == 3 else nn.Identity()
 
     def forward(self, latent: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Samples from noise (and labels)."""
-        h: Tensor = self.output(self.layers(with_labels(latent, labels, self.classes)))
+        """Make samples.
+
+        Args:
+            latent: (N, latent_dim) noise.
+            labels: (N,) class numbers, or None.
+
+        Returns:
+            (N, *shape).
+        """
+        h: Tensor = self.output(self.layers(concat_labels(latent, labels, self.classes)))
         return h.reshape(h.shape[0], *self.shape)
 
 
 class Discriminator(nn.Module):
-    """(N, *shape) -> (N,) logits, with their embedding."""
+    """The discriminator: (N, *shape) -> (N,) logits, or a mapping with logits and embedding.
 
-    def __init__(self, layers: nn.Sequential, classes: int, embedding: int) -> None:
+    Args:
+        layers: from the numbers of a sample and labels to the logit or the embedding.
+        heads: what the discriminator is given and returns.
+    """
+
+    def __init__(self, layers: nn.Sequential, heads: Heads) -> None:
         super().__init__()
-        self.classes, self.embedding = classes, embedding
+        self.heads = heads
         self.layers = layers
+        last = layers[-1]
+        assert isinstance(last, nn.Linear)
+        self.projection = ClassProjection(heads.projected, last.in_features) if heads.projected else None
 
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor | dict[str, Tensor]:
-        """Logits of samples (and labels)."""
-        last: Tensor = self.layers(with_labels(images.reshape(images.shape[0], -1), labels, self.classes))
-        return judgement(last, self.embedding)
+        """Judge samples.
+
+        Args:
+            images: (N, *shape).
+            labels: (N,) class numbers, or None.
+
+        Returns:
+            (N,) logits, or a mapping with ``logits`` and ``embedding``.
+        """
+        *hidden_layers, last_layer = self.layers
+        hidden = concat_labels(images.reshape(images.shape[0], -1), labels, self.heads.concatenated)
+        for layer in hidden_layers:
+            hidden = layer(hidden)
+        last: Tensor = last_layer(hidden)
+        if self.projection is not None:
+            last = last + self.projection.project(hidden, labels)[:, None]
+        return judgement(last, self.heads)

@@ -1,4 +1,4 @@
-"""The residual nets of WGAN-GP and SNGAN, from 8x8 to 256x256."""
+"""The residual networks of WGAN-GP and SNGAN, for images from 8x8 to 256x256."""
 
 from __future__ import annotations
 
@@ -6,24 +6,25 @@ import math
 from collections.abc import Mapping, Sequence
 from functools import partial
 from itertools import pairwise
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from annotated_types import Ge
 from torch import Tensor, nn
 
 import ganzoo
-from ganzoo_zoo.architectures.layers import (
-    Auxiliary,
-    DownConv,
-    NormName,
-    UpsampleName,
-    doublings,
-    initialise,
-    judgement,
-    norm,
-    upsampling,
-    with_labels,
+from ganzoo_zoo.architectures.layers.attention import SelfAttention
+from ganzoo_zoo.architectures.layers.conditioning import (
+    ClassProjection,
+    ConditionalName,
+    LabelledLayer,
+    LabelledSequential,
+    concat_labels,
 )
+from ganzoo_zoo.architectures.layers.heads import HeadedDiscriminator, Heads
+from ganzoo_zoo.architectures.layers.initial_weights import equalise, initialise
+from ganzoo_zoo.architectures.layers.norms import NormName, has_shift, norm
+from ganzoo_zoo.architectures.layers.resampling import DownsampleName, UpsampleName, downsampling, upsampling
+from ganzoo_zoo.architectures.options import Auxiliary, check_attention, doublings
 
 Pooling = Literal["sum", "mean"]
 
@@ -38,31 +39,48 @@ class ResNet(Auxiliary):
         D: down-blocks to 8x8 (4x4 for 8x8 images), two blocks that keep the size, ReLU, pooling over space, linear
 
     Args:
-        width: channels of D; G has twice as many. Maps larger than 32x32 have fewer, in inverse proportion to their
-            side, so that every block costs about the same.
-        norm: norm in the generator: none, batch, instance, layer, pixel.
-        d_norm: norm in the discriminator's blocks but the first. none, instance, layer and pixel treat each sample by
-            itself, so that penalties on each sample's gradient mean something; batch does not.
-        pooling: how D takes its last maps together: sum (SNGAN) or mean (WGAN-GP).
-        upsample: nearest (nearest x2, then a 3x3 convolution), transposed (4x4 of stride 2), or pixel-shuffle (a 3x3
-            convolution to four times the channels, begun by ICNR without checkerboard). The shortcut is always nearest.
-        conditional: give both nets the label, one-hot: beside the noise in G, as constant planes beside the image in D.
-        auxiliary: have D tell its features and, on labelled data, the class, which only G is then given.
+        width: channels of D. G has twice as many. Maps larger than 32x32 have fewer channels, in inverse proportion to
+            their side, so that every block costs about the same.
+        norm: norm in the generator: none, batch, instance, layer or pixel.
+        d_norm: norm in the discriminator's blocks but the first. none, instance, layer and pixel treat each sample
+            separately, as penalties on the gradient of each sample require. batch does not.
+        pooling: how D reduces its last maps to a vector: sum (SNGAN) or mean (WGAN-GP).
+        upsample: nearest (nearest x2, then a 3x3 convolution), transposed (4x4 of stride 2), pixel-shuffle (a 3x3
+            convolution to four times the channels, started by ICNR without checkerboard) or binomial (x2 with the
+            filter [1, 3, 3, 1], then a 3x3 convolution). The shortcut is always nearest.
+        downsample: strided (4x4 of stride 2), pool (a 3x3 convolution, then 2x2 average pooling, as in the papers) or
+            binomial (a 3x3 convolution, then the filter [1, 3, 3, 1]). The shortcut always averages.
+        conditional: how both networks use the label. concat: one-hot, beside the noise in G and as constant planes
+            beside the image in D. projection: a scale and a shift per class in each norm of G, an inner product of
+            features and class in D. With norm none or pixel, which have no scale, G concatenates the label.
+        attention: side of the maps after which both networks have self-attention, 0 for no attention.
+        equalised: store all weights with variance 1 and rescale them at each use (equalised learning rate).
+        auxiliary: D returns its features and, on labelled data, class logits. Only G is given the label then.
         joint: with auxiliary, K + 1 classes: no head for the logit, which is the logsumexp of the class logits.
 
     Raises:
-        Incompatible: samples that are not square images with a side of 8, 16, 32, 64, 128 or 256; conditional nets,
-            and data without labels; data with a condition.
+        Incompatible: samples that are not square images with a side of 8, 16, 32, 64, 128 or 256, conditional networks
+            for data without labels, data with a condition, or attention at maps that are not there.
 
     Notes:
-        At 32x32 and width 128 these are the CIFAR nets of SNGAN: G with 4x4x256 and three up-blocks, D with four blocks
-        of 128 of which the first two halve.
-        The first block of D has neither norm nor ReLU before its first convolution: a ReLU there would hide all
-        negative pixels. Weights are Glorot uniform, with gain sqrt(2) in the residual branches and 1 elsewhere. Pooling
-        and x2 of a shortcut are done where the map is small, which changes nothing but the cost.
+        At 32x32 and width 128 the networks are the CIFAR networks of SNGAN: G with 4x4x256 and three up-blocks, D with
+        four blocks of 128 channels, of which the first two halve the side. WGAN-GP's CIFAR networks have 128 channels
+        in G too, so that G here, which is always twice as wide as D, is not exactly theirs.
+        The first block of D has neither norm nor ReLU before its first convolution, since a ReLU there would hide all
+        negative pixels. Weights are Glorot uniform, with gain sqrt(2) in the residual branches and 1 elsewhere. The
+        shortcuts pool before and upsample after their convolution, which costs less and gives the same result.
+        SNGAN's conditional networks are ``conditional=projection``, SAGAN's have ``attention=32`` for 64x64 images.
 
     Source: T. Miyato et al., Spectral normalization for GANs, 2018, arXiv 1802.05957, appendix B.4, table 4;
-        I. Gulrajani et al., Improved training of Wasserstein GANs, 2017, arXiv 1704.00028, appendix F.
+        I. Gulrajani et al., Improved training of Wasserstein GANs, 2017, arXiv 1704.00028, appendix F. Projection: T.
+        Miyato, M. Koyama, 2018, arXiv 1802.05637. Attention: H. Zhang et al., 2018, arXiv 1805.08318.
+
+    Example:
+        >>> import ganzoo, torch
+        >>> nets = ganzoo.part("architecture", "resnet:width=4").build(ganzoo.Spec(shape=(3, 16, 16), latent_dim=5))
+        >>> images = nets.generator(torch.randn(2, 5))
+        >>> images.shape, nets.discriminator(images).shape
+        (torch.Size([2, 3, 16, 16]), torch.Size([2]))
     """
 
     width: Annotated[int, Ge(1)] = 128
@@ -70,78 +88,147 @@ class ResNet(Auxiliary):
     d_norm: NormName = "none"
     pooling: Pooling = "sum"
     upsample: UpsampleName = "nearest"
+    downsample: DownsampleName = "pool"
+    attention: Annotated[int, Ge(0)] = 0
+    equalised: bool = False
 
     def build(self, spec: ganzoo.Spec) -> ganzoo.Networks:
-        """Make the two players."""
-        classes = self.checked("resnet", spec)
+        """Make the two networks.
+
+        Args:
+            spec: what the networks are built for.
+
+        Raises:
+            Incompatible: see the class.
+        """
+        classes = self.check_condition("resnet", spec)
         n = doublings("resnet", spec.shape)
-        channels = spec.shape[0]
-        up = [_narrowed(2 * self.width, 4 * 2**i) for i in range(n + 1)]
+        channels, side = spec.shape[0], spec.shape[-1]
         halvings, down = self._down(n)
-        return ganzoo.Networks(
-            Generator(spec.latent_dim, up, channels, classes=classes, norm_=self.norm, upsample=self.upsample),
+        sides = [side >> i for i in range(1, halvings + 1)]  # of D's maps after each block that halves
+        check_attention("resnet", self.attention, [s for s in sides if s >= 8])  # G's first block makes 8x8
+        nets = ganzoo.Networks(
+            Generator(
+                spec.latent_dim,
+                [_narrowed(2 * self.width, 4 * 2**i) for i in range(n + 1)],
+                channels,
+                classes=classes,
+                conditional=self.conditional,
+                norm_=self.norm,
+                upsample=self.upsample,
+                attention=self.attention,
+            ),
             Discriminator(
                 channels,
                 down,
                 halvings,
-                classes=0 if self.auxiliary else classes,
+                self.heads(spec),
                 norm_=self.d_norm,
                 pooling=self.pooling,
-                told=classes if self.auxiliary else None,
-                joint=self.joint,
+                downsample=self.downsample,
+                attention=sides.index(self.attention) + 1 if self.attention else 0,
             ),
         )
+        if self.equalised:
+            for net in nets:
+                equalise(net, partial(_gain, net))
+        return nets
 
     def outputs(self, spec: ganzoo.Spec) -> Mapping[str, Sequence[tuple[int, ...]]]:
-        """The maps after each block and the class logits, where they are asked for."""
+        """The shapes of the maps after each block and of the class logits.
+
+        Args:
+            spec: what the networks are built for.
+
+        Returns:
+            Only what the options ask for, by name.
+        """
         halvings, down = self._down(doublings("resnet", spec.shape))
         sides = [spec.shape[-1] >> min(i + 1, halvings) for i in range(len(down))]
-        return self.told(spec, [(width, side, side) for width, side in zip(down, sides, strict=True)])
+        return self.auxiliary_outputs(spec, [(width, side, side) for width, side in zip(down, sides, strict=True)])
 
     def _down(self, n: int) -> tuple[int, list[int]]:
-        """How many blocks of D halve the side, and the channels of all."""
+        """How many blocks of D halve the side, and the channels of all blocks."""
         halvings = max(1, n - 1)
         return halvings, [_narrowed(self.width, 2 ** (n + 1 - i)) for i in range(halvings)] + 2 * [self.width]
 
 
 def _narrowed(width: int, side: int) -> int:
+    """The channels of maps of that side: above 32x32 in inverse proportion to the side."""
     return max(1, width * 32 // max(32, side))
 
 
-class UpBlock(nn.Module):
-    """A residual block that doubles the side of its maps."""
+class UpBlock(LabelledLayer):
+    """A residual block that doubles the side of its maps.
 
-    def __init__(self, inputs: int, outputs: int, norm_: NormName, upsample: UpsampleName) -> None:
+    Args:
+        inputs: channels of the input.
+        outputs: channels of the output.
+        norm_: norm before each ReLU.
+        upsample: how the branch doubles the side.
+        classes: number of classes whose scale and shift in the norms are separate, 0 for none.
+    """
+
+    def __init__(self, inputs: int, outputs: int, norm_: NormName, upsample: UpsampleName, classes: int = 0) -> None:
         super().__init__()
-        self.branch = nn.Sequential(
-            norm(norm_, inputs),
+        self.branch = LabelledSequential(
+            norm(norm_, inputs, classes),
             nn.ReLU(),
             upsampling(upsample, inputs, outputs, bias=True),
-            norm(norm_, outputs),
+            norm(norm_, outputs, classes),
             nn.ReLU(),
             nn.Conv2d(outputs, outputs, 3, padding=1),
         )
         self.shortcut = nn.Sequential(nn.Conv2d(inputs, outputs, 1), nn.Upsample(scale_factor=2.0, mode="nearest"))
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) -> (N, C', 2H, 2W)."""
-        h: Tensor = self.branch(x) + self.shortcut(x)
+    def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Add the branch to the shortcut.
+
+        Args:
+            x: (N, C, H, W).
+            labels: (N,) class numbers, or None.
+
+        Returns:
+            (N, C', 2H, 2W).
+        """
+        h: Tensor = self.branch(x, labels) + self.shortcut(x)
         return h
 
 
 class DownBlock(nn.Module):
-    """A residual block that halves the side of its maps, or keeps it; the first of a net is not pre-activated."""
+    """A residual block that halves the side of its maps, or keeps the side.
 
-    def __init__(self, inputs: int, outputs: int, norm_: NormName, *, halve: bool, first: bool = False) -> None:
+    Args:
+        inputs: channels of the input.
+        outputs: channels of the output.
+        norm_: norm before each ReLU.
+        halve: whether the side is halved.
+        first: whether the block reads the image. Such a block has neither norm nor ReLU before its first convolution.
+        downsample: how the branch halves the side.
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        norm_: NormName,
+        *,
+        halve: bool,
+        first: bool = False,
+        downsample: DownsampleName = "pool",
+    ) -> None:
         super().__init__()
         before = [] if first else [norm(norm_, inputs), nn.ReLU()]
         hidden = outputs if first else inputs
+        last = (
+            downsampling(downsample, hidden, outputs, bias=True) if halve else nn.Conv2d(hidden, outputs, 3, padding=1)
+        )
         self.branch = nn.Sequential(
             *before,
             nn.Conv2d(inputs, hidden, 3, padding=1),
             norm("none" if first else norm_, hidden),
             nn.ReLU(),
-            DownConv(hidden, outputs) if halve else nn.Conv2d(hidden, outputs, 3, padding=1),
+            last,
         )
         shortcut: list[nn.Module] = [nn.AvgPool2d(2)] if halve else []
         if halve or inputs != outputs:
@@ -149,24 +236,57 @@ class DownBlock(nn.Module):
         self.shortcut = nn.Sequential(*shortcut)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) -> (N, C', H/2, W/2), or (N, C', H, W)."""
+        """Add the branch to the shortcut.
+
+        Args:
+            x: (N, C, H, W).
+
+        Returns:
+            (N, C', H/2, W/2), or (N, C', H, W).
+        """
         h: Tensor = self.branch(x) + self.shortcut(x)
         return h
 
 
 class Generator(nn.Module):
-    """(N, latent_dim) -> (N, C, H, W); ``widths`` are the channels at 4x4, 8x8, ... up to the side."""
+    """The generator: (N, latent_dim) -> (N, C, H, W).
+
+    Args:
+        latent: length of the noise.
+        widths: channels of the maps from 4x4 up to the side of the images.
+        channels: of the images.
+        classes: number of classes, 0 without labels.
+        conditional: how the labels enter.
+        norm_: norm before each ReLU.
+        upsample: how the side is doubled.
+        attention: side of the maps after whose block self-attention follows, 0 for none.
+    """
 
     def __init__(
-        self, latent: int, widths: list[int], channels: int, *, classes: int, norm_: NormName, upsample: UpsampleName
+        self,
+        latent: int,
+        widths: list[int],
+        channels: int,
+        *,
+        classes: int,
+        conditional: ConditionalName,
+        norm_: NormName,
+        upsample: UpsampleName,
+        attention: int,
     ) -> None:
         super().__init__()
-        self.classes = classes
-        self.layers = nn.Sequential(
-            nn.Linear(latent + classes, widths[0] * 16),
+        by_norm = classes if conditional == "projection" and has_shift(norm_) else 0
+        self.concatenated = classes - by_norm
+        blocks: list[nn.Module] = []
+        for i, (inputs, outputs) in enumerate(pairwise(widths)):
+            blocks.append(UpBlock(inputs, outputs, norm_, upsample, by_norm))
+            if attention == 8 << i:
+                blocks.append(SelfAttention(outputs))
+        self.layers = LabelledSequential(
+            nn.Linear(latent + self.concatenated, widths[0] * 16),
             nn.Unflatten(1, (widths[0], 4, 4)),
-            *(UpBlock(i, o, norm_, upsample) for i, o in pairwise(widths)),
-            norm(norm_, widths[-1]),
+            *blocks,
+            norm(norm_, widths[-1], by_norm),
             nn.ReLU(),
             nn.Conv2d(widths[-1], channels, 3, padding=1),
             nn.Tanh(),
@@ -174,72 +294,113 @@ class Generator(nn.Module):
         initialise_resnet(self)
 
     def forward(self, latent: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Images from noise (and labels)."""
-        images: Tensor = self.layers(with_labels(latent, labels, self.classes))
+        """Make images.
+
+        Args:
+            latent: (N, latent_dim) noise.
+            labels: (N,) class numbers, or None.
+
+        Returns:
+            (N, C, H, W) in [-1, 1].
+        """
+        images: Tensor = self.layers(concat_labels(latent, labels, self.concatenated), labels)
         return images
 
 
-class Discriminator(nn.Module):
-    """(N, C, H, W) -> (N,) logits; the first ``halvings`` blocks halve the side."""
+class Discriminator(HeadedDiscriminator):
+    """The discriminator: (N, C, H, W) -> (N,) logits, or a mapping with logits.
+
+    Args:
+        channels: of the images.
+        widths: channels after each block.
+        halvings: number of blocks that halve the side, the first ones.
+        heads: what the discriminator is given and returns.
+        norm_: norm before each ReLU.
+        pooling: how the last maps become a vector.
+        downsample: how the side is halved.
+        attention: number of the block after which self-attention follows, counted from 1, 0 for none.
+    """
+
+    features_after = DownBlock
 
     def __init__(
         self,
         channels: int,
         widths: list[int],
         halvings: int,
+        heads: Heads,
         *,
-        classes: int,
         norm_: NormName,
         pooling: Pooling,
-        told: int | None = None,
-        joint: bool = False,
+        downsample: DownsampleName,
+        attention: int,
     ) -> None:
-        super().__init__()
-        self.classes, self.pooling, self.joint = classes, pooling, joint
-        self.tells = told is not None
-        self.layers = nn.Sequential(
-            *(
-                DownBlock(c, w, norm_, halve=i < halvings, first=i == 0)
-                for i, (c, w) in enumerate(pairwise([channels + classes, *widths]))
-            ),
-            nn.ReLU(),
-        )
-        self.head = nn.Linear(widths[-1], told if joint and told else 1)
-        self.class_head = nn.Linear(widths[-1], told) if told and not joint else None
+        super().__init__(heads)
+        self.pooling = pooling
+        layers: list[nn.Module] = []
+        for i, (inputs, outputs) in enumerate(pairwise([channels + heads.concatenated, *widths])):
+            layers.append(DownBlock(inputs, outputs, norm_, halve=i < halvings, first=i == 0, downsample=downsample))
+            if attention == i + 1:
+                layers.append(SelfAttention(outputs))
+        self.layers = nn.Sequential(*layers, nn.ReLU())
+        self.head = nn.Linear(widths[-1], heads.size)
+        self.class_head = nn.Linear(widths[-1], heads.class_logits) if heads.class_logits else None
+        self.projection = ClassProjection(heads.projected, widths[-1]) if heads.projected else None
         initialise_resnet(self)
 
     def features(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
-        """(N, width): what the last layer judges."""
-        return pooled(self._maps(images, labels)[-1], self.pooling)
+        """The vectors that the last layer reads.
 
-    def _maps(self, images: Tensor, labels: Tensor | None) -> list[Tensor]:
-        """After each layer."""
-        maps = [with_labels(images, labels, self.classes)]
-        for layer in self.layers:
-            maps.append(layer(maps[-1]))
-        return maps[1:]
+        Args:
+            images: (N, C, H, W).
+            labels: (N,) class numbers, or None.
 
-    def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor | dict[str, Any]:
-        """Logits of images (and labels), and what else it is to tell."""
-        *blocks, last = self._maps(images, labels)
-        features = pooled(last, self.pooling)
-        judged = judgement(self.head(features), 0, joint=self.joint)
-        if not self.tells:
-            return judged
-        told: dict[str, Any] = dict(judged) if isinstance(judged, dict) else {"logits": judged}
-        if self.class_head is not None:
-            told["class_logits"] = self.class_head(features)
-        return {**told, "features": blocks}
+        Returns:
+            (N, width).
+        """
+        return self.summary(self.maps(images, labels)[0])
+
+    def summary(self, maps: Tensor) -> Tensor:
+        """(N, C, H, W) -> (N, C): the maps, summed or averaged over space."""
+        return pooled(maps, self.pooling)
+
+    def last(self, summary: Tensor) -> Tensor:
+        """The logit, or the class logits, of the pooled maps."""
+        last: Tensor = self.head(summary)
+        return last
 
 
 def pooled(maps: Tensor, pooling: Pooling) -> Tensor:
-    """(N, C, H, W) -> (N, C), summed or averaged over space."""
+    """Sum or average maps over space.
+
+    Args:
+        maps: (N, C, H, W).
+        pooling: sum or mean.
+
+    Returns:
+        (N, C).
+
+    Example:
+        >>> import torch
+        >>> pooled(torch.ones(1, 2, 4, 4), "sum").tolist()
+        [[16.0, 16.0]]
+    """
     return maps.sum((2, 3)) if pooling == "sum" else maps.mean((2, 3))
 
 
 def initialise_resnet(net: nn.Module) -> None:
-    """Glorot uniform, with gain sqrt(2) for the convolutions of residual branches."""
+    """Draw Glorot-uniform weights, with gain sqrt(2) for the convolutions of residual branches.
+
+    Args:
+        net: the network, changed in place.
+    """
     initialise(net, nn.init.xavier_uniform_)
     for block in net.modules():
         if isinstance(block, UpBlock | DownBlock):
             initialise(block.branch, partial(nn.init.xavier_uniform_, gain=math.sqrt(2.0)))
+
+
+def _gain(net: nn.Module, layer: nn.Module) -> float:
+    """The gain of a layer under an equalised learning rate, the same as at the start without."""
+    blocks = [m for m in net.modules() if isinstance(m, UpBlock | DownBlock)]
+    return math.sqrt(2.0) if any(layer in list(block.branch) for block in blocks) else 1.0

@@ -12,7 +12,9 @@ from torch import Tensor, nn
 
 import ganzoo
 from ganzoo.errors import Incompatible
-from ganzoo_zoo.architectures.layers import NormName, UpConv, doublings, norm, shifts
+from ganzoo_zoo.architectures.layers.norms import NormName, has_shift, norm
+from ganzoo_zoo.architectures.layers.resampling import UpConv
+from ganzoo_zoo.architectures.options import doublings
 
 
 class SegAN(ganzoo.Architecture):
@@ -90,7 +92,7 @@ class Segmentor(nn.Module):
 
     def __init__(self, photo: int, widths: list[int], masks: int, norm_: NormName) -> None:
         super().__init__()
-        bias = not shifts(norm_)
+        bias = not has_shift(norm_)
         self.down = _steps_down([photo, *widths], norm_)
         beside = [photo, *widths[:-1]][::-1]  # channels that come over from the way down
         inputs, self.up = widths[-1], nn.ModuleList()
@@ -130,6 +132,6 @@ def _steps_down(channels: list[int], norm_: NormName) -> nn.ModuleList:
     """Halvings of the side, each to the next number of channels; the first has no norm."""
     steps = nn.ModuleList()
     for i, (inputs, outputs) in enumerate(pairwise(channels)):
-        convolution = nn.Conv2d(inputs, outputs, 4, stride=2, padding=1, bias=not shifts(norm_))
+        convolution = nn.Conv2d(inputs, outputs, 4, stride=2, padding=1, bias=not has_shift(norm_))
         steps.append(nn.Sequential(convolution, norm(norm_ if i else "none", outputs), nn.LeakyReLU(0.2)))
     return steps

@@ -1,0 +1,155 @@
+"""The last layers of a discriminator: a logit, and beside the logit an embedding, class logits and features."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from torch import Tensor, nn
+
+from ganzoo_zoo.architectures.layers.conditioning import ClassProjection, ConditionalName, concat_labels
+
+
+@dataclass(frozen=True, kw_only=True)
+class Heads:
+    """What a discriminator is given and returns.
+
+    Args:
+        conditional: how the labels enter: none, concat or projection.
+        classes: number of classes that the networks are built for, 0 without labels.
+        embedding: length of the vector whose average is the logit, 0 for a logit alone.
+        auxiliary: whether the features and the class logits are returned too.
+        joint: whether the logit is the logsumexp of the class logits.
+    """
+
+    conditional: ConditionalName = "none"
+    classes: int = 0
+    embedding: int = 0
+    auxiliary: bool = False
+    joint: bool = False
+
+    @property
+    def concatenated(self) -> int:
+        """Number of planes with one-hot labels beside the image."""
+        return self.classes if self.conditional == "concat" else 0
+
+    @property
+    def projected(self) -> int:
+        """Number of classes of the projection head."""
+        return self.classes if self.conditional == "projection" else 0
+
+    @property
+    def size(self) -> int:
+        """Outputs of the last layer."""
+        return self.embedding or (self.classes if self.joint and self.classes else 1)
+
+    @property
+    def class_logits(self) -> int:
+        """Outputs of a head for class logits, 0 without the head."""
+        return self.classes if self.auxiliary and not self.joint else 0
+
+
+class HeadedDiscriminator(nn.Module):
+    """Base of discriminators of images: a chain of layers, then the heads that read its last maps.
+
+    A subclass makes ``layers``, ``class_head`` and ``projection``, and defines ``last``.
+
+    Args:
+        heads: what the discriminator is given and returns.
+    """
+
+    features_after: ClassVar[type[nn.Module]]  # the maps after each layer of this type are the returned features
+    layers: nn.Sequential
+    class_head: nn.Module | None
+    projection: ClassProjection | None
+
+    def __init__(self, heads: Heads) -> None:
+        super().__init__()
+        self.heads = heads
+
+    def summary(self, maps: Tensor) -> Tensor:
+        """What the heads read.
+
+        Args:
+            maps: (N, C, H, W), the output of ``layers``.
+
+        Returns:
+            (N, C, H, W): the maps themselves, unless a subclass pools them to (N, C).
+        """
+        return maps
+
+    def last(self, summary: Tensor) -> Tensor:
+        """The last layer, which makes the logit or the embedding.
+
+        Args:
+            summary: (N, C, H, W) or (N, C).
+
+        Returns:
+            (N, ``heads.size``).
+        """
+        raise NotImplementedError
+
+    def maps(self, images: Tensor, labels: Tensor | None) -> tuple[Tensor, list[Tensor]]:
+        """Apply the chain of layers.
+
+        Args:
+            images: (N, C, H, W).
+            labels: (N,) class numbers, or None.
+
+        Returns:
+            The last maps, and the maps after each layer of the type ``features_after``.
+        """
+        x, features = concat_labels(images, labels, self.heads.concatenated), []
+        for layer in self.layers:
+            x = layer(x)
+            if isinstance(layer, self.features_after):
+                features.append(x)
+        return x, features
+
+    def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor | dict[str, Any]:
+        """Judge images.
+
+        Args:
+            images: (N, C, H, W).
+            labels: (N,) class numbers, or None.
+
+        Returns:
+            (N,) logits, or a mapping with ``logits`` and what ``heads`` asks for beside them.
+        """
+        maps, features = self.maps(images, labels)
+        summary = self.summary(maps)
+        last = self.last(summary)
+        if self.projection is not None:  # the inner product is taken with the sum over space, as in the paper
+            last = last + self.projection.project(_vectors(summary), labels)[:, None]
+        output = judgement(last, self.heads)
+        if not self.heads.auxiliary:
+            return output
+        named: dict[str, Any] = dict(output) if isinstance(output, dict) else {"logits": output}
+        if self.class_head is not None:
+            named["class_logits"] = self.class_head(summary.flatten(1))
+        return {**named, "features": features}
+
+
+def _vectors(summary: Tensor) -> Tensor:
+    """(N, C, H, W) or (N, C) -> (N, C)."""
+    return summary.sum((2, 3)) if summary.ndim == 4 else summary
+
+
+def judgement(last: Tensor, heads: Heads) -> Tensor | dict[str, Tensor]:
+    """What a discriminator returns, from the output of its last layer.
+
+    Args:
+        last: (N, ``heads.size``).
+        heads: what the discriminator returns.
+
+    Returns:
+        (N,) logits, or a mapping with ``logits`` and ``embedding`` or ``class_logits``.
+
+    Example:
+        >>> import torch
+        >>> judgement(torch.tensor([[1.0, 3.0]]), Heads(embedding=2))
+        {'logits': tensor([2.]), 'embedding': tensor([[1., 3.]])}
+    """
+    if heads.joint:  # K + 1 classes. The logit of the class "fake" is 0, and "real" is any of the other classes.
+        return {"logits": last.logsumexp(1), "class_logits": last}
+    return {"logits": last.mean(1), "embedding": last} if heads.embedding else last.squeeze(1)

@@ -1,0 +1,228 @@
+"""Options that several architectures offer under the same name, and the shapes that they build for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal
+
+from annotated_types import Ge
+from torch import Tensor, nn
+
+import ganzoo
+from ganzoo.errors import Incompatible
+from ganzoo_zoo.architectures.layers.conditioning import ConditionalName
+from ganzoo_zoo.architectures.layers.heads import Heads
+
+
+class Conditional(ganzoo.Architecture):
+    """Architectures that use class labels where ``conditional`` says how.
+
+    Args:
+        conditional: how both networks use the label: none, concat or projection.
+    """
+
+    conditional: ConditionalName = "none"
+
+    def classes(self, available: int) -> int:
+        """The number of classes that the networks are built for.
+
+        Args:
+            available: number of classes of the data, 0 without labels.
+
+        Returns:
+            ``available`` where the networks are conditional, else 0.
+
+        Raises:
+            Incompatible: the networks are conditional and the data has no labels.
+        """
+        if self.conditional == "none":
+            return 0
+        if not available:
+            raise Incompatible(
+                "conditional nets need labels, and this data has none: use conditional=none, or data with classes"
+            )
+        return available
+
+    def check_condition(self, name: str, spec: ganzoo.Spec) -> int:
+        """Refuse a condition, for which these networks have no input.
+
+        Args:
+            name: of the architecture, for the message.
+            spec: what the networks are built for.
+
+        Returns:
+            The number of classes that the networks are built for.
+
+        Raises:
+            Incompatible: the data gives a condition, or no labels where the networks are conditional.
+        """
+        if spec.condition_shape is not None:
+            raise Incompatible(
+                f"{name} makes samples from noise and labels alone, and this data gives a condition of "
+                f"shape {spec.condition_shape}: use an architecture that takes one"
+            )
+        return self.classes(spec.classes)
+
+
+class Auxiliary(Conditional):
+    """Architectures whose discriminator can return its features, and predict the class instead of using the label.
+
+    Args:
+        auxiliary: whether the discriminator returns its features and, on labelled data, class logits. Only the
+            generator is given the label then.
+        joint: whether the logit is the logsumexp of the class logits (K + 1 classes).
+    """
+
+    auxiliary: bool = False
+    joint: bool = False
+
+    def __post_init__(self) -> None:
+        if self.auxiliary and self.conditional != "none":
+            raise ValueError("auxiliary=true gives G the label and has D find it out: leave conditional out")
+        if self.joint and not self.auxiliary:
+            raise ValueError("joint=true takes the logit from class logits: give auxiliary=true too")
+
+    def classes(self, available: int) -> int:
+        """The number of classes that the networks are built for.
+
+        Args:
+            available: number of classes of the data, 0 without labels.
+
+        Returns:
+            ``available`` where the networks are auxiliary or conditional, else 0.
+
+        Raises:
+            Incompatible: the networks are conditional or joint, and the data has no labels.
+        """
+        if self.joint and not available:
+            raise Incompatible("joint=true needs classes, and this data has none: use data with classes")
+        return available if self.auxiliary else super().classes(available)
+
+    def judge(self, discriminator: nn.Module, images: Tensor, batch: ganzoo.Batch) -> Any:
+        """Judge images, without the labels where the discriminator predicts the class.
+
+        Args:
+            discriminator: the network.
+            images: (N, *shape).
+            batch: labels that belong to the images.
+
+        Returns:
+            (N,) logits, or a mapping with ``logits``.
+        """
+        return super().judge(discriminator, images, batch.replace(labels=None) if self.auxiliary else batch)
+
+    def auxiliary_outputs(self, spec: ganzoo.Spec, features: list[tuple[int, ...]]) -> dict[str, list[tuple[int, ...]]]:
+        """The shapes of what an auxiliary discriminator returns beside the logits.
+
+        Args:
+            spec: what the networks are built for.
+            features: the shape of each of the returned features, without the batch.
+
+        Returns:
+            The shapes by name. Empty where the discriminator is not auxiliary.
+        """
+        if not self.auxiliary:
+            return {}
+        return {"features": features, **({"class_logits": [(spec.classes,)]} if spec.classes else {})}
+
+    def heads(self, spec: ganzoo.Spec, embedding: int = 0) -> Heads:
+        """What the discriminator is given and returns.
+
+        Args:
+            spec: what the networks are built for.
+            embedding: length of the embedding, 0 for a logit alone.
+        """
+        return Heads(
+            conditional=self.conditional,
+            classes=self.classes(spec.classes),
+            embedding=embedding,
+            auxiliary=self.auxiliary,
+            joint=self.joint,
+        )
+
+
+class Embedding(ganzoo.Architecture):
+    """Architectures whose discriminator can be an encoder: the last layer makes a vector, whose average is the logit.
+
+    Args:
+        embedding: length of the vector, ``latent`` for the length of the noise, 0 for a logit alone.
+    """
+
+    embedding: Annotated[int, Ge(0)] | Literal["latent"] = 0
+
+    def embedding_size(self, spec: ganzoo.Spec) -> int:
+        """The length of the vector, 0 where the last layer makes the logit itself.
+
+        Args:
+            spec: what the networks are built for.
+        """
+        return spec.latent_dim if self.embedding == "latent" else self.embedding
+
+    def outputs(self, spec: ganzoo.Spec) -> Mapping[str, Sequence[tuple[int, ...]]]:
+        """The shape of the embedding, where there is an embedding.
+
+        Args:
+            spec: what the networks are built for.
+        """
+        size = self.embedding_size(spec)
+        return {"embedding": [(size,)]} if size else {}
+
+    def encode(self, discriminator: nn.Module, images: Tensor, batch: ganzoo.Batch) -> Tensor:
+        """The embedding, normalised over its numbers to mean 0 and variance 1: the mean is the logit, and no noise.
+
+        Args:
+            discriminator: the network.
+            images: (N, *shape).
+            batch: labels that belong to the images.
+
+        Returns:
+            (N, latent_dim).
+
+        Raises:
+            Incompatible: the architecture was made without an embedding.
+        """
+        if not self.embedding:
+            return super().encode(discriminator, images, batch)
+        e: Tensor = self.judge(discriminator, images, batch)["embedding"]
+        e = e - e.mean(1, keepdim=True)
+        return e * (e.square().mean(1, keepdim=True) + 1e-8).rsqrt()  # 1e-8: a constant embedding has no deviation
+
+
+def doublings(name: str, shape: tuple[int, ...]) -> int:
+    """How often a 4x4 map is doubled until it has the side of the images.
+
+    Args:
+        name: of the architecture, for the message.
+        shape: of a sample, without the batch.
+
+    Raises:
+        Incompatible: the samples are not square images whose side is a power of two from 8 to 256.
+
+    Example:
+        >>> doublings("dcgan", (3, 32, 32))
+        3
+    """
+    makes = f"{name} makes square images whose side is a power of two from 8 to 256, and this data gives"
+    if len(shape) != 3:
+        raise Incompatible(f"{makes} {shape}: use --arch mlp")
+    _, height, width = shape
+    if height != width or height not in (8, 16, 32, 64, 128, 256):
+        side = min(256, max(8, 1 << (max(height, width) - 1).bit_length()))
+        raise Incompatible(f"{makes} {'x'.join(map(str, shape))}: set the data's size={side}")
+    return height.bit_length() - 3
+
+
+def check_attention(name: str, attention: int, sides: Sequence[int]) -> None:
+    """Refuse self-attention at maps that the networks do not have.
+
+    Args:
+        name: of the architecture, for the message.
+        attention: the side of the maps, 0 for none.
+        sides: the sides at which both networks can have self-attention.
+
+    Raises:
+        Incompatible: neither 0 nor one of these sides.
+    """
+    if attention and attention not in sides:
+        advice = f"use one of {', '.join(map(str, sorted(sides)))}" if sides else "use larger images, or attention=0"
+        raise Incompatible(f"{name} has no maps of side attention={attention} in both networks: {advice}")
