@@ -8,7 +8,7 @@ dataclass, so ``class Hinge(Loss): margin: float = 1.0`` is all that there is to
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import FrozenInstanceError, dataclass, fields, replace
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple, dataclass_transform
 
 from annotated_types import Ge
@@ -170,12 +170,45 @@ class _Rows(Scores):
         return self._whole.judge(images, as_is=as_is, fake=fake)
 
 
+class _Frozen:
+    """Refuses assignments. It stands apart from Part, since ``dataclass(frozen=True)`` allows no class its own."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise FrozenInstanceError(_frozen_message(self, name))
+
+    def __delattr__(self, name: str) -> None:
+        raise FrozenInstanceError(_frozen_message(self, name))
+
+
+def _frozen_message(part: object, name: str) -> str:
+    instead = "compute what follows from parameters in a property"
+    if hasattr(part, "prepare"):
+        instead += ", and keep what changes in a buffer of the module that prepare() returns (self.module)"
+    return f"{type(part).__name__} is frozen and cannot assign {name!r}: {instead}"
+
+
 @dataclass_transform(kw_only_default=True, frozen_default=True)
 @dataclass(frozen=True, kw_only=True)
-class Part:
+class Part(_Frozen):
     """Base of every part: a frozen dataclass whose annotated fields are its parameters.
 
-    A float written as ``0.1..0`` or ``cosine(1,0.1)`` follows the run: the part reads it as today's number.
+    A float that is given as ``0.1..0`` or ``cosine(1,0.1)`` follows the run. The part reads the number of the present
+    step from the field.
+
+    Raises:
+        TypeError: a parameter has the name of an attribute of the contract (raised when the class is made).
+        FrozenInstanceError: an attribute is assigned.
+
+    Example:
+        >>> from dataclasses import replace
+        >>> class Margin(Loss):
+        ...     margin: float = 1.0
+        >>> replace(Margin(), margin=2.0).margin
+        2.0
+        >>> Margin().margin = 3.0
+        Traceback (most recent call last):
+        dataclasses.FrozenInstanceError: Margin is frozen and cannot assign 'margin': compute what follows from \
+parameters in a property
     """
 
     kind: ClassVar[str]
@@ -183,36 +216,100 @@ class Part:
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
         dataclass(frozen=True, kw_only=True)(cls)
+        _assign_as_the_base(cls)
+        _check_names(cls)
+
+
+def _assign_as_the_base(cls: type[Part]) -> None:
+    # Each frozen dataclass has a __setattr__ that only says "cannot assign to field": _Frozen's says what to do.
+    del cls.__setattr__, cls.__delattr__
+
+
+_assign_as_the_base(Part)
+
+
+def _check_names(cls: type[Part]) -> None:
+    """Refuse a parameter that hides an attribute of the contract: the engine would read the parameter in its place."""
+    inherited = {f.name: f for f in fields(cls.__mro__[1])}
+    contracts = [base for base in cls.__mro__[1:] if base is Part or "kind" in vars(base)]
+    for field in fields(cls):
+        if inherited.get(field.name) is field:
+            continue
+        if any(field.name in vars(base) and field.name not in inherited for base in contracts):
+            raise TypeError(
+                f"parameter {field.name!r} of {cls.__qualname__} has the name of an attribute that every {cls.kind} "
+                f"has: rename the parameter, or give the attribute as a constant (without annotation) or a property"
+            )
 
 
 class Loss(Part):
     """Arithmetic on scores: what each player minimises.
 
-    Class facts:
-        has_targets: the loss reads ``s.real_target`` and ``s.fake_target``, so targets can be moved (label smoothing).
-        bounded: the discriminator's loss is bounded below; where it is not, some Lipschitz device is wanted.
-        saturates: by design a player's gradient may vanish where it is most wrong; read by the exam.
-        reads_scores: the loss is arithmetic on scores; one that reads only what else the discriminator returned is not
-            asked what the exam asks of scores.
-        energy_based: minus the score is an energy that the loss shapes, so that samples can be moved by MCMC along it.
-        trains_encoder: the loss teaches the discriminator to encode, so that images can be reconstructed.
-        supports_shared_backward: the loss sees fakes by their scores alone, and the discriminator's loss has a slope at
-            every fake score
-            where the generator's has one: the two gradients of a sample are then one, up to a factor.
-        needs_grad_of: which images, of ``"real"`` and ``"fake"``, the loss differentiates the scores by.
-        per_sample_gradients: the loss takes a gradient per sample, as for a regularizer.
+    The properties below are facts about the loss. A subclass gives another value as a constant
+    (``bounded: ClassVar[bool] = False``) or, where the value depends on parameters, as a property.
+
+    Example:
+        >>> from ganzoo import Scores
+        >>> import torch
+        >>> class Wasserstein(Loss):
+        ...     bounded = False
+        ...     def discriminator(self, s):
+        ...         return s.fake.mean() - s.real.mean()
+        ...     def generator(self, s):
+        ...         return -s.fake.mean()
+        >>> Wasserstein().discriminator(Scores(real=torch.tensor([3.0]), fake=torch.tensor([1.0])))
+        tensor(-2.)
     """
 
     kind: ClassVar[str] = "loss"
-    has_targets: ClassVar[bool] = False
-    bounded: ClassVar[bool] = True
-    saturates: ClassVar[bool] = False
-    reads_scores: ClassVar[bool] = True
-    energy_based: ClassVar[bool] = False
-    trains_encoder: ClassVar[bool] = False
-    supports_shared_backward: ClassVar[bool] = False
-    needs_grad_of: ClassVar[frozenset[str]] = frozenset()
-    per_sample_gradients: ClassVar[bool] = False
+
+    @property
+    def has_targets(self) -> bool:
+        """The loss reads ``s.real_target`` and ``s.fake_target``, so that label smoothing can move the targets."""
+        return False
+
+    @property
+    def bounded(self) -> bool:
+        """The discriminator's loss is bounded below. An unbounded loss needs a Lipschitz constraint."""
+        return True
+
+    @property
+    def saturates(self) -> bool:
+        """A player's gradient may vanish, by design, at scores that are most wrong. The exam reads this fact."""
+        return False
+
+    @property
+    def reads_scores(self) -> bool:
+        """The loss is arithmetic on scores. The exam asks nothing about scores of a loss that reads other outputs."""
+        return True
+
+    @property
+    def energy_based(self) -> bool:
+        """Minus the score is an energy that the loss shapes, so that MCMC can move samples along the energy."""
+        return False
+
+    @property
+    def trains_encoder(self) -> bool:
+        """The loss trains the discriminator as an encoder, so that images can be reconstructed."""
+        return False
+
+    @property
+    def supports_shared_backward(self) -> bool:
+        """Both losses read fakes through their scores alone, and dL_D/df is nonzero wherever dL_G/df is.
+
+        The two gradients of a sample are then equal up to a factor, so that one backward pass gives both.
+        """
+        return False
+
+    @property
+    def needs_grad_of(self) -> frozenset[str]:
+        """The images, of ``"real"`` and ``"fake"``, by which the loss differentiates the scores."""
+        return frozenset()
+
+    @property
+    def per_sample_gradients(self) -> bool:
+        """The loss takes one gradient a sample, which is undefined where the discriminator mixes samples."""
+        return False
 
     def check(self, spec: Spec, outputs: Mapping[str, Sequence[tuple[int, ...]]]) -> None:
         """Raise Incompatible, in one line, where the loss cannot do with such samples, noise or condition (``spec``),
@@ -230,25 +327,59 @@ class Loss(Part):
 class Regularizer(Part):
     """A penalty, a transform, a change of targets or of the nets. Only what a subclass defines costs anything.
 
-    Class facts:
-        needs_grad_of: which images, of ``"real"`` and ``"fake"``, the penalty differentiates the scores by, so that the
-            gradient comes off the pass that is made anyway; ``"latent"`` where it differentiates the fakes by theirs.
-        per_sample_gradients: the penalty takes a gradient per sample, which a discriminator that mixes samples makes
-            meaningless.
-        constrains_discriminator: the discriminator is kept from growing without bound, as losses like WGAN's need.
-        paid_by: the players that pay the penalties defined here, where a parameter decides.
-        trained_by: the player that trains the parameters of the module that ``prepare`` returns.
+    The properties below are facts about the regularizer. A subclass gives another value as a constant
+    (``per_sample_gradients: ClassVar[bool] = True``) or, where the value depends on parameters, as a property.
+
+    Args:
+        every: lazy regularization: the penalty is applied every ``every`` updates of the player, multiplied by
+            ``every``. Only a part with a penalty has this parameter.
     """
 
     kind: ClassVar[str] = "regularizer"
-    needs_grad_of: ClassVar[frozenset[str]] = frozenset()
-    per_sample_gradients: ClassVar[bool] = False
-    constrains_discriminator: ClassVar[bool] = False
-    paid_by: ClassVar[frozenset[Player]] = frozenset(PLAYERS)
-    trained_by: ClassVar[Player] = "discriminator"
-    module: ClassVar[Any] = None  # what prepare returned, put on the part of a run; saved and restored with it
 
-    every: Annotated[int, Ge(1)] = 1  # taken only by parts with a penalty: paid each so many updates, times as much
+    @property
+    def needs_grad_of(self) -> frozenset[str]:
+        """The images, of ``"real"`` and ``"fake"``, by which the penalty differentiates the scores.
+
+        The gradient then comes from the pass that judged these images. ``"latent"``: the penalty differentiates the
+        fakes by their latents.
+        """
+        return frozenset()
+
+    @property
+    def per_sample_gradients(self) -> bool:
+        """The penalty takes one gradient a sample, which is undefined where the discriminator mixes samples."""
+        return False
+
+    @property
+    def constrains_discriminator(self) -> bool:
+        """The part keeps the discriminator from growing without bound, as losses like WGAN's need."""
+        return False
+
+    @property
+    def paid_by(self) -> frozenset[Player]:
+        """The players that pay the penalties which the class defines."""
+        return frozenset(PLAYERS)
+
+    @property
+    def trained_by(self) -> Player:
+        """The player that trains the parameters of the module that ``prepare`` returns."""
+        return "discriminator"
+
+    @property
+    def module(self) -> Any:
+        """The module that ``prepare`` returned in this run, saved and restored with the run. None outside a run."""
+        return None
+
+    every: Annotated[int, Ge(1)] = 1
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if "every" in vars(cls) and not cls.has_penalty():
+            raise TypeError(
+                f"parameter 'every' of {cls.__qualname__} is the interval of a penalty, and the class defines no "
+                "penalty: rename the parameter"
+            )
 
     def prepare(self, networks: Networks, spec: Spec) -> nn.Module | None:
         """Change the nets once, at assembly; return a module of the part's own (its state, its networks) or None."""
@@ -304,6 +435,11 @@ class Regularizer(Part):
     def defines(cls, method: str) -> bool:
         """Whether the part brings that method itself."""
         return getattr(cls, method) is not getattr(Regularizer, method)
+
+    @classmethod
+    def has_penalty(cls) -> bool:
+        """Whether the part defines a penalty of the discriminator, of the generator, or of both."""
+        return any(cls.defines(f"{which}_penalty") for which in ("discriminator", "generator", "joint"))
 
 
 class Architecture(Part):
@@ -419,15 +555,19 @@ class Game:
 
 
 class Schedule(Part):
-    """Who moves when.
-
-    Class facts:
-        uses_shared_backward: the players' gradients are taken by ``game.update_both``, which not every recipe allows.
-    """
+    """Who moves when."""
 
     kind: ClassVar[str] = "schedule"
-    uses_shared_backward: ClassVar[bool] = False
-    module: ClassVar[Any] = None  # what prepare returned, put on the part of a run; saved and restored with it
+
+    @property
+    def uses_shared_backward(self) -> bool:
+        """The schedule takes the players' gradients by ``game.update_both``, which not every recipe allows."""
+        return False
+
+    @property
+    def module(self) -> Any:
+        """The module that ``prepare`` returned in this run, saved and restored with the run. None outside a run."""
+        return None
 
     def prepare(self, networks: Networks, spec: Spec) -> nn.Module | None:
         """Once, at assembly, after the regularizers: a module of the schedule's own state, or None."""
@@ -458,19 +598,28 @@ class Data(Part):
 
 
 class Metric(Part):
-    """A figure of merit, on samples.
-
-    Class facts:
-        samples: how many real and fake samples it is given.
-        figures: the names that ``score`` gives, the one that tells most first; True where higher is better, False where
-            lower is, None where neither. A run keeps the best checkpoint by one of them (``--best``).
-        pairs: it compares fake i with real i, made for one condition: it is given held-out pairs.
-    """
+    """A figure of merit, on samples."""
 
     kind: ClassVar[str] = "metric"
-    samples: ClassVar[int] = 1000
-    figures: ClassVar[Mapping[str, bool | None]] = {}
-    pairs: ClassVar[bool] = False
+
+    @property
+    def samples(self) -> int:
+        """The number of real samples, and of fake samples, that ``score`` is given."""
+        return 1000
+
+    @property
+    def figures(self) -> Mapping[str, bool | None]:
+        """The names that ``score`` gives, the headline figure first.
+
+        The value is True where higher is better, False where lower is better, and None where neither is. A run keeps
+        the best checkpoint by one of the figures (``--best``).
+        """
+        return {}
+
+    @property
+    def pairs(self) -> bool:
+        """The metric compares fake i with real i, made for one condition: ``score`` is given held-out pairs."""
+        return False
 
     def score(self, real: Tensor, fake: Tensor, data: Data) -> Mapping[str, float]:
         """Named figures, from (samples, *shape) reals and fakes in [-1, 1] on the CPU."""

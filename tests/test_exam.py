@@ -514,7 +514,7 @@ class Pruning(ganzoo.Regularizer):
     """A change of the wrong player's weights."""
 
     def prepare(self, networks, spec):
-        object.__setattr__(self, "networks", networks)
+        vars(self)["networks"] = networks
 
     def after_update(self, player, module):
         for p in self.networks.generator.parameters():
@@ -571,9 +571,7 @@ class Forgotten(Nets):
     def build(self, spec):
         nets = super().build(spec)
         nets.generator.spare = nn.Linear(2, 2)
-        object.__setattr__(
-            nets.generator, "forward", lambda z: nets.generator[2](nets.generator[1](nets.generator[0](z)))
-        )
+        nets.generator.forward = lambda z: nets.generator[2](nets.generator[1](nets.generator[0](z)))
         return nets
 
 
@@ -902,7 +900,7 @@ class Averaging(Good):
     """A loss that compares with the scores of before, which it keeps in a module of its own making."""
 
     def __post_init__(self):
-        object.__setattr__(self, "before", nn.BatchNorm1d(1, affine=False).double())
+        vars(self)["before"] = nn.BatchNorm1d(1, affine=False).double()
 
     def discriminator(self, s):
         if s.real.dtype == torch.float64:
@@ -914,7 +912,7 @@ class Counting(Good):
     """A loss that counts and does nothing with it yet."""
 
     def discriminator(self, s):
-        object.__setattr__(self, "calls", getattr(self, "calls", 0) + 1)
+        vars(self)["calls"] = getattr(self, "calls", 0) + 1
         return super().discriminator(s)
 
 
@@ -922,7 +920,7 @@ class Dicing(Good):
     """A loss with a random stream of its own."""
 
     def __post_init__(self):
-        object.__setattr__(self, "stream", torch.Generator().manual_seed(0))
+        vars(self)["stream"] = torch.Generator().manual_seed(0)
 
     def generator(self, s):
         torch.rand(1, generator=self.stream)
@@ -933,7 +931,7 @@ class Turns(ganzoo.Schedule):
     """A schedule that counts its steps itself."""
 
     def step(self, game):
-        object.__setattr__(self, "count", getattr(self, "count", 0) + 1)
+        vars(self)["count"] = getattr(self, "count", 0) + 1
         for _ in range(1 + self.count % 2):
             game.update(discriminator=game.discriminator_loss(game.round(generator_learns=False)))
         game.update(generator=game.generator_loss(game.round()))

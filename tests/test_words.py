@@ -268,11 +268,11 @@ class TestCourse:
             course(f"warmup({share},0.1)")
 
     def test_a_part_warms_up(self):
-        optimizer = words.at(ganzoo.part("optimizer", "adam:lr=warmup(0.5,1e-3..0),betas=0.0,0.9"))
-        assert optimizer.lr == 1e-3
-        words.set_progress(optimizer, 0.25)
-        assert optimizer.lr == 5e-4
-        assert words.plain(optimizer)["lr"] == "warmup(0.5,0.001..0.0)"
+        bound = words.bind(ganzoo.part("optimizer", "adam:lr=warmup(0.5,1e-3..0),betas=0.0,0.9"))
+        assert bound.part.lr == 1e-3
+        bound.set_progress(0.25)
+        assert bound.part.lr == 5e-4
+        assert words.plain(bound.part)["lr"] == "warmup(0.5,0.001..0.0)"
 
     @pytest.mark.parametrize(
         "c",
@@ -290,22 +290,22 @@ class TestCourse:
         assert float(c) == c.start
 
     def test_a_part_reads_it_as_todays_number(self):
-        part = words.at(words.make(Penalty, "p", {"gamma": "cosine(1,0.5)"}))
-        assert (part.gamma, part.sigma) == (1.0, 0.1)
-        words.set_progress(part, 1.0)
-        assert (part.gamma, part.sigma) == (0.5, 0.0)
+        bound = words.bind(words.make(Penalty, "p", {"gamma": "cosine(1,0.5)"}))
+        assert (bound.part.gamma, bound.part.sigma) == (1.0, 0.1)
+        bound.set_progress(1.0)
+        assert (bound.part.gamma, bound.part.sigma) == (0.5, 0.0)
 
     def test_runs_do_not_share_it(self):
         part = words.make(Penalty, "p", {})
-        one, two = words.at(part), words.at(part)
-        words.set_progress(one, 1.0)
-        assert (one.sigma, two.sigma, part.sigma) == (0.0, 0.1, 0.1)
+        one, two = words.bind(part), words.bind(part)
+        one.set_progress(1.0)
+        assert (one.part.sigma, two.part.sigma, float(part.sigma)) == (0.0, 0.1, 0.1)
 
     def test_of_a_part_made_in_python(self):
-        part = words.at(words.remade(Penalty(gamma=ScheduledNumber("linear", 2.0, 1.0)), "p"))
-        words.set_progress(part, 0.5)
-        assert part.gamma == 1.5
-        assert part.sigma == pytest.approx(0.05)
+        bound = words.bind(words.remade(Penalty(gamma=ScheduledNumber("linear", 2.0, 1.0)), "p"))
+        bound.set_progress(0.5)
+        assert bound.part.gamma == 1.5
+        assert bound.part.sigma == pytest.approx(0.05)
 
     def test_a_course_is_for_floats(self):
         with pytest.raises(errors.BadParameter, match=r"count=1\.\.2 is not a whole number"):
@@ -333,7 +333,7 @@ class TestSpelled:
         assert words.spelled("m", part) == text
         again = words.make(Many, "loss many", words.plain(part))
         assert again == part
-        assert words.courses(again) == words.courses(part)
+        assert words.scheduled(again) == words.scheduled(part)
 
     @pytest.mark.parametrize("path", ["a\\b,c", "/it's", "(open", " spaced ", "a=b", ""])
     def test_any_text(self, path):

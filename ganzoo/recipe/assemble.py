@@ -174,6 +174,7 @@ def _choose_precision(run_: Run, game: Game, source: feed.Feed, ranks: Ranks) ->
 
 def gather(settings: Settings, catalogue_: Catalogue) -> Parts:
     """The parts that the settings name, validated, each a copy of its own."""
+    bound: dict[str, words.Bound[Any]] = {}
     labels: dict[str, str] = {}
     providers: dict[str, str] = {}
     addresses: dict[str, str] = {}
@@ -185,12 +186,13 @@ def gather(settings: Settings, catalogue_: Catalogue) -> Parts:
         addresses[f"{kind} {label}"] = entry.address if entry and not entry.builtin else label
         where = f"{entry.provider} ({entry.distribution} {entry.version})" if entry else "python object"
         providers[f"{kind} {label}"] = where
-        return label, words.at(made)
+        return label, made
 
     def single(setting: str, given: Any) -> Any:
         label, made = one(setting, given)
         labels[setting] = words.spelled(label, made)
-        return label, made
+        bound[setting] = words.bind(made)
+        return label, bound[setting].part
 
     def many(setting: str) -> dict[str, Any]:
         found: dict[str, Any] = {}
@@ -198,7 +200,9 @@ def gather(settings: Settings, catalogue_: Catalogue) -> Parts:
             label, made = one(setting, given)
             if label in found:
                 raise errors.Incompatible(f"{label} is named twice: name it once")
-            found[label] = made
+            key = f"{PART_SETTINGS[setting]} {label}"
+            bound[key] = words.bind(made)
+            found[label] = bound[key].part
         labels[setting] = " ".join(words.spelled(label, made) for label, made in found.items()) or "none"
         return found
 
@@ -219,6 +223,7 @@ def gather(settings: Settings, catalogue_: Catalogue) -> Parts:
         data,
         many("metrics"),
         optimizers,
+        bound,
         labels,
         providers,
         addresses,
@@ -242,7 +247,7 @@ def build(settings: Settings, cast_: Parts, spec: Spec) -> Run:
             module = regularizer.prepare(networks, spec)
             if module is not None:
                 modules[label] = hardware.settle(module, device, precision.dtype)
-                object.__setattr__(regularizer, "module", modules[label])
+                cast_.bound[f"regularizer {label}"].values["module"] = modules[label]
     optimizers = {}
     for player in PLAYERS:
         trained = list(getattr(networks, player).parameters())
@@ -254,7 +259,7 @@ def build(settings: Settings, cast_: Parts, spec: Spec) -> Run:
         own = cast_.schedule.prepare(networks, spec)
     if own is not None:
         modules["schedule"] = hardware.settle(own, device, precision.dtype)
-        object.__setattr__(cast_.schedule, "module", modules["schedule"])
+        cast_.bound["schedule"].values["module"] = modules["schedule"]
     state = State(networks, optimizers, modules, settings.ema)
     return Run(None, settings, cast_, spec, state, device, precision.dtype)
 

@@ -18,7 +18,7 @@ import random
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, NamedTuple, Protocol
 
@@ -26,10 +26,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ganzoo import words
-from ganzoo.parts import Batch, Optimizer, Part, Player, Regularizer
+from ganzoo.parts import Batch, Player, Regularizer
 from ganzoo.step.game import Feed, Game, HostCall, call_directly
 from ganzoo.step.state import Counters, TensorKey
+from ganzoo.words import Bound
 
 MAX_RECORDINGS = 32
 """Recordings kept; steps of yet another kind are made as written."""
@@ -171,8 +171,8 @@ class Steps:
         self,
         game: Game,
         play: Callable[[], None],
-        parts: Mapping[str, Part],
-        optimizers: Mapping[Player, Optimizer],
+        parts: Mapping[str, Bound[Any]],
+        optimizers: Mapping[Player, Bound[Any]],
         turn: Callable[[float], None],
         recorder: StepCompiler,
         tolerance: float,
@@ -226,11 +226,11 @@ class Steps:
 
         found = [_Follower(vars(self.game), "progress", tensor(self.game.dtype))]
         for part in self.parts.values():
-            found += [_Follower(vars(part), name, tensor(self.game.dtype)) for name in words.courses(part)]
+            found += [_Follower(part.values, name, tensor(self.game.dtype)) for name in part.scheduled]
         rates = torch.float32 if self.game.device.type == "cuda" else torch.float64  # as the fused optimizers read them
         for player, optimizer in self.optimizers.items():
             for group in self.state.optimizers[player].param_groups:
-                found += [_Follower(group, name, tensor(rates)) for name in words.courses(optimizer)]
+                found += [_Follower(group, name, tensor(rates)) for name in optimizer.scheduled]
         return found
 
     def _kind(self, counts: Counters) -> Any:
@@ -402,7 +402,7 @@ class Steps:
         """What a step could change on the host: attributes of parts and nets, optimizers' numbers, random numbers."""
         found: dict[str, Any] = {}
         for label, part in self.parts.items():
-            found[label] = _plain(part)
+            found[label] = _plain(part.part)
         for label, module in self.state.modules_by_group():
             for name, each in module.named_modules():
                 found[f"module {label} {name}".strip()] = _plain(each)
@@ -510,10 +510,7 @@ class _Remembering:
 class _Watch(Regularizer):
     """Sees the gradients that the players move along."""
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "seen", [])
-
-    seen: Any = None
+    seen: list[tuple[Player, list[Tensor]]] = field(default_factory=list)
 
     def modify_gradients(self, player: Player, gradients: Sequence[Tensor]) -> Sequence[Tensor]:
         self.seen.append((player, list(gradients)))

@@ -171,7 +171,7 @@ def _changes_nothing(loss: parts.Loss) -> None:
 @asks("loss")
 def _remembers_nothing(loss: parts.Loss) -> None:
     """A round has the same loss whenever it comes: what a loss counted or averaged would be lost on resume."""
-    part = words.at(loss)
+    part = words.bind(loss).part
     real, fake = (t.detach() for t in make_tensors())
     kept: list[Any] = []
     first = _both(part, make_scores(real, fake))

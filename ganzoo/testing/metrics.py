@@ -93,7 +93,7 @@ def _tells_good_from_bad(metric: parts.Metric) -> None:
 @asks("metric")
 def _scores_without_memory(metric: parts.Metric) -> None:
     """Samples have the same figures whatever was scored before: what a metric remembers would be lost on resume."""
-    metric = words.at(metric)
+    metric = words.bind(metric).part
     data, real, good, bad, told = _to_score(metric)
     before = remembered_state(metric)
     metric.score(real, bad, data)

@@ -62,9 +62,10 @@ class _Round:
         )
         make = nn.Sequential(nn.Linear(8, 192), nn.Tanh(), nn.Unflatten(1, (3, 8, 8)))
         self.networks = Networks(make.double(), nn.Sequential(*judge, nn.Flatten(0)).double())
-        self.part = words.at(part)
+        bound = words.bind(part)
+        self.part = bound.part
         module = self.part.prepare(self.networks, _SPEC)
-        object.__setattr__(self.part, "module", module.double() if isinstance(module, nn.Module) else module)
+        bound.values["module"] = module.double() if isinstance(module, nn.Module) else module
 
     def judge(self, images: Tensor, s: Scores) -> Tensor:
         logits: Tensor = self.networks.discriminator(self.part.images(images, s))

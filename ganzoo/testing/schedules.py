@@ -107,9 +107,9 @@ class _Table(parts.Game):
 
 def _seated(schedule: parts.Schedule) -> parts.Schedule:
     """A schedule of a run."""
-    schedule = words.at(schedule)
-    object.__setattr__(schedule, "module", schedule.prepare(_PAIR, Spec(shape=(2,), latent_dim=2)))
-    return schedule
+    bound = words.bind(schedule)
+    bound.values["module"] = bound.part.prepare(_PAIR, Spec(shape=(2,), latent_dim=2))
+    return bound.part
 
 
 def _stepped(schedule: parts.Schedule, number: int) -> _Table:

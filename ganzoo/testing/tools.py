@@ -88,7 +88,7 @@ def make_tensors(
 
 def remembered_state(part: Part) -> dict[str, Any]:
     """What a part remembers, itself or in its class, beside the module that is saved with a run."""
-    own = {name: value for name, value in vars(part).items() if name not in ("module", "_courses")}
+    own = {name: value for name, value in vars(part).items() if name not in ("_frozen", "_values")}
     shared = {
         f"{cls.__name__}.{name}": value
         for cls in type(part).__mro__

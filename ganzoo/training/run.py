@@ -28,6 +28,7 @@ from ganzoo.parts import (
 from ganzoo.step.game import logits
 from ganzoo.step.state import State, derive_seed
 from ganzoo.training import mcmc
+from ganzoo.words import Bound
 
 if TYPE_CHECKING:
     from ganzoo.recipe.settings import Settings
@@ -47,6 +48,7 @@ class Parts:
     data: Data
     metrics: dict[str, Metric]
     optimizers: dict[Player, Optimizer]
+    bound: dict[str, Bound[Any]]  # "loss", "regularizer r1", "d_optimizer" -> the values that the part reads in the run
     labels: dict[str, str]  # setting -> how its part is called: {"loss": "hinge"}
     providers: dict[str, str] = field(default_factory=dict)  # "loss hinge" -> "zoo (ganzoo 0.1.0)"
     addresses: dict[str, str] = field(default_factory=dict)  # "loss softmargin" -> "softmargin/softmargin"

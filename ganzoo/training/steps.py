@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import Any
 
 import torch
 
-from ganzoo import words
+from ganzoo.parts import PLAYERS
 from ganzoo.speed import hardware
 from ganzoo.speed.capture import TF32, TOLERANCE, Compiled, Graph, StepCompiler, Steps
 from ganzoo.step.game import Game, named
-from ganzoo.training.run import Parts, Run
+from ganzoo.training.run import Run
 
 
 def advance(run: Run, game: Game, until: int, steps: Steps | None = None) -> None:
@@ -32,12 +31,13 @@ def advance(run: Run, game: Game, until: int, steps: Steps | None = None) -> Non
 
 def turn(run: Run, progress: float) -> None:
     """Set all numbers that follow the run to those of a progress."""
-    for part in _parts(run.parts):
-        words.set_progress(part, progress)
-    for player, part in run.parts.optimizers.items():
-        for name in words.courses(part):
-            for group in run.state.optimizers[player].param_groups:
-                group[name] = getattr(part, name)
+    for bound in run.parts.bound.values():
+        bound.set_progress(progress)
+    for player, optimizer in run.state.optimizers.items():
+        bound = run.parts.bound[f"{player[0]}_optimizer"]
+        for name in bound.scheduled:
+            for group in optimizer.param_groups:
+                group[name] = bound.values[name]
 
 
 def play(run: Run, game: Game) -> None:
@@ -48,19 +48,20 @@ def play(run: Run, game: Game) -> None:
 
 def compiled_steps(run: Run, game: Game, recorder: StepCompiler, say: Callable[[str], None]) -> Steps:
     """The steps of a run, made from recordings."""
-    chosen = run.parts
+    bound, labels = run.parts.bound, run.parts.labels
     parts = {
-        f"architecture {chosen.labels['arch']}": chosen.architecture,
-        f"loss {chosen.labels['loss']}": chosen.loss,
-        f"schedule {chosen.labels['schedule']}": chosen.schedule,
-        **{f"regularizer {label}": part for label, part in chosen.regularizers.items()},
+        f"architecture {labels['arch']}": bound["arch"],
+        f"loss {labels['loss']}": bound["loss"],
+        f"schedule {labels['schedule']}": bound["schedule"],
+        **{f"regularizer {label}": bound[f"regularizer {label}"] for label in run.parts.regularizers},
     }
+    optimizers = {player: bound[f"{player[0]}_optimizer"] for player in PLAYERS}
     with game.autocast():
         rough = torch.is_autocast_enabled(run.device.type)
     tolerance = TOLERANCE[torch.bfloat16 if rough else run.dtype]
     if run.settings.compile and _on_tensor_cores(run):
         tolerance = max(tolerance, TF32)
-    return Steps(game, partial(play, run, game), parts, chosen.optimizers, partial(turn, run), recorder, tolerance, say)
+    return Steps(game, partial(play, run, game), parts, optimizers, partial(turn, run), recorder, tolerance, say)
 
 
 def step_compiler(run: Run, world: int = 1) -> StepCompiler | None:
@@ -95,12 +96,6 @@ def conditions(run: Run) -> Iterator[int]:
         torch.random.fork_rng(devices=devices(run.device)),
     ):
         yield number
-
-
-def _parts(cast: Parts) -> Iterator[Any]:
-    yield from (cast.architecture, cast.loss, cast.schedule, cast.data)
-    yield from cast.regularizers.values()
-    yield from cast.optimizers.values()
 
 
 def devices(device: torch.device) -> list[int]:

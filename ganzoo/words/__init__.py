@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
+from ganzoo.words.bound import Bound, bind, scheduled, unbound
 from ganzoo.words.docstrings import Docstring, documented, sections
 from ganzoo.words.parse import (
     Parameter,
     Words,
-    at,
-    courses,
     make,
     parameters,
     plain,
     remade,
-    set_progress,
     shown,
     spelled,
     split,
@@ -20,21 +18,22 @@ from ganzoo.words.parse import (
 from ganzoo.words.scheduled import ScheduledNumber, course
 
 __all__ = [
+    "Bound",
     "Docstring",
     "Parameter",
     "ScheduledNumber",
     "Words",
-    "at",
+    "bind",
     "course",
-    "courses",
     "documented",
     "make",
     "parameters",
     "plain",
     "remade",
+    "scheduled",
     "sections",
-    "set_progress",
     "shown",
     "spelled",
     "split",
+    "unbound",
 ]

@@ -10,7 +10,6 @@ Values are validated against the annotations of the part's fields, by pydantic.
 
 from __future__ import annotations
 
-import copy
 import re
 import reprlib
 import types
@@ -25,6 +24,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from ganzoo import errors
 from ganzoo.names import NAME, nearest
 from ganzoo.parts import Part, Regularizer
+from ganzoo.words.bound import unbound
 from ganzoo.words.docstrings import documented
 from ganzoo.words.scheduled import ScheduledNumber, course
 
@@ -162,7 +162,7 @@ def _declared(cls: type[Part]) -> Mapping[str, Parameter]:
 def _is_penalty(cls: type[Part]) -> bool:
     if not issubclass(cls, Regularizer):
         return "every" in cls.__annotations__
-    return any(cls.defines(f"{which}_penalty") for which in ("discriminator", "generator", "joint"))
+    return cls.has_penalty()
 
 
 def make(cls: type[PartT], label: str, values: Mapping[str, Any]) -> PartT:
@@ -178,68 +178,37 @@ def make(cls: type[PartT], label: str, values: Mapping[str, Any]) -> PartT:
     """
     known = parameters(cls)
     checked: dict[str, Any] = {}
-    courses: dict[str, ScheduledNumber] = {}
     for key, value in values.items():
         if key not in known:
             has = f"it has {', '.join(known)}" if known else "it takes none"
             raise errors.BadParameter(f"{label} has no parameter {key!r}{nearest(key, known)}; {has}")
-        checked[key], course_ = _validated(known[key], label, value)
-        if course_ is not None:
-            courses[key] = course_
-    for p in known.values():
-        if isinstance(p.default, ScheduledNumber) and p.name not in checked:
-            checked[p.name], courses[p.name] = p.default.start, p.default
+        checked[key] = _validated(known[key], label, value)
     missing = [p.name for p in known.values() if p.default is ... and p.name not in checked]
     if missing:
         name = label.rpartition(" ")[2]
         raise errors.BadParameter(f"{label} needs {' and '.join(missing)}: write {name}:{missing[0]}=...")
     try:
-        part = cls(**checked)
+        return cls(**checked)
     except ValueError as error:  # a part's own __post_init__ found values that do not go together
         raise errors.BadParameter(f"{label}: {error}") from error
-    if courses:
-        object.__setattr__(part, "_courses", courses)  # beside the fields, which hold today's number
-    return part
 
 
 def remade(part: PartT, label: str) -> PartT:
     """A validated copy of a part that was made in Python."""
+    part = unbound(part)
     given = {f.name: getattr(part, f.name) for f in fields(part) if f.name in parameters(type(part))}
-    made = make(type(part), label, {**given, **courses(part)})
-    return made
-
-
-def courses(part: Part) -> Mapping[str, ScheduledNumber]:
-    """The parameters that follow the run."""
-    known: Mapping[str, ScheduledNumber] | None = vars(part).get("_courses")  # of a part of a run
-    if known is not None:
-        return known
-    return {f.name: value for f in fields(part) if isinstance(value := getattr(part, f.name), ScheduledNumber)}
-
-
-def at(part: PartT) -> PartT:
-    """A copy of a part for one run, whose numbers may be moved by ``set_progress``."""
-    moved = copy.copy(part)
-    object.__setattr__(moved, "_courses", courses(part))
-    return moved
-
-
-def set_progress(part: Part, progress: float) -> None:
-    """Move the parameters that follow the run to today's numbers."""
-    for name, course_ in courses(part).items():
-        object.__setattr__(part, name, course_.at(progress))
+    return make(type(part), label, given)
 
 
 def plain(part: Part) -> dict[str, Any]:
     """The part's parameters as plain data, as a config file holds them."""
-    given = {name: getattr(part, name) for name in parameters(type(part))}
-    given.update({name: str(course_) for name, course_ in courses(part).items()})
-    return {name: _plain(value) for name, value in given.items()}
+    part = unbound(part)
+    return {name: _plain(getattr(part, name)) for name in parameters(type(part))}
 
 
 def spelled(name: str, part: Part) -> str:
     """The words that name a part, with the parameters that are not at their default."""
-    known = parameters(type(part))
+    known = parameters(type(unbound(part)))
     changed = {k: v for k, v in plain(part).items() if v != _plain(known[k].default)}
     values = ",".join(f"{k}={_text(v)}" for k, v in changed.items())
     return f"{name}:{values}" if values else name
@@ -262,19 +231,19 @@ def _text(value: Any) -> str:
     return str(value)
 
 
-def _validated(parameter: Parameter, label: str, value: Any) -> tuple[Any, ScheduledNumber | None]:
+def _validated(parameter: Parameter, label: str, value: Any) -> Any:
     if isinstance(value, str):
         if parameter.can_follow and (found := course(value)) is not None:
             for end in (found.start, found.end):
                 _validated(parameter, label, end)
-            return found.start, found
+            return found
         value = _read(parameter, value)
     elif isinstance(value, ScheduledNumber):
         return _validated(parameter, label, str(value))
     try:
         if isinstance(value, bool) and "true" not in parameter.type_name:
             value = str(value).lower()  # pydantic takes it for 0 or 1
-        return _adapter(parameter).validate_python(value), None
+        return _adapter(parameter).validate_python(value)
     except ValidationError as error:
         said = shown(value)
         expected = parameter.type_name

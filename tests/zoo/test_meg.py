@@ -13,6 +13,7 @@ from torch.testing import assert_close
 
 import ganzoo
 from ganzoo.cli import main
+from ganzoo.words import bind
 
 
 def energies(real: list[float], fake: list[float]) -> ganzoo.Scores:
@@ -31,9 +32,9 @@ def test_energy_falls_on_data_and_rises_on_samples() -> None:
 
 
 def prepared(words: str, net: nn.Module) -> Any:
-    part = ganzoo.part("regularizer", words)
-    object.__setattr__(part, "module", net)
-    return part
+    bound = bind(ganzoo.part("regularizer", words))
+    bound.values["module"] = net
+    return bound.part
 
 
 class Told(nn.Module):

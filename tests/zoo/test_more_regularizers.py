@@ -26,11 +26,11 @@ def part(named: str) -> Any:
 
 
 def prepared(named: str, *networks: nn.Module, spec: ganzoo.Spec = POINTS) -> Any:
-    made = words.at(part(named))
+    bound = words.bind(part(named))
     pair = ganzoo.Networks(*(networks or (nn.Linear(2, 2), nn.Linear(2, 1))))
-    module = made.prepare(pair, spec)
-    object.__setattr__(made, "module", module.double() if module is not None else None)
-    return made
+    module = bound.part.prepare(pair, spec)
+    bound.values["module"] = module.double() if module is not None else None
+    return bound.part
 
 
 def judged(critic, real, fake, **more):
@@ -391,8 +391,7 @@ def test_sn_penalty_of_a_diagonal():
 
 @pytest.mark.parametrize("layer", [nn.Conv2d(2, 3, 3), nn.ConvTranspose2d(2, 3, 3), nn.Linear(4, 5)])
 def test_sn_reports_the_first_singular_value(layer):
-    made = words.at(part("sn:power_iterations=500"))
-    made.prepare(ganzoo.Networks(nn.Linear(1, 1), nn.Sequential(layer).double()), POINTS)
+    made = prepared("sn:power_iterations=500", nn.Linear(1, 1), nn.Sequential(layer).double())
     layer.weight  # noqa: B018  # one look at the weight in training iterates
     w = layer.parametrizations.weight.original
     w = w.transpose(0, 1) if isinstance(layer, nn.ConvTranspose2d) else w
@@ -465,11 +464,11 @@ def part_loss(named: str) -> Any:
 
 
 def test_top_k_keeps_one_and_follows_its_course():
-    top = words.at(part("top-k:share=1..0.01"))
+    top = words.bind(part("top-k:share=1..0.01"))
     s = ganzoo.Scores(fake=torch.arange(10.0))
-    assert len(top.select_samples(s)) == 10
-    words.set_progress(top, 1.0)
-    assert top.select_samples(s).tolist() == [9]
+    assert len(top.part.select_samples(s)) == 10
+    top.set_progress(1.0)
+    assert top.part.select_samples(s).tolist() == [9]
 
 
 def test_gradients_are_clipped_by_norm_or_value():

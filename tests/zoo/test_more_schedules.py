@@ -11,6 +11,7 @@ from torch import nn, tensor
 import ganzoo
 from ganzoo import lab
 from ganzoo.step.game import Game
+from ganzoo.words import bind
 
 H = 0.1
 
@@ -64,11 +65,11 @@ class Number(nn.Module):
 
 
 def played(words, steps=1):
-    game, schedule = Bilinear(), ganzoo.part("schedule", words)
-    object.__setattr__(schedule, "module", schedule.prepare(game.nets, ganzoo.Spec(shape=(1,), latent_dim=1)))
+    game, bound = Bilinear(), bind(ganzoo.part("schedule", words))
+    bound.values["module"] = bound.part.prepare(game.nets, ganzoo.Spec(shape=(1,), latent_dim=1))
     for number in range(steps):
         game.step_number = number
-        schedule.step(game)
+        bound.part.step(game)
     return game
 
 

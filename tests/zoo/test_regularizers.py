@@ -276,11 +276,11 @@ def test_noise_has_its_strength_and_is_drawn_anew():
 
 
 def test_noise_falls_to_nothing_by_itself():
-    noise = words.at(ganzoo.part("regularizer", "instance-noise"))
+    noise = words.bind(ganzoo.part("regularizer", "instance-noise"))
     found = []
     for progress in (0.0, 0.5, 1.0):
-        words.set_progress(noise, progress)
-        found.append(noise.sigma)
+        noise.set_progress(progress)
+        found.append(noise.part.sigma)
     assert found == [0.1, 0.05, 0.0]
 
 
@@ -294,14 +294,14 @@ def test_a_default_that_follows_the_run_is_a_value_like_any():
         assert words.plain(made) == {"sigma": "0.1..0.0"}
         assert words.spelled("instance-noise", made) == "instance-noise"
         assert made.sigma + 0 == 0.1
-        moved = words.at(made)
-        words.set_progress(moved, 1.0)
-        assert moved.sigma == 0
+        moved = words.bind(made)
+        moved.set_progress(1.0)
+        assert moved.part.sigma == 0
         assert made.sigma + 0 == 0.1
     constant = ganzoo.part("regularizer", "instance-noise:sigma=0.1")
-    assert not words.courses(constant)
+    assert not words.scheduled(constant)
     assert words.spelled("instance-noise", constant) == "instance-noise:sigma=0.1"
-    assert ganzoo.part("regularizer", "instance-noise", sigma=words.ScheduledNumber("cosine", 1, 0)).sigma == 1
+    assert ganzoo.part("regularizer", "instance-noise", sigma=words.ScheduledNumber("cosine", 1, 0)).sigma + 0 == 1
     with pytest.raises(BadParameter, match="sigma=-1"):
         ganzoo.part("regularizer", "instance-noise:sigma=0.1..-1")
 

@@ -41,8 +41,10 @@ class Hinge(ganzoo.Loss):
     margin: Annotated[float, Gt(0)] = 1.0
     targets: Literal["none", "margin"] = "none"
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "has_targets", self.targets == "margin")  # a fact of this part, not of its class
+    @property
+    def has_targets(self) -> bool:
+        """The loss reads targets with ``targets=margin``."""
+        return self.targets == "margin"
 
     def discriminator(self, s: ganzoo.Scores) -> Tensor:
         """How far real scores fall short of the margin, and fake scores of minus the margin."""

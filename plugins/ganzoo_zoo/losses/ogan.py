@@ -17,7 +17,7 @@ from ganzoo_zoo.losses.sgan import SGAN
 if TYPE_CHECKING:
     from torch import Tensor
 
-FORMS = {"hinge": Hinge, "lsgan": LSGAN, "rpgan": RpGAN, "sgan": SGAN}
+FORMS: dict[str, type[ganzoo.Loss]] = {"hinge": Hinge, "lsgan": LSGAN, "rpgan": RpGAN, "sgan": SGAN}
 
 
 class OGAN(ganzoo.Loss):
@@ -57,9 +57,25 @@ class OGAN(ganzoo.Loss):
 
     trains_encoder: ClassVar[bool] = True
 
-    def __post_init__(self) -> None:
-        for fact in ("has_targets", "bounded", "saturates"):  # facts of this part, not of its class
-            object.__setattr__(self, fact, getattr(FORMS[self.form], fact))
+    @property
+    def has_targets(self) -> bool:
+        """The adversarial loss reads targets."""
+        return self.adversarial.has_targets
+
+    @property
+    def bounded(self) -> bool:
+        """The adversarial loss is bounded. The correlation always is."""
+        return self.adversarial.bounded
+
+    @property
+    def saturates(self) -> bool:
+        """The adversarial loss saturates."""
+        return self.adversarial.saturates
+
+    @property
+    def adversarial(self) -> ganzoo.Loss:
+        """The adversarial loss, at its defaults."""
+        return FORMS[self.form]()
 
     def check(self, spec: ganzoo.Spec, outputs: Mapping[str, Sequence[tuple[int, ...]]]) -> None:
         """Refuse a discriminator that is no encoder of the noise."""
@@ -77,13 +93,11 @@ class OGAN(ganzoo.Loss):
 
     def discriminator(self, s: ganzoo.Scores) -> Tensor:
         """The adversarial loss, less the correlation."""
-        adversarial: Tensor = FORMS[self.form]().discriminator(s)
-        return adversarial - self.weight * self.correlation(s)
+        return self.adversarial.discriminator(s) - self.weight * self.correlation(s)
 
     def generator(self, s: ganzoo.Scores) -> Tensor:
         """The adversarial loss, less the correlation."""
-        adversarial: Tensor = FORMS[self.form]().generator(s)
-        return adversarial - self.weight * self.correlation(s)
+        return self.adversarial.generator(s) - self.weight * self.correlation(s)
 
     def correlation(self, s: ganzoo.Scores) -> Tensor:
         """Pearson's correlation of each fake's noise and its embedding, averaged over the batch."""

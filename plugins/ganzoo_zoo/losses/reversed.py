@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import ganzoo
@@ -29,21 +30,44 @@ class Reversed(ganzoo.Loss):
 
     loss: str = "hinge"
 
-    def __post_init__(self) -> None:
-        meant = ganzoo.part("loss", self.loss)
-        for fact in ("has_targets", "bounded", "saturates", "needs_grad_of", "per_sample_gradients"):
-            object.__setattr__(self, fact, getattr(meant, fact))
-        object.__setattr__(self, "_meant", meant)
+    @cached_property
+    def _meant(self) -> ganzoo.Loss:
+        loss = ganzoo.part("loss", self.loss)
+        assert isinstance(loss, ganzoo.Loss)
+        return loss
+
+    @property
+    def has_targets(self) -> bool:
+        """The meant loss reads targets."""
+        return self._meant.has_targets
+
+    @property
+    def bounded(self) -> bool:
+        """The meant loss is bounded."""
+        return self._meant.bounded
+
+    @property
+    def saturates(self) -> bool:
+        """The meant loss saturates."""
+        return self._meant.saturates
+
+    @property
+    def needs_grad_of(self) -> frozenset[str]:
+        """The images by which the meant loss differentiates the scores."""
+        return self._meant.needs_grad_of
+
+    @property
+    def per_sample_gradients(self) -> bool:
+        """The meant loss takes one gradient a sample."""
+        return self._meant.per_sample_gradients
 
     def discriminator(self, s: ganzoo.Scores) -> Tensor:
         """The meant loss of negated scores."""
-        value: Tensor = self._meant.discriminator(Negated(s))  # type: ignore[attr-defined]  # set beside the fields
-        return value
+        return self._meant.discriminator(Negated(s))
 
     def generator(self, s: ganzoo.Scores) -> Tensor:
         """The meant loss of negated scores."""
-        value: Tensor = self._meant.generator(Negated(s))  # type: ignore[attr-defined]
-        return value
+        return self._meant.generator(Negated(s))
 
 
 class Negated(ganzoo.Scores):

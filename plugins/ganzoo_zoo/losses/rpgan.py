@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Literal
 
 from torch.nn.functional import softplus
 
@@ -41,10 +41,10 @@ class RpGAN(ganzoo.Loss):
 
     form: Literal["non-saturating", "zero-sum"] = "non-saturating"
 
-    saturates: ClassVar[bool] = False
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "saturates", self.form == "zero-sum")  # a fact of this part, not of its class
+    @property
+    def saturates(self) -> bool:
+        """The zero-sum form saturates: the generator's gradient vanishes at fakes that score far below the reals."""
+        return self.form == "zero-sum"
 
     def discriminator(self, s: ganzoo.Scores) -> Tensor:
         """Cross-entropy of 'the real one is the real one'."""

@@ -60,8 +60,10 @@ class StackedModes(ganzoo.Metric):
 
     figures: ClassVar[Mapping[str, bool | None]] = {"modes": True, "kl": False, "floor": None, "accuracy": None}
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "samples", self.count)
+    @property
+    def samples(self) -> int:
+        """The number of fakes that are classified."""
+        return self.count
 
     def score(self, real: Tensor, fake: Tensor, data: ganzoo.Data) -> Mapping[str, float]:
         """``modes``, ``kl``, ``floor`` and ``accuracy``; the reals are not looked at."""

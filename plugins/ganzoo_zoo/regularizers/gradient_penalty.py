@@ -69,8 +69,10 @@ class GradientPenalty(SlopePenalty):
     power: Annotated[float, Gt(1)] = 2.0
     spread: Annotated[float, Gt(0)] = 0.5
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "needs_grad_of", WATCHED.get(self.points, frozenset()))
+    @property
+    def needs_grad_of(self) -> frozenset[str]:
+        """The images at which the slope is taken from the pass that judged them."""
+        return WATCHED.get(self.points, frozenset())
 
     def discriminator_penalty(self, s: ganzoo.Scores) -> Tensor:
         """The power of the slopes' distance from the centre."""

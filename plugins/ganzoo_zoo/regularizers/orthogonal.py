@@ -9,7 +9,7 @@ from annotated_types import Ge
 from torch import nn
 
 import ganzoo
-from ganzoo_zoo.regularizers.sn import matrix, weighted
+from ganzoo_zoo.regularizers.sn import Borrowed, matrix, weighted
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -44,16 +44,20 @@ class Orthogonal(ganzoo.Regularizer):
     weight: Annotated[float, Ge(0)] = 1e-4
     players: Literal["discriminator", "generator", "both"] = "generator"
 
-    def __post_init__(self) -> None:
-        paying = {"discriminator", "generator"} if self.players == "both" else {self.players}
-        object.__setattr__(self, "paid_by", frozenset(paying))
+    @property
+    def paid_by(self) -> frozenset[Player]:
+        """The players whose weights are penalised."""
+        return frozenset({"discriminator", "generator"} if self.players == "both" else {self.players})
 
-    def prepare(self, networks: ganzoo.Networks, spec: ganzoo.Spec) -> None:
-        """Look up the layers."""
-        layers = {player: weighted("orthogonal", player, networks) for player in self.paid_by}
-        object.__setattr__(
-            self, "_layers", {p: [x for x in found if not isinstance(x, nn.Embedding)] for p, found in layers.items()}
-        )
+    def prepare(self, networks: ganzoo.Networks, spec: ganzoo.Spec) -> nn.Module:
+        """Look up the layers, in the order of the nets. The module returned has no tensors of its own."""
+        found = [
+            (f"{player}.{i}", layer)
+            for player in self.paid_by
+            for i, layer in enumerate(weighted("orthogonal", player, networks))
+            if not isinstance(layer, nn.Embedding)
+        ]
+        return Borrowed(dict(found))
 
     def discriminator_penalty(self, s: ganzoo.Scores) -> Tensor:
         """Squared inner products of different rows of the discriminator's weights."""
@@ -65,7 +69,9 @@ class Orthogonal(ganzoo.Regularizer):
 
     def _penalty(self, player: Player) -> Tensor:
         found = []
-        for layer in self._layers[player]:  # type: ignore[attr-defined]  # set beside the fields
+        for name, layer in self.module.layers.items():
+            if not name.startswith(player):
+                continue
             products = matrix(layer) @ matrix(layer).T
             found.append((products - torch.diag(products.diagonal())).square().sum())
         return self.weight * torch.stack(found).sum()

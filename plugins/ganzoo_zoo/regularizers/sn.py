@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from annotated_types import Ge
 from torch import nn
@@ -56,13 +56,13 @@ class SpectralNorm(ganzoo.Regularizer):
     power_iterations: Annotated[int, Ge(1)] = 1
     players: Literal["discriminator", "generator", "both"] = "discriminator"
 
-    constrains_discriminator: ClassVar[bool] = True
+    @property
+    def constrains_discriminator(self) -> bool:
+        """The discriminator's weights are divided, unless only the generator's are."""
+        return self.players != "generator"
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "constrains_discriminator", self.players != "generator")
-
-    def prepare(self, networks: ganzoo.Networks, spec: ganzoo.Spec) -> None:
-        """Put the division on every weight of the players named."""
+    def prepare(self, networks: ganzoo.Networks, spec: ganzoo.Spec) -> nn.Module:
+        """Put the division on every weight of the players named. The module returned only names what to report."""
         divided: dict[str, nn.Module] = {}
         for player, network in networks._asdict().items():
             if self.players not in (player, "both"):
@@ -72,11 +72,23 @@ class SpectralNorm(ganzoo.Regularizer):
                 if layer in wanted and not is_parametrized(layer, "weight"):
                     spectral_norm(layer, n_power_iterations=self.power_iterations)
                     divided[f"{player}.{name}"] = layer
-        object.__setattr__(self, "_divided", divided)  # what there is to report
+        return Borrowed(divided)
 
     def report(self) -> Mapping[str, Tensor]:
         """The first singular value of each weight, before it is divided by it."""
-        return {name: _first_singular_value(layer) for name, layer in self._divided.items()}  # type: ignore[attr-defined]
+        return {name: _first_singular_value(layer) for name, layer in self.module.layers.items()}
+
+
+class Borrowed(nn.Module):
+    """Layers of a player's net, by name.
+
+    The layers stand in a plain mapping, which torch does not look into: the net saves and trains them, this module has
+    no tensors of its own.
+    """
+
+    def __init__(self, layers: Mapping[str, nn.Module]) -> None:
+        super().__init__()
+        self.layers = dict(layers)
 
 
 def _first_singular_value(layer: Any) -> Tensor:

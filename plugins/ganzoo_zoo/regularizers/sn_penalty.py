@@ -50,17 +50,16 @@ class SpectralNormPenalty(ganzoo.Regularizer):
     def prepare(self, networks: ganzoo.Networks, spec: ganzoo.Spec) -> nn.Module:
         """Vectors u and v for each layer, after a few iterations."""
         layers = weighted("sn-penalty", "discriminator", networks)
-        object.__setattr__(self, "_layers", layers)
         return Vectors(layers)
 
     def report(self) -> Mapping[str, Tensor]:
         """The largest of the norms."""
-        return {"largest_sigma": self.module.norms(self._layers).max()}  # type: ignore[attr-defined]
+        return {"largest_sigma": self.module.norms().max()}
 
     def discriminator_penalty(self, s: ganzoo.Scores) -> Tensor:
         """Half the sum of the squared norms, after a power iteration."""
-        self.module.iterate(self._layers, self.power_iterations)  # type: ignore[attr-defined]
-        total: Tensor = self.weight / 2 * self.module.norms(self._layers).square().sum()  # type: ignore[attr-defined]
+        self.module.iterate(self.power_iterations)
+        total: Tensor = self.weight / 2 * self.module.norms().square().sum()
         return total
 
 
@@ -69,26 +68,29 @@ class Vectors(nn.Module):
 
     def __init__(self, layers: list[nn.Module]) -> None:
         super().__init__()
+        self.layers = tuple(
+            layers
+        )  # in a tuple, which torch does not look into: the discriminator saves and trains them
         for i, layer in enumerate(layers):
             w = matrix(layer).detach()
             self.register_buffer(f"u{i}", normalize(torch.randn(len(w)).to(w), dim=0))
             self.register_buffer(f"v{i}", torch.zeros_like(w[0]))
-        self.iterate(layers, 15)
+        self.iterate(15)
 
     @torch.no_grad()
-    def iterate(self, layers: list[nn.Module], times: int) -> None:
+    def iterate(self, times: int) -> None:
         """Power iterations on the weights as they are."""
-        for i, layer in enumerate(layers):
+        for i, layer in enumerate(self.layers):
             u, v, w = getattr(self, f"u{i}"), getattr(self, f"v{i}"), matrix(layer)
             for _ in range(times):
                 v.copy_(normalize(w.T @ u, dim=0, eps=1e-12))
                 u.copy_(normalize(w @ v, dim=0, eps=1e-12))
 
-    def norms(self, layers: list[nn.Module]) -> Tensor:
+    def norms(self) -> Tensor:
         """(layers,): u' W v of each."""
         return torch.stack(
             [
                 getattr(self, f"u{i}").clone() @ matrix(layer) @ getattr(self, f"v{i}").clone()
-                for i, layer in enumerate(layers)
+                for i, layer in enumerate(self.layers)
             ]
         )

@@ -44,8 +44,10 @@ class OneStep(ganzoo.Schedule):
     weight: Annotated[float, Gt(0)] = 1.0
     shared: bool = False
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "uses_shared_backward", self.shared)
+    @property
+    def uses_shared_backward(self) -> bool:
+        """The players' gradients are taken together where ``shared`` asks for it."""
+        return self.shared
 
     def step(self, game: ganzoo.Game) -> None:
         """One round, two gradients, one move."""

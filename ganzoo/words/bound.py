@@ -1,0 +1,98 @@
+"""A part in a run: the part itself never changes, and its numbers of the present step stand beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from functools import cache
+from typing import Any, Generic, TypeVar
+
+from ganzoo.parts import Part, Regularizer, Schedule
+from ganzoo.words.scheduled import ScheduledNumber
+
+PartT = TypeVar("PartT", bound=Part)
+
+
+def scheduled(part: Part) -> Mapping[str, ScheduledNumber]:
+    """The parameters of a part that follow the run, by name."""
+    part = unbound(part)
+    return {f.name: value for f in fields(part) if isinstance(value := getattr(part, f.name), ScheduledNumber)}
+
+
+@dataclass(frozen=True)
+class Bound(Generic[PartT]):
+    """A part in a run. The part itself never changes: what changes in a run stands in ``values``.
+
+    Attributes:
+        frozen: the part as the user described it, with a ScheduledNumber where a parameter follows the run.
+        part: the part that the engine calls. It is of the same class, reads each scheduled parameter and ``module``
+            from ``values``, and is ``frozen`` itself where there is neither.
+        values: today's number of each scheduled parameter, and ``module``, the module that ``prepare`` returned. A
+            captured step puts tensors in place of the numbers.
+        scheduled: the parameters that follow the run.
+
+    Example:
+        >>> from ganzoo import Regularizer
+        >>> class Noise(Regularizer):
+        ...     sigma: float = 0.1
+        >>> bound = bind(Noise(sigma=ScheduledNumber("linear", 1.0, 0.0)))
+        >>> bound.set_progress(0.25)
+        >>> bound.part.sigma, bound.frozen.sigma
+        (0.75, 1.0..0.0)
+    """
+
+    frozen: PartT
+    part: PartT
+    values: dict[str, Any]
+    scheduled: Mapping[str, ScheduledNumber]
+
+    def set_progress(self, progress: float) -> None:
+        """Set each scheduled parameter to its number at ``progress``, from 0 (first step) to 1 (last step)."""
+        for name, number in self.scheduled.items():
+            self.values[name] = number.at(progress)
+
+
+def bind(part: PartT) -> Bound[PartT]:
+    """Make the part of one run: its scheduled parameters are at their start, and ``module`` is None."""
+    frozen = unbound(part)
+    numbers = scheduled(frozen)
+    values: dict[str, Any] = {name: number.start for name, number in numbers.items()}
+    if isinstance(frozen, (Regularizer, Schedule)):
+        values["module"] = None
+    return Bound(frozen, _running(frozen, values), values, numbers)
+
+
+def unbound(part: PartT) -> PartT:
+    """The part as the user described it, given that part or the one that a run made of it."""
+    frozen: PartT = vars(part).get("_frozen", part)
+    return frozen
+
+
+def _running(frozen: PartT, values: dict[str, Any]) -> PartT:
+    if not values:
+        return frozen
+    cls: type = type(frozen)
+    part: PartT = object.__new__(_running_class(cls, tuple(values)))
+    # An instance is filled as pickle fills one: __init__ would validate and store the numbers, which the properties of
+    # the class read from `values` instead.
+    vars(part).update({name: value for name, value in vars(frozen).items() if name not in values})
+    vars(part).update(_frozen=frozen, _values=values)
+    return part
+
+
+@cache
+def _running_class(cls: type, names: tuple[str, ...]) -> type:
+    """A subclass of a part's class that reads these names from the values of the run."""
+
+    def reader(name: str) -> property:
+        return property(lambda part: part._values[name])
+
+    def __reduce__(part: Any) -> tuple[Any, ...]:  # this class is no attribute of a module, where pickle would look
+        return _rebound, (part._frozen, part._values)
+
+    own = {name: getattr(cls, name) for name in ("__module__", "__qualname__", "__doc__")}
+    return type(cls.__name__, (cls,), {**own, "__reduce__": __reduce__, **{name: reader(name) for name in names}})
+
+
+def _rebound(frozen: PartT, values: Mapping[str, Any]) -> PartT:
+    return _running(frozen, dict(values))
