@@ -73,10 +73,6 @@ def test_what_was_saved_is_read_bit_for_bit(tmp_path: Path) -> None:
     }
 
 
-def test_one_group_is_read_alone(tmp_path: Path) -> None:
-    assert checkpoint.read(save(tmp_path, 3), frozenset({"generator"})).tensors.keys() == {"generator"}
-
-
 def test_a_file_is_usable_by_itself(tmp_path: Path) -> None:
     from safetensors.torch import load_file
 
@@ -208,10 +204,10 @@ def test_what_cannot_be_read_now_is_not_taken_for_damage(
     save(tmp_path, 1)
     place = save(tmp_path, 2)
 
-    def fail(path: Path) -> str:
+    def fail(path: Path) -> bytes:
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(checkpoint, "_digest", fail)
+    monkeypatch.setattr(checkpoint.disk, "read", fail)
     with pytest.raises(errors.RunError, match=os.strerror(number)) as caught:
         checkpoint.newest(tmp_path, set_aside=True)
     assert not isinstance(caught.value, errors.CheckpointError)
@@ -501,3 +497,48 @@ class TestLock:
     def test_a_directory_that_cannot_be_written(self, tmp_path: Path) -> None:
         with pytest.raises(errors.RunError, match="cannot be written"):
             Lock(tmp_path / "nowhere", pytest.fail)
+
+
+def test_without_a_thread_the_checkpoint_is_written_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_thread(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", no_thread)
+    writer = checkpoint.Writer()
+    writer.start(lambda: save(tmp_path, 4))
+    assert writer.finished(wait=False) == tmp_path / checkpoint.name_of(4)
+    assert writer.finished(wait=True) is None
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"step": "2"}, "manifest.json: step: input should be a valid integer"),
+        ({"step": -1}, "manifest.json: step: input should be greater than or equal to 0"),
+        ({"format": "1"}, "manifest.json: format: input should be a valid integer"),
+        ({"sha256": []}, "manifest.json: sha256: input should be a valid dictionary"),
+        ({"sha256": {"state.json": 5}}, "manifest.json: sha256.state.json: input should be a valid string"),
+        ({"bytes": {}}, "manifest.json lists sizes of other files"),
+        ({"sha256": {}, "bytes": {}}, "it is not of step 2"),
+        ({"bytes": None}, "manifest.json: bytes: input should be a valid dictionary"),
+    ],
+)
+def test_a_manifest_of_another_schema_is_damaged(tmp_path: Path, change: dict[str, Any], said: str) -> None:
+    file = save(tmp_path, 2) / checkpoint.MANIFEST
+    file.write_text(json.dumps({**json.loads(file.read_text()), **change}))
+    with pytest.raises(errors.CheckpointError, match=f"00000002 is damaged: {said}"):
+        checkpoint.read(file.parent)
+
+
+def test_a_size_that_differs_is_seen_without_reading_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = save(tmp_path, 2)
+    with (place / "generator.safetensors").open("ab") as file:
+        file.write(b"x")
+    read = checkpoint.disk.read
+    asked: list[str] = []
+    monkeypatch.setattr(checkpoint.disk, "read", lambda file: asked.append(file.name) or read(file))
+    with pytest.raises(errors.CheckpointError, match=r"generator\.safetensors is not what was written"):
+        checkpoint.read(place)
+    assert asked == [checkpoint.MANIFEST]

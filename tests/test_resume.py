@@ -322,6 +322,7 @@ def seal_again(place: Path, state: dict[str, Any]) -> None:
     (place / "state.json").write_text(json.dumps(state))
     manifest = json.loads((place / "manifest.json").read_text())
     manifest["sha256"]["state.json"] = hashlib.sha256((place / "state.json").read_bytes()).hexdigest()
+    manifest["bytes"]["state.json"] = (place / "state.json").stat().st_size
     (place / "manifest.json").write_text(json.dumps(manifest))
 
 
