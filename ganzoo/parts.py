@@ -236,8 +236,9 @@ def _check_names(cls: type[Part]) -> None:
         if inherited.get(field.name) is field:
             continue
         if any(field.name in vars(base) and field.name not in inherited for base in contracts):
+            kind = next((vars(base)["kind"] for base in contracts if "kind" in vars(base)), "part")
             raise TypeError(
-                f"parameter {field.name!r} of {cls.__qualname__} has the name of an attribute that every {cls.kind} "
+                f"parameter {field.name!r} of {cls.__qualname__} has the name of an attribute that every {kind} "
                 f"has: rename the parameter, or give the attribute as a constant (without annotation) or a property"
             )
 

@@ -90,8 +90,12 @@ def _running_class(cls: type, names: tuple[str, ...]) -> type:
     def __reduce__(part: Any) -> tuple[Any, ...]:  # this class is no attribute of a module, where pickle would look
         return _rebound, (part._frozen, part._values)
 
-    own = {name: getattr(cls, name) for name in ("__module__", "__qualname__", "__doc__")}
-    return type(cls.__name__, (cls,), {**own, "__reduce__": __reduce__, **{name: reader(name) for name in names}})
+    def __new__(_: type, **parameters: Any) -> Any:  # dataclasses.replace makes a part with other parameters so
+        return cls(**parameters)
+
+    own: dict[str, Any] = {name: getattr(cls, name) for name in ("__module__", "__qualname__", "__doc__")}
+    own.update(__new__=__new__, __reduce__=__reduce__)
+    return type(cls.__name__, (cls,), {**own, **{name: reader(name) for name in names}})
 
 
 def _rebound(frozen: PartT, values: Mapping[str, Any]) -> PartT:
