@@ -65,7 +65,7 @@ def test_who_sets_the_environment_is_obeyed(monkeypatch: pytest.MonkeyPatch) -> 
 
 @pytest.mark.parametrize("name", ["gpu", "cpu:1", "cuda:x", ""])
 def test_a_device_that_is_none_is_said(name: str) -> None:
-    with pytest.raises(errors.SettingsError, match="not one of auto, cpu, cuda, cuda:N"):
+    with pytest.raises(errors.SettingsError, match="not one of auto, cpu, cuda, cuda:N, xpu, xpu:N, mps"):
         hardware.device(name)
 
 

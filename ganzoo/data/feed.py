@@ -37,7 +37,10 @@ from ganzoo.parts import Batch
 from ganzoo.step.state import derive_seed
 
 RESIDENT_BYTES = 4 << 30
-"""A dataset up to this size lives on the GPU."""
+"""A dataset up to this size lives on the GPU, where the GPU has room for the dataset."""
+
+RESIDENT_SHARE = 0.25
+"""The share of a device's free memory that a dataset may take: the rest is for the networks and the step."""
 
 WORTH_WORKERS = 2e-3
 """Seconds that the items of a batch take from which on workers read them: handing one over takes about 0.5 ms."""
@@ -149,7 +152,7 @@ class Feed:
     def order(self, epoch: int) -> Tensor:
         """The permutation of an epoch, on the CPU."""
         generator = torch.Generator().manual_seed(derive_seed(self.seed, "data", epoch))
-        return torch.randperm(self.size, generator=generator)
+        return torch.randperm(self.size, generator=generator, device="cpu")
 
     def _know(self, dataset: Dataset[Any], labels: Tensor | None) -> None:
         """Classes and their frequencies, by the labels that the dataset tells, or by these where it tells none.
@@ -413,12 +416,20 @@ def feed(
             f"give --batch-size {max(2, size)} or less"
         )
     small = isinstance(dataset, TensorDataset) and (
-        device.type == "cpu" or sum(t.nbytes for t in dataset.tensors) <= RESIDENT_BYTES
+        device.type == "cpu" or sum(t.nbytes for t in dataset.tensors) <= _resident_bytes(device)
     )
     made: Feed = (Resident if small else Streamed)(dataset, batch_size, seed, device, dtype)  # type: ignore[arg-type]
     if len(made.shape) == 3:
         _check_range(made.first(min(size, 64)), name)
     return made
+
+
+def _resident_bytes(device: torch.device) -> int:
+    """The size up to which a dataset lives on an accelerator."""
+    if device.type == "mps":  # memory is shared with the CPU, and torch does not tell how much is free
+        return RESIDENT_BYTES
+    free = int(torch.accelerator.get_memory_info(device)[0])
+    return min(RESIDENT_BYTES, int(RESIDENT_SHARE * free))
 
 
 def _check_range(images: Tensor, name: str) -> None:
@@ -456,7 +467,7 @@ def _gathered(dataset: TensorDataset, pieces: _Pieces, *, pin: bool) -> Iterator
     """Batches of tensors that lie in memory or in a mapped file, one gather each: no item is made, no worker needed."""
     for _, _, *rows in pieces:
         batch = {
-            key: values.index_select(0, torch.tensor(rows))
+            key: values.index_select(0, torch.tensor(rows, device="cpu"))
             for key, values in zip(("image", "label"), dataset.tensors, strict=False)
         }
         if "label" in batch:

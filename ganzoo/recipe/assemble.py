@@ -57,6 +57,8 @@ def assemble(settings: Settings, catalogue_: Catalogue, *, fresh: bool = True) -
     """
     cast_ = gather(settings, catalogue_)
     device = hardware.device(settings.device)
+    if settings.deterministic:
+        hardware.set_cublas_workspace()
     precision = hardware.precision(settings.precision, device)
     pieces = settings.accumulate * int(os.environ.get("WORLD_SIZE", "1"))
     if settings.batch_size % pieces:
@@ -80,7 +82,7 @@ def _assembled(
     ranks: Ranks,
     fresh: bool,
 ) -> Experiment:
-    with _kept_random_state():
+    with hardware.random_state_kept(device):
         dataset = cast_.data.dataset()
         source = feed.feed(dataset, cast_.labels["data"], settings.batch_size, settings.seed, device, precision.dtype)
         source.share(settings.accumulate * ranks.world, ranks.rank * settings.accumulate, settings.accumulate)
@@ -236,8 +238,8 @@ def build(settings: Settings, cast_: Parts, spec: Spec) -> Run:
     """Nets, prepared by the regularizers, with their optimizers: a run at step 0, a function of the seed."""
     device = hardware.device(settings.device)
     precision = hardware.precision(settings.precision, device)
-    with _kept_random_state():
-        torch.manual_seed(derive_seed(settings.seed, "init"))
+    with hardware.random_state_kept(device):
+        hardware.seed_default_generators(device, derive_seed(settings.seed, "init"))
         made = cast_.architecture.build(spec)
         if settings.batch_norm == "sync":
             made = Networks(*map(synchronised, made))
@@ -255,7 +257,7 @@ def build(settings: Settings, cast_: Parts, spec: Spec) -> Run:
             if cast_.regularizers[label].trained_by == player:
                 trained += module.parameters()
         optimizers[player] = cast_.optimizers[player].build(trained)
-    with _kept_random_state():
+    with hardware.random_state_kept(device):
         own = cast_.schedule.prepare(networks, spec)
     if own is not None:
         modules["schedule"] = hardware.settle(own, device, precision.dtype)
@@ -341,8 +343,3 @@ def train(experiment: Experiment, total: int | None = None, *, quiet: bool = Fal
             experiment.lock.release()
         leave()
     return run_
-
-
-def _kept_random_state() -> Any:
-    """A context that leaves the caller's random state as it was."""
-    return torch.random.fork_rng(devices=range(torch.cuda.device_count()))

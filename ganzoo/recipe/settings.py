@@ -80,7 +80,7 @@ class Settings(Part):
         images: instead of steps: as many as see that many images, a batch a step.
         ema: decay of the generator's average, per update; 0 keeps none.
         seed: of everything random; two runs of one seed on one device are the same, bit for bit.
-        device: auto, cpu, cuda or cuda:N; auto takes the GPU where there is one.
+        device: auto, cpu, cuda, cuda:N, xpu or mps; auto takes the GPU where there is one.
         precision: fp32, bf16 (the nets' passes; losses, penalties and weights stay fp32) or fp64; auto takes bf16
             where the device has it and a short trial says that a step is faster.
         logdir: where run directories are made.

@@ -30,32 +30,119 @@ WORTHWHILE = 1.05
 """How many times as fast bf16 must be to be chosen: less is chance."""
 
 
+DEVICE_TYPES = ("cuda", "xpu", "mps")
+"""The kinds of accelerator that ``--device`` takes, where torch has them."""
+
+
 def device(name: str) -> torch.device:
-    """The device that a person named: ``auto`` (the GPU where there is one), ``cpu``, ``cuda``, ``cuda:N``.
+    """Find a device by its name.
+
+    Args:
+        name: ``auto`` (the accelerator where torch finds one, else the CPU), ``cpu``, ``cuda``, ``xpu`` or ``mps``, the
+            latter three with the number of a device where there are several, such as ``cuda:1``.
+
+    Returns:
+        The device. Without a number, a process that torchrun started takes the device of its local rank.
 
     Raises:
-        SettingsError: no such device here.
+        SettingsError: the name is not one of these, or this machine has no such device.
+
+    Example:
+        >>> device("cpu")
+        device(type='cpu')
     """
     if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
+        name = _accelerator() or "cpu"
     kind, _, number = name.partition(":")
-    if kind not in ("cpu", "cuda") or (number and not number.isdecimal()) or (kind == "cpu" and number):
-        raise errors.SettingsError(f"device {name!r} is not one of auto, cpu, cuda, cuda:N")
-    if kind == "cuda":
-        if not torch.cuda.is_available():
-            raise errors.SettingsError(f"device {name}: torch {torch.__version__} sees no CUDA here; use --device cpu")
-        count, local = torch.cuda.device_count(), int(os.environ.get("LOCAL_RANK", "0"))
-        if number and int(number) >= count:
-            raise errors.SettingsError(f"device {name}: there are {count}, counted from 0")
-        if number and int(os.environ.get("LOCAL_WORLD_SIZE", "1")) > 1:
-            raise errors.SettingsError(f"device {name} is one GPU, and several processes run here: give --device cuda")
-        if not number and local >= count:
+    if kind not in ("cpu", *DEVICE_TYPES) or (number and not number.isdecimal()) or (kind == "cpu" and number):
+        raise errors.SettingsError(f"device {name!r} is not one of auto, cpu, cuda, cuda:N, xpu, xpu:N, mps")
+    if kind == "cpu":
+        return torch.device(kind)
+    if _accelerator() != kind:
+        raise errors.SettingsError(
+            f"device {name}: torch {torch.__version__} sees no {kind.upper()} here; use --device cpu"
+        )
+    count, local = torch.accelerator.device_count(), int(os.environ.get("LOCAL_RANK", "0"))
+    if number and int(number) >= count:
+        raise errors.SettingsError(f"device {name}: there are {count}, counted from 0")
+    if number and int(os.environ.get("LOCAL_WORLD_SIZE", "1")) > 1:
+        raise errors.SettingsError(f"device {name} is one GPU, and several processes run here: give --device {kind}")
+    if not number and local >= count:
+        if not _assigned():
             raise errors.SettingsError(
                 f"{local + 1} processes or more were started here, and there are {count} GPUs: give torchrun "
                 f"--nproc-per-node {count} or less, or ganzoo --device cpu"
             )
-        return torch.device(kind, int(number or local))
-    return torch.device(kind)
+        local = 0
+    return torch.device(kind, int(number or local))
+
+
+def _accelerator() -> str | None:
+    """The kind of accelerator that torch finds on this machine, without a context on it."""
+    found = torch.accelerator.current_accelerator(check_available=True)
+    return found.type if found is not None and found.type in DEVICE_TYPES else None
+
+
+def _assigned() -> bool:
+    """Whether the launcher shows each process one GPU of its own, as SLURM's ``--gpus-per-task=1`` does."""
+    return any(
+        len([each for each in os.environ.get(name, "").split(",") if each.strip()]) == 1
+        for name in ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES", "ZE_AFFINITY_MASK")
+    )
+
+
+def default_generators(where: torch.device) -> list[torch.Generator]:
+    """The generators that parts draw from: that of the CPU, and that of the device.
+
+    Other devices are not asked: a question to an accelerator creates a context on it, of hundreds of megabytes.
+    """
+    found = [torch.default_generator]
+    module: Any = None if where.type == "cpu" else torch.get_device_module(where)
+    if where.type == "mps":
+        found.append(module._get_default_mps_generator())  # the only name that torch has for it
+    elif module is not None:
+        module.init()
+        found.append(module.default_generators[where.index or 0])
+    return found
+
+
+@contextmanager
+def random_state_kept(where: torch.device) -> Iterator[None]:
+    """A context that leaves the random numbers of the CPU and of one device as they were."""
+    generators = default_generators(where)
+    states = [generator.get_state() for generator in generators]
+    try:
+        yield
+    finally:
+        for generator, state in zip(generators, states, strict=True):
+            generator.set_state(state)
+
+
+def seed_default_generators(where: torch.device, number: int) -> None:
+    """Seed the random numbers of the CPU and of one device; ``torch.manual_seed`` seeds those of all devices.
+
+    Args:
+        where: the device.
+        number: the seed.
+    """
+    for generator in default_generators(where):
+        generator.manual_seed(number)
+
+
+def synchronize(where: torch.device) -> None:
+    """Wait until a device has done all of its work; on the CPU there is no work to wait for."""
+    if where.type != "cpu":
+        torch.accelerator.synchronize(where)
+
+
+def has_float64(where: torch.device) -> bool:
+    """Whether a device computes in float64; Metal (``mps``) has no such type."""
+    return where.type != "mps"
+
+
+def can_capture(where: torch.device) -> bool:
+    """Whether steps can be captured in graphs on a device: CUDA alone, so far."""
+    return where.type == "cuda"
 
 
 @dataclass(frozen=True)
@@ -74,7 +161,15 @@ class Precision:
 
 
 def precision(name: str, where: torch.device) -> Precision:
-    """The precision that a person named; ``auto`` is fp32 until it is known which is faster, see ``ratio``."""
+    """The precision of a name; ``auto`` is fp32 until a trial shows which is faster, see ``ratio``.
+
+    Raises:
+        SettingsError: the device does not compute in this precision.
+    """
+    if name == "fp64" and not has_float64(where):
+        raise errors.SettingsError(
+            f"precision fp64: {where.type} has no float64; give --precision fp32 or --device cpu"
+        )
     if name == "bf16":
         return Precision(name, torch.float32, lambda: torch.autocast(where.type, dtype=torch.bfloat16))
     return Precision(name, torch.float64 if name == "fp64" else torch.float32, nullcontext)
@@ -83,7 +178,12 @@ def precision(name: str, where: torch.device) -> Precision:
 def has_bf16(where: torch.device) -> bool:
     """Whether a device multiplies bf16 matrices itself: a GPU since Ampere, a CPU with AVX512-BF16 or AMX."""
     if where.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+        with torch.cuda.device(where):  # torch asks the current device, and a machine may have GPUs of several kinds
+            return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    if where.type == "xpu":
+        return bool(torch.xpu.is_bf16_supported())
+    if where.type == "mps":
+        return False
     known: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # of newer torch
     return bool(known.get("avx512_bf16") or known.get("amx_bf16"))
 
@@ -94,8 +194,7 @@ def ratio(one: Callable[[], object], other: Callable[[], object], where: torch.d
     def seconds(work: Callable[[], object]) -> float:
         began = time.perf_counter()
         work()
-        if where.type == "cuda":
-            torch.cuda.synchronize(where)
+        synchronize(where)
         return time.perf_counter() - began
 
     seconds(one)
@@ -120,7 +219,7 @@ def deterministic(on: bool) -> Iterator[None]:
     if not on:
         yield
         return
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what cuBLAS wants to be told, before its first use
+    set_cublas_workspace()
     before = torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.benchmark
     torch.use_deterministic_algorithms(True)
     torch.backends.cudnn.benchmark = False
@@ -131,10 +230,22 @@ def deterministic(on: bool) -> Iterator[None]:
         torch.backends.cudnn.benchmark = before[1]
 
 
+def set_cublas_workspace() -> None:
+    """Fix the workspace of cuBLAS, without which its sums depend on timing.
+
+    cuBLAS reads the variable when its first handle is made, and spectral norm multiplies matrices at assembly: a
+    deterministic run calls this function before any network is on the device.
+
+    Source:
+        cuBLAS library, "Results reproducibility", https://docs.nvidia.com/cuda/cublas/
+    """
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+
+
 def memory(where: torch.device) -> int:
     """Bytes of memory that a device has in all."""
-    if where.type == "cuda":
-        return int(torch.cuda.mem_get_info(where)[1])
+    if where.type in ("cuda", "xpu"):
+        return int(torch.accelerator.get_memory_info(where)[1])
     return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 1 << 33
 
 

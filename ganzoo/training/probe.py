@@ -19,7 +19,7 @@ from ganzoo.speed import hardware
 from ganzoo.step.game import Game, RoundInputs, SingleProcess
 from ganzoo.training.distributed import apart
 from ganzoo.training.run import Run
-from ganzoo.training.steps import advance, captures, compiled_steps, conditions, devices
+from ganzoo.training.steps import advance, captures, compiled_steps, conditions
 
 
 def memory(run: Run, game: Game, feed: Feed) -> tuple[int, int]:
@@ -40,7 +40,7 @@ def memory(run: Run, game: Game, feed: Feed) -> tuple[int, int]:
     counters = {**vars(state.counters)}
     game.batch_size = feed.batch_size = 2 * game.pieces
     try:
-        with torch.random.fork_rng(devices=devices(run.device)), saved_tensors_hooks(keep, lambda tensor: tensor):
+        with hardware.random_state_kept(run.device), saved_tensors_hooks(keep, lambda tensor: tensor):
             s = game.judged(RoundInputs(game, game.noise_batch(), True), 0)
             losses = game.discriminator_loss(s), game.generator_loss(s)
     finally:

@@ -74,7 +74,7 @@ def step_compiler(run: Run, world: int = 1) -> StepCompiler | None:
 
 def captures(run: Run) -> StepCompiler | None:
     """Who captures steps, on a GPU."""
-    return Graph(run.device) if run.device.type == "cuda" and run.settings.capture else None
+    return Graph(run.device) if hardware.can_capture(run.device) and run.settings.capture else None
 
 
 def _on_tensor_cores(run: Run) -> bool:
@@ -93,11 +93,6 @@ def conditions(run: Run) -> Iterator[int]:
         hardware.deterministic(exact),
         hardware.tensor_cores(_on_tensor_cores(run)),
         hardware.threads(run.settings.threads, (lambda: 0) if cuda else step) as number,
-        torch.random.fork_rng(devices=devices(run.device)),
+        hardware.random_state_kept(run.device),
     ):
         yield number
-
-
-def devices(device: torch.device) -> list[int]:
-    """The CUDA devices whose random state a step may advance."""
-    return [device.index or 0] if device.type == "cuda" else []

@@ -182,7 +182,7 @@ def test_dry_run_says_what_would_be_trained_and_leaves_nothing(runs: Path, capsy
         (["--steps", "5", "--images", "500"], "give one of them"),
         (["--seed", "-1"], "seed=-1"),
         (["--ema", "1"], "ema=1 is not a number"),
-        (["--device", "gpu"], "not one of auto, cpu, cuda, cuda:N"),
+        (["--device", "gpu"], "not one of auto, cpu, cuda, cuda:N, xpu, xpu:N, mps"),
         (["--precision", "fp8"], "fp8"),
         (["--preset", "sngann"], "did you mean 'sngan'?"),
         (["--config", "nowhere.yaml"], "nowhere.yaml cannot be read"),

@@ -124,7 +124,7 @@ def about(axis: Tensor, angle: Tensor) -> Tensor:
     own[:3, :3] = torch.outer(axis, axis)
     eye = torch.eye(4, device=axis.device, dtype=axis.dtype)
     flat = eye.clone()
-    flat[3, 3] = 0.0
+    flat[3:, 3:] = 0.0  # into a slice: a number into a single element would wait for the device
     last = eye - flat
     s, c = s.view(-1, 1, 1), c.view(-1, 1, 1)
     return last + c * flat + s * cross + (1 - c) * own

@@ -162,7 +162,7 @@ class Draw:
         """(N, 4, 4) maps of (red, green, blue, 1)."""
         eye = torch.eye(4, **self.like)
         flat = eye.clone()
-        flat[3, 3] = 0.0
+        flat[3:, 3:] = 0.0  # into a slice: a number into a single element would wait for the device
         axis = torch.full((3,), GREY, **self.like)
         grey = torch.zeros(4, 4, **self.like)
         grey[:3, :3] = torch.outer(axis, axis)
