@@ -6,14 +6,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ganzoo import errors, words
+from ganzoo import errors
 from ganzoo import plugins as door
 from ganzoo.names import nearest
-from ganzoo.parts import KINDS, Part
+from ganzoo.parts import Part
 from ganzoo.recipe.assemble import assemble, train
 from ganzoo.recipe.resume import begin, reload, reopen
 from ganzoo.recipe.settings import resolve
 from ganzoo.training.run import Run
+from ganzoo.words import PartSpec
 
 
 def run(
@@ -43,7 +44,7 @@ def run(
         GanzooError: in one line, what was found, what was expected, what to do.
     """
     catalogue_ = door.load_catalogue(no_plugins=no_plugins, files=plugins)
-    resolved = resolve(catalogue_.presets(), preset=preset, config=config, given=settings, overrides=overrides)
+    resolved = resolve(catalogue_, preset=preset, config=config, given=settings, overrides=overrides)
     experiment = assemble(resolved, catalogue_)
     return train(experiment, begin(experiment), quiet=quiet)
 
@@ -100,11 +101,11 @@ def part(kind: str, named: str, /, **values: Any) -> Part:
     Raises:
         PartError: the kind, the name, a key or a value is wrong.
     """
-    if kind not in KINDS:
-        raise errors.UnknownPart(f"there is no kind {kind!r}{nearest(kind, KINDS)}; there are {', '.join(KINDS)}")
-    split = words.split(named)
-    made: Part = catalogue().make(kind, {"name": split.label, **split.values, **values})[1]
-    return made
+    found = door.load_catalogue()
+    if kind not in found.kinds:
+        known = ", ".join(found.kinds)
+        raise errors.UnknownPart(f"there is no kind {kind!r}{nearest(kind, found.kinds)}; there are {known}")
+    return found.make(kind, PartSpec.parse(named).with_parameters(**values))[1]
 
 
 def catalogue(kind: str | None = None, *, no_plugins: bool = False) -> Any:

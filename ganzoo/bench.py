@@ -170,7 +170,7 @@ def bench(
         GanzooError: in one line, what was found, what was expected, what to do.
     """
     found: Catalogue = plugins.load_catalogue() if catalogue is None else catalogue
-    resolved = resolve(found.presets(), preset=preset, config=config, given=settings, overrides=overrides)
+    resolved = resolve(found, preset=preset, config=config, given=settings, overrides=overrides)
     return measure(resolved, found, against=against, repeats=repeats, steps_each=steps_each)
 
 

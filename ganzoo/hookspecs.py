@@ -7,16 +7,18 @@ switched off, and training goes on.
 
 from __future__ import annotations
 
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pluggy
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
     from torch import Tensor
 
+    from ganzoo.kinds import Kind
     from ganzoo.parts import Part
     from ganzoo.training.run import Run
 
@@ -36,39 +38,22 @@ class RegisterPreset(Protocol):
     def __call__(self, name: str, settings: Mapping[str, Any]) -> None: ...
 
 
-@hookspec
-def register_architectures(register: Register) -> None:
-    """Bring architectures: the two networks."""
+def of_kinds(kinds: Iterable[Kind]) -> ModuleType:
+    """The hooks that bring parts, one a kind: ``register_losses(register)``, ``register_data(register)``, and so on.
 
+    Args:
+        kinds: the kinds that ship with ganzoo and those of plugins.
+    """
 
-@hookspec
-def register_losses(register: Register) -> None:
-    """Bring losses: what each player minimises."""
+    def hook() -> Callable[[Register], None]:
+        def register_parts(register: Register) -> None:
+            """Call ``register(name, target)`` for each part."""
 
+        return hookspec(register_parts)
 
-@hookspec
-def register_regularizers(register: Register) -> None:
-    """Bring regularizers: penalties, transforms, moved targets."""
-
-
-@hookspec
-def register_schedules(register: Register) -> None:
-    """Bring schedules: who moves when."""
-
-
-@hookspec
-def register_data(register: Register) -> None:
-    """Bring data: where real samples come from."""
-
-
-@hookspec
-def register_metrics(register: Register) -> None:
-    """Bring metrics: figures of merit."""
-
-
-@hookspec
-def register_optimizers(register: Register) -> None:
-    """Bring optimizers: how a player moves along its gradient."""
+    page = ModuleType("ganzoo.hookspecs.of_kinds")
+    vars(page).update({kind.hook: hook() for kind in kinds})
+    return page
 
 
 @hookspec

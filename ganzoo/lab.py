@@ -26,9 +26,9 @@ from torch import Tensor, nn
 from torch.utils.data import TensorDataset
 
 from ganzoo import errors, plugins, words
-from ganzoo.parts import Architecture, Data, Loss, Networks, Part, Regularizer, Scores, Spec
+from ganzoo.parts import Architecture, Data, Loss, Networks, Regularizer, Scores, Spec
 from ganzoo.recipe.assemble import Experiment, assemble
-from ganzoo.recipe.settings import as_mapping, resolve
+from ganzoo.recipe.settings import resolve
 from ganzoo.training.run import Parts
 from ganzoo.training.steps import advance
 
@@ -216,7 +216,9 @@ def dirac(
         GanzooError: a part or a value is wrong, or the parts cannot go together, in one line.
     """
     known = catalogue if catalogue is not None else plugins.load_catalogue()
-    moving = named if isinstance(named := as_mapping(optimizer), Part) else {"lr": lr, **named}
+    moving = known.specify("optimizer", optimizer)
+    if isinstance(moving, words.PartSpec):
+        moving = moving.with_parameters(**{"lr": lr, **moving.parameters})
     given = {
         "loss": loss,
         "regularizers": tuple(regularizers),
@@ -290,7 +292,7 @@ def table(
 
 def _present(catalogue: Any, kind: str, named: Sequence[str]) -> list[str]:
     known = {entry.name for entry in catalogue.entries(kind)}
-    return [each for each in named if each == "none" or words.split(each).name in known]
+    return [each for each in named if each == "none" or words.PartSpec.parse(each).name in known]
 
 
 # -- running it --------------------------------------------------------------------------------------------------
@@ -298,7 +300,7 @@ def _present(catalogue: Any, kind: str, named: Sequence[str]) -> list[str]:
 
 def _assembled(given: Mapping[str, Any], catalogue: Any) -> Experiment:
     fixed = {"latent_dim": 1, "ema": 0.0, "device": "cpu", "precision": "fp64", "metrics": ()}
-    return assemble(resolve(catalogue.presets(), given={**given, **fixed}), catalogue)
+    return assemble(resolve(catalogue, given={**given, **fixed}), catalogue)
 
 
 def _weights(experiment: Experiment) -> tuple[nn.Parameter, nn.Parameter]:
@@ -428,7 +430,7 @@ def closed_form(cast: Parts, lr: float) -> tuple[complex, complex] | None:
     c = sum(form(a, b, bend)[0] for form in forms)
     d = sum(form(a, b, bend)[1] for form in forms)
     jacobian = torch.tensor([[d, b], [a, c]], dtype=torch.float64)
-    name = words.split(cast.labels["schedule"]).name
+    name = cast.spec("schedule").name
     values = words.plain(cast.schedule)
     one = torch.eye(2, dtype=torch.float64)
     if name == "onestep":

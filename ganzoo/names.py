@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import reprlib
 from collections.abc import Iterable
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -25,3 +26,15 @@ def one_line(error: BaseException) -> str:
     said = " ".join(str(error).split())
     said = said if len(said) <= 300 else said[:297] + "..."
     return f"{type(error).__name__}: {said}" if said else type(error).__name__
+
+
+def brief(value: object) -> str:
+    """A value as an error message shows it: at most 200 characters, and large containers abridged."""
+    if isinstance(value, list) and all(isinstance(each, str) for each in value):
+        value = ",".join(value[:20])
+    if isinstance(value, (list, tuple, dict, set)):
+        abridged = reprlib.Repr()
+        abridged.maxlevel = 2
+        return abridged.repr(value)
+    text = str(value)
+    return text if len(text) <= 200 else f"{text[:200]}..."

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple,
 
 from annotated_types import Ge
 
+from ganzoo import kinds
 from ganzoo.errors import Incompatible
 
 if TYPE_CHECKING:
@@ -641,6 +642,7 @@ class Optimizer(Part):
         raise NotImplementedError
 
 
-KINDS: Mapping[str, type[Part]] = {
-    cls.kind: cls for cls in (Architecture, Loss, Regularizer, Schedule, Data, Metric, Optimizer)
-}
+_CONTRACTS = {cls.kind: cls for cls in Part.__subclasses__()}
+
+KINDS: Mapping[str, type[Part]] = {kind.name: _CONTRACTS[kind.name] for kind in kinds.KINDS}
+"""The contracts above, by kind; ``ganzoo.kinds`` declares what a run does with each."""

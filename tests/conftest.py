@@ -52,7 +52,7 @@ def experiment(tmp_path: Path) -> Iterator[Callable[..., Experiment]]:
             "data": "digits:size=8",
         }
         catalogue = plugins.load_catalogue(no_plugins=True)
-        made = assemble(resolve(catalogue.presets(), given={**small, **settings}), catalogue)
+        made = assemble(resolve(catalogue, given={**small, **settings}), catalogue)
         games.append(made.game)
         return made
 

@@ -173,7 +173,7 @@ class Bench:
 
     def assembled(self, name: str, **settings: Any) -> Experiment:
         given = {**self.settings, "name": name, **settings}
-        return assemble(resolve(self.catalogue.presets(), given=given), self.catalogue)
+        return assemble(resolve(self.catalogue, given=given), self.catalogue)
 
     def whole(self, name: str = "whole", **settings: Any) -> Run:
         """A run that nothing happens to."""

@@ -12,7 +12,8 @@ import pytest
 
 import ganzoo
 from ganzoo import errors
-from ganzoo.plugins import KINDS, REGISTER, Catalogue, Problem, load_catalogue
+from ganzoo.kinds import Kinds
+from ganzoo.plugins import Catalogue, Problem, load_catalogue
 
 GOOD = """
     import ganzoo
@@ -254,7 +255,8 @@ def test_an_object_as_a_plugin(site):
 def test_every_kind_has_a_hook_and_a_contract():
     from ganzoo.parts import KINDS as CONTRACTS
 
-    assert set(KINDS) == set(CONTRACTS) == set(REGISTER.values())
+    assert list(Kinds()) == list(CONTRACTS)
+    assert [kind.load() for kind in Kinds().values()] == list(CONTRACTS.values())
 
 
 def test_entries_say_who_brings_them(site):
@@ -385,7 +387,7 @@ class TestNames:
 
 class TestLoad:
     def load(self, site, target, kind="loss", code=""):
-        hook = next(hook for hook, of in REGISTER.items() if of == kind)
+        hook = Kinds()[kind].hook
         module = site.add(
             "sound", f"import ganzoo\n@ganzoo.hookimpl\ndef {hook}(register): register('good', {target!r})\n{code}"
         )
@@ -450,15 +452,15 @@ class TestMake:
         "given", ["good:margin=2", "sound/good:margin=2", {"name": "good", "margin": 2}, {"name": "good:margin=2"}]
     )
     def test_words_and_data(self, found, given):
-        entry, part = found.make("loss", given)
-        assert entry is found.find("loss", "good")
+        spec, part = found.make("loss", given)
+        assert (spec.origin.provider, spec.name) == ("sound", "good")
         assert part.margin == 2.0
         assert type(part.margin) is float
 
     def test_a_part(self, found):
         cls = found.load(found.find("loss", "good"))
-        entry, part = found.make("loss", cls(margin="3"))
-        assert entry is None
+        spec, part = found.make("loss", cls(margin="3"))
+        assert spec.origin is None
         assert part.margin == 3.0
 
     @pytest.mark.parametrize(
@@ -471,8 +473,13 @@ class TestMake:
                 "loss good has no parameter 'marge' (did you mean 'margin'?)",
             ),
             ("loss", "good:margin=x", errors.BadParameter, "loss good: margin=x is not a number"),
-            ("loss", {"margin": 2}, errors.BadWords, "a loss is named by words such as name:key=value"),
-            ("loss", 3, errors.BadWords, "found 3"),
+            (
+                "loss",
+                {"margin": 2},
+                errors.BadWords,
+                "does not name a part: write name:key=value, or a mapping with a name",
+            ),
+            ("loss", 3, errors.BadWords, "3 does not name a part"),
             ("loss", "good:margin", errors.BadWords, "'margin' where key=value is expected"),
             ("loss", "goood", errors.UnknownPart, "(did you mean 'good'?)"),
         ],
@@ -520,7 +527,8 @@ class TestFile:
         found = Catalogue(no_plugins=True, files=[self.file(tmp_path, self.PARTS)])
         mine = [(e.kind, e.name, e.provider) for e in found.entries() if not e.builtin]
         assert mine == [("loss", "soft-margin", "mine"), ("regularizer", "wgan-div", "mine")]
-        entry, part = found.make("loss", "mine/soft-margin:corner=hard")
+        part = found.make("loss", "mine/soft-margin:corner=hard")[1]
+        entry = found.find("loss", "mine/soft-margin")
         assert part.corner == "hard"
         assert entry.peek.parameters[1].choices == ("soft", "hard")
         assert entry.summary == "Hinge with a soft corner."
@@ -531,7 +539,7 @@ class TestFile:
 
     def test_a_file_of_events_only(self, site, tmp_path):
         path = self.file(tmp_path, "import ganzoo\n@ganzoo.hookimpl\ndef run_started(run): print('started')\n")
-        assert Catalogue(files=[path]).plugins[-1].hears("run_started")
+        assert Catalogue(files=[path]).plugins[-1].implements("run_started")
 
     def test_a_clash_with_a_builtin_is_asked_about(self, site, tmp_path):
         path = self.file(tmp_path, "import ganzoo\nclass Hinge(ganzoo.Loss): ...\n")
@@ -607,7 +615,7 @@ class TestEvents:
     def test_a_failing_hook_is_switched_off_and_the_rest_goes_on(self, site, caplog, error):
         bad = site.add("bad", dedent(self.CODE).replace("{error}", error))
         sound = site.add("sound", dedent(self.CODE).replace("== 2", "< 0").replace("{error}", "ValueError"))
-        events = Catalogue().events()
+        events = Catalogue().events({})
         with caplog.at_level(logging.WARNING, "ganzoo"):
             for step in (1, 2, 3):
                 events.step_recorded("run", step, {"loss": 1.0})
@@ -623,7 +631,7 @@ class TestEvents:
     def test_one_run_does_not_switch_off_the_next(self, site):
         bad = site.add("bad", dedent(self.CODE).replace("{error}", "ValueError"))
         found = Catalogue()
-        for events in (found.events(), found.events()):
+        for events in (found.events({}), found.events({})):
             events.step_recorded("run", 2, {})
         assert len(sys.modules[bad].heard) == 2
 
@@ -639,7 +647,7 @@ class TestEvents:
         for event, names in facts.items():
             code += f"@ganzoo.hookimpl\ndef {event}({', '.join(names)}): heard[{event!r}] = ({', '.join(names)},)\n"
         module = site.add("sound", code)
-        events = Catalogue().events()
+        events = Catalogue().events({})
         for event, names in facts.items():
             getattr(events, event)(*names)
         assert sys.modules[module].heard == facts
@@ -647,7 +655,7 @@ class TestEvents:
     def test_ctrl_c_in_a_hook_stops_the_run(self, site):
         site.add("sound", "import ganzoo\n@ganzoo.hookimpl\ndef run_started(): raise KeyboardInterrupt\n")
         with pytest.raises(KeyboardInterrupt):
-            Catalogue().events().run_started("run")
+            Catalogue().events({}).run_started("run")
 
 
 class TestPeek:

@@ -14,7 +14,7 @@ from ganzoo.recipe.assemble import Experiment, assemble
 from ganzoo.recipe.directory import open_directory
 from ganzoo.recipe.settings import read_config, resolve
 
-PRESETS = plugins.load_catalogue(no_plugins=True).presets()
+CATALOGUE = plugins.load_catalogue(no_plugins=True)
 
 
 @pytest.mark.parametrize(
@@ -98,14 +98,14 @@ def test_a_value_of_the_wrong_kind_is_refused_in_a_line(
     file = tmp_path / "config.yaml"
     file.write_text(text.replace("BOMB", BOMB))
     with pytest.raises(errors.GanzooError) as caught:
-        open_directory(assemble(resolve(PRESETS, config=file), plugins.load_catalogue(no_plugins=True)))
+        open_directory(assemble(resolve(CATALOGUE, config=file), CATALOGUE))
     assert said in str(caught.value)
     assert len(str(caught.value)) < 2000
     assert "\n" not in str(caught.value)
 
 
 def test_an_empty_list_may_be_left_empty() -> None:
-    assert resolve(PRESETS, config={"regularizers": None, "metrics": None}).regularizers == ()
+    assert resolve(CATALOGUE, config={"regularizers": None, "metrics": None}).parts["regularizers"] == ()
 
 
 def test_a_config_that_is_not_there(tmp_path: Path) -> None:

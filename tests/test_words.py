@@ -12,7 +12,7 @@ from annotated_types import Ge, Gt, Lt
 
 import ganzoo
 from ganzoo import errors, words
-from ganzoo.words import ScheduledNumber, course, split
+from ganzoo.words import PartSpec, ScheduledNumber, read_scheduled
 
 
 class Many(ganzoo.Loss):
@@ -70,7 +70,7 @@ class Child(Penalty):
 
 
 def made(text, cls=Many):
-    return words.make(cls, "loss many", split(text).values)
+    return words.make(cls, "loss many", PartSpec.parse(text).parameters)
 
 
 class TestSplit:
@@ -93,8 +93,8 @@ class TestSplit:
         ],
     )
     def test_right(self, text, provider, name, values):
-        said = split(text)
-        assert (said.provider, said.name, dict(said.values)) == (provider, name, values)
+        said = PartSpec.parse(text)
+        assert (said.provider, said.name, dict(said.parameters)) == (provider, name, values)
         assert said.label == (f"{provider}/{name}" if provider else name)
 
     @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ class TestSplit:
     )
     def test_wrong(self, text, message):
         with pytest.raises(errors.BadWords) as caught:
-            split(text)
+            PartSpec.parse(text)
         assert message in str(caught.value)
 
 
@@ -244,7 +244,7 @@ class TestCourse:
         ],
     )
     def test_is_read(self, text, found):
-        assert course(text) == found
+        assert read_scheduled(text) == found
 
     @pytest.mark.parametrize("shape", ["linear", "cosine"])
     def test_from_start_to_end(self, shape):
@@ -256,16 +256,16 @@ class TestCourse:
         assert c.at(0.25) == pytest.approx(0.3 - 0.2 * quarter)
 
     def test_after_a_warm_up(self):
-        c = course("warmup(0.2,0.3..0.1)")
+        c = read_scheduled("warmup(0.2,0.3..0.1)")
         assert [c.at(p) for p in (0, 0.1, 0.2, 0.6, 1)] == pytest.approx([0, 0.15, 0.3, 0.2, 0.1], abs=1e-15)
         assert float(c) == 0.3
-        steady = course("warmup(0.5,2)")
+        steady = read_scheduled("warmup(0.5,2)")
         assert [steady.at(p) for p in (0, 0.25, 0.5, 0.75, 1)] == [0, 1, 2, 2, 2]
 
     @pytest.mark.parametrize("share", ["1", "-0.1", "2"])
     def test_a_warm_up_is_shorter_than_the_run(self, share):
         with pytest.raises(errors.BadWords, match=r"\A[^\n]*from 0 to below 1\Z"):
-            course(f"warmup({share},0.1)")
+            read_scheduled(f"warmup({share},0.1)")
 
     def test_a_part_warms_up(self):
         bound = words.bind(ganzoo.part("optimizer", "adam:lr=warmup(0.5,1e-3..0),betas=0.0,0.9"))
@@ -283,7 +283,7 @@ class TestCourse:
         ],
     )
     def test_survives_text_copies_and_pickles(self, c):
-        assert course(str(c)) == c
+        assert read_scheduled(str(c)) == c
         assert copy.deepcopy(c) == copy.copy(c) == pickle.loads(pickle.dumps(c)) == c
         assert hash(copy.copy(c)) == hash(c)
         assert c != ScheduledNumber("linear", 0.1, 0.05)
@@ -330,7 +330,7 @@ class TestSpelled:
     )
     def test_there_and_back(self, text):
         part = made(text)
-        assert words.spelled("m", part) == text
+        assert str(words.described(PartSpec("m"), part)) == text
         again = words.make(Many, "loss many", words.plain(part))
         assert again == part
         assert words.scheduled(again) == words.scheduled(part)
@@ -338,7 +338,7 @@ class TestSpelled:
     @pytest.mark.parametrize("path", ["a\\b,c", "/it's", "(open", " spaced ", "a=b", ""])
     def test_any_text(self, path):
         part = Many(path=path)
-        assert made(words.spelled("m", part)).path == path
+        assert made(str(words.described(PartSpec("m"), part))).path == path
 
     def test_plain_data_is_plain(self):
         plain = words.plain(words.make(Penalty, "p", {}))

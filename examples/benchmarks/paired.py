@@ -51,7 +51,7 @@ def experiment(*, r1: bool = False, precision: str = "fp32", **settings: Any) ->
         **settings,
     }
     catalogue = plugins.load_catalogue(no_plugins=True)
-    return assemble(resolve(catalogue.presets(), given=given), catalogue)
+    return assemble(resolve(catalogue, given=given), catalogue)
 
 
 def ours(**settings: Any) -> bench.Steps:

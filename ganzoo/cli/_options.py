@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import TYPE_CHECKING, Any
 
@@ -11,22 +11,12 @@ import click
 
 from ganzoo import errors
 from ganzoo.cli import speaks
+from ganzoo.kinds import Kinds
 from ganzoo.names import nearest
 from ganzoo.plugins import Catalogue, load_catalogue
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
-
-PLURALS = {
-    "architecture": "architectures",
-    "loss": "losses",
-    "regularizer": "regularizers",
-    "schedule": "schedules",
-    "data": "data",
-    "metric": "metrics",
-    "optimizer": "optimizers",
-}
-
 
 if TYPE_CHECKING:
     TextType = click.ParamType[str]  # generic for the type checker, not in every click that will do
@@ -114,20 +104,24 @@ class Kind(TextType):
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """The kind in the singular."""
-        found = kind_of(value)
+        kinds = catalogue_of(ctx).kinds if ctx is not None else Kinds()
+        found = kinds.named(value)
         if found is None:
-            plurals = PLURALS.values()
-            self.fail(f"no kind {value!r}{nearest(value, plurals)}; write one of {', '.join(plurals)}", param, ctx)
-        return found
+            near = nearest(value, kinds.plurals)
+            self.fail(f"no kind {value!r}{near}; write one of {', '.join(kinds.plurals)}", param, ctx)
+        return found.name
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         """The kinds, in the plural."""
         from click.shell_completion import CompletionItem
 
-        return [CompletionItem(plural) for plural in PLURALS.values() if plural.startswith(incomplete)]
+        try:
+            kinds = catalogue_of(ctx).kinds
+        except errors.GanzooError:
+            kinds = Kinds()
+        return [CompletionItem(plural) for plural in kinds.plurals if plural.startswith(incomplete)]
 
 
-def kind_of(word: str) -> str | None:
-    """``losses`` -> ``loss``, ``arch`` -> ``architecture``; None where no kind, or more than one, begins so."""
-    found = [kind for kind, plural in PLURALS.items() if word and (kind.startswith(word) or plural.startswith(word))]
-    return found[0] if len(found) == 1 else None
+def typed(given: Mapping[str, object]) -> dict[str, object]:
+    """The settings that the user typed: not the options that were left out."""
+    return {name: value for name, value in given.items() if value not in (None, ())}

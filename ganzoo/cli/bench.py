@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ganzoo.cli import run
-from ganzoo.cli._options import parts_options
+from ganzoo.cli._options import parts_options, typed
 from ganzoo.plugins import Catalogue
-from ganzoo.recipe.settings import MANY, resolve
+from ganzoo.recipe.settings import resolve
 
 if TYPE_CHECKING:
     from ganzoo.bench import Report, Spread
@@ -53,8 +53,7 @@ def command(
     """
     from ganzoo import bench
 
-    said = {name: list(value) if name in MANY else value for name, value in given.items() if value not in (None, ())}
-    settings = resolve(catalogue.presets(), preset=preset, config=config, given=said, overrides=overrides)
+    settings = resolve(catalogue, preset=preset, config=config, given=typed(given), overrides=overrides)
     report = bench.measure(settings, catalogue, against=against, repeats=repeats, steps_each=steps_each)
     if as_json:
         click.echo(json.dumps(report.plain(), indent=1))

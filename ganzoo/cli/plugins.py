@@ -30,7 +30,7 @@ def command(as_json: bool, catalogue: Catalogue) -> None:
                 "version": p.version,
                 "builtin": p.builtin,
                 "parts": [f"{e.kind}:{e.name}" for e in p.entries],
-                "events": [event for event in EVENTS if p.hears(event)],
+                "events": [event for event in EVENTS if p.implements(event)],
             }
             for p in catalogue.plugins
         ]

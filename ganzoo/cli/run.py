@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -9,33 +10,53 @@ import click
 
 from ganzoo import words
 from ganzoo.cli import say
-from ganzoo.cli._options import PartWords, parts_options
+from ganzoo.cli._options import PartWords, parts_options, typed
 from ganzoo.cli._tables import write
+from ganzoo.kinds import KINDS, Kind, Setting
 from ganzoo.plugins import Catalogue
-from ganzoo.recipe.settings import MANY, PART_SETTINGS, Settings
+from ganzoo.recipe.settings import Settings
 
 METAVARS = {"whole": "N", "number": "X"}
-SHORT = {"regularizers": ("-r", "--regularizer"), "metrics": ("--metric",), "arch": ("--architecture",)}
+LITERAL = {choice for p in words.parameters(Settings).values() for choice in (*p.choices, str(p.default))}
 
 
-def setting_options(command: Callable[..., Any]) -> Callable[..., Any]:
+def setting_options(command: Callable[..., object]) -> Callable[..., object]:
     """An option for every setting, by the setting's name."""
     for parameter in reversed([*words.parameters(Settings).values()]):
-        flag = "--" + parameter.name.replace("_", "-")
-        kind = PART_SETTINGS.get(parameter.name)
-        said = "" if parameter.default in (None, (), ...) else f" [default: {parameter.default}]"
-        settings: dict[str, Any] = {"help": parameter.meaning[:1].upper() + parameter.meaning[1:] + said}
-        if kind is not None:
-            settings |= {"type": PartWords(kind), "multiple": parameter.name in MANY}
+        option = f"--{parameter.name.replace('_', '-')}"
+        default = "" if parameter.default in (None, ...) else f" [default: {parameter.default_text}]"
+        help_ = sentence(parameter.meaning) + default
+        if parameter.annotation is bool:
+            off = f"/--no-{option.removeprefix('--')}" if parameter.default else ""
+            command = click.option(option + off, parameter.name, is_flag=True, default=None, help=help_)(command)
         elif parameter.choices:
-            settings["type"] = click.Choice([c for c in parameter.choices if c != "none"])
-        elif parameter.annotation is bool:
-            settings |= {"is_flag": True, "default": None}
-            flag += f"/--no-{flag.removeprefix('--')}" if parameter.default else ""
+            choices = click.Choice([choice for choice in parameter.choices if choice != "none"])
+            command = click.option(option, parameter.name, type=choices, help=help_)(command)
         else:
-            settings["metavar"] = METAVARS.get(parameter.type_name.split()[0], "TEXT")
-        command = click.option(flag, *SHORT.get(parameter.name, ()), parameter.name, **settings)(command)
+            metavar = METAVARS.get(parameter.type_name.split()[0], "TEXT")
+            command = click.option(option, parameter.name, metavar=metavar, help=help_)(command)
+    for kind in reversed(KINDS):
+        for setting in reversed(kind.settings):
+            command = part_option(kind, setting)(command)
     return command
+
+
+def part_option(kind: Kind, setting: Setting) -> Callable[[Callable[..., object]], Callable[..., object]]:
+    """The option of a setting that names parts."""
+    return click.option(
+        setting.option,
+        *setting.flags,
+        setting.name,
+        type=PartWords(kind.name),
+        multiple=setting.many,
+        help=sentence(setting.help),
+    )
+
+
+def sentence(text: str) -> str:
+    """A help text with a capital; a text that begins with a value that users type keeps that value's spelling."""
+    first = re.match(r"\w+", text)
+    return text if first and first[0] in LITERAL else text[:1].upper() + text[1:]
 
 
 class PresetName(click.ParamType):  # type: ignore[type-arg]  # not generic in every click that will do
@@ -79,8 +100,7 @@ def command(
     from ganzoo.recipe.resume import begin
     from ganzoo.recipe.settings import resolve
 
-    said = {name: list(value) if name in MANY else value for name, value in given.items() if value not in (None, ())}
-    settings = resolve(catalogue.presets(), preset=preset, config=config, given=said, overrides=overrides)
+    settings = resolve(catalogue, preset=preset, config=config, given=typed(given), overrides=overrides)
     experiment = assemble(settings, catalogue)
     if dry_run and not experiment.ranks.lead:
         return

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ganzoo import errors
-from ganzoo.cli._options import PLURALS, TextType, catalogue_of, kind_of, parts_options
+from ganzoo.cli._options import TextType, catalogue_of, parts_options
 from ganzoo.names import nearest
-from ganzoo.plugins import KINDS, Catalogue, Entry
+from ganzoo.plugins import Catalogue, Entry
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -61,10 +61,10 @@ def entry_of(catalogue: Catalogue, part: str) -> tuple[Entry, str]:
         UnknownPart, AmbiguousPart: none, or more than one, is meant.
     """
     head, colon, words = part.partition(":")
-    if colon and (kind := kind_of(head)):
-        return catalogue.find(kind, words.partition(":")[0].strip()), words
+    if colon and (meant := catalogue.kinds.named(head)):
+        return catalogue.find(meant.name, words.partition(":")[0].strip()), words
     found = []
-    for kind in KINDS:
+    for kind in catalogue.kinds:
         try:
             found.append(catalogue.find(kind, head))
         except errors.UnknownPart:
@@ -76,9 +76,9 @@ def entry_of(catalogue: Catalogue, part: str) -> tuple[Entry, str]:
         raise errors.AmbiguousPart(f"{head!r} is the name of a part of {len(found)} kinds: write {forms}")
     names = {catalogue.words(entry) for entry in catalogue.entries()}
     if colon:
-        raise errors.UnknownPart(
-            f"{head!r} is neither a kind{nearest(head, PLURALS)} nor a part; kinds: {', '.join(KINDS)}"
-        )
+        kinds = ", ".join(catalogue.kinds)
+        near = nearest(head, catalogue.kinds)
+        raise errors.UnknownPart(f"{head!r} is neither a kind{near} nor a part; kinds: {kinds}")
     raise errors.UnknownPart(f"no part is named {head!r}{nearest(head, names)}; see ganzoo list")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ganzoo.plugins.catalogue import Catalogue, load_catalogue
-from ganzoo.plugins.discovery import EVENTS, KINDS, REGISTER, Entry, Plugin, Problem
+from ganzoo.plugins.discovery import EVENTS, Entry, Plugin, Problem
 from ganzoo.plugins.events import Events
 
-__all__ = ["EVENTS", "KINDS", "REGISTER", "Catalogue", "Entry", "Events", "Plugin", "Problem", "load_catalogue"]
+__all__ = ["EVENTS", "Catalogue", "Entry", "Events", "Plugin", "Problem", "load_catalogue"]

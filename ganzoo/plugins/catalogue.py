@@ -6,17 +6,19 @@ import importlib
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ganzoo import errors
 from ganzoo.names import nearest, one_line
-from ganzoo.plugins.discovery import KINDS, Discovery, Entry, listed
+from ganzoo.plugins.discovery import Discovery, Entry, listed
 from ganzoo.plugins.events import Events
 
 if TYPE_CHECKING:
     from ganzoo.parts import Part
+    from ganzoo.words import PartSpec
 
 
 class Catalogue:
@@ -33,9 +35,10 @@ class Catalogue:
     def __init__(self, *, no_plugins: bool = False, files: Sequence[str | Path] = ()) -> None:
         self.files = tuple(Path(file).resolve() for file in files)
         found = Discovery(no_plugins=no_plugins, files=self.files)
-        self.plugins, self.problems = found.plugins, found.problems
+        self.plugins, self.problems, self.kinds = found.plugins, found.problems, found.kinds
+        order = list(self.kinds)
         self._entries = [entry for plugin in self.plugins for entry in plugin.entries]
-        self._entries.sort(key=lambda e: (KINDS.index(e.kind), e.name, not e.builtin, e.provider))
+        self._entries.sort(key=lambda e: (order.index(e.kind), e.name, not e.builtin, e.provider))
 
     def entries(self, kind: str | None = None) -> list[Entry]:
         """The parts, or those of one kind: by kind, then by name."""
@@ -80,9 +83,8 @@ class Catalogue:
         Raises:
             PluginError: the module cannot be imported, has no such class, or the class is of another kind.
         """
-        from ganzoo.parts import KINDS as CONTRACTS
-
-        contract = CONTRACTS[entry.kind]
+        kind = self.kinds[entry.kind]
+        contract = kind.load()
         said = f"plugin {entry.provider}: {entry.kind} {entry.name} ({entry.where})"
         found: Any = entry.target
         if isinstance(found, str):
@@ -98,35 +100,55 @@ class Catalogue:
                 classes = [n for n, c in vars(module).items() if isinstance(c, type) and issubclass(c, contract)]
                 raise errors.PluginError(f"{said} has no class {path!r}{nearest(path, classes)}") from error
         if not (isinstance(found, type) and issubclass(found, contract)):
-            raise errors.PluginError(f"{said} is not a subclass of ganzoo.{contract.__name__}")
+            raise errors.PluginError(f"{said} is not a subclass of {kind.contract_name}")
         return found
 
-    def make(self, kind: str, given: str | Mapping[str, Any] | Part) -> tuple[Entry | None, Part]:
-        """A validated part from words, from plain data with a ``name``, or from a part made in Python.
+    def specify(self, kind: str, given: object) -> PartSpec | Part:
+        """The part that a setting's value means: text is parsed here, once, and carried as a ``PartSpec``.
+
+        Args:
+            kind: the kind of part.
+            given: text such as ``"r1:gamma=10"``, a mapping with ``name``, a spec, or a part that was made in Python.
 
         Raises:
-            PartError: the words, the name or a value is wrong.
+            BadWords: the text does not follow the grammar, or the value is of another type.
+        """
+        from ganzoo.parts import Part
+        from ganzoo.words import PartSpec
+
+        if isinstance(given, Part):
+            return given
+        return replace(PartSpec.of(given), kind=kind)
+
+    def make(self, kind: str, given: object) -> tuple[PartSpec, Part]:
+        """Make a validated part.
+
+        Args:
+            kind: the kind of part.
+            given: as ``specify`` takes it.
+
+        Returns:
+            The part's complete spec (label, origin, every parameter, the defaults) and the part.
+
+        Raises:
+            PartError: the text, the name or a value is wrong.
             PluginError: the part's module cannot be used.
         """
         from ganzoo import words
-        from ganzoo.parts import KINDS as CONTRACTS
         from ganzoo.parts import Part
 
+        given = self.specify(kind, given)
         if isinstance(given, Part):
-            if not isinstance(given, CONTRACTS[kind]):
+            if not isinstance(given, self.kinds[kind].load()):
                 raise errors.PartError(f"{type(given).__name__} is a {given.kind}, where a {kind} is expected")
-            return None, words.remade(given, f"{kind} {type(given).__name__}")
-        values: Mapping[str, Any] = {}
-        if isinstance(given, Mapping):
-            values = {str(key): value for key, value in given.items() if key != "name"}
-        name = given.get("name") if isinstance(given, Mapping) else given
-        if not isinstance(name, str):
-            raise errors.BadWords(
-                f"a {kind} is named by words such as name:key=value, or by a mapping with a name; found {given!r}"
-            )
-        said = words.split(name)
-        entry = self.find(kind, said.label)
-        return entry, words.make(self.load(entry), f"{kind} {said.label}", {**said.values, **values})
+            name = type(given).__name__
+            part = words.remade(given, f"{kind} {name}")
+            return words.described(words.PartSpec(name, kind=kind), part), part
+        entry = self.find(kind, given.label)
+        part = words.make(self.load(entry), f"{kind} {given.label}", given.parameters)
+        origin = words.Origin(entry.provider, entry.distribution, entry.version, entry.builtin)
+        provider = entry.provider if self.words(entry) != entry.name else None
+        return words.described(words.PartSpec(entry.name, {}, provider, kind, origin), part), part
 
     def presets(self) -> dict[str, Mapping[str, Any]]:
         """Settings by preset name; a preset that ships with ganzoo cannot be taken over."""
@@ -136,9 +158,14 @@ class Catalogue:
                 found.update({name: preset for name, preset in plugin.presets.items() if name not in found})
         return found
 
-    def events(self) -> Events:
-        """The plugins that follow a run's life."""
-        return Events(self.plugins)
+    def events(self, parts: Mapping[str, Part]) -> Events:
+        """The plugins and the parts that receive a run's events."""
+        return Events(self.plugins, parts)
+
+    @property
+    def sources(self) -> list[str]:
+        """The plugins that do not ship with ganzoo: their entry points and files."""
+        return [plugin.source for plugin in self.plugins if not plugin.builtin]
 
 
 def load_catalogue(*, no_plugins: bool = False, files: Sequence[str | Path] = ()) -> Catalogue:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
-import inspect
 import os
 import re
 import sys
@@ -26,6 +25,7 @@ import pluggy
 
 import ganzoo
 from ganzoo import errors, hookspecs
+from ganzoo.kinds import Kind, Kinds
 from ganzoo.names import NAME, kebab, nearest, one_line
 from ganzoo.plugins.source_info import Peek, peek
 
@@ -34,18 +34,8 @@ if TYPE_CHECKING:
 
 GROUP = "ganzoo"
 BUILTIN = "ganzoo"  # the distribution whose entry points are built in
-REGISTER = {
-    "register_architectures": "architecture",
-    "register_losses": "loss",
-    "register_regularizers": "regularizer",
-    "register_schedules": "schedule",
-    "register_data": "data",
-    "register_metrics": "metric",
-    "register_optimizers": "optimizer",
-}
 PRESETS = "register_presets"
 EVENTS = ("run_started", "step_recorded", "images_recorded", "checkpoint_saved", "run_finished")
-KINDS = tuple(REGISTER.values())
 OLDEST_API_VERSION = 1
 """The oldest version of the plugin API that this ganzoo supports."""
 API_ATTRIBUTE = "GANZOO_API"
@@ -115,7 +105,7 @@ class Plugin:
     presets: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     manager: pluggy.PluginManager | None = None
 
-    def hears(self, event: str) -> bool:
+    def implements(self, event: str) -> bool:
         """Whether the plugin implements that event hook."""
         return self.manager is not None and bool(getattr(self.manager.hook, event).get_hookimpls())
 
@@ -134,6 +124,7 @@ class Discovery:
     def __init__(self, *, no_plugins: bool, files: Sequence[Path]) -> None:
         self.plugins: list[Plugin] = []
         self.problems: list[Problem] = []
+        self.kinds = Kinds()
         self._strict = os.environ.get("GANZOO_STRICT_PLUGINS", "0") not in ("", "0")
         for plugin, point in self._discovered(no_plugins):
             self.plugins.append(plugin)
@@ -217,7 +208,8 @@ class Discovery:
             return
         manager = pluggy.PluginManager("ganzoo")
         manager.add_hookspecs(hookspecs)
-        known = (*REGISTER, PRESETS, *EVENTS)
+        manager.add_hookspecs(hookspecs.of_kinds(self.kinds.values()))
+        known = (*(kind.hook for kind in self.kinds.values()), PRESETS, *EVENTS)
         try:
             hooks = self._hooks(plugin, spoken, manager, known)
         except (Exception, SystemExit) as error:
@@ -227,10 +219,13 @@ class Discovery:
             try:  # a namespace for each hook: pluggy verifies each alone, so that one bad hook costs only itself
                 manager.register(SimpleNamespace(**{name: function}), name=f"{plugin.name}.{name}.{id(function)}")
             except pluggy.PluginValidationError as error:
-                takes = ", ".join(inspect.signature(getattr(hookspecs, name)).parameters)
+                spec = getattr(manager.hook, name).spec
+                takes = ", ".join(spec.argnames)
                 self._report(plugin.name, f"its hook {name} has other arguments than ({takes})", error)
         brought: list[Entry] = []
-        registers: dict[str, object] = {hook: self._register(plugin, kind, brought) for hook, kind in REGISTER.items()}
+        registers: dict[str, object] = {
+            kind.hook: self._register(plugin, kind, brought) for kind in self.kinds.values()
+        }
         for hook, register in {**registers, PRESETS: self._register_preset(plugin)}.items():
             try:
                 with contextlib.redirect_stdout(sys.stderr):
@@ -264,18 +259,20 @@ class Discovery:
             self._report(plugin.name, f"brings nothing: no hook is implemented in {plugin.source}")
         return found
 
-    def _register(self, plugin: Plugin, kind: str, brought: list[Entry]) -> hookspecs.Register:
+    def _register(self, plugin: Plugin, kind: Kind, brought: list[Entry]) -> hookspecs.Register:
         def register(name: str, target: str | type[Part]) -> None:
             if not (isinstance(name, str) and NAME.fullmatch(name)):
                 wrong = f"{name!r} is not a name (letters, digits, . _ -)"
-            elif any((e.kind, e.name) == (kind, name) for e in brought):
+            elif any((e.kind, e.name) == (kind.name, name) for e in brought):
                 wrong = "it is registered twice"
             else:
                 wrong = _wrong_target(kind, target)
             if wrong:
-                self._report(plugin.name, f"{kind} {name} left out: {wrong}")
+                self._report(plugin.name, f"{kind.name} {name} left out: {wrong}")
                 return
-            brought.append(Entry(kind, name, plugin.name, target, plugin.builtin, plugin.distribution, plugin.version))
+            brought.append(
+                Entry(kind.name, name, plugin.name, target, plugin.builtin, plugin.distribution, plugin.version)
+            )
 
         return register
 
@@ -301,8 +298,9 @@ class Discovery:
         try:
             module = _executed(file)
             self.plugins.append(plugin)
-            self._open(plugin, module if _is_plugin(module) else _as_plugin(module))
-            if not (plugin.entries or plugin.presets or any(plugin.hears(event) for event in EVENTS)):
+            hooks = [*(kind.hook for kind in self.kinds.values()), PRESETS, *EVENTS]
+            self._open(plugin, module if _is_plugin(module, hooks) else _as_plugin(module, self.kinds))
+            if not (plugin.entries or plugin.presets or any(plugin.implements(event) for event in EVENTS)):
                 raise errors.PluginError(f"plugin {plugin.name}: neither a part nor a hook is defined in {file}")
         finally:
             self._strict = strict
@@ -333,16 +331,13 @@ def listed(names: Sequence[str]) -> str:
     return f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else names[0]
 
 
-def _wrong_target(kind: str, target: object) -> str:
-    """What is wrong with a part's target, or nothing."""
+def _wrong_target(kind: Kind, target: object) -> str:
+    """The fault of a part's target in one line, or an empty text."""
     if isinstance(target, str):
         return "" if _TARGET.fullmatch(target) else f"{target!r} is not of the form 'module:Class'"
-    from ganzoo.parts import KINDS as CONTRACTS
-
-    contract = CONTRACTS[kind]
-    if isinstance(target, type) and issubclass(target, contract):
+    if isinstance(target, type) and issubclass(target, kind.load()):
         return ""
-    return f"{target!r} is neither 'module:Class' nor a subclass of ganzoo.{contract.__name__}"
+    return f"{target!r} is neither 'module:Class' nor a subclass of {kind.contract_name}"
 
 
 def _executed(file: Path) -> ModuleType:
@@ -360,23 +355,21 @@ def _executed(file: Path) -> ModuleType:
     return module
 
 
-def _is_plugin(module: ModuleType) -> bool:
-    """Whether a file implements hooks, rightly or wrongly; else its parts are taken as they are."""
-    hooks = {*REGISTER, PRESETS, *EVENTS}
+def _is_plugin(module: ModuleType, hooks: Sequence[str]) -> bool:
+    """Whether a file implements hooks, rightly or wrongly; otherwise its parts are taken as they are."""
     return any(name in hooks or hasattr(value, "ganzoo_impl") for name, value in vars(module).items())
 
 
-def _as_plugin(module: ModuleType) -> SimpleNamespace:
-    """The parts that a file defines, brought under their class names in kebab-case."""
-    from ganzoo.parts import KINDS as CONTRACTS
-
+def _as_plugin(module: ModuleType, kinds: Kinds) -> SimpleNamespace:
+    """The parts that a file defines, under their class names in kebab-case."""
     hooks = {}
-    for hook, kind in REGISTER.items():
+    for kind in kinds.values():
+        contract = kind.load()
         parts = [
             value
             for name, value in vars(module).items()
             if isinstance(value, type)
-            and issubclass(value, CONTRACTS[kind])
+            and issubclass(value, contract)
             and value.__module__ == module.__name__
             and not name.startswith("_")
         ]
@@ -385,6 +378,6 @@ def _as_plugin(module: ModuleType) -> SimpleNamespace:
             for part in parts:
                 register(kebab(part.__name__), part)
 
-        hooks[hook] = hookspecs.hookimpl(bring)
+        hooks[kind.hook] = hookspecs.hookimpl(bring)
     version = {API_ATTRIBUTE: getattr(module, API_ATTRIBUTE)} if hasattr(module, API_ATTRIBUTE) else {}
     return SimpleNamespace(**hooks, **version)

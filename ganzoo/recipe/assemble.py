@@ -7,7 +7,7 @@ import os
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal, TypeVar
 
 import torch
 from torch import nn
@@ -16,19 +16,33 @@ from ganzoo import errors, words
 from ganzoo.data import feed
 from ganzoo.disk import checkpoint
 from ganzoo.disk.lock import Lock
-from ganzoo.parts import PLAYERS, Batch, Networks, Player, Spec
+from ganzoo.parts import (
+    PLAYERS,
+    Architecture,
+    Batch,
+    Data,
+    Loss,
+    Metric,
+    Networks,
+    Optimizer,
+    Part,
+    Player,
+    Regularizer,
+    Schedule,
+    Spec,
+)
 from ganzoo.recipe.directory import plain_settings
 from ganzoo.recipe.rules import check
-from ganzoo.recipe.settings import PART_SETTINGS, Settings
+from ganzoo.recipe.settings import PartSource, Settings
 from ganzoo.speed import hardware
 from ganzoo.step.game import Game
 from ganzoo.step.state import State, derive_seed
 from ganzoo.training import loop, probe
 from ganzoo.training.distributed import ALONE, Ranks, join, leave, statistics, synchronised
 from ganzoo.training.run import Parts, Run
+from ganzoo.words import Bound, PartSpec
 
-if TYPE_CHECKING:
-    from ganzoo.plugins import Catalogue
+PartT = TypeVar("PartT", bound=Part)
 
 
 @dataclass
@@ -38,24 +52,24 @@ class Experiment:
     run: Run
     game: Game
     feed: feed.Feed
-    catalogue: Catalogue
+    catalogue: PartSource
     ranks: Ranks = ALONE  # the processes that train it together
     lock: Lock | None = None  # on the run directory, while it is open for training
 
 
 @hardware.room("there is no memory for the networks and the data: give a smaller --arch or less data")
-def assemble(settings: Settings, catalogue_: Catalogue, *, fresh: bool = True) -> Experiment:
+def assemble(settings: Settings, catalogue: PartSource, *, fresh: bool = True) -> Experiment:
     """Parts, data, nets, optimizers and game, ready to train; every rule across parts is looked at here.
 
     Args:
         settings: all of them.
-        catalogue_: where parts come from.
+        catalogue: where parts are looked up.
         fresh: the run begins here, with the networks of ``init_from`` if any; a checkpoint is not loaded on top.
 
     Raises:
         GanzooError: whatever cannot be found, made or put together.
     """
-    cast_ = gather(settings, catalogue_)
+    cast_ = gather(settings, catalogue)
     device = hardware.device(settings.device)
     if settings.deterministic:
         hardware.set_cublas_workspace()
@@ -70,12 +84,12 @@ def assemble(settings: Settings, catalogue_: Catalogue, *, fresh: bool = True) -
         )
     ranks = join(device)
     with ranks.speaking():
-        return _assembled(settings, catalogue_, cast_, device, precision, ranks, fresh)
+        return _assembled(settings, catalogue, cast_, device, precision, ranks, fresh)
 
 
 def _assembled(
     settings: Settings,
-    catalogue_: Catalogue,
+    catalogue: PartSource,
     cast_: Parts,
     device: torch.device,
     precision: hardware.Precision,
@@ -142,7 +156,7 @@ def _assembled(
         adopt(run_, settings.init_from)
     _choose_precision(run_, game, source, ranks)
     run_.identity = {
-        "settings": plain_settings(run_),
+        "settings": plain_settings(run_, catalogue.kinds),
         "data": source.fingerprint(),
         "versions": {
             "ganzoo": version("ganzoo"),
@@ -151,7 +165,7 @@ def _assembled(
             **cast_.providers,
         },
     }
-    return Experiment(run_, game, source, catalogue_, ranks)
+    return Experiment(run_, game, source, catalogue, ranks)
 
 
 def _choose_precision(run_: Run, game: Game, source: feed.Feed, ranks: Ranks) -> None:
@@ -174,64 +188,48 @@ def _choose_precision(run_: Run, game: Game, source: feed.Feed, ranks: Ranks) ->
         run_.choices.append(f"precision {name}: a step in bf16 is {times:.2f} times as fast as in fp32 here")
 
 
-def gather(settings: Settings, catalogue_: Catalogue) -> Parts:
-    """The parts that the settings name, validated, each a copy of its own."""
-    bound: dict[str, words.Bound[Any]] = {}
-    labels: dict[str, str] = {}
-    providers: dict[str, str] = {}
-    addresses: dict[str, str] = {}
+def gather(settings: Settings, catalogue: PartSource) -> Parts:
+    """The parts that the settings name, looked up and validated, each a copy of its own.
 
-    def one(setting: str, given: Any) -> tuple[str, Any]:
-        kind = PART_SETTINGS[setting]
-        entry, made = catalogue_.make(kind, given)
-        label = catalogue_.words(entry) if entry else type(made).__name__
-        addresses[f"{kind} {label}"] = entry.address if entry and not entry.builtin else label
-        where = f"{entry.provider} ({entry.distribution} {entry.version})" if entry else "python object"
-        providers[f"{kind} {label}"] = where
-        return label, made
+    Raises:
+        GanzooError: a part is unknown, a value does not fit, or a part is named twice.
+    """
+    specs: dict[str, tuple[PartSpec, ...]] = {}
+    bound: dict[str, Bound[Any]] = {}
 
-    def single(setting: str, given: Any) -> Any:
-        label, made = one(setting, given)
-        labels[setting] = words.spelled(label, made)
-        bound[setting] = words.bind(made)
-        return label, bound[setting].part
-
-    def many(setting: str) -> dict[str, Any]:
-        found: dict[str, Any] = {}
-        for given in getattr(settings, setting):
-            label, made = one(setting, given)
-            if label in found:
-                raise errors.Incompatible(f"{label} is named twice: name it once")
-            key = f"{PART_SETTINGS[setting]} {label}"
-            bound[key] = words.bind(made)
-            found[label] = bound[key].part
-        labels[setting] = " ".join(words.spelled(label, made) for label, made in found.items()) or "none"
+    def many(setting: str, contract: type[PartT]) -> dict[str, PartT]:
+        given = settings.parts.get(setting, ()) or settings.parts.get(catalogue.kinds.settings[setting].default, ())
+        found: dict[str, PartT] = {}
+        for each in given:
+            spec, part = catalogue.make(catalogue.kinds.of_setting[setting], each)
+            assert isinstance(part, contract)
+            if spec.label in found:
+                raise errors.Incompatible(f"{spec.label} is named twice: name it once")
+            key = f"{spec.kind} {spec.label}" if catalogue.kinds.settings[setting].many else setting
+            bound[key] = words.bind(part)
+            found[spec.label] = bound[key].part
+            specs[setting] = (*specs.get(setting, ()), spec)
+        specs.setdefault(setting, ())
         return found
 
-    _, architecture = single("arch", settings.arch)
-    loss_label, loss = single("loss", settings.loss)
-    _, schedule = single("schedule", settings.schedule)
-    data_label, data = single("data", settings.data)
-    single("optimizer", settings.optimizer)
-    optimizers: dict[Player, Any] = {}
-    for player in PLAYERS:
-        own = getattr(settings, f"{player[0]}_optimizer")
-        optimizers[player] = single(f"{player[0]}_optimizer", settings.optimizer if own is None else own)[1]
-    gathered = Parts(
-        architecture,
-        loss,
-        many("regularizers"),
-        schedule,
-        data,
-        many("metrics"),
-        optimizers,
-        bound,
-        labels,
-        providers,
-        addresses,
-    )
-    labels["loss_name"], labels["data_name"] = loss_label, data_label
-    return gathered
+    def one(setting: str, contract: type[PartT]) -> PartT:
+        (part,) = many(setting, contract).values()
+        return part
+
+    architecture, loss = one("arch", Architecture), one("loss", Loss)
+    regularizers = many("regularizers", Regularizer)
+    schedule, data = one("schedule", Schedule), one("data", Data)
+    metrics = many("metrics", Metric)
+    one("optimizer", Optimizer)
+    optimizers: dict[Player, Optimizer] = {player: one(f"{player[0]}_optimizer", Optimizer) for player in PLAYERS}
+    others = {
+        f"{catalogue.kinds.of_setting[setting]} {label}": part
+        for setting in catalogue.kinds.settings
+        if setting not in specs
+        for label, part in many(setting, Part).items()
+    }
+    in_order = {setting: specs[setting] for setting in catalogue.kinds.settings}
+    return Parts(architecture, loss, regularizers, schedule, data, metrics, optimizers, bound, in_order, others)
 
 
 def build(settings: Settings, cast_: Parts, spec: Spec) -> Run:
@@ -304,20 +302,30 @@ def shown(run_: Run, count: int) -> tuple[Batch, bool]:
     return seen.look(min(count, seen.size)), False
 
 
-def other(run_: Run, named: str, catalogue_: Catalogue, count: int) -> Batch:
+def other(run_: Run, named: str, catalogue: PartSource, count: int) -> Batch:
     """Up to so many samples of other data, at the run's size and channels where the data takes these.
+
+    Args:
+        run_: the run that the samples are for.
+        named: the data, as ``--data`` takes it.
+        catalogue: where parts are looked up.
+        count: samples at most.
 
     Raises:
         GanzooError: the data cannot be found, made or read.
     """
-    split = words.split(named)
-    known = words.parameters(catalogue_.load(catalogue_.find("data", split.label)))
     shape = run_.spec.shape
     fitting = {"size": shape[-1], "channels": shape[0]} if len(shape) == 3 else {}
-    values = {**{key: value for key, value in fitting.items() if key in known}, **split.values}
-    data: Any = catalogue_.make("data", {"name": split.label, **values})[1]
-    source = feed.feed(data.dataset(), split.label, 1, run_.settings.seed, run_.device, run_.dtype)
-    return source.look(min(count, source.size))
+    given = catalogue.specify("data", named)
+    spec, data = catalogue.make("data", given)
+    if isinstance(given, PartSpec):
+        fitting = {
+            key: value for key, value in fitting.items() if key in spec.parameters and key not in given.parameters
+        }
+        spec, data = catalogue.make("data", given.with_parameters(**fitting))
+    assert isinstance(data, Data)
+    samples = feed.feed(data.dataset(), spec.label, 1, run_.settings.seed, run_.device, run_.dtype)
+    return samples.look(min(count, samples.size))
 
 
 def total_steps(settings: Settings) -> int:
@@ -336,7 +344,13 @@ def train(experiment: Experiment, total: int | None = None, *, quiet: bool = Fal
     try:
         with ranks.speaking():
             loop.train(
-                run_, experiment.game, experiment.feed, steps, experiment.catalogue.events(), quiet=quiet, ranks=ranks
+                run_,
+                experiment.game,
+                experiment.feed,
+                steps,
+                experiment.catalogue.events(run_.parts.others),
+                quiet=quiet,
+                ranks=ranks,
             )
     finally:
         if experiment.lock is not None:

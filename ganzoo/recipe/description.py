@@ -4,21 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from ganzoo import words
 from ganzoo.parts import PLAYERS
 from ganzoo.recipe.assemble import Experiment, total_steps
-from ganzoo.recipe.settings import PART_SETTINGS
 from ganzoo.training import probe
 
 
 def description(experiment: Experiment) -> Iterator[tuple[str, str]]:
     """What would be trained, a line each: parts with their providers, shapes, sizes, memory."""
     run_, source = experiment.run, experiment.feed
-    labels = run_.parts.labels
-    for setting, kind in PART_SETTINGS.items():
-        names = [words.split(word).label for word in labels[setting].split(" ")] if labels[setting] != "none" else []
-        brought = ", ".join(dict.fromkeys(run_.parts.providers[f"{kind} {name}"] for name in names))
-        yield setting, f"{labels[setting]}  from {brought}" if brought else labels[setting]
+    for setting, text in run_.parts.labels.items():
+        providers = ", ".join(dict.fromkeys(spec.source for spec in run_.parts.specs[setting]))
+        yield setting, f"{text}  from {providers}" if providers else text
     classes = f", {source.classes} classes" if source.classes else ""
     given = "given to the nets" if run_.spec.classes else "not given to the nets"
     yield "samples", f"{source.size:,} of {_shape(source.shape)}{classes}{f' ({given})' if classes else ''}"

@@ -21,9 +21,8 @@ import torch
 from ganzoo import errors, words
 from ganzoo.disk import checkpoint
 from ganzoo.disk.lock import Lock
-from ganzoo.names import NAME
-from ganzoo.parts import Part
-from ganzoo.recipe.settings import PART_SETTINGS
+from ganzoo.kinds import Kinds
+from ganzoo.names import NAME, brief
 from ganzoo.training.display import Display
 from ganzoo.training.distributed import launch
 from ganzoo.training.run import Parts, Run
@@ -35,6 +34,10 @@ LONGEST_NAME = 200
 
 ABANDONED = 3600.0
 """Seconds after which a run directory that has no name yet is nobody's."""
+
+
+NAMED_AFTER = ("arch", "loss", "regularizers", "schedule", "data")
+"""The settings whose parts a run directory is named after."""
 
 
 def open_directory(experiment: Experiment) -> None:
@@ -50,7 +53,7 @@ def open_directory(experiment: Experiment) -> None:
         if settings.name is not None:
             if not NAME.fullmatch(settings.name) or len(settings.name) > LONGEST_NAME:
                 raise errors.RunError(
-                    f"--name {words.shown(settings.name)!r} is not a name of letters, digits, '.', '_' and '-', "
+                    f"--name {brief(settings.name)!r} is not a name of letters, digits, '.', '_' and '-', "
                     f"{LONGEST_NAME} at most"
                 )
             if (logdir / settings.name).exists():
@@ -59,7 +62,7 @@ def open_directory(experiment: Experiment) -> None:
         draft = logdir / f".{uuid4().hex}"  # what bears a run's name is whole, and can be resumed
         try:
             draft.mkdir()
-            (draft / "config.yaml").write_text(as_yaml(run_), encoding="utf-8")
+            (draft / "config.yaml").write_text(as_yaml(run_, experiment.catalogue.kinds), encoding="utf-8")
             (draft / "command.txt").write_text(" ".join(map(shlex.quote, sys.argv)) + "\n", encoding="utf-8")
             (draft / "environment.json").write_text(json.dumps(environment(experiment), indent=1) + "\n")
             for written in (draft / "config.yaml", draft):
@@ -83,38 +86,24 @@ def _sweep(logdir: Path) -> None:
             shutil.rmtree(left, ignore_errors=True)
 
 
-def as_yaml(run_: Run) -> str:
+def as_yaml(run_: Run, kinds: Kinds) -> str:
     """The settings, resolved, as a config file."""
     import yaml
 
-    text = yaml.safe_dump(plain_settings(run_), sort_keys=False, allow_unicode=True)
+    text = yaml.safe_dump(plain_settings(run_, kinds), sort_keys=False, allow_unicode=True)
     return f"# A ganzoo run, with every setting; start another like it with: ganzoo run --config FILE\n{text}"
 
 
-def plain_settings(run_: Run) -> dict[str, Any]:
+def plain_settings(run_: Run, kinds: Kinds) -> dict[str, object]:
     """The settings, resolved, as plain data: every part with every parameter."""
-    cast_ = run_.parts
-    plain: dict[str, Any] = words.plain(run_.settings)
-
-    def named(setting: str, made: Part, label: str = "") -> dict[str, Any]:
-        label = label or words.split(cast_.labels[setting]).label
-        return {"name": cast_.addresses[f"{PART_SETTINGS[setting]} {label}"], **words.plain(made)}
-
-    chosen: dict[str, Part] = {
-        "arch": cast_.architecture,
-        "loss": cast_.loss,
-        "schedule": cast_.schedule,
-        "data": cast_.data,
-        "d_optimizer": cast_.optimizers["discriminator"],
-        "g_optimizer": cast_.optimizers["generator"],
-    }
-    plain.update({setting: named(setting, made) for setting, made in chosen.items()})
-    plain["optimizer"] = plain["g_optimizer"]
+    plain: dict[str, object] = {}
+    for setting, specs in run_.parts.specs.items():
+        mappings = [spec.plain() for spec in specs]
+        plain[setting] = mappings if kinds.settings[setting].many else mappings[0]
     if plain["d_optimizer"] == plain["g_optimizer"]:  # one for both, in one place, so that -o optimizer.lr reaches both
+        plain["optimizer"] = plain["g_optimizer"]
         plain["d_optimizer"] = plain["g_optimizer"] = None
-    plain["regularizers"] = [named("regularizers", r, label) for label, r in cast_.regularizers.items()]
-    plain["metrics"] = [named("metrics", m, label) for label, m in cast_.metrics.items()]
-    return plain
+    return {**plain, **words.plain(run_.settings)}
 
 
 def environment(experiment: Experiment) -> dict[str, Any]:
@@ -131,7 +120,7 @@ def environment(experiment: Experiment) -> dict[str, Any]:
         "launch": launch(),
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "parts": experiment.run.parts.providers,
-        "plugins": [str(plugin.source) for plugin in experiment.catalogue.plugins if not plugin.builtin],
+        "plugins": list(experiment.catalogue.sources),
     }
 
 
@@ -154,7 +143,5 @@ def _exists(folder: Path) -> errors.RunError:
 
 
 def _slug(cast_: Parts) -> str:
-    names = [words.split(cast_.labels[s]).name for s in ("arch", "loss")]
-    names += [label.rpartition("/")[2] for label in cast_.regularizers]
-    names += [words.split(cast_.labels[s]).name for s in ("schedule", "data")]
-    return "-".join(names)[:120]
+    specs = [spec for setting in NAMED_AFTER for spec in cast_.specs[setting]]
+    return "-".join(spec.name for spec in specs)[:120]

@@ -6,22 +6,20 @@ import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ganzoo import errors
 from ganzoo.disk import checkpoint
 from ganzoo.disk.lock import Lock
+from ganzoo.kinds import Kinds
 from ganzoo.parts import Spec
 from ganzoo.recipe.assemble import Experiment, adopt, assemble, build, gather, total_steps
 from ganzoo.recipe.directory import open_directory
-from ganzoo.recipe.settings import FREE, Settings, resolve
+from ganzoo.recipe.settings import RESUME_MAY_CHANGE, PartSource, Settings, resolve
 from ganzoo.training import run
 from ganzoo.training.display import Display
 from ganzoo.training.distributed import launch, restarted
 from ganzoo.training.run import Run
-
-if TYPE_CHECKING:
-    from ganzoo.plugins import Catalogue
 
 
 def begin(experiment: Experiment) -> int:
@@ -49,11 +47,11 @@ def begin(experiment: Experiment) -> int:
 
 
 def reopen(
-    run_dir: str | Path, catalogue_: Catalogue, *, steps: int | None = None, parts: Mapping[str, Any] | None = None
+    run_dir: str | Path, catalogue: PartSource, *, steps: int | None = None, parts: Mapping[str, Any] | None = None
 ) -> tuple[Experiment, int]:
     """A run ready to go on from its newest whole checkpoint, and the step to train up to; see ``resume``."""
-    folder, settings = _settings_of(run_dir, catalogue_, parts or {})
-    experiment = assemble(settings, catalogue_, fresh=False)
+    folder, settings = _settings_of(run_dir, catalogue, parts or {})
+    experiment = assemble(settings, catalogue, fresh=False)
     return experiment, _go_on(experiment, folder, steps)
 
 
@@ -82,7 +80,7 @@ def _go_on(experiment: Experiment, folder: Path, steps: int | None = None) -> in
                             f"warning: {folder} is trained up to step {total}, as it was begun or resumed last; its "
                             f"config.yaml says {wanted}: give --steps {wanted} to go that far"
                         )
-                    _same_run(folder, saved.numbers, run_)
+                    _same_run(folder, saved.numbers, run_, experiment.catalogue.kinds)
                     for line in saved.passed_over:
                         screen.warn(f"warning: {line}: going on from step {saved.step}")
                     run_.state.load(saved.tensors, saved.numbers)
@@ -105,14 +103,14 @@ def _begun(logdir: Path) -> Path | None:
     return None
 
 
-def _same_run(folder: Path, was: Mapping[str, Any], run_: Run) -> None:
+def _same_run(folder: Path, was: Mapping[str, Any], run_: Run, kinds: Kinds) -> None:
     """Refuse to go on with other settings or data than a run was trained with; note other versions.
 
     Raises:
         SettingsError: a setting that moves the weights differs; CheckpointError: the data do.
     """
     now = json.loads(json.dumps(run_.identity))  # lists for tuples, as they are read back
-    before, after = _flat(was.get("settings", {})), _flat(now["settings"])
+    before, after = _flat(was.get("settings", {}), kinds), _flat(now["settings"], kinds)
     changed = [
         f"{key} was {before[key]} and is {after.get(key, 'gone')}"
         for key in before
@@ -145,11 +143,11 @@ def _same_run(folder: Path, was: Mapping[str, Any], run_: Run) -> None:
             )
 
 
-def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:
+def _flat(settings: Mapping[str, Any], kinds: Kinds) -> dict[str, object]:
     """Settings that move the weights, one level deep: ``{"loss.name": "hinge", "r1.gamma": 10}``."""
     found: dict[str, Any] = {}
     for key, value in settings.items():
-        if key in FREE:
+        if key in RESUME_MAY_CHANGE or (key in kinds.settings and kinds.settings[key].resume_may_change):
             continue
         parts = value if isinstance(value, list) and all(isinstance(item, Mapping) for item in value) else [value]
         for part_ in parts:
@@ -163,7 +161,7 @@ def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 def reload(
     run_dir: str | Path,
-    catalogue_: Catalogue,
+    catalogue: PartSource,
     parts: Mapping[str, Any] | None = None,
     *,
     which: str | int = "newest",
@@ -171,12 +169,12 @@ def reload(
     """A run as it is on disk; see ``load``."""
     from ganzoo.disk.record import read
 
-    folder, settings = _settings_of(run_dir, catalogue_, parts or {})
+    folder, settings = _settings_of(run_dir, catalogue, parts or {})
     saved = checkpoint.chosen(folder / "checkpoints", which)
     was = dict(saved.numbers["spec"])
     condition = was.pop("condition_shape")
     spec = Spec(shape=tuple(was.pop("shape")), condition_shape=None if condition is None else tuple(condition), **was)
-    made = build(settings, gather(settings, catalogue_), spec)
+    made = build(settings, gather(settings, catalogue), spec)
     made.dir = folder
     made.warnings += saved.passed_over
     made.state.load(saved.tensors, saved.numbers)
@@ -185,7 +183,7 @@ def reload(
     return made
 
 
-def _settings_of(run_dir: str | Path, catalogue_: Catalogue, parts: Mapping[str, Any]) -> tuple[Path, Settings]:
+def _settings_of(run_dir: str | Path, catalogue: PartSource, parts: Mapping[str, Any]) -> tuple[Path, Settings]:
     folder = Path(run_dir)
     config = folder / "config.yaml"
     try:
@@ -196,4 +194,4 @@ def _settings_of(run_dir: str | Path, catalogue_: Catalogue, parts: Mapping[str,
         raise errors.RunError(f"{folder} is a file, and was not opened: give the run directory that `ganzoo run` made")
     if not made:
         raise errors.RunError(f"{folder} is no run directory: it has no config.yaml; give one that `ganzoo run` made")
-    return folder, resolve(catalogue_.presets(), config=config, given=parts)
+    return folder, resolve(catalogue, config=config, given=parts)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from ganzoo import errors, words
+from ganzoo import errors
 from ganzoo.parts import Loss, Networks, Regularizer, Spec
 from ganzoo.training.run import Parts
 
@@ -15,12 +15,12 @@ def check(cast_: Parts, networks: Networks, spec: Spec) -> list[str]:
     Raises:
         Incompatible: one line that says why, and what to use instead.
     """
-    loss = cast_.labels["loss_name"]
+    loss = cast_.spec("loss").label
     cast_.loss.check(spec, cast_.architecture.outputs(spec))
     for label, metric in cast_.metrics.items():
         if metric.pairs and spec.condition_shape is None:
             raise errors.Incompatible(
-                f"metric {label} compares pairs, and data {cast_.labels['data_name']} gives no condition to make a "
+                f"metric {label} compares pairs, and data {cast_.spec('data').label} gives no condition to make a "
                 f"sample for: use data of pairs, or leave {label} out"
             )
     for label, regularizer in cast_.regularizers.items():
@@ -52,7 +52,7 @@ def _check_shared(cast_: Parts, networks: Networks) -> None:
     """Refuse a shared backward where the generator's gradient is not one with the discriminator's, sample by sample."""
     why = None
     if not cast_.loss.supports_shared_backward:
-        why = f"loss {cast_.labels['loss_name']} does not give both players one gradient up to a factor"
+        why = f"loss {cast_.spec('loss').label} does not give both players one gradient up to a factor"
     if mixing := _mixing(networks.discriminator):
         why = f"{mixing} in the discriminator mixes samples"
     for label, regularizer in cast_.regularizers.items():
@@ -61,7 +61,7 @@ def _check_shared(cast_: Parts, networks: Networks) -> None:
             why = f"{label} gives the generator a gradient of its own"
     if why is not None:
         raise errors.Incompatible(
-            f"{why}, so schedule {words.split(cast_.labels['schedule']).label} cannot take both players' from one "
+            f"{why}, so schedule {cast_.spec('schedule').label} cannot take both players' from one "
             "backward pass: leave out its shared=true"
         )
 

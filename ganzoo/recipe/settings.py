@@ -1,44 +1,31 @@
-"""A run's settings: what there is to set, and who wins: defaults < preset < config file < words < ``-o key=value``.
+"""A run's settings, and how they combine: defaults < preset < config file < options < ``-o key=value``.
 
-The engine knows no part by name, so the defaults for parts are the preset called ``default``, which comes through the
-plugin door like any other.
+The engine knows no part by name. The defaults for parts are therefore a preset called ``default``, which a plugin
+brings as any other preset.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import field, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
 
 from annotated_types import Ge, Le, Lt
 
 from ganzoo import errors, words
-from ganzoo.names import nearest
+from ganzoo.kinds import Kinds
+from ganzoo.names import brief, nearest
 from ganzoo.parts import Part
+from ganzoo.words import NOT_A_PARAMETER, PartSpec
+
+if TYPE_CHECKING:
+    from ganzoo.training.loop import Events
 
 CONFIG_BYTES = 1 << 20  # no honest config file is larger
 
-PART_SETTINGS: Mapping[str, str] = {
-    "arch": "architecture",
-    "loss": "loss",
-    "regularizers": "regularizer",
-    "schedule": "schedule",
-    "data": "data",
-    "metrics": "metric",
-    "optimizer": "optimizer",
-    "d_optimizer": "optimizer",
-    "g_optimizer": "optimizer",
-}
-"""The settings that name parts, and of which kind."""
-
-MANY = frozenset({"regularizers", "metrics"})
-OPTIONAL = frozenset({"d_optimizer", "g_optimizer"})
-
-
-FREE = frozenset(
+RESUME_MAY_CHANGE = frozenset(
     {
-        "data",
-        "metrics",
         "steps",
         "images",
         "device",
@@ -55,22 +42,41 @@ FREE = frozenset(
         "capture",
     }
 )
-"""The settings that may change when a run goes on: they do not move the weights; data is known by its fingerprint."""
+"""The settings that may differ when a run is resumed, because they do not move the weights.
+
+``Setting.resume_may_change`` is the same fact of a setting that names parts.
+"""
+
+
+class PartSource(Protocol):
+    """The catalogue of parts, as far as a recipe needs it."""
+
+    @property
+    def kinds(self) -> Kinds:
+        """The kinds of parts, those of plugins included."""
+
+    def presets(self) -> Mapping[str, Mapping[str, object]]:
+        """Settings by the name of a preset."""
+
+    def specify(self, kind: str, given: object) -> PartSpec | Part:
+        """The part that a setting's value means: a spec, or the part that was made in Python."""
+
+    def make(self, kind: str, given: object) -> tuple[PartSpec, Part]:
+        """The validated part, and its complete spec."""
+
+    def events(self, parts: Mapping[str, Part]) -> Events:
+        """The plugins and parts that receive a run's events."""
+
+    @property
+    def sources(self) -> Sequence[str]:
+        """The plugins that do not ship with ganzoo: their entry points and files."""
 
 
 class Settings(Part):
-    """Everything that a run can be told.
+    """The settings of a run: the parts by setting, and everything else by a field of its own.
 
     Args:
-        arch: architecture: the two networks.
-        loss: what each player minimises.
-        regularizers: penalties, transforms, moved targets; any number.
-        schedule: who moves when.
-        data: where real samples come from.
-        metrics: figures of merit, computed as often as samples are drawn; any number.
-        optimizer: how both players move.
-        d_optimizer: the discriminator's own, where it differs (two time-scales).
-        g_optimizer: the generator's own, where it differs.
+        parts: the parts that each setting names; ``ganzoo.kinds`` declares these settings.
         batch_size: samples in a batch, of all processes together.
         accumulate: pieces that a process works its batch through in, one after another, to need less memory; the
             gradient is that of the whole batch, for losses that are means over samples.
@@ -103,15 +109,7 @@ class Settings(Part):
 
     kind = "run"
 
-    arch: Any
-    loss: Any
-    regularizers: Any = ()
-    schedule: Any
-    data: Any
-    metrics: Any = ()
-    optimizer: Any
-    d_optimizer: Any = None
-    g_optimizer: Any = None
+    parts: Mapping[str, tuple[PartSpec | Part, ...]] = field(default_factory=dict, metadata=NOT_A_PARAMETER)
     batch_size: Annotated[int, Ge(2)] = 64
     accumulate: Annotated[int, Ge(1)] = 1
     batch_norm: Literal["local", "sync"] = "local"
@@ -139,123 +137,118 @@ class Settings(Part):
 
 
 def resolve(
-    presets: Mapping[str, Mapping[str, Any]],
+    source: PartSource,
     *,
     preset: str | None = None,
-    config: str | Path | Mapping[str, Any] | None = None,
-    given: Mapping[str, Any] | None = None,
+    config: str | Path | Mapping[str, object] | None = None,
+    given: Mapping[str, object] | None = None,
     overrides: Sequence[str] = (),
 ) -> Settings:
-    """Settings from all that was said: defaults < preset < config < words < overrides.
+    """Combine settings: defaults < preset < config < given < overrides. Every part's text is parsed here, once.
 
     Args:
-        presets: settings by preset name; ``default`` is where everything starts.
-        preset: the name of one of them.
+        source: the catalogue, for its presets and kinds; the preset ``default`` holds the defaults.
+        preset: the name of a preset.
         config: a YAML file, or its content.
-        given: settings by name, as the command line or ``ganzoo.run`` takes them; ``None`` is "not said".
+        given: settings by name, as the command line or ``ganzoo.run`` takes them; ``None`` is "not given".
         overrides: ``loss.margin=2``, ``r1.gamma=5``, ``optimizer.lr=1e-4``, ``steps=100``.
+
+    Returns:
+        The settings, validated; the parts in them are looked up and validated by ``assemble``.
 
     Raises:
         SettingsError: an unknown preset or setting, or a value that does not fit, in one line.
     """
-    said: dict[str, Any] = dict(presets.get("default", {}))
+    presets = source.presets()
+    chosen: dict[str, object] = dict(presets.get("default", {}))
     loaded = read_config(config) if isinstance(config, (str, Path)) else dict(config or {})
-    preset = preset or loaded.pop("preset", None)
-    if preset is not None:
-        if not isinstance(preset, str) or preset not in presets:
-            preset = words.shown(preset)
+    wanted = preset or loaded.pop("preset", None)
+    if wanted is not None:
+        if not isinstance(wanted, str) or wanted not in presets:
+            name = brief(wanted)
             known = ", ".join(sorted(presets))
-            near = nearest(preset, presets)
-            raise errors.SettingsError(f"there is no preset {preset!r}{near}; there are {known}")
-        said.update(presets[preset])
+            raise errors.SettingsError(f"there is no preset {name!r}{nearest(name, presets)}; there are {known}")
+        chosen.update(presets[wanted])
     for layer in (loaded, {k: v for k, v in (given or {}).items() if v is not None}):
         if "steps" in layer or "images" in layer:  # the later word for how long wins over the earlier
-            said.pop("steps", None)
-            said.pop("images", None)
-        said.update(layer)
-    unknown = [key for key in said if key not in words.parameters(Settings)]
-    if unknown:
-        known_settings = words.parameters(Settings)
-        raise errors.SettingsError(
-            f"there is no setting {unknown[0]!r}{nearest(unknown[0], known_settings)}; "
-            f"there are {', '.join(known_settings)}"
-        )
-    for name in PART_SETTINGS.keys() & said.keys():
-        said[name] = _named(name, said[name])
+            chosen.pop("steps", None)
+            chosen.pop("images", None)
+        chosen.update(layer)
+    names = [*source.kinds.settings, *words.parameters(Settings)]
+    for name in chosen:
+        if name not in names:
+            raise errors.SettingsError(
+                f"there is no setting {name!r}{nearest(name, names)}; there are {', '.join(names)}"
+            )
+    parts = {setting: _specified(source, setting, chosen.pop(setting, None)) for setting in source.kinds.settings}
     for override in overrides:
-        _override(said, override)
+        _override(source, parts, chosen, override)
     try:
-        settings = words.make(Settings, "run", said)
+        settings = words.make(Settings, "run", chosen)
     except errors.BadParameter as error:
         raise errors.SettingsError(str(error)) from error
     if settings.steps is not None and settings.images is not None:
         raise errors.SettingsError("steps and images both say how long to train: give one of them")
-    return settings
+    return replace(settings, parts=parts)
 
 
-def _named(setting: str, value: Any) -> Any:
-    """A part setting as mappings ``{"name": ..., key: value}`` (or part objects), one or a tuple."""
-    if setting in MANY:
-        items = [value] if not isinstance(value, (list, tuple, type(None))) else list(value or ())
-        return tuple(as_mapping(item) for item in items if item != "none")
+def _specified(source: PartSource, name: str, value: object) -> tuple[PartSpec | Part, ...]:
+    """The parts that a setting's value names: one, or any number where the setting takes many."""
+    setting, kind = source.kinds.settings[name], source.kinds.of_setting[name]
+    if setting.many:
+        items = list(value or ()) if isinstance(value, (list, tuple, type(None))) else [value]
+        return tuple(source.specify(kind, item) for item in items if item != "none")
     if value is None or value == "none":
-        if setting in OPTIONAL:
-            return None
-        kind = PART_SETTINGS[setting]
-        raise errors.SettingsError(f"{setting} cannot be none: name one, as `ganzoo list {kind}` shows them")
-    return as_mapping(value)
+        if setting.optional:
+            return ()
+        raise errors.SettingsError(f"{name} cannot be none: name one, as `ganzoo list {kind}` shows them")
+    return (source.specify(kind, value),)
 
 
-def as_mapping(value: Any) -> Part | dict[str, Any]:
-    """A part as it may be named (words, a mapping, an object) in one form: an object, or a mapping with ``name``."""
-    if isinstance(value, Part):
-        return value
-    if isinstance(value, str):
-        split = words.split(value)
-        return {"name": split.label, **split.values}
-    if isinstance(value, Mapping) and isinstance(value.get("name"), str):
-        return {str(k): v for k, v in value.items()}
-    said = words.shown(value)
-    raise errors.SettingsError(f"{said} does not name a part: write name:key=value, or a mapping with a name")
-
-
-def _override(said: dict[str, Any], override: str) -> None:
+def _override(
+    source: PartSource, parts: dict[str, tuple[PartSpec | Part, ...]], chosen: dict[str, object], override: str
+) -> None:
     """Apply ``part.key=value`` or ``setting=value``, where part is a setting, a kind or a part's name."""
     target, equals, value = override.partition("=")
     owner, dot, key = target.strip().rpartition(".")
     if not equals or not key:
         raise errors.SettingsError(f"-o {override!r} is not part.key=value, such as -o loss.margin=2 or -o r1.gamma=5")
     if not dot:
-        if key in PART_SETTINGS:
-            said[key] = _named(key, value)
+        if key in parts:
+            parts[key] = _specified(source, key, value)
             return
         if key not in words.parameters(Settings):
-            raise errors.SettingsError(
-                f"-o {override!r}: there is no setting {key!r}{nearest(key, words.parameters(Settings))}"
-            )
+            near = nearest(key, [*parts, *words.parameters(Settings)])
+            raise errors.SettingsError(f"-o {override!r}: there is no setting {key!r}{near}")
         if key in ("steps", "images"):
-            said.pop("steps", None)
-            said.pop("images", None)
-        said[key] = value
+            chosen.pop("steps", None)
+            chosen.pop("images", None)
+        chosen[key] = value
         return
-    named: list[tuple[str, dict[str, Any]]] = [
-        (setting, part)
-        for setting in PART_SETTINGS
-        for part in (said.get(setting) if setting in MANY else [said.get(setting)]) or ()
-        if isinstance(part, dict)
+    named = [
+        (setting, i, spec)
+        for setting, specs in parts.items()
+        for i, spec in enumerate(specs)
+        if isinstance(spec, PartSpec)  # the parameters of a part that was made in Python stay as they are
     ]
-    hits = [part for setting, part in named if owner in (setting, part["name"], part["name"].rpartition("/")[2])]
-    if not hits:  # a kind: "regularizer.every", where one part of it is used
-        hits = [part for setting, part in named if owner == PART_SETTINGS[setting] and setting not in OPTIONAL]
+    hits = [(setting, i) for setting, i, spec in named if owner in (setting, spec.label, spec.name)]
+    settings = source.kinds.settings
+    if not hits:  # a kind: "regularizer.every", where the run has one part of the kind
+        hits = [(setting, i) for setting, i, spec in named if owner == spec.kind and not settings[setting].default]
     if len(hits) != 1:
-        owners = sorted({setting for setting, _ in named if setting not in MANY} | {part["name"] for _, part in named})
+        owners = sorted({s for s, _, _ in named if not settings[s].many} | {spec.label for _, _, spec in named})
         why = "is used twice" if hits else "is no part of this run"
         near = nearest(owner, owners)
         raise errors.SettingsError(f"-o {override!r}: {owner} {why}{near}; there are {', '.join(owners)}")
-    hits[0][key] = value
+    setting, at = hits[0]
+    changed = [
+        spec.with_parameters(**{key: value}) if i == at and isinstance(spec, PartSpec) else spec
+        for i, spec in enumerate(parts[setting])
+    ]
+    parts[setting] = tuple(changed)
 
 
-def read_config(path: str | Path) -> dict[str, Any]:
+def read_config(path: str | Path) -> dict[str, object]:
     """The settings in a YAML file, as plain data: loaded safely, at most 1 MiB, no key twice.
 
     Raises:

@@ -15,9 +15,9 @@ sorts them by name and shows the first five unless told, so the settings' names 
 
 def hparams(run: Run) -> tuple[dict[str, Any], str, list[str]]:
     """The hparams row (the same columns for every run), the settings as markdown, and the columns for results."""
-    settings = words.plain(run.settings)
+    settings = {**words.plain(run.settings), **run.parts.labels}
     row: dict[str, Any] = {key: run.parts.labels[key] for key in PARTS_SHOWN}
-    row.update({f"settings/{key}": run.parts.labels.get(key, settings[key]) for key in SETTINGS_SHOWN})
-    text = "\n".join(f"- **{key}**: `{value}`" for key, value in {**settings, **run.parts.labels}.items())
+    row.update({f"settings/{key}": settings[key] for key in SETTINGS_SHOWN})
+    text = "\n".join(f"- **{key}**: `{value}`" for key, value in settings.items())
     results = ["loss/discriminator", "loss/generator", "speed/images_per_second"]
     return {key: "none" if value is None else value for key, value in row.items()}, text, results

@@ -20,6 +20,7 @@ from ganzoo.parts import (
     Loss,
     Metric,
     Optimizer,
+    Part,
     Player,
     Regularizer,
     Schedule,
@@ -28,7 +29,7 @@ from ganzoo.parts import (
 from ganzoo.step.game import logits
 from ganzoo.step.state import State, derive_seed
 from ganzoo.training import mcmc
-from ganzoo.words import Bound
+from ganzoo.words import Bound, PartSpec
 
 if TYPE_CHECKING:
     from ganzoo.recipe.settings import Settings
@@ -49,9 +50,23 @@ class Parts:
     metrics: dict[str, Metric]
     optimizers: dict[Player, Optimizer]
     bound: dict[str, Bound[Any]]  # "loss", "regularizer r1", "d_optimizer" -> the values that the part reads in the run
-    labels: dict[str, str]  # setting -> how its part is called: {"loss": "hinge"}
-    providers: dict[str, str] = field(default_factory=dict)  # "loss hinge" -> "zoo (ganzoo 0.1.0)"
-    addresses: dict[str, str] = field(default_factory=dict)  # "loss softmargin" -> "softmargin/softmargin"
+    specs: Mapping[str, tuple[PartSpec, ...]]  # what each setting of the run names, complete: {"loss": (hinge,)}
+    others: Mapping[str, Part] = field(default_factory=dict)  # parts of further kinds, by "kind label"
+
+    def spec(self, setting: str) -> PartSpec:
+        """The one part that a setting names."""
+        (found,) = self.specs[setting]
+        return found
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """What each setting names, as text: ``{"loss": "hinge", "regularizers": "sn r1:gamma=5"}``."""
+        return {setting: " ".join(map(str, specs)) or "none" for setting, specs in self.specs.items()}
+
+    @property
+    def providers(self) -> dict[str, str]:
+        """The plugin that brings each part: ``{"loss hinge": "zoo (ganzoo 0.1.0)"}``."""
+        return {f"{spec.kind} {spec.label}": spec.source for specs in self.specs.values() for spec in specs}
 
 
 @dataclass

@@ -4,36 +4,28 @@ from __future__ import annotations
 
 from ganzoo.words.bound import Bound, bind, scheduled, unbound
 from ganzoo.words.docstrings import Docstring, documented, sections
-from ganzoo.words.parse import (
-    Parameter,
-    Words,
-    make,
-    parameters,
-    plain,
-    remade,
-    shown,
-    spelled,
-    split,
-)
-from ganzoo.words.scheduled import ScheduledNumber, course
+from ganzoo.words.parse import NOT_A_PARAMETER, Parameter, described, make, parameters, plain, remade
+from ganzoo.words.scheduled import ScheduledNumber, read_scheduled
+from ganzoo.words.spec import Origin, PartSpec, spelled
 
 __all__ = [
+    "NOT_A_PARAMETER",
     "Bound",
     "Docstring",
+    "Origin",
     "Parameter",
+    "PartSpec",
     "ScheduledNumber",
-    "Words",
     "bind",
-    "course",
+    "described",
     "documented",
     "make",
     "parameters",
     "plain",
+    "read_scheduled",
     "remade",
     "scheduled",
     "sections",
-    "shown",
     "spelled",
-    "split",
     "unbound",
 ]

@@ -1,99 +1,28 @@
-"""``"r1:gamma=10,every=16"`` -> a validated part, and back.
-
-    words  = [provider "/"] name [":" key "=" value {"," key "=" value}]
-    value  = text, to the next ``,key=``: so ``betas=0.0,0.9`` is one value, and a path may hold commas
-    course = a number that follows the run: ``0.1..0``, ``linear(0.1,0)``, ``cosine(1,0.1)``, and after a warm-up from
-             zero over a share of the run: ``warmup(0.05,2e-4)``, ``warmup(0.05,2e-4..0)``, ``warmup(0.1,cosine(1,0))``
-
-Values are validated against the annotations of the part's fields, by pydantic.
-"""
+"""Parameters of a part: declared by annotated fields, given as text or plain data, validated by pydantic."""
 
 from __future__ import annotations
 
-import re
-import reprlib
 import types
 import typing
 from collections.abc import Iterable, Mapping
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, dataclass, fields, replace
 from functools import cache
 from typing import Any, Literal, TypeVar
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from ganzoo import errors
-from ganzoo.names import NAME, nearest
+from ganzoo.names import brief, nearest
 from ganzoo.parts import Part, Regularizer
 from ganzoo.words.bound import unbound
 from ganzoo.words.docstrings import documented
-from ganzoo.words.scheduled import ScheduledNumber, course
+from ganzoo.words.scheduled import ScheduledNumber, read_scheduled
+from ganzoo.words.spec import PartSpec, spelled
 
 PartT = TypeVar("PartT", bound=Part)
 
-_KEY = re.compile(r"\s*([A-Za-z_][A-Za-z0-9_]*)\s*=")
-
-
-@dataclass(frozen=True)
-class Words:
-    """A part as a user names it: provider (or None), name, and values that are not validated yet."""
-
-    provider: str | None
-    name: str
-    values: Mapping[str, Any]
-
-    @property
-    def label(self) -> str:
-        """``name`` or ``provider/name``."""
-        return f"{self.provider}/{self.name}" if self.provider else self.name
-
-
-def split(text: str) -> Words:
-    """Take words apart: ``"r1:gamma=10,every=16"`` -> name ``r1``, values ``{"gamma": "10", "every": "16"}``.
-
-    Raises:
-        BadWords: the text does not follow the grammar.
-    """
-    head, colon, tail = text.strip().partition(":")
-    provider, slash, name = head.strip().rpartition("/")
-    if not NAME.fullmatch(name) or (slash and not NAME.fullmatch(provider)):
-        raise errors.BadWords(f"{text!r} does not name a part: write name, or name:key=value,key=value")
-    values: dict[str, str] = {}
-    key = None
-    for chunk in _commas(tail) if colon else []:
-        if match := _KEY.match(chunk):
-            key = match[1]
-            if key in values:
-                raise errors.BadWords(f"{text!r} gives {key} twice: give it once")
-            values[key] = chunk[match.end() :].strip()
-        elif key is not None:  # "0.9" of "betas=0.0,0.9": the value goes on
-            values[key] += "," + chunk.strip()
-        else:
-            raise errors.BadWords(f"{text!r} has {chunk.strip()!r} where key=value is expected: write {name}:key=value")
-    return Words(provider or None, name, {key: _unquoted(value) for key, value in values.items()})
-
-
-def _commas(text: str) -> list[str]:
-    """Split on the commas that are outside brackets and quotes."""
-    chunks, depth, quote, start = [], 0, "", 0
-    for i, c in enumerate(text):
-        if quote:
-            quote = "" if c == quote else quote
-        elif c in "'\"" and text[:i].rstrip()[-1:] in ("=", ","):  # where a value begins: not in /it's/mine
-            quote = c
-        elif c in "([":
-            depth += 1
-        elif c in ")]":
-            depth -= 1
-        elif c == "," and depth <= 0:
-            chunks.append(text[start:i])
-            start = i + 1
-    if quote:
-        raise errors.BadWords(f"{text!r} opens a quote {quote} that is never closed: close it")
-    return [*chunks, text[start:]]
-
-
-def _unquoted(value: str) -> str:
-    return value[1:-1] if len(value) >= 2 and value[0] == value[-1] and value[0] in "'\"" else value
+NOT_A_PARAMETER: Mapping[str, bool] = {"parameter": False}
+"""Metadata of a dataclass field that users cannot give."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +45,7 @@ class Parameter:
     @property
     def default_text(self) -> str | None:
         """The default as words spell it; None when the parameter must be given."""
-        return None if self.default is ... else _text(_plain(self.default))
+        return None if self.default is ... else spelled(_plain(self.default))
 
     @property
     def can_follow(self) -> bool:
@@ -146,6 +75,8 @@ def _declared(cls: type[Part]) -> Mapping[str, Parameter]:
     meanings = documented(cls).meanings
     found = {}
     for field in sorted(fields(cls), key=lambda f: f.name == "every"):  # the inherited one comes last
+        if NOT_A_PARAMETER.items() <= field.metadata.items():
+            continue
         if field.name == "every" and not _is_penalty(cls):
             continue  # `every` is for penalties: a transform that is skipped now and then is another method
         default = field.default
@@ -206,12 +137,10 @@ def plain(part: Part) -> dict[str, Any]:
     return {name: _plain(getattr(part, name)) for name in parameters(type(part))}
 
 
-def spelled(name: str, part: Part) -> str:
-    """The words that name a part, with the parameters that are not at their default."""
-    known = parameters(type(unbound(part)))
-    changed = {k: v for k, v in plain(part).items() if v != _plain(known[k].default)}
-    values = ",".join(f"{k}={_text(v)}" for k, v in changed.items())
-    return f"{name}:{values}" if values else name
+def described(spec: PartSpec, part: Part) -> PartSpec:
+    """The spec of a part that was made: with every parameter as plain data, and the part's defaults."""
+    defaults = {name: _plain(parameter.default) for name, parameter in parameters(type(part)).items()}
+    return replace(spec, parameters=plain(part), defaults=defaults)
 
 
 def _plain(value: Any) -> Any:
@@ -221,19 +150,9 @@ def _plain(value: Any) -> Any:
     return value if simple else str(value)
 
 
-def _text(value: Any) -> str:
-    if isinstance(value, list):
-        return ",".join(_text(v) for v in value)
-    if value is None or isinstance(value, bool):
-        return {None: "none", True: "true", False: "false"}[value]
-    if isinstance(value, str) and re.search(r"[,='\"()\[\]]|^\s|\s$", value) and course(value) is None:
-        return f'"{value}"' if "'" in value else f"'{value}'"
-    return str(value)
-
-
 def _validated(parameter: Parameter, label: str, value: Any) -> Any:
     if isinstance(value, str):
-        if parameter.can_follow and (found := course(value)) is not None:
+        if parameter.can_follow and (found := read_scheduled(value)) is not None:
             for end in (found.start, found.end):
                 _validated(parameter, label, end)
             return found
@@ -245,27 +164,15 @@ def _validated(parameter: Parameter, label: str, value: Any) -> Any:
             value = str(value).lower()  # pydantic takes it for 0 or 1
         return _adapter(parameter).validate_python(value)
     except ValidationError as error:
-        said = shown(value)
+        said = brief(value)
         expected = parameter.type_name
         if parameter.choices:
             hint = nearest(str(value), parameter.choices)
         elif parameter.default is ... or parameter.default is None:
             hint = f": {error.errors()[0]['msg'].lower()}" if ">" not in expected and "<" not in expected else ""
         else:
-            hint = f", such as {_text(_plain(parameter.default))}"
+            hint = f", such as {spelled(_plain(parameter.default))}"
         raise errors.BadParameter(f"{label}: {parameter.name}={said} is not {_article(expected)}{hint}") from error
-
-
-def shown(value: Any) -> str:
-    """A value of a setting, as a message shows it: not all of it where it is large."""
-    if isinstance(value, list) and all(isinstance(v, str) for v in value):
-        value = ",".join(value[:20])
-    if isinstance(value, (list, tuple, dict, set)):
-        brief = reprlib.Repr()
-        brief.maxlevel = 2
-        return brief.repr(value)
-    text = str(value)
-    return text if len(text) <= 200 else f"{text[:200]}..."
 
 
 def _article(expected: str) -> str:

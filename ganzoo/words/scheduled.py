@@ -70,11 +70,13 @@ class ScheduledNumber(float):
     __repr__ = __str__
 
 
-def course(text: str) -> ScheduledNumber | None:
-    """The course that a text spells, or None: ``0.1..0``, ``cosine(1,0.1)``, ``warmup(0.1,2e-4)``."""
+def read_scheduled(text: str) -> ScheduledNumber | None:
+    """The scheduled number that a text spells, or None: ``0.1..0``, ``cosine(1,0.1)``, ``warmup(0.1,2e-4)``."""
     if match := _WARMUP.fullmatch(text):
         share, rest = float(match[1]), match[2].strip()
-        after = ScheduledNumber("linear", float(rest), float(rest)) if re.fullmatch(_NUMBER, rest) else course(rest)
+        after = (
+            ScheduledNumber("linear", float(rest), float(rest)) if re.fullmatch(_NUMBER, rest) else read_scheduled(rest)
+        )
         if after is None or after.warmup:
             return None
         return ScheduledNumber(after.shape, after.start, after.end, share)

@@ -15,8 +15,9 @@ import pytest
 
 import ganzoo
 from ganzoo import cli, errors
-from ganzoo.cli._options import PLURALS, PartWords, kind_of, parts_options
-from ganzoo.plugins import KINDS, Catalogue
+from ganzoo.cli._options import PartWords, parts_options
+from ganzoo.kinds import Kinds
+from ganzoo.plugins import Catalogue
 
 LOSS = """
     import ganzoo
@@ -194,7 +195,7 @@ class TestList:
         lines = [line.split("\t") for line in out.splitlines()]
         found = Catalogue()
         assert lines == [[e.kind, e.name, e.provider, e.summary] for e in found.entries()]
-        assert list(dict.fromkeys(line[0] for line in lines)) == list(KINDS)
+        assert list(dict.fromkeys(line[0] for line in lines)) == list(Kinds())
 
     @pytest.mark.parametrize("word", ["loss", "losses", "los"])
     def test_one_kind(self, ask, site, word):
@@ -348,8 +349,9 @@ class TestPlugins:
 
 
 def test_kinds():
-    assert tuple(PLURALS) == KINDS
-    assert [kind_of(word) for word in ("arch", "reg", "schedules", "opt", "data", "m")] == [
+    kinds = Kinds()
+    named = [kinds.named(word) for word in ("arch", "reg", "schedules", "opt", "data", "m")]
+    assert [kind and kind.name for kind in named] == [
         "architecture",
         "regularizer",
         "schedule",
@@ -357,8 +359,8 @@ def test_kinds():
         "data",
         "metric",
     ]
-    assert kind_of("") is None
-    assert kind_of("hinge") is None
+    assert kinds.named("") is None
+    assert kinds.named("hinge") is None
 
 
 class TestCompletion:

@@ -56,7 +56,7 @@ def main() -> None:
     torch.set_num_threads(1)
     catalogue = plugins.load_catalogue(no_plugins=True)
     for optimizer in ("adam", "rmsprop"):  # everything that the runs will import, and no thread that a fork would lose
-        assemble(resolve(catalogue.presets(), given={"device": "cpu", "optimizer": optimizer}), catalogue)
+        assemble(resolve(catalogue, given={"device": "cpu", "optimizer": optimizer}), catalogue)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     for line in sys.stdin:
         asked = json.loads(line)

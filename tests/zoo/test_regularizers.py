@@ -292,7 +292,7 @@ def test_a_default_that_follows_the_run_is_a_value_like_any():
         ganzoo.part("regularizer", "instance-noise"),
     ):
         assert words.plain(made) == {"sigma": "0.1..0.0"}
-        assert words.spelled("instance-noise", made) == "instance-noise"
+        assert str(words.described(words.PartSpec("instance-noise"), made)) == "instance-noise"
         assert made.sigma + 0 == 0.1
         moved = words.bind(made)
         moved.set_progress(1.0)
@@ -300,7 +300,7 @@ def test_a_default_that_follows_the_run_is_a_value_like_any():
         assert made.sigma + 0 == 0.1
     constant = ganzoo.part("regularizer", "instance-noise:sigma=0.1")
     assert not words.scheduled(constant)
-    assert words.spelled("instance-noise", constant) == "instance-noise:sigma=0.1"
+    assert str(words.described(words.PartSpec("instance-noise"), constant)) == "instance-noise:sigma=0.1"
     assert ganzoo.part("regularizer", "instance-noise", sigma=words.ScheduledNumber("cosine", 1, 0)).sigma + 0 == 1
     with pytest.raises(BadParameter, match="sigma=-1"):
         ganzoo.part("regularizer", "instance-noise:sigma=0.1..-1")

@@ -1,0 +1,185 @@
+"""A part as a user names it, as one value: ``"r1:gamma=10,every=16"`` is parsed once and carried from then on.
+
+text      = [provider "/"] name [":" key "=" value {"," key "=" value}]
+value     = characters up to the next ``,key=``: ``betas=0.0,0.9`` is one value, and a path may hold commas
+quoted    = a value between ' or ", where it holds ``,key=`` itself or begins or ends with a space
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from ganzoo import errors
+from ganzoo.names import NAME, brief
+from ganzoo.words.scheduled import read_scheduled
+
+_KEY = re.compile(r"\s*([A-Za-z_][A-Za-z0-9_]*)\s*=")
+
+
+@dataclass(frozen=True)
+class Origin:
+    """The plugin that brings a part.
+
+    Args:
+        provider: the plugin's name.
+        distribution: the installed package; empty for a file that the user named.
+        version: the version of the package.
+        builtin: whether the part ships with ganzoo.
+    """
+
+    provider: str
+    distribution: str = ""
+    version: str = ""
+    builtin: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.provider} ({self.distribution} {self.version})"
+
+
+@dataclass(frozen=True)
+class PartSpec:
+    """A part's provider, name and parameters.
+
+    Args:
+        name: the part's name, or the class name of a part that was made in Python.
+        parameters: values by parameter name: as given, text from the command line or data from a config file; after
+            validation, every parameter of the part as plain data.
+        provider: the plugin that is meant, where the name alone does not say so.
+        kind: the kind of part, once it is known.
+        origin: the plugin that brings the part; None before the part is looked up, and for a part made in Python.
+        defaults: the part's default values, which ``str`` leaves out.
+
+    Example:
+        >>> spec = PartSpec.parse("r1:gamma=10,every=16")
+        >>> spec.name, spec.parameters
+        ('r1', {'gamma': '10', 'every': '16'})
+        >>> str(spec.with_parameters(every=4))
+        'r1:gamma=10,every=4'
+    """
+
+    name: str
+    parameters: Mapping[str, object] = field(default_factory=dict)
+    provider: str | None = None
+    kind: str = ""
+    origin: Origin | None = None
+    defaults: Mapping[str, object] = field(default_factory=dict)
+
+    @classmethod
+    def parse(cls, text: str) -> PartSpec:
+        """Parse ``"provider/name:key=value,key=value"``.
+
+        Args:
+            text: as typed on the command line.
+
+        Raises:
+            BadWords: the text does not follow the grammar.
+        """
+        head, colon, tail = text.strip().partition(":")
+        provider, slash, name = head.strip().rpartition("/")
+        if not NAME.fullmatch(name) or (slash and not NAME.fullmatch(provider)):
+            raise errors.BadWords(f"{text!r} does not name a part: write name, or name:key=value,key=value")
+        values: dict[str, str] = {}
+        key = None
+        for chunk in _split_at_commas(tail) if colon else []:
+            if match := _KEY.match(chunk):
+                key = match[1]
+                if key in values:
+                    raise errors.BadWords(f"{text!r} gives {key} twice: give it once")
+                values[key] = chunk[match.end() :]
+            elif key is not None:  # "0.9" of "betas=0.0,0.9" continues the value before it
+                values[key] += "," + chunk
+            else:
+                raise errors.BadWords(
+                    f"{text!r} has {chunk.strip()!r} where key=value is expected: write {name}:key=value"
+                )
+        return cls(name, {key: _unquoted(value.strip()) for key, value in values.items()}, provider or None)
+
+    @classmethod
+    def of(cls, value: object) -> PartSpec:
+        """The spec that a setting's value stands for: text, a mapping with ``name``, or a spec.
+
+        Args:
+            value: as the command line, a config file or Python gives it.
+
+        Raises:
+            BadWords: the text does not follow the grammar, or the value is of another type.
+        """
+        if isinstance(value, PartSpec):
+            return value
+        if isinstance(value, str):
+            return cls.parse(value)
+        if isinstance(value, Mapping) and isinstance(value.get("name"), str):
+            spec = cls.parse(value["name"])
+            return spec.with_parameters(**{str(key): each for key, each in value.items() if key != "name"})
+        raise errors.BadWords(f"{brief(value)} does not name a part: write name:key=value, or a mapping with a name")
+
+    @property
+    def label(self) -> str:
+        """``name``, or ``provider/name`` where the provider is needed; the key of records and checkpoints."""
+        return f"{self.provider}/{self.name}" if self.provider else self.name
+
+    @property
+    def address(self) -> str:
+        """The name that config.yaml holds: with its provider, unless the part ships with ganzoo."""
+        if self.origin is None or self.origin.builtin:
+            return self.label
+        return f"{self.origin.provider}/{self.name}"
+
+    @property
+    def source(self) -> str:
+        """Who brings the part: ``zoo (ganzoo 0.1.0)``, or ``python object``."""
+        return "python object" if self.origin is None else str(self.origin)
+
+    def with_parameters(self, **values: object) -> PartSpec:
+        """The same part with other values of some parameters."""
+        return replace(self, parameters={**self.parameters, **values})
+
+    def plain(self) -> dict[str, object]:
+        """The mapping that config.yaml holds: the address under ``name``, and each parameter."""
+        return {"name": self.address, **self.parameters}
+
+    def __str__(self) -> str:
+        changed = {
+            key: value
+            for key, value in self.parameters.items()
+            if key not in self.defaults or value != self.defaults[key]
+        }
+        values = ",".join(f"{key}={spelled(value)}" for key, value in changed.items())
+        return f"{self.label}:{values}" if values else self.label
+
+
+def spelled(value: object) -> str:
+    """A value as the grammar writes it: ``none``, ``true``, ``0.0,0.9``, text in quotes where it needs them."""
+    if isinstance(value, (list, tuple)):
+        return ",".join(spelled(each) for each in value)
+    if value is None or isinstance(value, bool):
+        return {None: "none", True: "true", False: "false"}[value]
+    if isinstance(value, str) and re.search(r"[,='\"()\[\]]|^\s|\s$", value) and read_scheduled(value) is None:
+        return f'"{value}"' if "'" in value else f"'{value}'"
+    return str(value)
+
+
+def _split_at_commas(text: str) -> list[str]:
+    """Split on the commas that are outside brackets and quotes."""
+    chunks, depth, quote, start = [], 0, "", 0
+    for i, c in enumerate(text):
+        if quote:
+            quote = "" if c == quote else quote
+        elif c in "'\"" and text[:i].rstrip()[-1:] in ("=", ","):  # where a value begins: not in /it's/mine
+            quote = c
+        elif c in "([":
+            depth += 1
+        elif c in ")]":
+            depth -= 1
+        elif c == "," and depth <= 0:
+            chunks.append(text[start:i])
+            start = i + 1
+    if quote:
+        raise errors.BadWords(f"{text!r} opens a quote {quote} that is never closed: close it")
+    return [*chunks, text[start:]]
+
+
+def _unquoted(value: str) -> str:
+    return value[1:-1] if len(value) >= 2 and value[0] == value[-1] and value[0] in "'\"" else value
