@@ -28,18 +28,27 @@ class FeatureMatching(ganzoo.Loss):
         Incompatible: the discriminator gives no features.
 
     Notes:
-        The generator no longer plays against the score, only against what the discriminator found worth seeing; the
-        real features are constants of its loss. To add the matching of all layers to another loss instead (pix2pixHD),
-        use the regularizer feature-matching.
+        The generator no longer plays against the score, only against the features that the discriminator found useful.
+        The real features are constants of the generator's loss. To add the matching of all layers to another loss
+        (pix2pixHD), use the regularizer feature-matching.
 
     Source:
         Salimans et al. 2016, Improved techniques for training GANs, arXiv:1606.03498, section 3.1.
+
+    Example:
+        The mean features of the reals are (3, 4) and those of the fakes (0, 0), at a distance of 5.
+
+        >>> import ganzoo, torch
+        >>> s = ganzoo.Scores(real_output={"features": [torch.tensor([[2.0, 4.0], [4.0, 4.0]])]},
+        ...                   fake_output={"features": [torch.zeros(2, 2)]})
+        >>> ganzoo.part("loss", "feature-matching").generator(s)
+        tensor(25.)
     """
 
     reads_scores: ClassVar[bool] = False  # the generator's part reads features alone
 
     def check(self, spec: ganzoo.Spec, outputs: Mapping[str, Sequence[tuple[int, ...]]]) -> None:
-        """Features are wanted."""
+        """Require features from the discriminator."""
         if "features" not in outputs:
             raise Incompatible(
                 "loss feature-matching reads features, and this discriminator gives none: use nets that do, such as "
@@ -47,11 +56,11 @@ class FeatureMatching(ganzoo.Loss):
             )
 
     def discriminator(self, s: ganzoo.Scores) -> Tensor:
-        """Cross-entropy, as in sgan."""
+        """The cross-entropy, as in sgan."""
         return softplus(-s.real).mean() + softplus(s.fake).mean()
 
     def generator(self, s: ganzoo.Scores) -> Tensor:
-        """Squared distance of the mean features."""
+        """The squared distance of the mean features."""
         real, fake = (output["features"][-1].flatten(1).mean(0) for output in (s.real_output, s.fake_output))
         distance: Tensor = (real.detach() - fake).square().sum()
         return distance

@@ -16,42 +16,53 @@ if TYPE_CHECKING:
 class GANQP(ganzoo.Loss):
     """GAN-QP loss (quadratic potential): scores may differ as far as the samples do, with no Lipschitz device.
 
-    With d_i the distance of the i-th real sample from the i-th fake one, and t_i = r_i - f_i:
+    With d_i the distance of the i-th real sample from the i-th fake sample, and t_i = r_i - f_i:
 
     Formula:
         L_D = mean (t^2 / (2 lambda d) - t)
         L_G = mean t
         d = mean |x - x'|  (l1)   or   sqrt(mean (x - x')^2)  (l2), over the numbers of a sample
-        For one pair the best t is lambda d, and L_D is -lambda d / 2 there.
+        For a single pair the best t is lambda d, where L_D is -lambda d / 2.
 
     Args:
-        distance: l1 or l2; the paper finds them about equal.
-        weight: the paper's lambda: how far scores may differ, a unit of the samples' distance.
+        distance: l1 or l2, which the paper finds about equal.
+        weight: the paper's lambda, above 0: the best difference of scores for each unit of distance between the
+            samples.
 
     Raises:
-        ValueError: real and fake scores have not the same shape: each real is paired with one fake.
+        ValueError: real and fake scores differ in shape. Each real sample is paired with a fake sample.
 
     Notes:
-        Distances are means over the numbers of a sample, as in the author's code; the paper writes norms, which grow
-        with the resolution. The distance is a constant of both players, taken from the samples as they are before any
-        augmentation, and at least 1e-8: a pair of equals would divide by zero. The quadratic term is not the
-        generator's. The code makes two discriminator moves for one of the generator (alternating:discriminator_steps=2)
-        with Adam at 2e-4, betas 0.5,0.999.
+        Distances are means over the numbers of a sample, as in the author's code. The paper writes norms, which grow
+        with the resolution. The distance is a constant for both players. The distance is taken between the samples
+        before any augmentation, and is at least 1e-8, since a pair of equal samples would divide by zero. The quadratic
+        term belongs to the discriminator's loss alone. The code makes two discriminator moves for each move of the
+        generator (alternating:discriminator_steps=2) with Adam at 2e-4, betas 0.5,0.999.
 
     Source:
         Su 2018, GAN-QP, arXiv:1811.07296, section 3, and its code.
+
+    Example:
+        Samples 0.2 apart may score 10 * 0.2 = 2 apart: at t = 2 the loss is 4 / (2 * 2) - 2, its minimum.
+
+        >>> import ganzoo, torch
+        >>> s = ganzoo.Scores(real=torch.tensor([2.0]), fake=torch.tensor([0.0]),
+        ...                   real_images=torch.tensor([[0.2]]), fake_images=torch.tensor([[0.0]]))
+        >>> loss = ganzoo.part("loss", "gan-qp")
+        >>> loss.discriminator(s), loss.generator(s)
+        (tensor(-1.), tensor(2.))
     """
 
     distance: Literal["l1", "l2"] = "l1"
     weight: Annotated[float, Gt(0)] = 10.0
 
     def discriminator(self, s: ganzoo.Scores) -> Tensor:
-        """A parabola in the difference of the scores, as wide as the samples are apart."""
+        """A parabola in the difference of the scores, whose width is the distance of the samples."""
         t = difference(s, "gan-qp")
         apart = (s.real_images.detach() - s.fake_images.detach()).flatten(1)
         d = apart.abs().mean(1) if self.distance == "l1" else apart.square().mean(1).sqrt()
         return (t.square() / (2 * self.weight * d.clamp(min=1e-8).to(t.dtype)) - t).mean()
 
     def generator(self, s: ganzoo.Scores) -> Tensor:
-        """The difference of the scores."""
+        """The mean difference of the scores."""
         return difference(s, "gan-qp").mean()

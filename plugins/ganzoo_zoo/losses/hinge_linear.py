@@ -22,15 +22,24 @@ class HingeLinear(ganzoo.Loss):
         L_G = -mean f
 
     Args:
-        margin: a constant of the value alone: it moves no gradient.
+        margin: constant added to each score's cost, at least 0, in units of the logit. The margin moves no gradient.
 
     Notes:
-        Unbounded below, as wgan is: it needs something that holds the discriminator, such as sn, r1 or wgan-gp. It is
-        recommended here and there as a variant of hinge; hinge's own point, that samples told apart well enough teach
-        no more, is lost.
+        The loss is unbounded below, as wgan's is, and needs a part that constrains the discriminator, such as sn, r1 or
+        wgan-gp. Some lists of training tricks recommend the loss as a variant of hinge. The property of hinge, that
+        samples beyond the margin give no gradient, is lost.
 
     Source:
         Su 2019, kexue.fm (a list of GAN training tricks); the hinge itself: Lim and Ye 2017, arXiv:1705.02894.
+
+    Example:
+        The mean real score is 1.25 and the mean fake score -1.5, so that L_D = 2 - 1.25 - 1.5.
+
+        >>> import ganzoo, torch
+        >>> s = ganzoo.Scores(real=torch.tensor([2.0, 0.5]), fake=torch.tensor([-3.0, 0.0]))
+        >>> loss = ganzoo.part("loss", "hinge-linear")
+        >>> loss.discriminator(s), loss.generator(s)
+        (tensor(-0.7500), tensor(1.5000))
     """
 
     margin: Annotated[float, Ge(0)] = 1.0
@@ -39,9 +48,9 @@ class HingeLinear(ganzoo.Loss):
     supports_shared_backward: ClassVar[bool] = True
 
     def discriminator(self, s: ganzoo.Scores) -> Tensor:
-        """How far real scores are below the margin, and fake scores above minus the margin, with sign."""
+        """The mean signed distance of real scores below the margin, and of fake scores above minus the margin."""
         return (self.margin - s.real).mean() + (self.margin + s.fake).mean()
 
     def generator(self, s: ganzoo.Scores) -> Tensor:
-        """Fake scores, to be raised without end."""
+        """Minus the mean fake score."""
         return -s.fake.mean()

@@ -34,21 +34,30 @@ class OGAN(ganzoo.Loss):
 
     Args:
         form: the adversarial loss.
-        weight: of the correlation, in both players' losses (the paper's lambda).
-        eps: floor under the variance, for numbers that are all alike.
+        weight: weight of the correlation in both players' losses (the paper's lambda), at least 0.
+        eps: number added to the variance, at least 0, for embeddings whose numbers are all alike.
 
     Raises:
-        Incompatible: the discriminator gives no embedding, or one that is not as long as the noise.
+        Incompatible: the discriminator gives no embedding, or an embedding whose length is not the latent's.
 
     Notes:
-        The average is free of N(E(x)), which has mean 0 and length sqrt(n): the slope of rho by e is orthogonal to the
-        direction of D and to e - avg e, so that the two tasks do not pull at each other. |z - E(G(z))|^2 in place of
-        rho would leave D no freedom. The authors' code has real low and takes the variance over n, as here; it starts
-        from a one-step schedule, RMSprop at 1e-4, a quadratic penalty like GAN-QP's, and weight 0.5.
+        N(E(x)) has mean 0 and length sqrt(n), whatever the average of E(x) is. The slope of rho by e is orthogonal to
+        the direction of D and to e - avg e, so that the two tasks do not compete. |z - E(G(z))|^2 in place of rho would
+        leave D no freedom. The authors' code has low real scores and takes the variance over n, as here. The code
+        trains by a one-step schedule with RMSprop at 1e-4, a quadratic penalty like GAN-QP's, and weight 0.5.
 
     Source:
         Su 2019, O-GAN: Extremely Concise Approach for Auto-Encoding Generative Adversarial Networks, arXiv:1903.01931,
         equations 6 to 12.
+
+    Example:
+        The embedding 2 z + 5 correlates perfectly with z, so that the generator's hinge loss of -5 becomes -5 - 0.5.
+
+        >>> import ganzoo, torch
+        >>> z = torch.tensor([[-1.0, 0.0, 1.0]])
+        >>> s = ganzoo.Scores(fake=torch.tensor([5.0]), latent=z, fake_output={"embedding": 2 * z + 5})
+        >>> ganzoo.part("loss", "ogan").generator(s)
+        tensor(-5.5000)
     """
 
     form: Literal["hinge", "lsgan", "rpgan", "sgan"] = "hinge"
@@ -78,7 +87,7 @@ class OGAN(ganzoo.Loss):
         return FORMS[self.form]()
 
     def check(self, spec: ganzoo.Spec, outputs: Mapping[str, Sequence[tuple[int, ...]]]) -> None:
-        """Refuse a discriminator that is no encoder of the noise."""
+        """Require an embedding as long as the latent."""
         if "embedding" not in outputs:
             raise Incompatible(
                 "ogan needs a discriminator that is an encoder, and this one gives only logits: use an architecture "
@@ -92,20 +101,28 @@ class OGAN(ganzoo.Loss):
             )
 
     def discriminator(self, s: ganzoo.Scores) -> Tensor:
-        """The adversarial loss, less the correlation."""
+        """The adversarial loss minus the weighted correlation."""
         return self.adversarial.discriminator(s) - self.weight * self.correlation(s)
 
     def generator(self, s: ganzoo.Scores) -> Tensor:
-        """The adversarial loss, less the correlation."""
+        """The adversarial loss minus the weighted correlation."""
         return self.adversarial.generator(s) - self.weight * self.correlation(s)
 
     def correlation(self, s: ganzoo.Scores) -> Tensor:
-        """Pearson's correlation of each fake's noise and its embedding, averaged over the batch."""
+        """Pearson's correlation of each fake's latent with the fake's embedding, averaged over the batch.
+
+        Args:
+            s: the round.
+        """
         z, e = s.latent.to(s.fake.dtype), s.fake_output["embedding"].to(s.fake.dtype)
         return (self.standardised(z) * self.standardised(e)).mean()
 
     def standardised(self, v: Tensor) -> Tensor:
-        """N(v), (N, n), by the population's variance."""
+        """N(v), (N, n), by the population's variance.
+
+        Args:
+            v: (N, n) numbers.
+        """
         centred = v - v.mean(1, keepdim=True)
         normed: Tensor = centred * (centred.square().mean(1, keepdim=True) + self.eps).rsqrt()
         return normed

@@ -1,4 +1,4 @@
-"""The difference that paired losses are made of."""
+"""The difference of scores that the paired losses share."""
 
 from __future__ import annotations
 
@@ -11,10 +11,19 @@ if TYPE_CHECKING:
 
 
 def difference(s: ganzoo.Scores, name: str) -> Tensor:
-    """r_i - f_i, (N,): the i-th real score minus the i-th fake one.
+    """The real score minus the fake score of each pair: r_i - f_i, (N,).
+
+    Args:
+        s: the round, with as many fakes as reals.
+        name: the loss, for the message.
 
     Raises:
-        ValueError: the shapes differ: (N, 1) minus (N,) would pair all with all.
+        ValueError: the shapes differ. (N, 1) minus (N,) would pair each real score with all fake scores.
+
+    Example:
+        >>> import ganzoo, torch
+        >>> difference(ganzoo.Scores(real=torch.tensor([3.0, 1.0]), fake=torch.tensor([1.0, 1.0])), "rpgan")
+        tensor([2., 0.])
     """
     if s.real.shape != s.fake.shape:
         raise ValueError(

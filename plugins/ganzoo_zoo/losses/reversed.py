@@ -1,4 +1,4 @@
-"""Losses of sources whose real is low: the same losses, at scores of the other sign."""
+"""Losses of sources whose real scores are low: the same losses, at scores of the other sign."""
 
 from __future__ import annotations
 
@@ -12,20 +12,27 @@ if TYPE_CHECKING:
 
 
 class Reversed(ganzoo.Loss):
-    """A loss for a discriminator whose real is low (an energy): any loss, with both scores negated.
+    """A loss for a discriminator whose real scores are low (an energy): any loss, with both scores negated.
 
     Formula:
         L_reversed(r, f) = L(-r, -f)
 
     Args:
-        loss: the loss that is meant, in words.
+        loss: the loss that is meant, as the command line writes a loss.
 
     Notes:
-        For nets that come from elsewhere, and to compare with sources that write real low; not in the catalogue, where
-        high means real for every part: targets, penalties and records that look at scores read them so.
+        The part serves nets from elsewhere, and comparisons with sources that write low real scores. The part is not in
+        the catalogue, where high scores mean real for every part: targets, penalties and records that look at scores
+        rely on the sign.
 
     Source:
         Su 2019, kexue.fm/archives/6387 (the hinge of one-step training is written so).
+
+    Example:
+        >>> import ganzoo, torch
+        >>> s = ganzoo.Scores(real=torch.tensor([-3.0]), fake=torch.tensor([1.0]))
+        >>> Reversed(loss="wgan").discriminator(s)
+        tensor(-4.)
     """
 
     loss: str = "hinge"

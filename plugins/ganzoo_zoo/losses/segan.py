@@ -18,32 +18,44 @@ if TYPE_CHECKING:
 class SegAN(ganzoo.Loss):
     """SegAN loss (adversarial segmentation, multi-scale L1): the critic looks for where predicted masks differ.
 
-    With f_i(x, m) the critic's i-th map of features of the photo x seen through the mask m, the photo itself being
-    the first, S(x) in (0, 1) the predicted mask and y the true one:
+    With f_i(x, m) the critic's i-th map of features of the photo x seen through the mask m, the photo itself being the
+    first, S(x) in (0, 1) the predicted mask and y the true mask:
 
     Formula:
         L = mean over i of mean |f_i(x, S(x)) - f_i(x, y)|                  (layers=mean)
         L_D = -weight L,   L_G = weight L + dice * mean (1 - 2 sum S y / (sum S^2 + sum y^2)) + l1 * mean |S - y|
 
     Args:
-        weight: of the multi-scale term, in both players' losses; 0 leaves the critic without a task.
-        layers: mean: each map of features counts alike (the paper); concatenated: all are one long vector, in which
-            the first two maps stand once, the last four times and those between twice (its code).
-        dice: weight of the soft Dice term of the segmentor (1 in the authors' code).
-        l1: weight of the plain distance of masks (0 in the paper; with weight=0 the baseline without a critic).
-        eps: added to both parts of the Dice fraction, so that two empty masks agree.
+        weight: weight of the multi-scale term in both players' losses, at least 0. At 0 the critic has no task.
+        layers: mean: each map of features counts alike (the paper). concatenated: all maps are a single long vector, in
+            which the first two maps stand once, the last map four times and the maps between twice (the authors' code).
+        dice: weight of the segmentor's soft Dice term, at least 0 (1 in the authors' code).
+        l1: weight of the mean absolute difference of masks, at least 0 (0 in the paper). With weight=0 the term is the
+            baseline without a critic.
+        eps: number added to both parts of the Dice fraction, at least 0, so that two empty masks agree.
 
     Raises:
         Incompatible: the data gives no condition (the photo), or the discriminator no features.
 
     Notes:
-        Nothing is scored: the critic's logits are not read. Its loss is unbounded below: use ``weight-clip:value=0.05``
-        as the paper does. The authors' code adds no eps: an empty mask, predicted empty, is 0/0 there. The predicted
+        The loss does not read the critic's logits. The critic's loss is unbounded below: use ``weight-clip:value=0.05``
+        as the paper does. The authors' code adds no eps, so that an empty mask, predicted empty, is 0/0. The predicted
         mask that the critic sees is soft, not thresholded.
 
     Source:
         Xue, Xu, Zhang, Long and Huang 2018, SegAN: Adversarial Network with Multi-scale L1 Loss for Medical Image
         Segmentation, arXiv:1706.01805, equations 2 and 3.
+
+    Example:
+        The first map differs by 1 and the second by 3, on average by 2.
+
+        >>> import ganzoo, torch
+        >>> s = ganzoo.Scores(real_output={"features": [torch.zeros(1, 4), torch.zeros(1, 2)]},
+        ...                   fake_output={"features": [torch.ones(1, 4), torch.full((1, 2), 3.0)]},
+        ...                   fake_images=torch.zeros(1, 1, 2, 2))
+        >>> loss = ganzoo.part("loss", "segan")
+        >>> loss.discriminator(s), loss.generator(s)
+        (tensor(-2.), tensor(2.))
     """
 
     weight: Annotated[float, Ge(0)] = 1.0
@@ -56,7 +68,7 @@ class SegAN(ganzoo.Loss):
     reads_scores: ClassVar[bool] = False
 
     def check(self, spec: ganzoo.Spec, outputs: Mapping[str, Sequence[tuple[int, ...]]]) -> None:
-        """Refuse data without pairs, and a discriminator without features."""
+        """Require pairs from the data and features from the discriminator."""
         if spec.condition_shape is None:
             raise Incompatible(
                 "segan compares a photo's predicted mask with its true one, and this data has no pairs: use data such "
@@ -73,7 +85,7 @@ class SegAN(ganzoo.Loss):
         return -self.weight * self.distance(s)
 
     def generator(self, s: ganzoo.Scores) -> Tensor:
-        """The distance of features, and what else is asked of the mask."""
+        """The distance of features, plus the terms on the masks."""
         loss: Tensor = self.weight * self.distance(s)
         if self.dice or self.l1:
             p, y = ((masks.flatten(1) + 1) / 2 for masks in (s.fake_images, s.real_images))
@@ -82,7 +94,11 @@ class SegAN(ganzoo.Loss):
         return loss
 
     def distance(self, s: ganzoo.Scores) -> Tensor:
-        """Mean absolute difference of features, over all scales."""
+        """The mean absolute difference of features over all scales.
+
+        Args:
+            s: the round.
+        """
         pairs, dtype = zip(s.fake_output["features"], s.real_output["features"], strict=True), s.fake_images.dtype
         gaps = [(fake.to(dtype) - real.to(dtype)).abs() for fake, real in pairs]
         if self.layers == "mean":

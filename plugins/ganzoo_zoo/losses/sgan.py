@@ -1,4 +1,4 @@
-"""The loss of the first GAN, in the form that is trained: non-saturating."""
+"""The non-saturating loss of the first GAN."""
 
 from __future__ import annotations
 
@@ -24,23 +24,32 @@ class SGAN(ganzoo.Loss):
         of KL(q||p) - 2 JS(p, q).
 
     Notes:
-        Softplus of the logit, never log(sigmoid + eps): with an eps the generator's gradient at a score of -50, where
-        it has most to learn, is 1e-14 in place of 1. The two means are summed, not averaged. Moved targets are read by
-        the discriminator's loss alone.
+        The loss is computed by softplus of the logit, never by log(sigmoid + eps). With an eps the generator's gradient
+        at a score of -50, where the generator has most to learn, is 1e-14 in place of 1. The two means are summed, not
+        averaged. Only the discriminator's loss reads moved targets.
 
     Source:
-        Goodfellow et al. 2014, Generative Adversarial Networks, arXiv:1406.2661, section 3 (its second L_G).
+        Goodfellow et al. 2014, Generative Adversarial Networks, arXiv:1406.2661, section 3 (the second L_G).
+
+    Example:
+        A discriminator that scores all samples 0 costs 2 log 2 = 1.3863, and the generator log 2.
+
+        >>> import ganzoo, torch
+        >>> s = ganzoo.Scores(real=torch.zeros(4), fake=torch.zeros(4))
+        >>> loss = ganzoo.part("loss", "sgan")
+        >>> loss.discriminator(s), loss.generator(s)
+        (tensor(1.3863), tensor(0.6931))
     """
 
     has_targets: ClassVar[bool] = True
     supports_shared_backward: ClassVar[bool] = True
 
     def discriminator(self, s: ganzoo.Scores) -> Tensor:
-        """Cross-entropy of the real scores against their target, and of the fake against theirs."""
+        """The cross-entropy of real scores against their target, plus that of fake scores against theirs."""
         real = (1 - s.real_target) * s.real + softplus(-s.real)
         fake = softplus(s.fake) - s.fake_target * s.fake
         return real.mean() + fake.mean()
 
     def generator(self, s: ganzoo.Scores) -> Tensor:
-        """Cross-entropy of the fake scores against 'real'."""
+        """The cross-entropy of fake scores against 'real'."""
         return softplus(-s.fake).mean()

@@ -21,12 +21,20 @@ class WGAN(ganzoo.Loss):
         Over discriminators with Lipschitz constant 1, -min L_D = W1(p, q) (Kantorovich and Rubinstein).
 
     Notes:
-        Unbounded below: it needs something that holds the discriminator, such as wgan-gp, weight-clip, sn or r1.
-        -L_D is a distance only up to the Lipschitz constant that is in fact held. Clipping goes with RMSprop and no
-        momentum, the gradient penalty with Adam, and both with several discriminator moves for one of the generator.
+        The loss is unbounded below and needs a part that constrains the discriminator, such as wgan-gp, weight-clip, sn
+        or r1. -L_D is a distance only up to the Lipschitz constant that is in fact held. Clipping goes with RMSprop and
+        no momentum, the gradient penalty with Adam, and both with several discriminator moves for each move of the
+        generator.
 
     Source:
         Arjovsky, Chintala and Bottou 2017, Wasserstein GAN, arXiv:1701.07875, equation 2 and algorithm 1.
+
+    Example:
+        >>> import ganzoo, torch
+        >>> s = ganzoo.Scores(real=torch.tensor([3.0, 1.0]), fake=torch.tensor([-1.0, 0.0]))
+        >>> loss = ganzoo.part("loss", "wgan")
+        >>> loss.discriminator(s), loss.generator(s)
+        (tensor(-2.5000), tensor(0.5000))
     """
 
     bounded: ClassVar[bool] = False

@@ -108,7 +108,7 @@ def norm(name: NormName, channels: int, classes: int = 0) -> nn.Module:
 
     Example:
         >>> norm("layer", 8)
-        GroupNorm(1, 8, eps=1e-05, affine=True)
+        GroupNorm(1, 8, eps=1e-05, affine=True...)
     """
     affine = not classes
     layer: nn.Module
