@@ -42,7 +42,12 @@ def test_an_example_gives_what_it_shows(name: str, line: int, text: str) -> None
     assert not result.failed, "".join(report)
 
 
-PARTS = [(entry.kind, entry.name) for entry in ganzoo.catalogue("loss") if entry.provider == "zoo"]
+PARTS = [
+    (entry.kind, entry.name)
+    for kind in ("loss", "regularizer")
+    for entry in ganzoo.catalogue(kind)
+    if entry.provider == "zoo"
+]
 
 
 @pytest.mark.parametrize(("kind", "name"), PARTS, ids=str)

@@ -1,4 +1,4 @@
-"""Differentiable transforms of images, a draw a sample: (N, C, H, W) -> the same."""
+"""Differentiable transforms of images, (N, C, H, W) -> (N, C, H, W), with a draw for each sample."""
 
 from __future__ import annotations
 
@@ -16,19 +16,36 @@ if TYPE_CHECKING:
 
 
 def images_only(part: str, spec: ganzoo.Spec, channels: tuple[int, ...] = ()) -> None:
-    """Raise Incompatible unless samples are images, with so many channels if that is said."""
+    """Raise Incompatible unless samples are images.
+
+    Args:
+        part: name of the regularizer, for the message.
+        spec: of the samples.
+        channels: the numbers of channels that are taken. Empty takes any number.
+    """
     if len(spec.shape) != 3 or (channels and spec.shape[0] not in channels):
         wanted = f"images of {' or '.join(map(str, channels))} channels" if channels else "images"
         raise Incompatible(f"{part} transforms {wanted}, and samples are of shape {spec.shape}: leave {part} out")
 
 
 def each(images: Tensor, *values: int) -> tuple[int, ...]:
-    """(N, 1, 1, 1), or with other sizes instead of the ones."""
+    """The shape of a number a sample: (N, 1, 1, 1), or (N, *values).
+
+    Args:
+        images: (N, C, H, W).
+        values: sizes in place of the ones.
+    """
     return (len(images), *(values or (1, 1, 1)))
 
 
 def uniform(images: Tensor, low: float, high: float) -> Tensor:
-    """A number a sample from U(low, high)."""
+    """A number from U(low, high) for each sample.
+
+    Args:
+        images: (N, C, H, W).
+        low: lower end.
+        high: upper end.
+    """
     return low + (high - low) * torch.rand(each(images), device=images.device, dtype=images.dtype)
 
 
@@ -54,13 +71,22 @@ def translated(images: Tensor, most: float = 0.125) -> Tensor:
 
 
 def flipped(images: Tensor) -> Tensor:
-    """Half of them mirrored left to right."""
+    """Images of which each is mirrored left to right with probability 1/2.
+
+    Args:
+        images: (N, C, H, W).
+    """
     mirrored = torch.rand(each(images), device=images.device) < 0.5
     return torch.where(mirrored, images.flip(3), images)
 
 
 def cut_out(images: Tensor, share: float = 0.5) -> Tensor:
-    """A rectangle of that share of each side is zero; where it reaches over the border less of it is left."""
+    """Images with a rectangle of zeros, which is smaller where the rectangle reaches over the border.
+
+    Args:
+        images: (N, C, H, W).
+        share: share of each side that the rectangle takes.
+    """
     inside = []
     for axis, side in enumerate(images.shape[2:]):
         size = int(side * share + 0.5)
@@ -74,7 +100,7 @@ def cut_out(images: Tensor, share: float = 0.5) -> Tensor:
 def warped(images: Tensor, matrix: Tensor) -> Tensor:
     """Images whose pixel at p, counted from the centre, is the input's at M p: bilinear, mirrored at the borders.
 
-    Gathers, and no grid_sample: they can be differentiated as often as gradient penalties ask.
+    The pixels are gathered. ``grid_sample`` has no second derivative, which gradient penalties need.
 
     Args:
         images: (N, C, H, W).
@@ -106,7 +132,12 @@ def _mirrored(place: Tensor, side: int) -> Tensor:
 
 
 def coloured(images: Tensor, matrix: Tensor) -> Tensor:
-    """Pixels multiplied by a (N, 4, 4) matrix of (red, green, blue, 1); grey ones by what it does to grey."""
+    """Images whose pixels are multiplied by a matrix of (red, green, blue, 1), in grey images by the effect on grey.
+
+    Args:
+        images: (N, C, H, W), C is 1 or 3.
+        matrix: (N, 4, 4).
+    """
     if images.shape[1] == 3:
         mixed = matrix[:, :3, :3] @ images.flatten(2) + matrix[:, :3, 3:]
         return mixed.view_as(images)
@@ -115,7 +146,12 @@ def coloured(images: Tensor, matrix: Tensor) -> Tensor:
 
 
 def about(axis: Tensor, angle: Tensor) -> Tensor:
-    """(N, 4, 4): rotations about an axis of length 1 in colour space."""
+    """Rotations about an axis in colour space, (N, 4, 4).
+
+    Args:
+        axis: (3,), of length 1.
+        angle: (N,), in radians.
+    """
     x, y, z = axis.unbind()
     s, c = angle.sin(), angle.cos()
     cross = torch.zeros(4, 4, device=axis.device, dtype=axis.dtype)

@@ -1,4 +1,4 @@
-"""A bound on how far a player moves at once."""
+"""A bound on how far a player moves in an update."""
 
 from __future__ import annotations
 
@@ -17,25 +17,33 @@ if TYPE_CHECKING:
 
 
 class ClipGradient(ganzoo.Regularizer):
-    """Gradient clipping (clip grad norm): a player's gradient is shortened where it is too long.
+    """Gradient clipping (clip grad norm): a player's gradient is shortened where the gradient is too long.
 
     Formula:
         norm:   g <- g min(1, value / |g|)             |.| over all of the player's parameters
-        value:  g <- min(max(g, -value), value)        each number by itself
+        value:  g <- min(max(g, -value), value)        each number alone
 
     Args:
-        value: the bound.
+        value: the bound, above 0, in units of the gradient.
         by: norm (the direction is kept) or value.
-        players: whose gradients.
+        players: the players whose gradients are clipped.
 
     Notes:
-        It is not weight clipping, and no Lipschitz device: it bounds moves, not weights. The records show the gradient
-        as it was before. Optimizers that divide by the gradient's size (Adam, RMSprop) undo a steady factor; what is
-        left is that single large gradients count less.
+        The part clips neither weights nor slopes: moves are bounded, weights are not. The records show the gradient
+        before clipping. Optimizers that divide by the gradient's size (Adam, RMSprop) undo a constant factor, so that
+        only single large gradients count less.
 
     Source:
         Pascanu, Mikolov and Bengio 2013, On the difficulty of training recurrent neural networks, arXiv:1211.5063,
         algorithm 1.
+
+    Example:
+        A gradient of length 5 is shortened to length 1.
+
+        >>> import ganzoo, torch
+        >>> clip = ganzoo.part("regularizer", "clip-gradient")
+        >>> clip.modify_gradients("generator", [torch.tensor([3.0]), torch.tensor([4.0])])
+        [tensor([0.6000]), tensor([0.8000])]
     """
 
     value: Annotated[float, Gt(0)] = 1.0

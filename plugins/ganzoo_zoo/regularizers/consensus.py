@@ -24,20 +24,29 @@ class Consensus(ganzoo.Regularizer):
         In the bilinear game the eigenvalues of the update move from 1 +- i h to 1 - h weight +- i h.
 
     Args:
-        weight: the paper's gamma; 10 in its experiments.
+        weight: the paper's gamma, at least 0 (10 in the paper's experiments).
 
     Notes:
-        It costs: both gradients with a graph, and second derivatives through both nets; a discriminator's round keeps
-        the generator's graph for it. The gradients are those of the losses without other penalties. Points where the
-        gradient is short but not zero, such as where both are flat, attract it.
+        The penalty needs both gradients with a graph and second derivatives through both nets. A discriminator's round
+        keeps the generator's graph for the penalty. The gradients are those of the losses without other penalties. The
+        penalty attracts the players to points where the gradient is short but not zero, for example where both losses
+        are flat.
 
     Source:
         Mescheder, Nowozin and Geiger 2017, The numerics of GANs, arXiv:1705.10461, algorithm 2.
+
+    Example:
+        v = (3, 4) has the squared length 25, and (2 / 2) 25 = 25.
+
+        >>> import ganzoo, torch
+        >>> part = ganzoo.part("regularizer", "consensus:weight=2")
+        >>> part.joint_penalty({"discriminator": [torch.tensor([3.0])], "generator": [torch.tensor([4.0])]})
+        tensor(25.)
     """
 
     weight: Annotated[float, Ge(0)] = 10.0
 
     def joint_penalty(self, gradients: Mapping[Literal["discriminator", "generator"], Sequence[Tensor]]) -> Tensor:
-        """Half the squared length of the game's gradient."""
+        """Half the weighted squared length of the game's gradient."""
         total: Tensor = sum(g.square().sum() for player in gradients.values() for g in player)  # type: ignore[assignment]
         return self.weight / 2 * total

@@ -1,4 +1,4 @@
-"""Consistency regularization: scores that do not mind what does not matter."""
+"""Consistency regularization: scores that do not depend on the augmentation."""
 
 from __future__ import annotations
 
@@ -21,27 +21,36 @@ class CR(ganzoo.Regularizer):
         weight * mean (D(x) - D(T(x)))^2      T: mirrored by chance, moved by up to 1/8 of each side
 
     Args:
-        weight: the paper's lambda.
+        weight: the paper's lambda, at least 0.
 
     Raises:
         Incompatible: samples are not images.
 
     Notes:
-        It costs one more pass of the discriminator. The discriminator's own task is on images as they are; to augment
-        what it learns from, see diffaugment and ada.
+        The penalty costs another pass of the discriminator. The discriminator's main task is on images without
+        augmentation. To augment the images of the main task, see diffaugment and ada.
 
     Source:
         Zhang et al. 2020, Consistency regularization for generative adversarial networks, arXiv:1910.12027.
+
+    Example:
+        Scores of 1 whose copies score 0 cost 10.
+
+        >>> import ganzoo, torch
+        >>> s = ganzoo.Scores(real=torch.ones(4), real_images=torch.zeros(4, 1, 8, 8),
+        ...                   discriminator=lambda x: torch.zeros(len(x)))
+        >>> ganzoo.part("regularizer", "cr").discriminator_penalty(s)
+        tensor(10.)
     """
 
     weight: Annotated[float, Ge(0)] = 10.0
 
     def check(self, spec: ganzoo.Spec, outputs: object) -> None:
-        """Images are wanted."""
+        """Require images."""
         images_only("cr", spec)
 
     def discriminator_penalty(self, s: ganzoo.Scores) -> Tensor:
-        """Squared difference of the scores of real images and their copies."""
+        """The weighted mean squared difference of the scores of real images and of augmented copies."""
         return self.weight * (s.real - s.judge(_copied(s.real_images))).square().mean()
 
 
@@ -52,29 +61,39 @@ class BCR(ganzoo.Regularizer):
         weight * mean (D(x) - D(T(x)))^2 + fake_weight * mean (D(x') - D(T(x')))^2      x real, x' fake
 
     Args:
-        weight: of real images.
-        fake_weight: of fakes.
+        weight: weight of real images, at least 0.
+        fake_weight: weight of fakes, at least 0.
 
     Raises:
         Incompatible: samples are not images.
 
     Notes:
-        cr alone teaches the generator to draw the augmentation's traces, since only real images are excused for them.
-        It costs two more passes of the discriminator. With zcr it is the paper's ICR.
+        With cr alone the generator learns to draw traces of the augmentation, since only real images are excused from
+        the traces. The penalty costs two more passes of the discriminator. bcr and zcr together are the paper's ICR.
 
     Source:
         Zhao et al. 2020, Improved consistency regularization for GANs, arXiv:2002.04724, section 2.1.
+
+    Example:
+        Scores of 1 whose copies score 0 cost 10 for each kind.
+
+        >>> import ganzoo, torch
+        >>> x = torch.zeros(4, 1, 8, 8)
+        >>> s = ganzoo.Scores(real=torch.ones(4), real_images=x, fake=torch.ones(4), fake_images=x,
+        ...                   discriminator=lambda x: torch.zeros(len(x)))
+        >>> ganzoo.part("regularizer", "bcr").discriminator_penalty(s)
+        tensor(20.)
     """
 
     weight: Annotated[float, Ge(0)] = 10.0
     fake_weight: Annotated[float, Ge(0)] = 10.0
 
     def check(self, spec: ganzoo.Spec, outputs: object) -> None:
-        """Images are wanted."""
+        """Require images."""
         images_only("bcr", spec)
 
     def discriminator_penalty(self, s: ganzoo.Scores) -> Tensor:
-        """Squared difference of the scores of images and their copies."""
+        """The weighted mean squared difference of the scores of images and of augmented copies."""
         real = (s.real - s.judge(_copied(s.real_images))).square().mean()
         fake = (s.fake - s.judge(_copied(s.fake_images), fake=True)).square().mean()
         return self.weight * real + self.fake_weight * fake
@@ -90,16 +109,25 @@ class ZCR(ganzoo.Regularizer):
         L_G <- L_G - diversity * mean (G(z) - G(z'))^2
 
     Args:
-        weight: the discriminator's.
-        diversity: the generator's, for images that differ where the discriminator does not mind.
-        sigma: how far the noise is moved, a unit of its own standard deviation.
+        weight: the discriminator's weight, at least 0.
+        diversity: the generator's weight, at least 0, for images that differ where the scores agree.
+        sigma: how far the latents are moved, above 0, in units of the latents' standard deviation.
 
     Notes:
-        It costs a pass of the generator for each player's move, and one of the discriminator. With bcr it is the
-        paper's ICR.
+        The penalty costs a pass of the generator for each player's move, and a pass of the discriminator. bcr and zcr
+        together are the paper's ICR. Published settings (weight, diversity, sigma) differ: StudioGAN has 20, 0.5, 0.05.
 
     Source:
         Zhao et al. 2020, Improved consistency regularization for GANs, arXiv:2002.04724, section 2.2.
+
+    Example:
+        Fakes that score 1 with neighbours that score 0 cost 5.
+
+        >>> import ganzoo, torch
+        >>> s = ganzoo.Scores(fake=torch.ones(4), latent=torch.zeros(4, 2), generator=lambda z: z,
+        ...                   discriminator=lambda x: torch.zeros(len(x)))
+        >>> ganzoo.part("regularizer", "zcr:weight=5").discriminator_penalty(s)
+        tensor(5.)
     """
 
     weight: Annotated[float, Ge(0)] = 5.0
@@ -107,13 +135,13 @@ class ZCR(ganzoo.Regularizer):
     sigma: Annotated[float, Gt(0)] = 0.07
 
     def discriminator_penalty(self, s: ganzoo.Scores) -> Tensor:
-        """Squared difference of the scores of neighbours."""
+        """The weighted mean squared difference of the scores of neighbours."""
         with torch.no_grad():
             neighbours = s.generate(self._moved(s.latent))
         return self.weight * (s.fake - s.judge(neighbours, fake=True)).square().mean()
 
     def generator_penalty(self, s: ganzoo.Scores) -> Tensor:
-        """Minus the squared difference of neighbours."""
+        """Minus the weighted mean squared difference of neighbours."""
         return -self.diversity * (s.fake_images - s.generate(self._moved(s.latent))).square().mean()
 
     def _moved(self, latent: Tensor) -> Tensor:

@@ -24,16 +24,26 @@ class DRAGAN(SlopePenalty):
         uniform:  delta = a spread std(x) U[0, 1)^shape         one a ~ U(0, 1) a sample: the authors' code
 
     Args:
-        weight: the paper's lambda.
-        centre: length of slope that is asked for (the paper's k).
-        spread: size of the noise, in units of the standard deviation of the real batch.
-        noise: normal as in the paper, or uniform, one-sided and positive, as in its code.
+        weight: the paper's lambda, at least 0.
+        centre: length of slope that costs nothing (the paper's k), at least 0.
+        spread: size of the noise, above 0, in units of the standard deviation of the real batch.
+        noise: normal as in the paper, or uniform, one-sided and positive, as in the authors' code.
 
     Notes:
-        Fakes are not looked at. It costs one more pass of the discriminator. It was made for the loss sgan.
+        The penalty does not read fakes, and costs another pass of the discriminator. The paper uses the penalty with
+        the loss sgan.
 
     Source:
         Kodali et al. 2017, On convergence and stability of GANs, arXiv:1705.07215, section 2.4 and its code.
+
+    Example:
+        D(x) = 3 x1 + 4 x2 has a slope of length 5 everywhere: 10 (5 - 1)^2 = 160.
+
+        >>> import ganzoo, torch
+        >>> def critic(x): return x @ torch.tensor([3.0, 4.0])
+        >>> s = ganzoo.Scores(real_images=torch.ones(4, 2), discriminator=critic)
+        >>> ganzoo.part("regularizer", "dragan").discriminator_penalty(s).round().item()
+        160.0
     """
 
     weight: Annotated[float, Ge(0)] = 10.0
@@ -42,7 +52,7 @@ class DRAGAN(SlopePenalty):
     noise: Literal["normal", "uniform"] = "normal"
 
     def discriminator_penalty(self, s: ganzoo.Scores) -> Tensor:
-        """Squared distance of the slope's length from the centre, around the real samples."""
+        """The weighted mean squared distance of the slope's length from the centre, around the real samples."""
         if self.noise == "normal":
             place = around(s, self.spread)
         else:

@@ -1,4 +1,4 @@
-"""The entropy of the generator's samples, by mutual information with its noise."""
+"""The entropy of the generator's samples, by their mutual information with the latents."""
 
 from __future__ import annotations
 
@@ -19,25 +19,37 @@ if TYPE_CHECKING:
 class Entropy(ganzoo.Regularizer):
     """Entropy of the generator (MEG, mutual information I(G(z); z), Deep InfoMax): against collapse of its samples.
 
-    With a third network T(x, z), trained with the generator, and z' the batch's noise dealt out anew:
+    With a third network T(x, z), trained with the generator, and z' the batch's latents in another order:
 
     Formula:
         I = mean -softplus(-T(G(z), z)) - mean softplus(T(G(z), z'))
         the generator and T pay -weight * I
 
     Args:
-        weight: of the information; 1 in the paper, 0.5 in its code, which averages over both kinds of pairs at once.
-        shuffle: how noise is dealt out: each of its dimensions by itself (dimensions, the paper's text), or whole
-            vectors (rows, its code, where a vector may fall to its own sample again).
-        width: units of each of T's two hidden layers.
+        weight: weight of the information, at least 0: 1 in the paper, 0.5 in the authors' code, which averages over
+            both kinds of pairs together.
+        shuffle: how latents are dealt to samples: each dimension of the latents alone (dimensions, the paper's text),
+            or whole vectors (rows, the authors' code, where a vector may return to its own sample).
+        width: units of each of T's two hidden layers, at least 1.
 
     Notes:
-        G is a function, so I(G(z); z) is the entropy of G(z) up to a constant; I here is its Jensen-Shannon form, at
-        most 0 and -2 log 2 where T cannot tell the pairs apart. T sees samples flattened, whatever their shape.
+        G is a function, so that I(G(z); z) is the entropy of G(z) up to a constant. I is the Jensen-Shannon form of the
+        information: at most 0, and -2 log 2 where T cannot tell the pairs apart. T sees flattened samples of any shape.
 
     Source:
         Kumar et al. 2019, Maximum Entropy Generators for Energy-Based Models, arXiv:1901.08508, section 3.1;
         Hjelm et al. 2019, Deep InfoMax, arXiv:1808.06670, equation 4.
+
+    Example:
+        A network T that gives 0 for all pairs tells no pairs apart: the penalty is 2 log 2.
+
+        >>> import ganzoo, torch
+        >>> from ganzoo.words import bind
+        >>> bound = bind(ganzoo.part("regularizer", "entropy"))
+        >>> bound.values["module"] = lambda pairs: torch.zeros(len(pairs))
+        >>> s = ganzoo.Scores(fake_images=torch.zeros(4, 2), latent=torch.randn(4, 2))
+        >>> bound.part.generator_penalty(s)
+        tensor(1.3863)
     """
 
     weight: Annotated[float, Ge(0)] = 1.0
@@ -47,7 +59,7 @@ class Entropy(ganzoo.Regularizer):
     trained_by: ClassVar[Literal["discriminator", "generator"]] = "generator"
 
     def prepare(self, networks: ganzoo.Networks, spec: ganzoo.Spec) -> nn.Module:
-        """T, over a sample and its noise, side by side."""
+        """T, over a sample and the sample's latent side by side."""
         return nn.Sequential(
             nn.Linear(math.prod(spec.shape) + spec.latent_dim, self.width),
             nn.LeakyReLU(0.2),
@@ -58,7 +70,7 @@ class Entropy(ganzoo.Regularizer):
         )
 
     def generator_penalty(self, s: ganzoo.Scores) -> Tensor:
-        """Minus the information of the samples on their noise."""
+        """Minus the weighted information of the samples on their latents."""
         x, z = s.fake_images.flatten(1), s.latent
         if self.shuffle == "dimensions":
             dealt = z.gather(0, torch.rand_like(z).argsort(0))

@@ -24,19 +24,32 @@ class LeCam(ganzoo.Regularizer):
         weight * (mean relu(r - a_F)^2 + mean relu(a_R - f)^2)            one-sided
 
     Args:
-        weight: the paper's lambda; 0.3 at most for BigGAN nets, 3e-7 for StyleGAN2's in its experiments.
-        decay: of the running means, an update of the discriminator.
-        form: squared as in the paper, or one-sided as in its code: fakes above the real mean, and real samples below
-            the fake one, are left alone.
+        weight: the paper's lambda, at least 0. The paper has 0.3 at most for BigGAN nets (0.3 in the authors' scripts
+            for CIFAR) and 3e-7 for StyleGAN2's.
+        decay: decay of the running means in each update of the discriminator, from 0 to below 1.
+        form: ``squared`` as in the paper, or ``one-sided`` as in the authors' code: fakes above the real mean, and real
+            samples below the fake mean, cost nothing.
 
     Notes:
-        The means begin at the first batch, where code begins at a constant and waits for them to forget it; a mean is
-        taken before the penalty looks at it, and carries no gradient. Both are saved with the run. With WGAN's loss the
-        penalty bounds it below (it is a LeCam divergence then).
+        The means begin at the first batch. A mean is moved before the penalty reads the mean, and carries no gradient.
+        Both means are saved with the run. With WGAN's loss the penalty bounds the loss below, which is a LeCam
+        divergence then.
 
     Source:
         Tseng et al. 2021, Regularizing generative adversarial networks under limited data, arXiv:2104.03310,
         equation 4.
+
+    Example:
+        After a first batch with real scores of 2 and fake scores of -1 both distances are 3, and 0.1 (9 + 9) = 1.8.
+
+        >>> import ganzoo, torch
+        >>> from ganzoo.words import bind
+        >>> bound = bind(ganzoo.part("regularizer", "lecam"))
+        >>> bound.values["module"] = bound.part.prepare(None, None)
+        >>> s = ganzoo.Scores(real=torch.full((4,), 2.0), fake=torch.full((4,), -1.0))
+        >>> bound.part.observe("discriminator", s)
+        >>> bound.part.discriminator_penalty(s)
+        tensor(1.8000)
     """
 
     weight: Annotated[float, Ge(0)] = 0.1
@@ -46,16 +59,16 @@ class LeCam(ganzoo.Regularizer):
     constrains_discriminator: ClassVar[bool] = True
 
     def prepare(self, networks: ganzoo.Networks, spec: ganzoo.Spec) -> nn.Module:
-        """Two means, and how many batches they saw."""
+        """Two means, and how many batches entered the means."""
         return Means()
 
     def observe(self, player: str, s: ganzoo.Scores) -> None:
-        """Move the means towards this batch."""
+        """Move the means towards the batch."""
         if player == "discriminator":
             self.module.follow(s.real.mean(), s.fake.mean(), self.decay)
 
     def discriminator_penalty(self, s: ganzoo.Scores) -> Tensor:
-        """Squared distance of the scores from the mean of the other kind."""
+        """The weighted mean squared distance of the scores from the mean of the other kind."""
         real, fake = (mean.to(s.real.dtype) for mean in (self.module.real, self.module.fake))
         above, below = s.real - fake, real - s.fake
         if self.form == "one-sided":
@@ -77,7 +90,13 @@ class Means(nn.Module):
             self.register_buffer(name, torch.zeros(()))
 
     def follow(self, real: Tensor, fake: Tensor, decay: float) -> None:
-        """Move by 1 - decay, and the first time the whole way."""
+        """Move each mean by a share of 1 - decay, and by the whole distance in the first update.
+
+        Args:
+            real: mean real score of a batch.
+            fake: mean fake score of a batch.
+            decay: share of the old mean that is kept.
+        """
         share = torch.where(self.seen == 0, 1.0, 1 - decay)
         self.real.lerp_(real.to(self.real.dtype), share)
         self.fake.lerp_(fake.to(self.fake.dtype), share)

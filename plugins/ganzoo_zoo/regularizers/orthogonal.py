@@ -26,19 +26,32 @@ class Orthogonal(ganzoo.Regularizer):
         weight * sum over layers |W W' . (1 - I)|^2      gradient 4 weight (W W' . (1 - I)) W
 
     Args:
-        weight: the paper's beta.
-        players: whose weights: generator (BigGAN, for the truncation trick), discriminator, or both.
+        weight: the paper's beta, at least 0.
+        players: the players whose weights are drawn apart: generator (BigGAN, for the truncation trick), discriminator,
+            or both.
 
     Raises:
         Incompatible: the player has no weight of a convolution or a linear layer.
 
     Notes:
-        The paper writes W'W, its code W W' with half of this gradient, which makes its 1e-4 half as much here; the
-        form with the diagonal, |W'W - I|^2, also asks for rows of length one and is another method. Embeddings are left
-        out, as there.
+        The paper writes W'W. The authors' code has W W' with half of this gradient, so that 1e-4 of the code is a
+        weight of 0.5e-4. The form with the diagonal, |W'W - I|^2, also asks for rows of length one and is another
+        method. Embeddings are left out, as in the authors' code.
 
     Source:
         Brock, Donahue and Simonyan 2019, Large scale GAN training (BigGAN), arXiv:1809.11096, equation 3.
+
+    Example:
+        The rows (1, 1) and (2, 0) have the inner product 2, which stands twice in W W': 1 (2^2 + 2^2) = 8.
+
+        >>> import ganzoo, torch
+        >>> from ganzoo.words import bind
+        >>> net = torch.nn.Linear(2, 2, bias=False)
+        >>> _ = net.weight.data.copy_(torch.tensor([[1.0, 1.0], [2.0, 0.0]]))
+        >>> bound = bind(ganzoo.part("regularizer", "orthogonal:weight=1"))
+        >>> bound.values["module"] = bound.part.prepare(ganzoo.Networks(net, torch.nn.Linear(1, 1)), None)
+        >>> bound.part.generator_penalty(ganzoo.Scores()).item()
+        8.0
     """
 
     weight: Annotated[float, Ge(0)] = 1e-4
@@ -60,11 +73,11 @@ class Orthogonal(ganzoo.Regularizer):
         return Borrowed(dict(found))
 
     def discriminator_penalty(self, s: ganzoo.Scores) -> Tensor:
-        """Squared inner products of different rows of the discriminator's weights."""
+        """The weighted squared inner products of different rows of the discriminator's weights."""
         return self._penalty("discriminator")
 
     def generator_penalty(self, s: ganzoo.Scores) -> Tensor:
-        """Squared inner products of different rows of the generator's weights."""
+        """The weighted squared inner products of different rows of the generator's weights."""
         return self._penalty("generator")
 
     def _penalty(self, player: Player) -> Tensor:

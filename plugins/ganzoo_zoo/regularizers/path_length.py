@@ -1,4 +1,4 @@
-"""Steps of one length in the noise make changes of one size in the image."""
+"""Steps of equal length in the latent make changes of equal size in the image."""
 
 from __future__ import annotations
 
@@ -25,21 +25,32 @@ class PathLength(ganzoo.Regularizer):
         l_i = |J' e_i| / sqrt(M),   a <- a + decay (mean l - a),   weight * mean_i (l_i - a)^2
 
     Args:
-        weight: StyleGAN2's is 2, paid every 4 updates: ``path-length:every=4``.
-        decay: share by which the running mean a of the lengths moves an update.
+        weight: factor of the penalty, at least 0. StyleGAN2's is 2, applied every 4 updates: ``path-length:every=4``.
+        decay: share by which the running mean a of the lengths moves in an update, above 0 and at most 1.
 
     Raises:
         Incompatible: the data gives a condition.
 
     Notes:
-        The latent is the generator's input (a style network's output where it has one is not known here). As in the
-        authors' code a is differentiated through in the update that moves it, and only what is kept of it is constant.
-        a begins at 0 and is saved with the run; it moves after the generator did. The code takes half of the batch;
-        here the gradient comes off the pass that made the fakes, of all of them.
+        The latent is the generator's input, not the output of a style network. As in the authors' code a is
+        differentiated through in the update that moves a, and only the stored a is constant. a begins at 0, is saved
+        with the run, and moves after the generator's update. The authors' code takes half of the batch. The part takes
+        the whole batch, since the gradient comes from the pass that made the fakes.
 
     Source:
         Karras et al. 2020, Analyzing and improving the image quality of StyleGAN, arXiv:1912.04958, equation 4 and
         appendix B.
+
+    Example:
+        A generator whose fakes do not depend on the latent has lengths of 0 and pays nothing.
+
+        >>> import ganzoo, torch
+        >>> from ganzoo.words import bind
+        >>> bound = bind(ganzoo.part("regularizer", "path-length"))
+        >>> bound.values["module"] = bound.part.prepare(None, None)
+        >>> z = torch.zeros(4, 2, requires_grad=True)
+        >>> bound.part.generator_penalty(ganzoo.Scores(latent=z, fake_images=0 * z)).item() < 1e-9
+        True
     """
 
     weight: Annotated[float, Ge(0)] = 2.0
@@ -48,11 +59,11 @@ class PathLength(ganzoo.Regularizer):
     needs_grad_of: ClassVar[frozenset[str]] = frozenset({"latent"})
 
     def prepare(self, networks: ganzoo.Networks, spec: ganzoo.Spec) -> nn.Module:
-        """The mean length, and what it is to be after the update."""
+        """The mean length, and the mean length after the update."""
         return Lengths()
 
     def check(self, spec: ganzoo.Spec, outputs: object) -> None:
-        """Noise is wanted."""
+        """Require latents."""
         if spec.condition_shape is not None:
             raise Incompatible(
                 "path-length measures how noise moves a sample, and this data gives a condition to make it from, with "
@@ -60,7 +71,7 @@ class PathLength(ganzoo.Regularizer):
             )
 
     def generator_penalty(self, s: ganzoo.Scores) -> Tensor:
-        """Squared distance of the lengths from their mean."""
+        """The weighted mean squared distance of the lengths from the running mean."""
         images = s.fake_images
         pixels = math.prod(images.shape[2:]) if images.ndim > 2 else images[0].numel()
         moved = (images * torch.randn_like(images)).sum() / math.sqrt(pixels)
@@ -72,7 +83,7 @@ class PathLength(ganzoo.Regularizer):
         return penalty
 
     def after_update(self, player: str, module: nn.Module) -> None:
-        """Keep the mean that the generator's update was made with."""
+        """Keep the mean with which the generator's update was made."""
         if player == "generator":
             self.module.mean.copy_(self.module.next)
 

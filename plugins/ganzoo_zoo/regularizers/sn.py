@@ -35,22 +35,35 @@ class SpectralNorm(ganzoo.Regularizer):
     With W a layer's weight as a matrix, one row an output:
 
     Formula:
-        W_SN = W / sigma(W),  sigma(W) = u' W v,  v <- W'u / |W'u|,  u <- Wv / |Wv|     once a pass in training
+        W_SN = W / sigma(W),  sigma(W) = u' W v,  u <- Wv / |Wv|,  v <- W'u / |W'u|     once a round in training
 
     Args:
-        power_iterations: updates of u and v a pass; one follows a weight that moves slowly.
-        players: whose weights: discriminator (SNGAN), generator, or both (SAGAN, BigGAN).
+        power_iterations: updates of u and v in a round, at least 1. A single update follows a weight that moves slowly.
+        players: the players whose weights are divided: discriminator (SNGAN), generator, or both (SAGAN, BigGAN).
 
     Raises:
         Incompatible: the player has no weight of a convolution, a linear layer or an embedding.
 
     Notes:
-        u and v are buffers, saved with the net, and stand still in evaluation. sigma is that of the matrix, not of the
-        convolution as an operator, which may stretch more. It is no penalty on sigma: that is another method (Yoshida
-        and Miyato 2017, arXiv:1705.10941). Weights that are parametrized already are left as they are.
+        u and v are updated once a round, as in algorithm 1, and not once a pass: all passes of a round (real, fake,
+        interpolated samples) see one sigma. The first authors' code updates u and v in each pass. u and v are buffers,
+        saved with the net, and constant in evaluation. sigma is that of the matrix, not of the convolution as an
+        operator, which may stretch more. A penalty on sigma is another method, sn-penalty. Weights that are
+        parametrized already are left unchanged.
 
     Source:
         Miyato et al. 2018, Spectral normalization for GANs, arXiv:1802.05957, equation 8 and algorithm 1.
+
+    Example:
+        The weight diag(4, 1) is divided by 4.
+
+        >>> import ganzoo, torch
+        >>> net = torch.nn.Linear(2, 2, bias=False)
+        >>> _ = net.weight.data.copy_(torch.diag(torch.tensor([4.0, 1.0])))
+        >>> nets = ganzoo.Networks(generator=torch.nn.Linear(1, 1), discriminator=net)
+        >>> _ = ganzoo.part("regularizer", "sn:power_iterations=50").prepare(nets, None)
+        >>> net.weight.diagonal().tolist()
+        [1.0, 0.25]
     """
 
     power_iterations: Annotated[int, Ge(1)] = 1
@@ -75,7 +88,7 @@ class SpectralNorm(ganzoo.Regularizer):
         return Borrowed(divided)
 
     def report(self) -> Mapping[str, Tensor]:
-        """The first singular value of each weight, before it is divided by it."""
+        """The first singular value of each weight before the division."""
         return {name: _first_singular_value(layer) for name, layer in self.module.layers.items()}
 
 
@@ -100,8 +113,13 @@ def _first_singular_value(layer: Any) -> Tensor:
 def weighted(part: str, player: str, networks: ganzoo.Networks) -> list[nn.Module]:
     """The layers of a player that have a weight.
 
+    Args:
+        part: name of the regularizer, for the message.
+        player: the player.
+        networks: the two nets.
+
     Raises:
-        Incompatible: there are none.
+        Incompatible: the player has no such layer.
     """
     layers: list[nn.Module] = [m for m in getattr(networks, player).modules() if isinstance(m, WEIGHTED)]
     if not layers:
@@ -110,7 +128,16 @@ def weighted(part: str, player: str, networks: ganzoo.Networks) -> list[nn.Modul
 
 
 def matrix(layer: nn.Module, weight: Tensor | None = None) -> Tensor:
-    """A layer's weight (or that one in its place) as a matrix, one row an output."""
+    """A layer's weight as a matrix, one row an output.
+
+    Args:
+        layer: a layer of a type in ``WEIGHTED``.
+        weight: a weight to read in place of the layer's own.
+
+    Example:
+        >>> matrix(nn.Conv2d(3, 8, 5)).shape
+        torch.Size([8, 75])
+    """
     w: Tensor = layer.weight if weight is None else weight  # type: ignore[assignment]  # these layers have one
     turned = isinstance(layer, nn.ConvTranspose1d | nn.ConvTranspose2d | nn.ConvTranspose3d)
     return (w.transpose(0, 1) if turned else w).flatten(1)

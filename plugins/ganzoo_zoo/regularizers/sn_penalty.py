@@ -27,19 +27,31 @@ class SpectralNormPenalty(ganzoo.Regularizer):
         (weight / 2) sum_l sigma(W_l)^2,  sigma(W) = u' W v,  v <- W'u / |W'u|,  u <- Wv / |Wv|     once a payment
 
     Args:
-        weight: the paper's lambda.
-        power_iterations: updates of u and v each time that the penalty is paid.
+        weight: the paper's lambda, at least 0.
+        power_iterations: updates of u and v each time that the penalty is applied, at least 1.
 
     Raises:
         Incompatible: the discriminator has no weight of a convolution, a linear layer or an embedding.
 
     Notes:
-        Weights are drawn to small norms and keep their form; sn divides by the norm instead, and is the usual choice.
-        u and v are saved with the run.
+        The penalty draws weights to small norms and does not reparametrize the weights. sn divides by the norm instead,
+        and is the usual choice. u and v are saved with the run.
 
     Source:
         Yoshida and Miyato 2017, Spectral norm regularization for improving generalizability, arXiv:1705.10941,
         equation 3 and algorithm 1.
+
+    Example:
+        The weight diag(3, 1) has sigma 3, and (2 / 2) 3^2 = 9.
+
+        >>> import ganzoo, torch
+        >>> from ganzoo.words import bind
+        >>> net = torch.nn.Linear(2, 2, bias=False)
+        >>> _ = net.weight.data.copy_(torch.diag(torch.tensor([3.0, 1.0])))
+        >>> bound = bind(ganzoo.part("regularizer", "sn-penalty:weight=2"))
+        >>> bound.values["module"] = bound.part.prepare(ganzoo.Networks(torch.nn.Linear(1, 1), net), None)
+        >>> round(bound.part.discriminator_penalty(ganzoo.Scores()).item(), 4)
+        9.0
     """
 
     weight: Annotated[float, Ge(0)] = 0.01
@@ -48,7 +60,7 @@ class SpectralNormPenalty(ganzoo.Regularizer):
     constrains_discriminator: ClassVar[bool] = True
 
     def prepare(self, networks: ganzoo.Networks, spec: ganzoo.Spec) -> nn.Module:
-        """Vectors u and v for each layer, after a few iterations."""
+        """Vectors u and v for each layer, after 15 iterations."""
         layers = weighted("sn-penalty", "discriminator", networks)
         return Vectors(layers)
 
@@ -57,14 +69,14 @@ class SpectralNormPenalty(ganzoo.Regularizer):
         return {"largest_sigma": self.module.norms().max()}
 
     def discriminator_penalty(self, s: ganzoo.Scores) -> Tensor:
-        """Half the sum of the squared norms, after a power iteration."""
+        """Half the weighted sum of the squared norms, after a power iteration."""
         self.module.iterate(self.power_iterations)
         total: Tensor = self.weight / 2 * self.module.norms().square().sum()
         return total
 
 
 class Vectors(nn.Module):
-    """The singular vectors of the largest singular value of each layer's weight, nearly."""
+    """Estimates of the singular vectors of the largest singular value of each layer's weight."""
 
     def __init__(self, layers: list[nn.Module]) -> None:
         super().__init__()
@@ -79,7 +91,11 @@ class Vectors(nn.Module):
 
     @torch.no_grad()
     def iterate(self, times: int) -> None:
-        """Power iterations on the weights as they are."""
+        """Make power iterations on the present weights.
+
+        Args:
+            times: how many.
+        """
         for i, layer in enumerate(self.layers):
             u, v, w = getattr(self, f"u{i}"), getattr(self, f"v{i}"), matrix(layer)
             for _ in range(times):

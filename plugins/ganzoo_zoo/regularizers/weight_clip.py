@@ -19,15 +19,25 @@ class WeightClip(ganzoo.Regularizer):
         w <- min(max(w, -value), value)      after each move of the discriminator
 
     Args:
-        value: the bound, in units of the weights (the paper's c).
+        value: the bound (the paper's c), above 0, in units of the weights.
 
     Notes:
-        All parameters, scales and shifts of normalisations too; no buffers. It is not gradient clipping. The paper
-        clips after the move, as here; its code clips before the next one. A small bound makes gradients vanish, a large
-        one makes the discriminator slow to train: the gradient penalty replaced it for that.
+        All parameters are clipped, scales and shifts of normalisations too, and no buffers. Gradients are not clipped.
+        The paper clips after the move, as this part does. The authors' code clips before the next move. A small bound
+        makes gradients vanish, and a large bound makes the discriminator slow to train, for which reason the gradient
+        penalty replaced the bound.
 
     Source:
         Arjovsky, Chintala and Bottou 2017, Wasserstein GAN, arXiv:1701.07875, algorithm 1.
+
+    Example:
+        >>> import ganzoo, torch
+        >>> net = torch.nn.Linear(2, 1, bias=False)
+        >>> _ = torch.nn.init.constant_(net.weight, -3.0)
+        >>> with torch.no_grad():
+        ...     ganzoo.part("regularizer", "weight-clip:value=1").after_update("discriminator", net)
+        >>> net.weight.tolist()
+        [[-1.0, -1.0]]
     """
 
     value: Annotated[float, Gt(0)] = 0.01
@@ -35,7 +45,7 @@ class WeightClip(ganzoo.Regularizer):
     constrains_discriminator: ClassVar[bool] = True
 
     def after_update(self, player: Literal["discriminator", "generator"], module: nn.Module) -> None:
-        """Put the discriminator back into its box."""
+        """Clip the discriminator's parameters."""
         if player == "discriminator":
             for p in module.parameters():
                 p.clamp_(-self.value, self.value)

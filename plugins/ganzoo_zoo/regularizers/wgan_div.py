@@ -21,14 +21,24 @@ class WGANDiv(SlopePenalty):
         (k/2) mean |grad D(x)|^p + (k/2) mean |grad D(x')|^p      x real, x' fake
 
     Args:
-        k: weight.
-        p: power of the slopes' length; above 1.
+        k: weight, at least 0.
+        p: power of the slopes' length, above 1.
 
     Notes:
-        With the loss wgan it is the loss wgan-div. A slope below one costs next to nothing, above it the sixth power.
+        Together with the loss wgan the penalty is the loss wgan-div. A slope below one costs next to nothing, a slope
+        above one costs the sixth power.
 
     Source:
         Wu et al. 2018, Wasserstein divergence for GANs, arXiv:1712.01026, equation 7 (k = 2, p = 6).
+
+    Example:
+        D(x) = 2 x has the slope 2 everywhere: each of the two terms is (2/2) 2^6 = 64.
+
+        >>> import ganzoo, torch
+        >>> x = torch.ones(4, 1, requires_grad=True)
+        >>> s = ganzoo.Scores(real=2 * x[:, 0], real_images=x, fake=2 * x[:, 0], fake_images=x)
+        >>> ganzoo.part("regularizer", "wgan-div").discriminator_penalty(s).item()
+        128.0
     """
 
     k: Annotated[float, Ge(0)] = 2.0
@@ -37,5 +47,5 @@ class WGANDiv(SlopePenalty):
     needs_grad_of: ClassVar[frozenset[str]] = frozenset({"real", "fake"})
 
     def discriminator_penalty(self, s: ganzoo.Scores) -> Tensor:
-        """A power of the slope's length."""
+        """The weighted mean power of the slope's length, at real and at fake samples."""
         return self.k / 2 * total(excess(slope, power=self.p) for slope in slopes(s, "both"))
