@@ -8,7 +8,6 @@ what that one says of chance holds for the other.
 from __future__ import annotations
 
 import math
-import os
 import time
 import weakref
 from collections import Counter
@@ -27,6 +26,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from ganzoo import errors, plugins
+from ganzoo.launcher import launch
 from ganzoo.parts import PLAYERS, Player
 from ganzoo.recipe.assemble import Experiment, assemble
 from ganzoo.recipe.settings import Settings, resolve
@@ -187,7 +187,7 @@ def measure(
         raise errors.SettingsError(f"against {against!r} is not plain: there is nothing else to compare with yet")
     if repeats < 1 or (steps_each is not None and steps_each < 1):
         raise errors.SettingsError(f"repeats {repeats} and steps {steps_each} are to be whole numbers >= 1")
-    if "WORLD_SIZE" in os.environ:
+    if launch().world_size > 1:
         raise errors.SettingsError("bench measures one process: start it without torchrun")
     said_by: list[str] = []
     with ExitStack() as stack:

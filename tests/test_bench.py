@@ -168,7 +168,8 @@ def test_mistakes_are_said(settings: dict[str, Any], said: str) -> None:
 
 
 def test_several_processes_are_not_measured(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("WORLD_SIZE", "2")
+    for name, value in {"WORLD_SIZE": "2", "RANK": "0", "MASTER_ADDR": "localhost", "MASTER_PORT": "1"}.items():
+        monkeypatch.setenv(name, value)
     with pytest.raises(errors.SettingsError, match="without torchrun"):
         measured()
 

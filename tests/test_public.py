@@ -44,7 +44,7 @@ PUBLIC = [
 
 LAYERS = [  # a file imports from the layers above it here, or from its own folder, and from nothing below
     {"errors", "names", "kinds"},
-    {"parts", "hookspecs", "disk"},
+    {"launcher", "parts", "hookspecs", "disk"},
     {"words"},
     {"step"},
     {"speed", "data", "testing"},

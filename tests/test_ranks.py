@@ -14,7 +14,7 @@ from harness import final, state_of
 from torch import nn
 
 import ganzoo
-from ganzoo import errors
+from ganzoo import errors, launcher
 from ganzoo.recipe.resume import begin
 from ganzoo.training import distributed
 from ganzoo.training.steps import advance
@@ -214,7 +214,8 @@ def test_what_cannot_be_cut_is_said(experiment: Any, settings: dict[str, Any], s
 
 
 def test_processes_that_do_not_divide_the_batch(experiment: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("WORLD_SIZE", "3")
+    for name, value in {"WORLD_SIZE": "3", "RANK": "0", "MASTER_ADDR": "localhost", "MASTER_PORT": "1"}.items():
+        monkeypatch.setenv(name, value)
     with pytest.raises(errors.SettingsError, match=r"\(3 processes, --accumulate 1\): give --batch-size 6 or 9$"):
         experiment(batch_size=8)
 
@@ -243,7 +244,7 @@ def test_only_statistics_of_samples_are_shared(experiment: Any) -> None:
 
 def test_a_launch_is_known_again(tmp_path: Path, experiment: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """A restart by torchrun goes on in the directory that its first start made; another call makes its own."""
-    assert distributed.launch() is None
+    assert launcher.launch_id() is None
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "job-7")
     first = experiment()
     assert begin(first) == 10

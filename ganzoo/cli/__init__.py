@@ -16,6 +16,7 @@ import click
 
 import ganzoo
 from ganzoo import errors
+from ganzoo.launcher import is_main_process
 from ganzoo.names import nearest
 
 COMMANDS = {  # name -> its module, where it is called `command`, and what it does
@@ -120,8 +121,7 @@ def say(line: object, err: bool = False) -> None:
 
 def speaks(error: BaseException | None = None) -> bool:
     """Whether this process talks to the user: of several that torchrun started, the first, or the one with an error."""
-    first = os.environ.get("RANK", "0") == "0"
-    return not getattr(error, "silent", not first)
+    return not getattr(error, "silent", not is_main_process())
 
 
 def main(args: Sequence[str] | None = None) -> int:

@@ -21,5 +21,5 @@ def command(catalogue: Catalogue, run: str, steps: int | None, quiet: bool) -> N
 
     experiment, total = reopen(run, catalogue, steps=steps)
     run_ = train(experiment, total, quiet=quiet)
-    if experiment.ranks.lead:
+    if experiment.processes.is_main:
         finished(run_)

@@ -102,7 +102,7 @@ def command(
 
     settings = resolve(catalogue, preset=preset, config=config, given=typed(given), overrides=overrides)
     experiment = assemble(settings, catalogue)
-    if dry_run and not experiment.ranks.lead:
+    if dry_run and not experiment.processes.is_main:
         return
     if dry_run:
         write(("what would", "be trained"), description(experiment))
@@ -110,7 +110,7 @@ def command(
             click.echo(f"ganzoo: warning: {warning}", err=True)
         return
     run = train(experiment, begin(experiment), quiet=quiet)
-    if experiment.ranks.lead:
+    if experiment.processes.is_main:
         finished(run)
 
 

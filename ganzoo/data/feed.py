@@ -33,6 +33,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler, TensorDataset
 
 from ganzoo import errors
+from ganzoo.launcher import launch
 from ganzoo.parts import Batch
 from ganzoo.step.state import derive_seed
 
@@ -369,7 +370,7 @@ class Streamed(Feed):
         for each of the processes that train on this machine.
         """
         busy = torch.get_num_threads() if self.device.type == "cpu" else 1
-        free = _cores() // int(os.environ.get("LOCAL_WORLD_SIZE", "1")) - busy
+        free = _cores() // launch().local_world_size - busy
         if free < 1 or multiprocessing.current_process().daemon:  # such a process may have no children
             return 0
         items, costs = _Seeded(self.dataset, self.seed), []

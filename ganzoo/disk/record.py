@@ -22,7 +22,7 @@ from torch.utils.tensorboard.summary import hparams
 from ganzoo.disk import pictures
 
 
-class Recorder:
+class RunLogger:
     """Writes one run's records. Opening it on a run that goes on removes what was recorded past ``step``."""
 
     def __init__(self, folder: Path, step: int, say: Callable[[str], object]) -> None:

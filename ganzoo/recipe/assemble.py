@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any, Literal, TypeVar
 import torch
 from torch import nn
 
-from ganzoo import errors, words
+from ganzoo import errors, launcher, words
 from ganzoo.data import feed
 from ganzoo.disk import checkpoint
 from ganzoo.disk.lock import Lock
@@ -38,7 +37,7 @@ from ganzoo.speed import hardware
 from ganzoo.step.game import Game
 from ganzoo.step.state import State, derive_seed
 from ganzoo.training import loop, probe
-from ganzoo.training.distributed import ALONE, Ranks, join, leave, statistics, synchronised
+from ganzoo.training.distributed import SINGLE_PROCESS, Processes, join, leave, statistics, synchronised
 from ganzoo.training.run import Parts, Run
 from ganzoo.words import Bound, PartSpec
 
@@ -53,7 +52,7 @@ class Experiment:
     game: Game
     feed: feed.Feed
     catalogue: PartSource
-    ranks: Ranks = ALONE  # the processes that train it together
+    processes: Processes = SINGLE_PROCESS  # those that train the run together
     lock: Lock | None = None  # on the run directory, while it is open for training
 
 
@@ -74,7 +73,7 @@ def assemble(settings: Settings, catalogue: PartSource, *, fresh: bool = True) -
     if settings.deterministic:
         hardware.set_cublas_workspace()
     precision = hardware.precision(settings.precision, device)
-    pieces = settings.accumulate * int(os.environ.get("WORLD_SIZE", "1"))
+    pieces = settings.accumulate * launcher.launch().world_size
     if settings.batch_size % pieces:
         less, more = (pieces * max(1, n) for n in (settings.batch_size // pieces, settings.batch_size // pieces + 1))
         raise errors.SettingsError(
@@ -82,9 +81,9 @@ def assemble(settings: Settings, catalogue: PartSource, *, fresh: bool = True) -
             f"{pieces // settings.accumulate} processes, --accumulate {settings.accumulate}): give --batch-size "
             f"{' or '.join(map(str, sorted({less, more})))}"
         )
-    ranks = join(device)
-    with ranks.speaking():
-        return _assembled(settings, catalogue, cast_, device, precision, ranks, fresh)
+    processes = join(device)
+    with processes.relay_errors():
+        return _assembled(settings, catalogue, cast_, device, precision, processes, fresh)
 
 
 def _assembled(
@@ -93,13 +92,15 @@ def _assembled(
     cast_: Parts,
     device: torch.device,
     precision: hardware.Precision,
-    ranks: Ranks,
+    processes: Processes,
     fresh: bool,
 ) -> Experiment:
     with hardware.random_state_kept(device):
         dataset = cast_.data.dataset()
         source = feed.feed(dataset, cast_.labels["data"], settings.batch_size, settings.seed, device, precision.dtype)
-        source.share(settings.accumulate * ranks.world, ranks.rank * settings.accumulate, settings.accumulate)
+        source.share(
+            settings.accumulate * processes.world_size, processes.rank * settings.accumulate, settings.accumulate
+        )
         classes = cast_.architecture.classes(source.classes)
         source.with_labels = classes > 0
         spec = Spec(
@@ -137,7 +138,7 @@ def _assembled(
         autocast=precision.autocast,
         skips=settings.on_nonfinite == "skip",
         accumulate=settings.accumulate,
-        process_group=ranks,
+        process_group=processes,
     )
     if game.pieces > 1:
         game.statistics = statistics({**game.modules, **run_.state.modules})
@@ -154,21 +155,21 @@ def _assembled(
         )
     if settings.init_from is not None and fresh:
         adopt(run_, settings.init_from)
-    _choose_precision(run_, game, source, ranks)
+    _choose_precision(run_, game, source, processes)
     run_.identity = {
         "settings": plain_settings(run_, catalogue.kinds),
         "data": source.fingerprint(),
         "versions": {
             "ganzoo": version("ganzoo"),
             "torch": torch.__version__,
-            "the number of processes": ranks.world,
+            "the number of processes": processes.world_size,
             **cast_.providers,
         },
     }
-    return Experiment(run_, game, source, catalogue, ranks)
+    return Experiment(run_, game, source, catalogue, processes)
 
 
-def _choose_precision(run_: Run, game: Game, source: feed.Feed, ranks: Ranks) -> None:
+def _choose_precision(run_: Run, game: Game, source: feed.Feed, processes: Processes) -> None:
     """Settle ``auto``: bf16 where a step is faster with it, here and now; what was chosen is the run's from then on.
 
     A small step on a CPU, and a deterministic run, are not worth finding out: fp32.
@@ -176,11 +177,11 @@ def _choose_precision(run_: Run, game: Game, source: feed.Feed, ranks: Ranks) ->
     if run_.settings.precision != "auto":
         return
     times = 0.0
-    if hardware.has_bf16(run_.device) and not run_.settings.deterministic and ranks.lead:
+    if hardware.has_bf16(run_.device) and not run_.settings.deterministic and processes.is_main:
         cost = hardware.flops(run_.parts.architecture, run_.state.networks, run_.spec, run_.settings.batch_size)
         if run_.device.type != "cpu" or cost >= hardware.SMALL_STEP:
             times = probe.probe(run_, game, source)
-    times = ranks.told(times)
+    times = processes.broadcast_object(times)
     name: Literal["bf16", "fp32"] = "bf16" if times > hardware.WORTHWHILE else "fp32"
     game.autocast = hardware.precision(name, run_.device).autocast
     run_.settings = replace(run_.settings, precision=name)
@@ -340,9 +341,9 @@ def total_steps(settings: Settings) -> int:
 def train(experiment: Experiment, total: int | None = None, *, quiet: bool = False) -> Run:
     """Train an experiment in its directory, up to a step (as its settings say, unless told)."""
     steps = total_steps(experiment.run.settings) if total is None else total
-    run_, ranks = experiment.run, experiment.ranks
+    run_, processes = experiment.run, experiment.processes
     try:
-        with ranks.speaking():
+        with processes.relay_errors():
             loop.train(
                 run_,
                 experiment.game,
@@ -350,7 +351,7 @@ def train(experiment: Experiment, total: int | None = None, *, quiet: bool = Fal
                 steps,
                 experiment.catalogue.events(run_.parts.others),
                 quiet=quiet,
-                ranks=ranks,
+                processes=processes,
             )
     finally:
         if experiment.lock is not None:

@@ -22,9 +22,9 @@ from ganzoo import errors, words
 from ganzoo.disk import checkpoint
 from ganzoo.disk.lock import Lock
 from ganzoo.kinds import Kinds
+from ganzoo.launcher import launch_id
 from ganzoo.names import NAME, brief
 from ganzoo.training.display import Display
-from ganzoo.training.distributed import launch
 from ganzoo.training.run import Parts, Run
 
 if TYPE_CHECKING:
@@ -116,8 +116,8 @@ def environment(experiment: Experiment) -> dict[str, Any]:
         "platform": platform.platform(),
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or "cpu",
         "threads": torch.get_num_threads(),
-        "processes": experiment.ranks.world,
-        "launch": launch(),
+        "processes": experiment.processes.world_size,
+        "launch": launch_id(),
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "parts": experiment.run.parts.providers,
         "plugins": list(experiment.catalogue.sources),

@@ -12,13 +12,13 @@ from ganzoo import errors
 from ganzoo.disk import checkpoint
 from ganzoo.disk.lock import Lock
 from ganzoo.kinds import Kinds
+from ganzoo.launcher import launch, launch_id
 from ganzoo.parts import Spec
 from ganzoo.recipe.assemble import Experiment, adopt, assemble, build, gather, total_steps
 from ganzoo.recipe.directory import open_directory
 from ganzoo.recipe.settings import RESUME_MAY_CHANGE, PartSource, Settings, resolve
 from ganzoo.training import run
 from ganzoo.training.display import Display
-from ganzoo.training.distributed import launch, restarted
 from ganzoo.training.run import Run
 
 
@@ -31,18 +31,18 @@ def begin(experiment: Experiment) -> int:
     Raises:
         RunError: as ``open_directory``.
     """
-    ranks = experiment.ranks
-    with ranks.speaking():
-        found = _begun(Path(experiment.run.settings.logdir)) if ranks.lead and restarted() else None
-        if ranks.lead and found is None:
+    processes = experiment.processes
+    with processes.relay_errors():
+        found = _begun(Path(experiment.run.settings.logdir)) if processes.is_main and launch().restarts else None
+        if processes.is_main and found is None:
             open_directory(experiment)
             found = experiment.run.dir
-        again = ranks.told(experiment.lock is None)
-        folder = Path(ranks.told(str(found)))
+        again = processes.broadcast_object(experiment.lock is None)
+        folder = Path(processes.broadcast_object(str(found)))
         if again:
             return _go_on(experiment, folder)
         experiment.run.dir = folder
-        ranks.share(experiment.run.state)
+        processes.broadcast_state(experiment.run.state)
         return total_steps(experiment.run.settings)
 
 
@@ -60,8 +60,8 @@ def _go_on(experiment: Experiment, folder: Path, steps: int | None = None) -> in
     run_, screen = experiment.run, Display(0, 0, quiet=True)
     run_.dir = folder
     total = steps or total_steps(run_.settings)
-    with experiment.ranks.speaking():
-        if experiment.ranks.lead:
+    with experiment.processes.relay_errors():
+        if experiment.processes.is_main:
             experiment.lock = Lock(folder, screen.warn)
             try:
                 checkpoints = folder / "checkpoints"
@@ -88,15 +88,15 @@ def _go_on(experiment: Experiment, folder: Path, steps: int | None = None) -> in
             except BaseException:
                 experiment.lock.release()
                 raise
-        experiment.ranks.share(run_.state)
-        return int(experiment.ranks.told(total))
+        experiment.processes.broadcast_state(run_.state)
+        return int(experiment.processes.broadcast_object(total))
 
 
 def _begun(logdir: Path) -> Path | None:
     """The run directory that an earlier start of this call of torchrun made."""
     for file in sorted(logdir.glob("[!.]*/environment.json"), key=lambda file: file.stat().st_mtime, reverse=True):
         try:
-            if json.loads(file.read_text()).get("launch") == launch():
+            if json.loads(file.read_text()).get("launch") == launch_id():
                 return file.parent
         except (OSError, ValueError):  # another run's, which is none of our business
             continue

@@ -17,6 +17,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
 from ganzoo import errors
+from ganzoo.launcher import launch
 from ganzoo.parts import Architecture, Batch, Networks, Spec
 
 SMALL_STEP = 4e9
@@ -62,10 +63,10 @@ def device(name: str) -> torch.device:
         raise errors.SettingsError(
             f"device {name}: torch {torch.__version__} sees no {kind.upper()} here; use --device cpu"
         )
-    count, local = torch.accelerator.device_count(), int(os.environ.get("LOCAL_RANK", "0"))
+    count, local = torch.accelerator.device_count(), launch().local_rank
     if number and int(number) >= count:
         raise errors.SettingsError(f"device {name}: there are {count}, counted from 0")
-    if number and int(os.environ.get("LOCAL_WORLD_SIZE", "1")) > 1:
+    if number and launch().local_world_size > 1:
         raise errors.SettingsError(f"device {name} is one GPU, and several processes run here: give --device {kind}")
     if not number and local >= count:
         if not _assigned():

@@ -57,7 +57,7 @@ class ProcessGroup(Protocol):
     """The other processes that train the same nets; the engine's own are in ``ganzoo.training.distributed``."""
 
     rank: int
-    world: int
+    world_size: int
 
     def mean(self, tensors: Sequence[Tensor]) -> Callable[[], list[Tensor]]:
         """Start averaging over the processes; call what is returned to have the means."""
@@ -67,7 +67,7 @@ class SingleProcess:
     """No other processes."""
 
     rank = 0
-    world = 1
+    world_size = 1
 
     def mean(self, tensors: Sequence[Tensor]) -> Callable[[], list[Tensor]]:
         """The tensors themselves."""
@@ -247,7 +247,7 @@ class Game(parts.Game):
         self.process_group: ProcessGroup = process_group or SingleProcess()
         self.statistics: list[Tensor] = []  # those of the modules' buffers that differ from piece to piece
         self._buffers_at_start: list[Tensor] = []  # the same when the step began
-        self.pieces = accumulate * self.process_group.world
+        self.pieces = accumulate * self.process_group.world_size
         self.piece: int | None = None  # of this process's own, while they are worked through
         self._owed: list[tuple[Tensor, Callable[[], Tensor]]] = []  # with a leaf for each loss, how to compute it
         self.on_host: HostCall = (
@@ -635,7 +635,7 @@ class Game(parts.Game):
         self._number, self.progress, self.step_number_was_read = step, progress, False
         self.counters_at_start = self.state.counters.copy()
         self.set_random(step)
-        if self.process_group.world > 1:
+        if self.process_group.world_size > 1:
             self._buffers_at_start = [value.clone() for value in self.statistics]
         if self.skips:
             self.clear_nonfinite()
@@ -672,7 +672,7 @@ class Game(parts.Game):
 
     def average_buffers(self) -> None:
         """Make what the modules keep of the samples they saw (batch norm's statistics) the same in all processes."""
-        if self.statistics and self.process_group.world > 1:
+        if self.statistics and self.process_group.world_size > 1:
             moves = [
                 (now - before).double() for now, before in zip(self.statistics, self._buffers_at_start, strict=True)
             ]

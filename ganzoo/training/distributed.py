@@ -1,16 +1,14 @@
-"""The processes that train one run together, as ``torchrun`` starts them; a process by itself is alone.
+"""The processes that train one run together, as ``torchrun`` starts them.
 
-Each holds the same networks, takes its share of every batch, and moves along the mean of all processes' gradients: one
-flat all-reduce a player and update. Process 0 alone writes. What one process cannot survive ends them all: the others
-notice at the next all-reduce, and say why.
+Each process holds the same networks and computes its share of every batch. The optimizers step along the mean of the
+gradients of all processes: one flat all-reduce for each player and update. Rank 0 is the main process and the only
+process that writes files. A process that fails ends the run: the other processes notice at their next all-reduce and report the reason.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
-import os
-import socket
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -22,217 +20,265 @@ from torch import Tensor, nn
 from torch.distributed.distributed_c10d import PrefixStore
 from torch.distributed.rendezvous import rendezvous
 
-from ganzoo import errors
+from ganzoo import errors, launcher
 from ganzoo.speed import hardware
 from ganzoo.step.state import State
 
-LAST_WORDS = 2.0
-"""Seconds to wait for the message of a process that went away."""
+ERROR_SECONDS = 2.0
+"""Seconds to wait for the error message of a process that ended."""
 
 
-class Ranks:
-    """One process, alone: what several agree on is what it says.
+class Processes:
+    """A single process. The subclass ``DistributedProcesses`` is one of several.
 
     Attributes:
-        rank: number of this process, from 0.
-        world: number of processes.
+        rank: the number of this process, from 0.
+        world_size: the number of processes.
     """
 
     rank: int = 0
-    world: int = 1
+    world_size: int = 1
 
     @property
-    def lead(self) -> bool:
-        """Whether this is the process that writes."""
+    def is_main(self) -> bool:
+        """Whether this process writes the files and prints."""
         return self.rank == 0
 
     def mean(self, tensors: Sequence[Tensor]) -> Callable[[], list[Tensor]]:
-        """Start averaging tensors of one type over the processes; call what is returned to have the means."""
+        """Start averaging tensors over the processes.
+
+        Args:
+            tensors: tensors of one dtype on one device; their shapes are the same in all processes.
+
+        Returns:
+            A function that waits for the means and returns them, in the order and shapes of ``tensors``.
+        """
         return lambda: list(tensors)
 
-    def agreed(self, *flags: int) -> tuple[int, ...]:
-        """The largest of each flag over the processes: as of the call before, so that nobody waits."""
+    def all_reduce_max(self, *flags: int) -> tuple[int, ...]:
+        """Take the largest value of each flag over the processes.
+
+        Args:
+            flags: whole numbers; the same number of flags in every process.
+
+        Returns:
+            The maxima of the flags of the call before, so that no process waits for another. The first call returns
+            zeros where there are several processes.
+        """
         return flags
 
-    def meet(self) -> None:
-        """Wait until all are here. Who waits for a GPU that waits for a lost process would hear of it too late."""
+    def barrier(self) -> None:
+        """Wait on the host until all processes are at this point.
 
-    def told(self, value: Any) -> Any:
-        """What process 0 says: plain data."""
+        Call this before waiting for the GPU. A process that is lost then raises ``RankLost`` here. Without the barrier
+        the GPU would wait for NCCL's own timeout.
+        """
+
+    def broadcast_object(self, value: Any) -> Any:
+        """Send plain data from the main process to the others.
+
+        Args:
+            value: JSON data; ignored in other processes than the main process.
+
+        Returns:
+            The value of the main process.
+        """
         return value
 
-    def share(self, state: State) -> None:
-        """Give every process the state of process 0."""
+    def broadcast_state(self, state: State) -> None:
+        """Overwrite the training state of every process with the state of the main process."""
 
-    def failed(self, error: BaseException) -> bool:
-        """Tell the others why this process ends; whether it is the one to tell the user."""
+    def send_error(self, error: BaseException) -> bool:
+        """Send the other processes the error that ends this process.
+
+        Returns:
+            Whether this process prints the error. Of several processes with one error, one process prints it.
+        """
         return True
 
     @contextmanager
-    def speaking(self) -> Iterator[None]:
-        """What is raised here is told to the others; its ``silent`` says whether another process prints the same."""
+    def relay_errors(self) -> Iterator[None]:
+        """Send an exception of the block to the other processes and raise it again.
+
+        The exception gets an attribute ``silent``: whether another process prints the same error.
+        """
         try:
             yield
         except BaseException as error:
-            error.silent = not self.failed(error)  # type: ignore[attr-defined]  # a fact for whoever prints it
+            error.silent = not self.send_error(error)  # type: ignore[attr-defined]  # read by the command line
             raise
 
-    def leave(self) -> None:
-        """Let go of the others."""
+    def close(self) -> None:
+        """Leave the process group."""
 
 
-ALONE = Ranks()
+SINGLE_PROCESS = Processes()
 
 
-class Together(Ranks):
-    """One of several processes."""
+class DistributedProcesses(Processes):
+    """One of several processes that exchange tensors by ``torch.distributed``."""
 
     def __init__(self, device: torch.device) -> None:
-        """Meet the others, at the address that torchrun put in the environment."""
-        store, self.rank, self.world = next(iter(rendezvous("env://")))
-        # the store outlives a restart, and with it the addresses of processes that are gone
-        count = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
-        store = PrefixStore(f"ganzoo/{count}/{self.world}", store)
-        self._words = PrefixStore("words", store)
-        # each kind of tensor has its own way: a flag on the host never waits for the GPU
+        """Join the process group at the address that the launcher put into the environment."""
+        store, self.rank, self.world_size = next(iter(rendezvous("env://")))
+        # the store outlives a restart by torchrun, and with it the addresses of processes that are gone: a prefix for
+        # each restart keeps the new processes from connecting to the old addresses
+        store = PrefixStore(f"ganzoo/{launcher.launch().restarts}/{self.world_size}", store)
+        self._errors = PrefixStore("errors", store)
+        # each kind of tensor has its own backend: a flag on the host never waits for the GPU
         self._gpu, self._lost = device.type == "cuda", False
         backend = "cpu:gloo,cuda:nccl" if self._gpu else "gloo"
         if self._gpu:
             torch.cuda.set_device(device)
-        with self._reaching():
-            dist.init_process_group(backend, store=store, rank=self.rank, world_size=self.world)
+        with self._raising_rank_lost():
+            dist.init_process_group(backend, store=store, rank=self.rank, world_size=self.world_size)
         self._flags: tuple[dist.Work, Tensor] | None = None
 
     def mean(self, tensors: Sequence[Tensor]) -> Callable[[], list[Tensor]]:
+        # one flat tensor: one all-reduce costs less than one for each parameter
         flat = torch.cat([t.detach().reshape(-1) for t in tensors])
-        with self._reaching():
+        with self._raising_rank_lost():
             work = dist.all_reduce(flat, async_op=True)
 
         def means() -> list[Tensor]:
-            with self._reaching():
+            with self._raising_rank_lost():
                 work.wait()
-            pieces = torch.split(flat.div_(self.world), [t.numel() for t in tensors])
+            pieces = torch.split(flat.div_(self.world_size), [t.numel() for t in tensors])
             return [piece.view(t.shape) for piece, t in zip(pieces, tensors, strict=True)]
 
         return means
 
-    def agreed(self, *flags: int) -> tuple[int, ...]:
+    def all_reduce_max(self, *flags: int) -> tuple[int, ...]:
         before, self._flags = self._flags, None
-        with self._reaching():
+        with self._raising_rank_lost():
             if before is not None:
                 before[0].wait()
             now = torch.tensor(flags)
             self._flags = dist.all_reduce(now, dist.ReduceOp.MAX, async_op=True), now
         return tuple(before[1].tolist()) if before is not None else (0,) * len(flags)
 
-    def meet(self) -> None:
-        with self._reaching():
+    def barrier(self) -> None:
+        # an all-reduce on the host: dist.barrier() would use NCCL where a GPU trains
+        with self._raising_rank_lost():
             dist.all_reduce(torch.zeros(()))
 
-    def told(self, value: Any) -> Any:
-        text = json.dumps(value).encode() if self.lead else b""
+    def broadcast_object(self, value: Any) -> Any:
+        # JSON instead of dist.broadcast_object_list, which unpickles
+        text = json.dumps(value).encode() if self.is_main else b""
         size = torch.tensor([len(text)])
         self._broadcast([size])
         content = torch.frombuffer(bytearray(text or bytes(int(size))), dtype=torch.uint8)
         self._broadcast([content])
         return json.loads(content.numpy().tobytes())
 
-    def share(self, state: State) -> None:
-        numbers = self.told(state.numbers() if self.lead else None)
-        held = state.copies() if self.lead else {}
+    def broadcast_state(self, state: State) -> None:
+        numbers = self.broadcast_object(state.numbers() if self.is_main else None)
+        held = state.copies() if self.is_main else {}
         listed = {group: {n: [list(t.shape), str(t.dtype)] for n, t in named.items()} for group, named in held.items()}
         tensors = {
             group: {
-                name: held[group][name] if self.lead else torch.empty(shape, dtype=getattr(torch, dtype[6:]))
+                # a dtype's text is "torch.float32"
+                name: held[group][name] if self.is_main else torch.empty(shape, dtype=getattr(torch, dtype[6:]))
                 for name, (shape, dtype) in named.items()
             }
-            for group, named in self.told(listed).items()
+            for group, named in self.broadcast_object(listed).items()
         }
         self._broadcast([tensor.contiguous() for named in tensors.values() for tensor in named.values()])
-        if not self.lead:
+        if not self.is_main:
             state.load(tensors, numbers)
 
     def _broadcast(self, tensors: Sequence[Tensor]) -> None:
-        """Overwrite tensors on the host with those of process 0."""
-        with self._reaching():
+        """Overwrite tensors on the host with those of the main process."""
+        with self._raising_rank_lost():
             for tensor in tensors:
+                # as bytes: gloo broadcasts no bool and no bfloat16
                 dist.broadcast(tensor.view(-1).view(torch.uint8), 0)
 
-    def failed(self, error: BaseException) -> bool:
+    def send_error(self, error: BaseException) -> bool:
         text = f"{type(error).__name__}: {error}" if not isinstance(error, errors.GanzooError) else str(error)
         try:
             if isinstance(error, errors.RankLost):
-                if self._words.check(["failed"]) and json.loads(self._words.get("failed"))[0] == 0:
-                    return False  # process 0 said it, where everybody looks
-                return self._first("mourned", str(self.rank))
+                if self._errors.check(["failed"]) and json.loads(self._errors.get("failed"))[0] == 0:
+                    return False  # the main process printed its own error
+                return self._set_first("reported", str(self.rank))
             own = json.dumps([self.rank, text])
-            return self._first("failed", own) or json.loads(self._words.get("failed"))[1] != text
-        except (RuntimeError, OSError):  # where even the store is gone, everybody speaks
+            return self._set_first("failed", own) or json.loads(self._errors.get("failed"))[1] != text
+        except (RuntimeError, OSError):  # the store is gone too: every process prints
             return True
 
-    def leave(self) -> None:
+    def close(self) -> None:
         if self._flags is not None:
-            with contextlib.suppress(RuntimeError):  # the others are gone
+            with contextlib.suppress(RuntimeError):  # the other processes ended
                 self._flags[0].wait()
             self._flags = None
         if dist.is_initialized():
-            if self._lost and self._gpu:  # destroying waits for what the lost one has not sent
+            if self._lost and self._gpu:  # destroy_process_group would wait for what the lost process has not sent
                 with contextlib.suppress(RuntimeError):
                     dist.distributed_c10d._abort_process_group()
             else:
                 dist.destroy_process_group()
 
-    def _first(self, key: str, value: str) -> bool:
-        """Write into the store what nobody wrote before."""
-        return bool(self._words.compare_set(key, "", value).decode() == value)
+    def _set_first(self, key: str, value: str) -> bool:
+        """Set a key of the store unless another process did; whether this process was the first."""
+        return bool(self._errors.compare_set(key, "", value).decode() == value)
 
     @contextmanager
-    def _reaching(self) -> Iterator[None]:
-        """Say why another process cannot be reached any more."""
+    def _raising_rank_lost(self) -> Iterator[None]:
+        """Turn a failed exchange into ``RankLost`` with the reason."""
         try:
             yield
         except RuntimeError as error:
             if hardware.out_of_memory(error):
                 raise
             self._lost = True
-            raise errors.RankLost(self._last_words(error)) from error
+            raise errors.RankLost(self._reason(error)) from error
 
-    def _last_words(self, error: RuntimeError) -> str:
+    def _reason(self, error: RuntimeError) -> str:
+        """The error message of the process that ended, or the text of torch's own error."""
         found = (str(error).splitlines() or ["?"])[0][:200]
-        until = time.monotonic() + LAST_WORDS
+        until = time.monotonic() + ERROR_SECONDS
         try:
             while time.monotonic() < until:
-                if self._words.check(["failed"]):
-                    rank, text = json.loads(self._words.get("failed"))
-                    return f"process {rank} of {self.world} stopped: {text}"
+                if self._errors.check(["failed"]):
+                    rank, text = json.loads(self._errors.get("failed"))
+                    return f"process {rank} of {self.world_size} stopped: {text}"
                 time.sleep(0.05)
-        except (RuntimeError, OSError):  # the store went with it
-            return f"process 0 of {self.world} ended without a word: killed, or its machine is gone ({found})"
-        return f"one of {self.world} processes ended without a word: killed, or its machine is gone ({found})"
+        except (RuntimeError, OSError):  # process 0 holds the store
+            return f"process 0 of {self.world_size} ended without a word: killed, or its machine is gone ({found})"
+        return f"one of {self.world_size} processes ended without a word: killed, or its machine is gone ({found})"
 
 
-_joined: list[Ranks] = []  # the others are met once in a process
+# torch.distributed has one default group a process, and SyncBatchNorm.forward, which is called by the networks, has no
+# other way to the group; so the group is a fact of the process too. A list, since tests and `single_process` empty it.
+_joined: list[Processes] = []
 
 
-def join(device: torch.device) -> Ranks:
-    """The processes that this one trains with: those that torchrun started beside it, or none.
+def join(device: torch.device) -> Processes:
+    """Join the processes that the launcher started.
 
     Args:
-        device: that this process computes on.
+        device: the device that this process computes on.
+
+    Returns:
+        ``SINGLE_PROCESS`` where the launcher started no other process. A second call returns the first call's value.
+
+    Raises:
+        RankLost: another process cannot be reached.
+        SettingsError: the environment of the launcher is malformed.
     """
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not _joined:
-        _joined.append(Together(device))
+    if launcher.launch().world_size > 1 and not _joined:
+        _joined.append(DistributedProcesses(device))
     return joined()
 
 
-def joined() -> Ranks:
-    """As ``join`` found it, without waiting for anybody."""
-    return _joined[0] if _joined else ALONE
+def joined() -> Processes:
+    """The processes of the last ``join``, without waiting for any."""
+    return _joined[0] if _joined else SINGLE_PROCESS
 
 
 @contextmanager
-def apart() -> Iterator[None]:
-    """For a while, as if there were no others."""
+def single_process() -> Iterator[None]:
+    """A context in which ``joined`` returns ``SINGLE_PROCESS``: what runs inside exchanges nothing."""
     others = list(_joined)
     _joined.clear()
     try:
@@ -242,27 +288,13 @@ def apart() -> Iterator[None]:
 
 
 def leave() -> None:
-    """Be alone again."""
-    joined().leave()
+    """Leave the process group."""
+    joined().close()
     _joined.clear()
 
 
-def launch() -> dict[str, Any] | None:
-    """What tells one call of torchrun from others, the same after it restarted its processes; None without torchrun."""
-    if "TORCHELASTIC_RUN_ID" not in os.environ:
-        return None
-    run = os.environ["TORCHELASTIC_RUN_ID"]
-    # "none" is what a run is called unless --rdzv-id names it: then it is the process that started this one
-    return {"run": run} if run != "none" else {"host": socket.gethostname(), "parent": os.getppid()}
-
-
-def restarted() -> bool:
-    """Whether torchrun started these processes again, after one of them had ended."""
-    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
-
-
-class Silent:
-    """Takes every call and does nothing: in the place of records, for the processes that do not write."""
+class NullLogger:
+    """Accepts every call and does nothing. It stands for logs and displays in processes that do not write."""
 
     def __init__(self, *given: Any) -> None:
         pass
@@ -270,7 +302,7 @@ class Silent:
     def __getattr__(self, name: str) -> Callable[..., None]:
         return self._nothing
 
-    def __enter__(self) -> Silent:
+    def __enter__(self) -> NullLogger:
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -281,7 +313,7 @@ class Silent:
 
 
 class _Mean(torch.autograd.Function):
-    """The mean over the processes, differentiable any number of times: it is its own adjoint."""
+    """The mean over the processes. The operation is its own adjoint, so every derivative of it exists."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
@@ -293,12 +325,14 @@ class _Mean(torch.autograd.Function):
 
 
 class SyncBatchNorm(nn.modules.batchnorm._BatchNorm):
-    """Batch norm over the batch of all processes, whose gradient can itself be differentiated; torch's own cannot.
+    """Batch norm over the batch of all processes, with derivatives of any order.
+
+    Torch's own SyncBatchNorm has first derivatives only, and gradient penalties need second ones.
 
     Formula:
         m = mean x,  v = mean (x - m)^2  over samples and positions of all processes,  y = w (x - m) / sqrt(v + eps) + b
 
-    Costs two small all-reduces a pass, and two more in each gradient of it.
+    A pass costs two small all-reduces, and each gradient of a pass costs two more.
     """
 
     def _check_input_dim(self, input: Tensor) -> None:
@@ -306,8 +340,15 @@ class SyncBatchNorm(nn.modules.batchnorm._BatchNorm):
             raise ValueError(f"batch norm wants (N, C, ...), not {tuple(input.shape)}")
 
     def forward(self, input: Tensor) -> Tensor:
-        """Normalise; in training by the statistics of all processes."""
-        if not self.training or joined() is ALONE or input.is_meta:
+        """Normalise by the statistics of all processes, or by the running statistics in evaluation mode.
+
+        Args:
+            input: (N, C, ...) a floating tensor.
+
+        Returns:
+            (N, C, ...) in the dtype of the input; sums are formed in fp32 at least.
+        """
+        if not self.training or joined() is SINGLE_PROCESS or input.is_meta:
             return super().forward(input)
         x = input.float() if input.dtype in (torch.bfloat16, torch.float16) else input
         axes = [0, *range(2, x.dim())]
@@ -318,8 +359,8 @@ class SyncBatchNorm(nn.modules.batchnorm._BatchNorm):
         if self.track_running_stats and self.running_mean is not None and self.running_var is not None:
             assert self.num_batches_tracked is not None
             self.num_batches_tracked.add_(1)
-            count = x.numel() // x.size(1) * joined().world
-            # momentum None: the mean of all batches so far
+            count = x.numel() // x.size(1) * joined().world_size
+            # momentum None: the cumulative mean of all batches, as in torch
             share = self.num_batches_tracked.to(mean.dtype).reciprocal()
             if self.momentum is not None:
                 share = torch.full_like(share, self.momentum)
@@ -333,17 +374,29 @@ class SyncBatchNorm(nn.modules.batchnorm._BatchNorm):
 
 
 def synchronised(network: nn.Module) -> nn.Module:
-    """A network whose batch norms see the batch of all processes; its weights are the same."""
+    """Replace each batch norm of a network by ``SyncBatchNorm``, in place; weights and names stay the same.
+
+    Args:
+        network: any module.
+
+    Returns:
+        The same module.
+    """
     for module in network.modules():
         if isinstance(module, nn.modules.batchnorm._BatchNorm):
-            module.__class__ = SyncBatchNorm  # the same weights and statistics, under the same names
+            module.__class__ = SyncBatchNorm  # a new module would need copies of all hooks and parametrizations
     return network
 
 
 def statistics(modules: Mapping[str, nn.Module]) -> list[Tensor]:
-    """What modules keep of the samples that they saw, which differs from piece to piece of a batch: their buffers.
+    """The buffers of modules that depend on the samples of a process, such as running means.
 
-    A parametrization's are not among them: they are a function of the weights, which are the same everywhere.
+    Args:
+        modules: modules by name.
+
+    Returns:
+        Each floating or whole-number buffer once. Buffers of parametrizations are left out: they are functions of the
+        weights, which are the same in all processes.
     """
     found = {}
     for module in modules.values():

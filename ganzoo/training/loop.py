@@ -16,6 +16,7 @@ from torch import Tensor
 from ganzoo import errors
 from ganzoo.data.feed import Feed
 from ganzoo.disk import checkpoint, pictures
+from ganzoo.launcher import launch_id
 from ganzoo.parts import (
     PLAYERS,
 )
@@ -23,7 +24,7 @@ from ganzoo.speed import hardware
 from ganzoo.step.game import Game, named
 from ganzoo.training import diagnostics
 from ganzoo.training.display import Display
-from ganzoo.training.distributed import ALONE, Ranks, Silent, launch
+from ganzoo.training.distributed import SINGLE_PROCESS, NullLogger, Processes
 from ganzoo.training.hparams import hparams
 from ganzoo.training.probe import memory
 from ganzoo.training.run import Run, plain_spec, read_sums
@@ -72,7 +73,14 @@ class Events(Protocol):
 
 
 def train(
-    run: Run, game: Game, feed: Feed, until: int, events: Events, *, quiet: bool = False, ranks: Ranks = ALONE
+    run: Run,
+    game: Game,
+    feed: Feed,
+    until: int,
+    events: Events,
+    *,
+    quiet: bool = False,
+    processes: Processes = SINGLE_PROCESS,
 ) -> None:
     """Train a run up to a step, in its directory.
 
@@ -83,7 +91,7 @@ def train(
         until: the step to stop at.
         events: who is told.
         quiet: show only what goes wrong.
-        ranks: the processes that train it together; the first of them alone writes.
+        processes: the processes that train the run together; the main process alone writes.
 
     Raises:
         NonFinite: a loss or gradient is not finite; the update was not made, the last checkpoint is intact.
@@ -91,9 +99,9 @@ def train(
         RankLost: another of these processes ended.
         Interrupted: a signal asked to stop; the state was saved.
     """
-    if not ranks.lead:
-        events = cast(Events, Silent())
-    trainer = Trainer(run, game, feed, until, events, quiet, ranks)
+    if not processes.is_main:
+        events = cast(Events, NullLogger())
+    trainer = Trainer(run, game, feed, until, events, quiet, processes)
     error: BaseException | None = None
     try:
         with conditions(run):
@@ -114,20 +122,22 @@ def train(
 class Trainer:
     """One call of ``train``: what is done besides the step itself."""
 
-    def __init__(self, run: Run, game: Game, feed: Feed, until: int, events: Events, quiet: bool, ranks: Ranks) -> None:
-        from ganzoo.disk.record import Recorder  # the only place from where TensorBoard is reached
+    def __init__(
+        self, run: Run, game: Game, feed: Feed, until: int, events: Events, quiet: bool, processes: Processes
+    ) -> None:
+        from ganzoo.disk.record import RunLogger  # the only place from where TensorBoard is reached
 
         assert run.dir is not None
-        self.ranks = ranks
+        self.processes = processes
         self.run, self.game, self.feed, self.until, self.events = run, game, feed, until, events
         self.folder, self.settings, self.counters = run.dir, run.settings, run.state.counters
-        self.display = Display(self.counters.step, until, quiet) if ranks.lead else cast(Display, Silent())
+        self.display = Display(self.counters.step, until, quiet) if processes.is_main else cast(Display, NullLogger())
         self.open_recorder: Callable[[int], Any] = (
-            partial(Recorder, run.dir, say=self.display.warn) if ranks.lead else Silent
+            partial(RunLogger, run.dir, say=self.display.warn) if processes.is_main else NullLogger
         )
         self.recorder = self.open_recorder(self.counters.step)
         self.writer = checkpoint.Writer()
-        records = step_compiler(run, ranks.world)
+        records = step_compiler(run, processes.world_size)
         self.steps = None if records is None else compiled_steps(run, game, records, self.display.warn)
         if records is None and (run.settings.compile or (run.settings.capture and run.device.type == "cuda")):
             what = "compiled" if run.settings.compile else "captured in CUDA graphs"
@@ -137,7 +147,9 @@ class Trainer:
         self.said: set[str] = set()
         self.rows: list[dict[str, Tensor]] = []
         self.since = (time.monotonic(), self.counters.step)
-        self.saved: int = ranks.told(self.counters.step if checkpoint.found(run.dir / "checkpoints") else -1)
+        self.saved: int = processes.broadcast_object(
+            self.counters.step if checkpoint.found(run.dir / "checkpoints") else -1
+        )
         in_plane = run.spec.shape == (2,)
         self.count = max(self.settings.samples, pictures.POINTS) if in_plane else self.settings.samples
         self.among = {"among": feed.look(self.count).images, "centres": run.parts.data.modes()} if in_plane else {}
@@ -154,7 +166,7 @@ class Trainer:
         for line in (*run.choices, *(f"warning: {warning}" for warning in run.warnings)):
             self.display.say(line)
         self.events.run_started(run)
-        patience = LAUNCHER_SECONDS if launch() else 0.0
+        patience = LAUNCHER_SECONDS if launch_id() else 0.0
         with self.display, interruptible(patience) as interrupt:
             if settings.on_nonfinite == "rollback" and self.saved < 0:
                 self.save()  # somewhere to return to
@@ -177,7 +189,7 @@ class Trainer:
             self.fetch()
         due = step % settings.log_every == 0 or step == 1 or done
         self.record((self.log() if due else {}) | (self.look() if step % settings.sample_every == 0 or done else {}))
-        ended, asked = self.ranks.agreed(interrupt.signal or 0, int(interrupt.save))
+        ended, asked = self.processes.all_reduce_max(interrupt.signal or 0, int(interrupt.save))
         if ended and not due:
             self.record(self.log())
         if step % settings.checkpoint_every == 0 or asked or done or ended:
@@ -197,11 +209,11 @@ class Trainer:
         self.rollbacks += 1
         self.game.close()
         self.game.clear_nonfinite()
-        if self.ranks.lead:
+        if self.processes.is_main:
             saved = checkpoint.newest(self.folder / "checkpoints", set_aside=True)
             self.run.state.load(saved.tensors, saved.numbers)
             self.run.sums = read_sums(saved.numbers)
-        self.ranks.share(self.run.state)
+        self.processes.broadcast_state(self.run.state)
         self.counters.rollbacks = before + 1
         self.saved = step = self.counters.step
         self.rows = []
@@ -251,9 +263,9 @@ class Trainer:
         rows, self.rows = self.rows, []
         values: Iterator[float] = iter(())
         if rows:
-            self.ranks.meet()
+            self.processes.barrier()
             found = torch.stack([v for row in rows for v in row.values()]).double()
-            values = iter(self.ranks.mean([found])()[0].tolist())
+            values = iter(self.processes.mean([found])()[0].tolist())
         for i, row in enumerate(rows):
             known = {tag: next(values) for tag in row}
             step = self.counters.step - len(rows) + i + 1
@@ -296,7 +308,7 @@ class Trainer:
         )
 
     def what_is_saved(self) -> str:
-        if not self.ranks.lead:
+        if not self.processes.is_main:
             return "the first process keeps the checkpoints"
         self.settle_quietly()
         kept = checkpoint.found(self.folder / "checkpoints")
@@ -337,7 +349,7 @@ class Trainer:
         began = time.monotonic()
         figures: dict[str, float] = {}
         try:
-            figures = self.figures() if self.ranks.lead else {}
+            figures = self.figures() if self.processes.is_main else {}
         except (MemoryError, RuntimeError) as error:
             if not hardware.out_of_memory(error):
                 raise
@@ -346,7 +358,7 @@ class Trainer:
                 "without; fewer --samples may help"
             )
         self.recorder.flush()
-        figures = self.ranks.told(figures)
+        figures = self.processes.broadcast_object(figures)
         self.since = self.since[0] + time.monotonic() - began, self.since[1]  # looking is not training
         return figures
 
@@ -380,7 +392,7 @@ class Trainer:
         sign = 1.0 if self.run.parts.metrics[label].figures[name] else -1.0
         before = state.best["value"] if state.best is not None and state.best["figure"] == wanted else -sign * math.inf
         better = math.isfinite(value) and sign * value > sign * before
-        if self.ranks.told(better):  # only the first process knows whether the best was written
+        if self.processes.broadcast_object(better):  # only the first process knows whether the best was written
             state.best = {"figure": wanted, "value": value, "step": self.counters.step}
             self.save()
 
@@ -409,7 +421,7 @@ class Trainer:
             return
         if (value := state.unsound()) is not None:
             raise errors.NonFinite(f"step {step}: {value} is not finite: it was not saved; {self.what_is_saved()}")
-        if not self.ranks.lead:
+        if not self.processes.is_main:
             self.saved = step
             return
         self.recorder.flush()  # whoever resumes from this checkpoint finds the records up to it

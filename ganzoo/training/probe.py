@@ -16,7 +16,7 @@ from ganzoo.parts import (
 )
 from ganzoo.speed import hardware
 from ganzoo.step.game import Game, RoundInputs, SingleProcess
-from ganzoo.training.distributed import apart
+from ganzoo.training.distributed import single_process
 from ganzoo.training.run import Run
 from ganzoo.training.steps import advance, captures, compiled_steps, conditions
 
@@ -91,7 +91,7 @@ def probe(run: Run, game: Game, feed: Feed) -> float:
 
     game.feed, process_group, game.process_group = Same(), game.process_group, SingleProcess()
     try:
-        with conditions(run), apart():
+        with conditions(run), single_process():
             bf16 = hardware.precision("bf16", run.device).autocast
             return hardware.ratio(trial(plain), trial(bf16), run.device)
     finally:

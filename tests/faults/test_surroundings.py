@@ -350,7 +350,7 @@ class TestRecords:
         """TensorBoard's thread fails at once; its traceback is not shown, and the hook for it does not stay."""
         hook, said = threading.excepthook, list[str]()
         with files_up_to(0):
-            recorder = record.Recorder(tmp_path, 0, said.append)
+            recorder = record.RunLogger(tmp_path, 0, said.append)
             recorder.close()
         assert [line for line in said if line.startswith("warning: TensorBoard in ") and "File too large" in line]
         assert "Traceback" not in capsys.readouterr().err
