@@ -2,7 +2,8 @@
 
 Each process holds the same networks and computes its share of every batch. The optimizers step along the mean of the
 gradients of all processes: one flat all-reduce for each player and update. Rank 0 is the main process and the only
-process that writes files. A process that fails ends the run: the other processes notice at their next all-reduce and report the reason.
+process that writes files. A process that fails ends the run: the other processes notice at their next all-reduce and
+report the reason.
 """
 
 from __future__ import annotations
