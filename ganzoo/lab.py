@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from torch.utils.data import TensorDataset
 
 from ganzoo import errors, plugins, words
-from ganzoo.parts import Architecture, Data, Loss, Networks, Regularizer, Scores, Spec
+from ganzoo.parts import Architecture, Data, Loss, Networks, Scores, Spec
 from ganzoo.recipe.assemble import Experiment, assemble
 from ganzoo.recipe.settings import resolve
 from ganzoo.training.run import Parts
@@ -408,72 +408,40 @@ def _eigenvalues(matrix: Tensor) -> tuple[complex, complex]:
     return half + root, half - root
 
 
-def closed_form(cast: Parts, lr: float) -> tuple[complex, complex] | None:
-    """The eigenvalues that theory gives a step of gradient descent at theta = psi = 0; None where it is not known.
+def closed_form(parts: Parts, lr: float) -> tuple[complex, complex] | None:
+    """The eigenvalues that theory gives a step of gradient descent at theta = psi = 0.
+
+    The loss gives a = dL_D/df and b = dL_G/df at scores of 0. Each regularizer gives its term by
+    ``Regularizer.linear_term``, and the schedule gives the matrix of the step by ``Schedule.linear_step``.
 
     Formula:
-        a = dL_D/df, b = dL_G/df at scores of 0;  J = [[d, b], [a, c]] is the Jacobian of the gradients in (theta, psi)
-        c = gamma (r1, r2), 2 gamma (r1r2), sigma^2 (d^2 L_D/dr^2 + d^2 L_D/df^2) (instance noise), w b^2 (consensus of
-            weight w); d = w a^2 (consensus); else 0
-        onestep        I - h J, with its weight on the first row
-                       unregularized: 1 +- h sqrt(a b), which is 1 +- i h |a| for a zero-sum loss: outside the circle
-        alternating    [[1 - h d, -h b], [0, 1]]^m [[1, 0], [-h a, 1 - h c]]^n; unregularized, n = m = 1: on the circle
-        extragradient  I - h J (I - h J)
+        J = [[0, b], [a, 0]] + sum of the regularizers' terms      the Jacobian of the gradients in (theta, psi)
+
+    Args:
+        parts: the parts of a run.
+        lr: the learning rate of both players.
+
+    Returns:
+        Two eigenvalues, or None where one of the parts has no closed form.
     """
-    forms = _curvatures(cast.regularizers)
-    if forms is None:
+    regularizers = parts.regularizers.values()
+    joint = any(part.defines("joint_penalty") for part in regularizers)
+    if any(part.every != 1 for part in regularizers) or (joint and len(regularizers) > 1):
+        # a lazy penalty makes steps of two kinds; a joint penalty also takes the gradients of the other penalties
         return None
     try:
-        a, b, bend = _slopes(cast.loss)
+        a, b, curvature = _slopes(parts.loss)
     except (AttributeError, TypeError, ValueError, RuntimeError):
         return None  # a loss that reads more of a round than its scores
-    c = sum(form(a, b, bend)[0] for form in forms)
-    d = sum(form(a, b, bend)[1] for form in forms)
-    jacobian = torch.tensor([[d, b], [a, c]], dtype=torch.float64)
-    name = cast.spec("schedule").name
-    values = words.plain(cast.schedule)
-    one = torch.eye(2, dtype=torch.float64)
-    if name == "onestep":
-        weight = torch.tensor([[values.get("weight", 1.0)], [1.0]], dtype=torch.float64)
-        return _eigenvalues(one - lr * weight * jacobian)
-    if name == "alternating":
-        turns = {}
-        for row, player in enumerate(("generator", "discriminator")):
-            alone = torch.zeros_like(one)
-            alone[row] = jacobian[row]
-            turns[player] = torch.linalg.matrix_power(one - lr * alone, values.get(f"{player}_steps", 1))
-        return _eigenvalues(turns["generator"] @ turns["discriminator"])
-    if name == "extragradient":
-        return _eigenvalues(one - lr * jacobian @ (one - lr * jacobian))
-    return None
-
-
-_Form = Callable[[float, float, float], tuple[float, float]]  # from a, b and the bend of the loss to c and d
-
-
-def _curvatures(regularizers: Mapping[str, Regularizer]) -> list[_Form] | None:
-    """What each regularizer adds to the diagonal of the Jacobian; None where one is not known, or they meddle."""
-    forms: list[_Form] = []
-    for label, regularizer in regularizers.items():
-        if regularizer.every != 1 or (label == "consensus" and len(regularizers) > 1):
+    losses = torch.tensor([[0.0, b], [a, 0.0]], dtype=torch.float64)
+    terms = [part.linear_term(losses, curvature) for part in regularizers]
+    jacobian = losses.clone()
+    for term in terms:
+        if term is None:
             return None
-        gamma, sigma, weight = (float(getattr(regularizer, name, 0.0)) for name in ("gamma", "sigma", "weight"))
-        known: dict[str, _Form] = {
-            "weight-clip": _form(0.0),  # the box is far
-            "r1": _form(gamma),
-            "r2": _form(gamma),
-            "r1r2": _form(2 * gamma),
-            "instance-noise": _form(bend=sigma * sigma),
-            "consensus": _form(consensus=weight),
-        }
-        if label not in known:
-            return None
-        forms.append(known[label])
-    return forms
-
-
-def _form(c: float = 0.0, *, bend: float = 0.0, consensus: float = 0.0) -> _Form:
-    return lambda a, b, bent: (c + bend * bent + consensus * b * b, consensus * a * a)
+        jacobian += term
+    matrix = parts.schedule.linear_step(jacobian, lr)
+    return None if matrix is None else _eigenvalues(matrix)
 
 
 def _slopes(loss: Loss) -> tuple[float, float, float]:

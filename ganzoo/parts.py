@@ -403,6 +403,22 @@ class Regularizer(Part):
         """A scalar added to the generator's loss."""
         raise NotImplementedError
 
+    def linear_term(self, jacobian: Tensor, curvature: float) -> Tensor | None:
+        """What the part adds to the Jacobian of the players' gradients at the equilibrium of the Dirac-GAN.
+
+        Optional. ``ganzoo.lab`` compares the eigenvalues that follow with measured ones. In the Dirac-GAN the real
+        sample is 0, the fake sample is theta and D(x) = psi x. The equilibrium is theta = psi = 0.
+
+        Args:
+            jacobian: (2, 2) float64: of the two losses without regularizers. Row 0 is the gradient of the generator's
+                loss by theta, row 1 is the gradient of the discriminator's loss by psi.
+            curvature: the sum of the second derivatives of the discriminator's loss by the real and the fake score.
+
+        Returns:
+            (2, 2): the term. None: there is no closed form.
+        """
+        return None
+
     def joint_penalty(self, gradients: Mapping[Player, Sequence[Tensor]]) -> Tensor:
         """A scalar added to both players' losses, from the gradient of each one's loss by its own parameters."""
         raise NotImplementedError
@@ -578,6 +594,21 @@ class Schedule(Part):
     def step(self, game: Game) -> None:
         """One step of training: any number of rounds and updates."""
         raise NotImplementedError
+
+    def linear_step(self, jacobian: Tensor, lr: float) -> Tensor | None:
+        """The matrix of one step of plain gradient descent where the players' gradients are linear: J (theta, psi).
+
+        Optional. ``ganzoo.lab`` compares the eigenvalues of the matrix with measured ones.
+
+        Args:
+            jacobian: (2, 2) float64, J: row 0 is the gradient of the generator's loss by theta, row 1 is the gradient
+                of the discriminator's loss by psi.
+            lr: the learning rate of both players.
+
+        Returns:
+            (2, 2): the matrix that one step multiplies (theta, psi) by. None: there is no closed form.
+        """
+        return None
 
 
 class Data(Part):

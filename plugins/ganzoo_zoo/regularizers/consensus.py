@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Literal
 
+import torch
 from annotated_types import Ge
 
 import ganzoo
@@ -50,3 +51,8 @@ class Consensus(ganzoo.Regularizer):
         """Half the weighted squared length of the game's gradient."""
         total: Tensor = sum(g.square().sum() for player in gradients.values() for g in player)  # type: ignore[assignment]
         return self.weight / 2 * total
+
+    def linear_term(self, jacobian: Tensor, curvature: float) -> Tensor:
+        """The diagonal of weight J^T J, for the J = [[0, b], [a, 0]] of the losses: weight a^2 and weight b^2."""
+        a, b = float(jacobian[1, 0]), float(jacobian[0, 1])
+        return torch.tensor([[self.weight * a * a, 0.0], [0.0, self.weight * b * b]], dtype=jacobian.dtype)

@@ -43,3 +43,7 @@ class InstanceNoise(ganzoo.Regularizer):
     def images(self, images: Tensor, s: ganzoo.Scores) -> Tensor:
         """The samples with noise."""
         return images + self.sigma * torch.randn_like(images)
+
+    def linear_term(self, jacobian: Tensor, curvature: float) -> Tensor:
+        """sigma^2 times the curvature of the discriminator's loss, for psi: noise of the samples is noise of psi x."""
+        return torch.tensor([[0.0, 0.0], [0.0, self.sigma * self.sigma * curvature]], dtype=jacobian.dtype)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
+import torch
 from annotated_types import Ge
 
 from ganzoo_zoo.regularizers.gradient_penalty import Points, SlopePenalty, excess, slopes, total
@@ -28,6 +29,11 @@ class Flat(SlopePenalty):
     def discriminator_penalty(self, s: ganzoo.Scores) -> Tensor:
         """The weighted mean squared slope of the scores."""
         return self.gamma / 2 * total(excess(slope) for slope in slopes(s, self.points))
+
+    def linear_term(self, jacobian: Tensor, curvature: float) -> Tensor:
+        """The discriminator's slope is psi everywhere: (gamma / 2) psi^2, once for each of the points' sides."""
+        sides = 2 if self.points == "both" else 1
+        return torch.tensor([[0.0, 0.0], [0.0, sides * self.gamma]], dtype=jacobian.dtype)
 
 
 class R1(Flat):

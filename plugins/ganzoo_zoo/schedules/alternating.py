@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated
 
+import torch
 from annotated_types import Ge
+from torch import Tensor
 
 import ganzoo
 
@@ -38,3 +40,17 @@ class Alternating(ganzoo.Schedule):
             game.update(discriminator=game.discriminator_loss(game.round(generator_learns=False)))
         for _ in range(self.generator_steps):
             game.update(generator=game.generator_loss(game.round()))
+
+    def linear_step(self, jacobian: Tensor, lr: float) -> Tensor:
+        """G^m D^n, where G and D are I - lr J with the other player's row of J set to 0.
+
+        Without regularizers and with n = m = 1 the eigenvalues lie on the unit circle.
+        """
+        turns = []
+        for row in range(2):  # 0 moves theta, 1 moves psi
+            own = torch.zeros_like(jacobian)
+            own[row] = jacobian[row]
+            count = self.discriminator_steps if row else self.generator_steps
+            turns.append(torch.linalg.matrix_power(torch.eye(2, dtype=jacobian.dtype) - lr * own, count))
+        step: Tensor = turns[0] @ turns[1]
+        return step

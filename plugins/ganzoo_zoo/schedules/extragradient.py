@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import torch
+from torch import Tensor
+
 import ganzoo
 
 
@@ -30,3 +33,8 @@ class Extragradient(ganzoo.Schedule):
         game.update(discriminator=game.discriminator_loss(s), generator=game.generator_loss(s), trial=True)
         s = game.round()
         game.update(discriminator=game.discriminator_loss(s), generator=game.generator_loss(s), start=start)
+
+    def linear_step(self, jacobian: Tensor, lr: float) -> Tensor:
+        """I - lr J (I - lr J): the gradient is taken at the point after a plain step."""
+        one = torch.eye(2, dtype=jacobian.dtype)
+        return one - lr * jacobian @ (one - lr * jacobian)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated
 
+import torch
 from annotated_types import Gt
+from torch import Tensor
 
 import ganzoo
 
@@ -57,3 +59,12 @@ class OneStep(ganzoo.Schedule):
             return
         discriminator, generator = game.discriminator_loss(s), game.generator_loss(s)
         game.update(discriminator=discriminator, generator=generator if self.weight == 1 else self.weight * generator)
+
+    def linear_step(self, jacobian: Tensor, lr: float) -> Tensor:
+        """I - lr W J, where W multiplies the generator's row by ``weight``.
+
+        Without regularizers the eigenvalues are 1 +- lr sqrt(a b), with J = [[0, b], [a, 0]]. For a zero-sum loss they
+        are 1 +- i lr |a|, which lie outside the unit circle.
+        """
+        weight = torch.tensor([[self.weight], [1.0]], dtype=jacobian.dtype)
+        return torch.eye(2, dtype=jacobian.dtype) - lr * weight * jacobian
