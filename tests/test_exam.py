@@ -31,6 +31,10 @@ VARIANTS = {
     "architecture": [
         "dcgan:width=4,conditional=concat,upsample=pixel-shuffle,d_norm=batch",
         "mlp:width=16,conditional=concat",
+        "dcgan:width=4,conditional=projection,downsample=pool",
+        "resnet:width=8,conditional=projection,upsample=transposed",
+        "mlp:width=16,conditional=projection",
+        "dcgan:width=4,equalised=true,attention=4,upsample=binomial,downsample=binomial",
         "dcgan:width=4,embedding=latent",
         "dcgan:width=4,auxiliary=true",
         "dcgan:width=4,auxiliary=true,joint=true,d_norm=batch",
@@ -604,9 +608,25 @@ class Piecewise(Nets):
         return discriminator(images).sum(1) * 0 + images.flatten(1).sum(1)
 
 
+class Summing(Nets):
+    """Divides by an option of average pooling that ONNX does not have."""
+
+    def generate(self, generator, batch):
+        samples = generator(batch.latent)
+        return nn.functional.avg_pool2d(samples.flatten(1)[:, None, None], 1, divisor_override=2).view_as(samples)
+
+
+class Baked(Nets):
+    """A number that is read while the network is traced, and stays what it was then."""
+
+    def generate(self, generator, batch):
+        return generator(batch.latent) * (1 if torch.jit.is_tracing() else 2)
+
+
 @pytest.mark.parametrize(
     ("part", "check", "message"),
     [
+        (Baked, "exports_mean_the_same", "torch.jit.trace makes other samples"),
         (Misshapen, "makes_and_judges_samples", "samples of shape"),
         (Forgotten, "every_parameter_learns", "spare.weight"),
         (Mixing, "samples_do_not_mix", "mixes_samples"),
@@ -617,6 +637,12 @@ class Piecewise(Nets):
 )
 def test_wrong_architectures_are_refused(part, check, message):
     refused(part, check, message)
+
+
+def test_an_architecture_that_onnx_changes_is_refused():
+    pytest.importorskip("onnx")
+    pytest.importorskip("onnxruntime")
+    refused(Summing, "exports_mean_the_same", "the exported ONNX model makes other samples")
 
 
 def test_a_right_architecture_passes():

@@ -10,7 +10,17 @@ or ``check_part(SoftMargin, margin=2.0)`` anywhere. A check raises AssertionErro
 says what it assumes. Random numbers are seeded and put back; a GPU, where there is one, is examined too.
 """
 
-from ganzoo.testing import architectures, data, every_part, losses, metrics, optimizers, regularizers, schedules  # noqa: F401
+from ganzoo.testing import (  # noqa: F401  # importing a file registers its checks
+    architectures,
+    data,
+    every_part,
+    exports,
+    losses,
+    metrics,
+    optimizers,
+    regularizers,
+    schedules,
+)
 from ganzoo.testing.harness import Check, Outcome, all_checks, check_part, checks_for, examine, parametrize_with_checks
 
 __all__ = ["Check", "Outcome", "all_checks", "check_part", "checks_for", "examine", "parametrize_with_checks"]
