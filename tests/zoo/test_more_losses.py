@@ -146,6 +146,19 @@ def test_wgan_div_of_a_linear_critic():
     assert torch.equal(loss.generator(s), wgan.generator(s))
 
 
+def test_wgan_div_with_the_slope_between_the_samples_as_in_the_authors_code():
+    """With D(x) = 2 x1 + 2 x2 + x3, whose slope is 3 everywhere: L_D = mean f - mean r + 10 * 3^6."""
+    critic = lambda x: x @ torch.tensor([2.0, 2.0, 1.0], dtype=torch.float64)  # noqa: E731
+    real, fake = torch.ones(4, 3, dtype=torch.float64), torch.zeros(4, 3, dtype=torch.float64)
+    s = scores([5.0] * 4, [0.0] * 4, real_images=real, fake_images=fake, discriminator=critic)
+    loss = ganzoo.part("loss", "wgan-div:points=interpolates,k=10")
+    assert loss.needs_grad_of == frozenset()
+    assert ganzoo.part("loss", "wgan-div").needs_grad_of == {"real", "fake"}
+    penalty = ganzoo.part("regularizer", "gradient-penalty:weight=10,power=6").discriminator_penalty(s)
+    assert_close(loss.discriminator(s), -5 + penalty)
+    assert loss.discriminator(s).item() == pytest.approx(-5 + 10 * 3**6, rel=1e-9)
+
+
 def test_best_linear_critic_of_wgan_div():
     """D(x) = s x, the real atom at 0 and the fake at 1: |s| = (1 / (k p))^(1/(p - 1))."""
     steep = (1 / 12) ** (1 / 5)
