@@ -45,6 +45,22 @@ def words(**settings: Any) -> list[str]:
     return [f"--{name.replace('_', '-')}={value}" for name, value in {**TINY, **settings}.items()]
 
 
+DEFAULT_SIGNALS = [
+    sys.executable,
+    "-S",
+    "-c",
+    "import os, signal, sys\n"
+    "signal.pthread_sigmask(signal.SIG_SETMASK, ())\n"
+    "for n in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1): signal.signal(n, signal.SIG_DFL)\n"
+    "os.execvp(sys.argv[1], sys.argv[1:])",
+]
+"""Written before a command: gives the command the signals of an interactive shell's child, none ignored, none blocked.
+
+A shell that runs the tests in the background, or `nohup`, has the tests ignore SIGINT or SIGHUP. Every child of the
+tests inherits this. The process that runs the command keeps its number, since `execvp` replaces the program only.
+"""
+
+
 class Process:
     """A `ganzoo` that runs."""
 
@@ -68,7 +84,7 @@ class Server:
     def __init__(self) -> None:
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "error", "COLUMNS": "300"}
         self._process = subprocess.Popen(
-            [sys.executable, str(Path(__file__).with_name("faults") / "server.py")],
+            [*DEFAULT_SIGNALS, sys.executable, str(Path(__file__).with_name("faults") / "server.py")],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -94,8 +110,8 @@ class Server:
         self._process.stdout.close()
 
 
-def until(true: Callable[[], Any], seconds: float = 30.0) -> None:
-    """Wait for something to be so."""
+def until(true: Callable[[], Any], seconds: float = 180.0) -> None:
+    """Wait for something to be so. The time is for a busy machine: it ends a test that would wait for ever."""
     end = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < end, "it did not come to be so"

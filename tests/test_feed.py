@@ -319,7 +319,7 @@ def test_a_script_without_a_guard_is_not_run_again_and_ends_by_itself(tmp_path: 
     (tmp_path / "slow.py").write_text(SLOW)
     (tmp_path / "script.py").write_text(OPEN + "print(len(multiprocessing.active_children()))")  # fed stays open
     command = [sys.executable, "script.py"]
-    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False)
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "script\n1\n", "")
 
 
@@ -330,7 +330,7 @@ def test_workers_end_with_a_training_process_that_is_killed(tmp_path: Path) -> N
         "sys.stdout.flush(); os.kill(os.getpid(), 9)\n"
     )
     ended = subprocess.run(
-        [sys.executable, "script.py"], cwd=tmp_path, stdout=subprocess.PIPE, text=True, timeout=60, check=False
+        [sys.executable, "script.py"], cwd=tmp_path, stdout=subprocess.PIPE, text=True, timeout=300, check=False
     )  # and this waits until all who could write to the pipe are gone
     assert ended.returncode == -9
     for _ in range(50):

@@ -45,8 +45,8 @@ NORMED = ["--arch", "dcgan:width=4,norm=batch,d_norm=batch,conditional=concat", 
 
 def run(command: list[str], *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run a command to its end, on one thread a process."""
-    env = {**os.environ, "OMP_NUM_THREADS": "1", **environment}
-    return subprocess.run([*command, *words], capture_output=True, text=True, env=env, timeout=120, check=False)
+    env = {**os.environ, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo", **environment}
+    return subprocess.run([*command, *words], capture_output=True, text=True, env=env, timeout=600, check=False)
 
 
 def close(found: torch.Tensor, expected: torch.Tensor, by: float, name: str) -> None:

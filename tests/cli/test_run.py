@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from harness import DEFAULT_SIGNALS
 from PIL import Image
 
 import ganzoo
@@ -360,14 +361,14 @@ def test_a_part_that_raises_is_named_and_keeps_its_traceback(runs: Path, tmp_pat
 
 
 def test_ctrl_c_finishes_the_step_saves_and_says_how_to_go_on(tmp_path: Path) -> None:
-    words = [sys.executable, "-m", "ganzoo", "run", *SMALL[:-1], "--steps", "1000000", "--name", "a"]
+    words = [*DEFAULT_SIGNALS, sys.executable, "-m", "ganzoo", "run", *SMALL[:-1], "--steps", "1000000", "--name", "a"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     process = subprocess.Popen([*words, "--logdir", str(tmp_path)], stderr=subprocess.PIPE, text=True, env=environment)
     assert process.stderr is not None
     assert process.stderr.readline().startswith("step 1/")
     time.sleep(0.3)
     process.send_signal(signal.SIGINT)
-    said = process.communicate(timeout=60)[1]
+    said = process.communicate(timeout=300)[1]
     assert process.returncode == 130
     assert "Traceback" not in said
     assert "go on with: ganzoo resume" in said.splitlines()[-1]

@@ -12,13 +12,16 @@ from pathlib import Path
 from ganzoo.disk import checkpoint
 from ganzoo.training.display import Display
 
+SYNC_SECONDS = 15
+"""How long one sync of `slow_disk` takes. A save makes several."""
+
 
 class Slow(checkpoint.Disk):
     def sync(self, path: Path) -> None:
         super().sync(path)
         if self.saves > 0:
             print("slow: sync", flush=True)
-            time.sleep(5)
+            time.sleep(SYNC_SECONDS)
 
     def rename(self, old: Path, new: Path) -> None:
         super().rename(old, new)
@@ -28,7 +31,7 @@ class Slow(checkpoint.Disk):
 
 
 def slow_disk() -> None:
-    """Every save after the first takes half a minute."""
+    """Every save after the first takes a minute or more."""
     checkpoint.disk = Slow()
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from harness import differences, final, until
+from harness import DEFAULT_SIGNALS, differences, final, until
 
 FAILS = """
 import os, ganzoo
@@ -74,11 +74,12 @@ def torchrun(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
         ]
         started.append(
             subprocess.Popen(
-                [*launcher, *small, *words],
+                [*DEFAULT_SIGNALS, *launcher, *small, *words],
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 text=True,
-                env={**os.environ, "OMP_NUM_THREADS": "1"},
+                # The loopback interface always answers, whatever the machine's name resolves to.
+                env={**os.environ, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"},
                 start_new_session=True,
             )
         )
@@ -116,11 +117,11 @@ def test_a_killed_process_ends_both_and_a_restart_loses_nothing(
 ) -> None:
     """With --max-restarts 1: the same weights, bit for bit, in the same directory, as a run that nobody killed."""
     whole = torchrun("--name", "whole")
-    assert whole.wait(120) == 0
+    assert whole.wait(600) == 0
     killed = torchrun("--name", "killed", restarts=1)
     until(lambda: saved(tmp_path / "runs" / "killed", 5))
     os.kill(workers(killed)[rank], signal.SIGKILL)
-    _, said = killed.communicate(timeout=120)
+    _, said = killed.communicate(timeout=600)
     assert killed.returncode == 0, said
     assert sorted(p.name for p in (tmp_path / "runs").iterdir()) == ["killed", "whole"]
     assert not differences(final(tmp_path / "runs" / "killed"), final(tmp_path / "runs" / "whole"))
@@ -133,7 +134,7 @@ def test_an_error_in_one_process_ends_both_with_its_message(
     plugin = tmp_path / "fails.py"
     plugin.write_text(FAILS)
     process = torchrun("--plugin", str(plugin), "--loss", "fails")
-    _, said = process.communicate(timeout=120)
+    _, said = process.communicate(timeout=600)
     assert process.returncode == 1
     assert "process 1 of 2 stopped: ValueError: no more" in said
     assert "in loss fails" in said  # and the bug keeps its traceback
@@ -145,7 +146,7 @@ def test_a_mistake_is_said_once(tmp_path: Path, torchrun: Callable[..., subproce
     mistakes = {"--loss=hing": "no loss is named 'hing'", "--name=taken": "taken exists: give another --name"}
     for word, told in mistakes.items():
         process = torchrun(word)
-        _, said = process.communicate(timeout=120)
+        _, said = process.communicate(timeout=600)
         assert said.count("ganzoo: error: ") == 1, said
         assert told in said
 
@@ -157,7 +158,7 @@ def test_ctrl_c_reaches_launcher_and_processes_and_stops_once(
     process = torchrun(steps=100_000)
     until(lambda: saved(tmp_path / "runs", 5))
     os.killpg(process.pid, signal.SIGINT)
-    _, said = process.communicate(timeout=60)
+    _, said = process.communicate(timeout=600)
     assert said.count("ganzoo: error: SIGINT: stopped after step ") == 1
     (folder,) = (tmp_path / "runs").iterdir()
     step = int(said.partition("stopped after step ")[2].partition(",")[0])

@@ -11,7 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from harness import Process, Server, differences, final, until, words
+import seams
+from harness import DEFAULT_SIGNALS, Process, Server, differences, final, until, words
 from torch import Tensor
 
 from ganzoo.disk import checkpoint
@@ -67,7 +68,7 @@ def test_a_second_ctrl_c_ends_at_once_without_damage(ganzoo_process: Start, tmp_
     while alive(process):  # two that arrive at once are one to the system: press until it is heard
         process.kill(signal.SIGINT)
         time.sleep(0.1)
-    assert time.monotonic() - began < 5, "a save takes longer here"
+    assert time.monotonic() - began < seams.SYNC_SECONDS, "a save takes longer here"
     assert process.wait() == 130
     assert "Traceback" not in process.said
     step = checkpoint.newest(tmp_path / "a" / "checkpoints").step
@@ -304,6 +305,7 @@ def test_whatever_a_run_does_it_ends_in_a_line_and_goes_on_from_there(
 def test_while_torch_is_imported(tmp_path: Path, numbers: list[int], code: int) -> None:
     """A whole process: the signals come as soon as it hears any, which is before it imports anything large."""
     command = [sys.executable, "-m", "ganzoo", "run", *words(steps=2, logdir=tmp_path, name="a"), "-q"]
+    command = [*DEFAULT_SIGNALS, *command]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
         until(lambda: ignored(process.pid) >> (signal.SIGUSR1 - 1) & 1)
         for number in numbers:
