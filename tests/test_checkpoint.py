@@ -237,6 +237,7 @@ def test_a_pickle_is_never_opened(tmp_path: Path, name: str, monkeypatch: pytest
     if name != "manifest.json":
         seal = json.loads((place / "manifest.json").read_text())
         seal["sha256"][name] = hashlib.sha256((place / name).read_bytes()).hexdigest()
+        seal["bytes"][name] = (place / name).stat().st_size
         (place / "manifest.json").write_text(json.dumps(seal))
     with pytest.raises(errors.CheckpointError):
         checkpoint.read(place)
@@ -249,9 +250,10 @@ def test_a_pickle_is_never_opened(tmp_path: Path, name: str, monkeypatch: pytest
 def test_a_seal_cannot_name_a_file_outside(tmp_path: Path, name: str) -> None:
     place = save(tmp_path, 1)
     seal = json.loads((place / "manifest.json").read_text())
-    seal["sha256"][name] = "0"
+    seal["sha256"][name] = "0" * 64
+    seal["bytes"][name] = 0
     (place / "manifest.json").write_text(json.dumps(seal))
-    with pytest.raises(errors.CheckpointError):
+    with pytest.raises(errors.CheckpointError, match=r"names a file outside itself"):
         checkpoint.read(place)
 
 

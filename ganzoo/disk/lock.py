@@ -1,7 +1,7 @@
-"""One training at a time in a run directory.
+"""Let only one process train in a run directory.
 
-The lock is the operating system's, on the file ``lock`` in the run directory: it goes with the process that holds it,
-so a lock cannot be left behind by a crash, and whatever is written in the file says only whom to look for.
+The operating system holds the lock, on the file ``lock`` in the run directory. The system releases the lock when the
+process ends, so that a crash leaves no lock behind. The content of the file only names the process for messages.
 """
 
 from __future__ import annotations
@@ -19,11 +19,12 @@ from ganzoo import errors
 
 NAME = "lock"
 
-_held: dict[Path, IO[bytes]] = {}  # by this process, which some systems would grant it twice
+# The locks of this process. Some systems would grant a process the same lock twice.
+_held: dict[Path, IO[bytes]] = {}
 
 
 def _let_go() -> None:
-    """In a process that was forked off: the lock is its parent's, and must not outlive it."""
+    """Close the locks in a forked process: a lock belongs to the parent, and must not outlive the parent."""
     for file in _held.values():
         file.close()
 
@@ -33,17 +34,17 @@ if hasattr(os, "register_at_fork"):
 
 
 class Lock:
-    """Held from the moment it is made until ``release``."""
+    """The lock of a run directory, held from the moment the object is made until ``release``."""
 
     def __init__(self, folder: Path, say: Callable[[str], object]) -> None:
         """Take the lock.
 
         Args:
             folder: the run directory.
-            say: told, in a line, when the filesystem knows no locks; training goes on without.
+            say: shows a line to the user, when the filesystem has no locks. Training then goes on without a lock.
 
         Raises:
-            RunError: another process trains there, or the directory cannot be written.
+            RunError: another process trains in the directory, or the directory cannot be written.
         """
         self._file: IO[bytes] | None = None
         self._key = folder.resolve()
@@ -51,7 +52,7 @@ class Lock:
             raise errors.RunError(f"{folder} is being trained by this very process: wait for it to end")
         path = folder / NAME
         try:
-            # never through a link: a run directory from elsewhere must not have a file outside of it emptied
+            # A link is not followed: a run directory from elsewhere must not empty a file outside of the directory.
             opened = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)
             self._file = os.fdopen(opened, "r+b", buffering=0)
         except OSError as error:
@@ -70,12 +71,15 @@ class Lock:
                 ) from error
             say(f"{folder} is on a filesystem without locks ({error.strerror}): see that only one process trains there")
         _held[self._key] = self._file
-        with contextlib.suppress(OSError):  # a disk that is full holds a lock all the same
+        with contextlib.suppress(OSError):  # the lock holds on a full disk as well
             self._file.truncate(0)
             self._file.write(f"process {os.getpid()} on {socket.gethostname()}\n".encode())
 
     def release(self) -> None:
-        """Let others train there. The file stays: removing it would let two processes lock two files of one name."""
+        """Release the lock, so that another process can train in the directory.
+
+        The file stays. If the file were removed, two processes could lock two files of the same name.
+        """
         if self._file is not None:
             self._file.close()
             self._file = None
@@ -88,16 +92,16 @@ class Lock:
 def _take(file: IO[bytes]) -> None:
     try:
         import fcntl
-    except ImportError as error:  # not a Unix
+    except ImportError as error:  # a system other than Unix
         raise OSError(errno.ENOLCK, "this system has none of the kind") from error
     if hasattr(fcntl, "F_OFD_SETLK"):
-        # A lock of this opened file: a process's own (lockf) would go as soon as any part of the process closes another
-        # handle of that file, as a hook that copies the run directory does.
+        # This kind of lock belongs to the opened file. The older kind (lockf) belongs to the process, and is lost as
+        # soon as the process closes any handle of the file, as an event hook that copies the run directory does.
         whole = struct.pack("hhqqi", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
         try:
             fcntl.fcntl(file, fcntl.F_OFD_SETLK, whole)
             return
         except OSError as error:
-            if error.errno != errno.EINVAL:  # a filesystem that knows the other kind only
+            if error.errno != errno.EINVAL:  # EINVAL: the filesystem has the older kind only
                 raise
     fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

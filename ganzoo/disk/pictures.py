@@ -1,8 +1,9 @@
-"""Samples as a person sees them: grids of images, density maps of points, curves of signals."""
+"""Draw samples as pictures: grids of images, density maps of points, rows of pixels for other samples."""
 
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -15,23 +16,39 @@ from torch import Tensor
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-POINTS = 2048  # points in the plane that are shown where 64 images would do
-PLANE = 384  # pixels a side of a picture of points
-REACH = 1.25  # it shows the square [-1.25, 1.25]^2, whatever the points: pictures of one run are comparable
+POINTS = 2048
+"""The number of samples to draw when samples are points in the plane."""
+
+PLANE = 384
+"""The side of a picture of points, in pixels."""
+
+REACH = 1.25
+"""A picture of points shows the square [-REACH, REACH]^2. The square is fixed, so that pictures of a run compare."""
+
 DATA, GENERATED, CENTRE = (40, 90, 180), (225, 85, 0), (120, 120, 120)
+"""The colours (red, green, blue) of the data's points, of generated points, and of the centres of modes."""
 
 
 def picture(
     samples: Tensor, columns: int | None = None, *, among: Tensor | None = None, centres: Tensor | None = None
 ) -> Tensor:
-    """One picture of many samples, (3, H, W) uint8.
+    """Draw one picture of many samples.
 
     Args:
-        samples: (N, C, H, W) images in [-1, 1] (1 or 3 channels; of others the first is shown), (N, 2) points, or
-            anything else, shown as one row of pixels a sample.
-        columns: images in a row; a square grid unless told.
-        among: for points: (M, 2) points of the data, whose density is drawn (blue) beneath the samples (orange).
-        centres: for points: (K, 2) centres of the data's modes, which are ringed.
+        samples: (N, C, H, W) images in [-1, 1], (N, 2) points in the plane, or (N, *shape) samples of another shape,
+            which are drawn as one row of pixels a sample. Images have 1 or 3 channels. The first channel is drawn of
+            images with another number of channels.
+        columns: the number of images in a row. None gives a grid that is as square as possible.
+        among: (M, 2) points of the data, for samples that are points. The density of the data is drawn in blue, and
+            the samples in orange on top.
+        centres: (K, 2) centres of the data's modes, for samples that are points. Each centre gets a ring.
+
+    Returns:
+        The picture, (3, H, W), uint8.
+
+    Example:
+        >>> tuple(picture(torch.zeros(4, 1, 64, 64)).shape)
+        (3, 134, 134)
     """
     samples = samples.detach().float().cpu()
     if samples.dim() == 2 and samples.shape[1] == 2:
@@ -43,9 +60,19 @@ def picture(
 
 
 def beside(left: Tensor, right: Tensor) -> Tensor:
-    """(N, C, H, W + W') images, each beside its counterpart; grey beside colour is shown in colour.
+    """Put images side by side, such as a condition and the sample that was made for the condition.
 
-    Where the two are not images of one height, the right ones alone.
+    Args:
+        left: (N, C, H, W) images in [-1, 1].
+        right: (N, C', H, W') images in [-1, 1].
+
+    Returns:
+        (N, max(C, C'), H, W + W') images. A grey image beside a colour image becomes a colour image. Only ``right`` is
+        returned when the two are not images of one height.
+
+    Example:
+        >>> tuple(beside(torch.zeros(2, 1, 8, 8), torch.zeros(2, 3, 8, 6)).shape)
+        (2, 3, 8, 14)
     """
     if left.dim() != 4 or right.dim() != 4 or left.shape[2] != right.shape[2]:
         return right
@@ -55,7 +82,18 @@ def beside(left: Tensor, right: Tensor) -> Tensor:
 
 
 def single(sample: Tensor) -> Tensor:
-    """One sample's own picture, (3, H, W) uint8: an image pixel by pixel, anything else as in a grid of one."""
+    """Draw one sample.
+
+    Args:
+        sample: (C, H, W) in [-1, 1], or a sample of another shape, which is drawn as by ``picture``.
+
+    Returns:
+        The picture, (3, H, W), uint8. An image is drawn pixel by pixel, without a border.
+
+    Example:
+        >>> single(torch.ones(1, 2, 2))[0].tolist()
+        [[255, 255], [255, 255]]
+    """
     if sample.dim() != 3:
         return picture(sample[None])
     image = sample if len(sample) in (1, 3) else sample[:1]
@@ -68,8 +106,9 @@ def _grid(images: Tensor, columns: int | None) -> Tensor:
     if images.shape[1] not in (1, 3):
         images = images[:, :1]
     height, width = images.shape[-2:]
-    side = height if width <= 4 * height else width  # of images side by side, one counts
-    enlarge = max(1, 64 // side)  # an 8x8 image is seen as 64x64, its pixels as squares
+    # Pairs and triples side by side are wide: the height is then the side of one image.
+    side = height if width <= 4 * height else width
+    enlarge = max(1, 64 // side)  # an image of 8x8 pixels is drawn with 64x64, each pixel as a square
     if enlarge > 1:
         images = images.repeat_interleave(enlarge, 2).repeat_interleave(enlarge, 3)
     grid = make_grid(images.clamp(-1, 1), nrow=columns or math.ceil(math.sqrt(len(images))), padding=2, pad_value=1.0)
@@ -78,7 +117,7 @@ def _grid(images: Tensor, columns: int | None) -> Tensor:
 
 
 def _plane(points: Tensor, among: Tensor | None, centres: Tensor | None) -> Tensor:
-    """Points in the plane, x to the right and y upwards; those outside are drawn on the edge."""
+    """Draw points in the plane, x to the right and y upwards. A point outside of the square is drawn on the edge."""
     from PIL import Image, ImageDraw
 
     seen = torch.full((3, PLANE, PLANE), 255.0)
@@ -87,14 +126,16 @@ def _plane(points: Tensor, among: Tensor | None, centres: Tensor | None) -> Tens
             cells = _cells(layer)
             flat = (cells[:, 0] * PLANE + cells[:, 1])[layer.isfinite().all(1).cpu()]
             counts = torch.bincount(flat, minlength=PLANE * PLANE).float().view(1, 1, PLANE, PLANE)
-            counts = torch.nn.functional.avg_pool2d(counts, 3, stride=1, padding=1)  # a point is a dot of 3x3 pixels
-            shade = (counts[0] / counts.max().clamp(min=1e-9)).pow(0.4)  # so that single points are seen beside heaps
+            # A point becomes a dot of 3x3 pixels.
+            counts = torch.nn.functional.avg_pool2d(counts, 3, stride=1, padding=1)
+            # The power makes single points visible beside cells that hold many.
+            shade = (counts[0] / counts.max().clamp(min=1e-9)).pow(0.4)
             seen = seen * (1 - shade) + torch.tensor(colour).view(3, 1, 1) * shade
     image = Image.fromarray(seen.round().to(torch.uint8).permute(1, 2, 0).contiguous().numpy())
     draw = ImageDraw.Draw(image)
     for row, column in _cells(centres).tolist() if centres is not None else ():
         draw.ellipse((column - 9, row - 9, column + 9, row + 9), outline=CENTRE)
-    for edge in ((-1.0, -1.0), (1.0, 1.0)):  # the square that data lies in
+    for edge in ((-1.0, -1.0), (1.0, 1.0)):  # the square [-1, 1]^2 that the data lies in
         (row, column), end = _cells(torch.tensor([edge]))[0].tolist(), PLANE - 1
         draw.line((column, 0, column, end), fill=(225, 225, 225))
         draw.line((0, row, end, row), fill=(225, 225, 225))
@@ -102,34 +143,58 @@ def _plane(points: Tensor, among: Tensor | None, centres: Tensor | None) -> Tens
 
 
 def _cells(points: Tensor) -> Tensor:
-    """Row and column of each point."""
+    """The row and the column of each point's pixel."""
     places = points.detach().float().cpu().nan_to_num().flip(1) * torch.tensor([-1.0, 1.0])
     return ((places / REACH + 1) / 2 * PLANE).long().clamp(0, PLANE - 1)
 
 
 def save(picture_: Tensor, path: Path) -> None:
-    """Write a (3, H, W) uint8 picture as PNG."""
+    """Write a picture as a PNG file.
+
+    The file appears complete or not at all. A link at ``path`` is replaced and not followed, so that nothing outside of
+    the folder is overwritten.
+
+    Args:
+        picture_: (3, H, W), uint8.
+        path: the file.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
     from PIL import Image
 
-    Image.fromarray(picture_.permute(1, 2, 0).contiguous().numpy()).save(path)
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        Image.fromarray(picture_.permute(1, 2, 0).contiguous().numpy()).save(draft, format="PNG")
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
 
 
 # -- trajectories in the plane ----------------------------------------------------------------------------------------
 
-PANEL = 116  # pixels a side of one trajectory's square
-MARGIN = 190  # pixels for what the rows are called
+PANEL = 116
+"""The side of one trajectory's square, in pixels."""
+
+MARGIN = 190
+"""The width of the column with the names of the rows, in pixels."""
+
 VERDICTS = {"converged": (20, 130, 60), "orbits": (200, 120, 0), "diverges": (190, 30, 30), "refused": (140, 140, 140)}
-"""The colour that each verdict is drawn in."""
+"""The colour of each verdict (red, green, blue)."""
 
 Panel = tuple[str, str, str, Sequence[tuple[float, float]]]
 
 
 def trajectories(panels: Sequence[Panel]) -> Image:
-    """Small multiples: a square for each trajectory, around the point (0, 0) that it should come to.
+    """Draw a table of trajectories. Each trajectory is a square around the equilibrium (0, 0).
 
     Args:
-        panels: what its row and its column are called, the verdict, and the places (theta, psi) from first to last;
-            theta to the right, psi upwards, in a window twice as wide as the first place is far. Early is pale.
+        panels: for each trajectory the name of the row, the name of the column, the verdict, and the positions
+            (theta, psi) from the first to the last. Theta grows to the right and psi upwards. The window is twice as
+            wide as the distance of the first position from the equilibrium. Early positions are drawn pale.
+
+    Returns:
+        The picture.
     """
     from PIL import Image, ImageDraw, ImageFont
 
@@ -153,7 +218,7 @@ def trajectories(panels: Sequence[Panel]) -> Image:
 def _panel(path: Sequence[tuple[float, float]], colour: tuple[int, int, int]) -> Image:
     from PIL import Image, ImageDraw
 
-    side = 3 * PANEL  # drawn large and made small: Pillow's lines have no soft edges
+    side = 3 * PANEL  # drawn three times as large and scaled down, since Pillow draws lines without soft edges
     image = Image.new("RGB", (side, side), "white")
     draw = ImageDraw.Draw(image)
     draw.line((side / 2, 0, side / 2, side), (225, 225, 225), 2)

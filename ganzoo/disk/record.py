@@ -1,8 +1,10 @@
-"""What happened, for TensorBoard and for the machine: the only file that imports TensorBoard.
+"""Log a run to TensorBoard and to ``metrics.jsonl``. No other file of ganzoo imports TensorBoard.
 
-Scalars go to ``metrics.jsonl`` and to the event file; pictures to ``samples/`` and to the event file; the settings as
-text, and as hparams written as session start and end into the run's own event file, so that runs of different parts
-share one table. Records must not end a training: whatever of them fails is said once and left out from then on.
+Scalars are written to ``metrics.jsonl`` and to TensorBoard's event file. Pictures are written to ``samples/`` and to
+the event file. The settings are written to the event file as text and as hparams. The hparams are the start and the end
+of a session in the run's own event file, so that runs of different parts share one table in TensorBoard.
+
+A log must not end a training. A kind of log that fails is reported once, and is left out for the rest of the process.
 """
 
 from __future__ import annotations
@@ -11,39 +13,64 @@ import json
 import math
 import os
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, BinaryIO, TextIO
 
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
+from ganzoo import errors
 from ganzoo.disk import pictures
+from ganzoo.disk.checkpoint import disk
+
+EVENT_FILES = "events.out.tfevents.*"
+"""The pattern of the names that TensorBoard gives to event files."""
+
+BLOCK = 1 << 16
+"""Bytes that are read at a time where ``metrics.jsonl`` is read from the end."""
+
+NEWEST_LINES = 10_000
+"""Lines from the end of ``metrics.jsonl`` among which the newest value of a tag is looked for."""
 
 
 class RunLogger:
-    """Writes one run's records. Opening it on a run that goes on removes what was recorded past ``step``."""
+    """Writes the logs of one run.
 
-    def __init__(self, folder: Path, step: int, say: Callable[[str], object]) -> None:
-        """Open the records.
+    Opening the logs of a resumed run removes what was logged after the step that the run is resumed from.
+    """
+
+    def __init__(self, folder: Path, step: int, warn: Callable[[str], object]) -> None:
+        """Open the logs.
 
         Args:
             folder: the run directory.
-            step: the last step that counts; what was recorded later is of a future that was not kept.
-            say: told, in a line, what cannot be recorded.
+            step: the step that the run is at. What was logged after ``step`` is removed.
+            warn: shows a line to the user.
         """
-        self.folder, self._say = folder, say
-        self._lost: set[str] = set()
+        self.folder, self._warn = folder, warn
+        self._failed: set[str] = set()
         self._open: dict[str, TextIO | SummaryWriter] = {}
         self._hook = threading.excepthook
+        self._resumed = step > 0 and any(folder.glob(EVENT_FILES))
         self._try("metrics.jsonl", lambda: self._open_lines(step))
         self._try("TensorBoard", lambda: self._open_board(step))
         self._try("samples", lambda: (folder / "samples").mkdir(exist_ok=True))
 
-    def settings(self, hparams_: Mapping[str, Any], text: str, metric_tags: list[str]) -> None:
-        """The settings: as text, and as one row of the hparams table."""
-        row = {k: v if isinstance(v, (bool, int, float, str)) else str(v) for k, v in hparams_.items()}
+    def settings(self, columns: Mapping[str, Any], text: str, metric_tags: list[str]) -> None:
+        """Log the settings, as text and as one row of the hparams table.
+
+        A resumed run has both already in an earlier event file. Then nothing is written.
+
+        Args:
+            columns: the row of the hparams table.
+            text: the settings in Markdown.
+            metric_tags: the tags of the scalars that the table shows as results.
+        """
+        if self._resumed:
+            return
+        row = {k: v if isinstance(v, (bool, int, float, str)) else str(v) for k, v in columns.items()}
 
         def write() -> None:
             self._board.add_text("settings", text, 0)
@@ -54,8 +81,14 @@ class RunLogger:
         self._try("TensorBoard", write)
 
     def scalars(self, step: int, images: int, values: Mapping[str, float]) -> None:
-        """Scalars by tag, at a step."""
-        # JSON has no NaN; null is what readers of JSON expect
+        """Log scalars.
+
+        Args:
+            step: the step that the values belong to.
+            images: the number of real images that the run has seen.
+            values: the scalars by tag. A value that is not finite is written as ``null`` to ``metrics.jsonl``.
+        """
+        # JSON has no NaN. Python's own "NaN" would make the line unreadable to every other reader.
         clean = {k: v if math.isfinite(v) else None for k, v in values.items()}
         line = json.dumps({"step": step, "images": images, **clean}) + "\n"
         self._try("metrics.jsonl", lambda: self._lines.write(line))
@@ -66,72 +99,198 @@ class RunLogger:
 
         self._try("TensorBoard", write)
 
-    def images(self, step: int, tag: str, samples: Tensor, columns: int | None = None, **more: Tensor | None) -> None:
-        """A picture of samples, also as a PNG; ``more`` is what ``pictures.picture`` takes besides."""
-        picture = pictures.picture(samples, columns, **more)
+    def images(
+        self, step: int, tag: str, samples: Tensor, columns: int | None = None, **options: Tensor | None
+    ) -> None:
+        """Log a picture of samples, to the event file and as a PNG file in ``samples/``.
+
+        Args:
+            step: the step that the samples belong to.
+            tag: the tag in TensorBoard, such as ``samples/ema``. The last word names the PNG file.
+            samples: (N, *shape), in [-1, 1].
+            columns: samples in a row of the picture, see ``pictures.picture``.
+            options: further arguments of ``pictures.picture``.
+        """
+        picture = pictures.picture(samples, columns, **options)
         file = self.folder / "samples" / f"{step:08d}-{tag.rpartition('/')[2]}.png"
         self._try("TensorBoard", lambda: self._board.add_image(tag, picture, step))
         self._try("samples", lambda: pictures.save(picture, file))
 
     def flush(self) -> None:
-        """Push what was written to disk."""
+        """Hand everything that was logged to the operating system, so that other processes can read the logs."""
         for what, sink in self._open.items():
             self._try(what, sink.flush)
 
+    def sync(self) -> None:
+        """Block until everything that was logged is on the disk itself.
+
+        A checkpoint that is written afterwards never knows of more steps than the logs, even after a power cut.
+        """
+        self.flush()
+        if "metrics.jsonl" in self._open:
+            self._try("metrics.jsonl", lambda: os.fsync(self._lines.fileno()))
+        # TensorBoard keeps no handle of the event file open, so that the file is synced by name.
+        for file in self.folder.glob(EVENT_FILES):
+            self._try("TensorBoard", lambda file=file: disk.sync(file))  # type: ignore[misc]  # a default argument
+        self._try("metrics.jsonl", lambda: disk.sync(self.folder))
+
     def close(self) -> None:
-        """Flush and close."""
+        """Flush and close all files."""
         for what, sink in self._open.items():
             self._try(what, sink.close)
         threading.excepthook = self._hook
 
     def _open_lines(self, step: int) -> None:
-        self._lines = _without_future(self.folder / "metrics.jsonl", step).open("a", encoding="utf-8")
+        path = self.folder / "metrics.jsonl"
+        remove_after(path, step)
+        self._lines = os.fdopen(_descriptor(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT), "a", encoding="utf-8")
         self._open["metrics.jsonl"] = self._lines
 
     def _open_board(self, step: int) -> None:
-        # TensorBoard writes in a thread, whose error comes back at the next call; its traceback is not wanted as well
+        # TensorBoard writes in a thread of its own. An error there is raised again by the next call of the writer,
+        # where `_try` reports one line. The traceback that the thread would print as well is suppressed.
         self._hook, threading.excepthook = threading.excepthook, self._thread_failed
-        # what a viewer is to forget: all that is past this step, and everything where the run begins again
-        purge = (step + 1 if step else 0) if any(self.folder.glob("events.out.tfevents.*")) else None
+        # TensorBoard drops what earlier files hold from the purged step on. A run that begins again purges everything.
+        purge = (step + 1 if step else 0) if any(self.folder.glob(EVENT_FILES)) else None
         self._board = SummaryWriter(str(self.folder), purge_step=purge, max_queue=1000)
         self._open["TensorBoard"] = self._board
 
-    def _thread_failed(self, told: threading.ExceptHookArgs) -> None:
-        if "tensorboard" not in type(told.thread).__module__:
-            self._hook(told)
+    def _thread_failed(self, failure: threading.ExceptHookArgs) -> None:
+        if "tensorboard" not in type(failure.thread).__module__:
+            self._hook(failure)
 
     def _try(self, what: str, write: Callable[[], object]) -> None:
-        """Write, unless that kind of record was lost before; if it fails, it is lost from now on."""
-        if what in self._lost:
+        """Write one kind of log. The first failure is reported, and that kind of log is left out from then on."""
+        if what in self._failed:
             return
         try:
             write()
-        except Exception as error:  # whatever TensorBoard, Pillow or the disk may raise
-            self._lost.add(what)
-            self._say(f"warning: {what} in {self.folder} cannot be written ({error}): training goes on without")
+        except Exception as error:  # TensorBoard, Pillow and the disk raise errors of many classes
+            self._failed.add(what)
+            self._warn(f"warning: {what} in {self.folder} cannot be written ({error}): training goes on without")
 
 
-def _without_future(path: Path, step: int) -> Path:
-    """A ``metrics.jsonl`` without torn lines and what is past a step; another file takes its place only when whole."""
-    if path.exists():
-        kept = [line for line in read(path) if line["step"] <= step]
-        text = "".join(json.dumps(line) + "\n" for line in kept)
-        if text.encode() != path.read_bytes():
-            draft = path.with_name(f".{path.name}.{os.getpid()}")
-            draft.write_text(text, encoding="utf-8")
-            draft.replace(path)
-    return path
+def remove_after(path: Path, step: int) -> None:
+    """Cut what was logged after a step off the end of a ``metrics.jsonl``. A torn last line is cut off as well.
+
+    Steps grow from line to line, so that the file is read from the end only as far as lines are removed.
+
+    Args:
+        path: the file. A missing file is left missing.
+        step: the last step to keep.
+
+    Raises:
+        OSError: the file cannot be read or written, or is no regular file.
+    """
+    if not os.path.lexists(path):
+        return
+    with os.fdopen(_descriptor(path, os.O_RDWR), "r+b") as file:
+        keep = file.seek(0, os.SEEK_END)
+        for start, text in _backwards(file):
+            line = _parsed(text)
+            if text.endswith(b"\n") and line is not None and line["step"] <= step:
+                break
+            keep = start
+        file.truncate(keep)
 
 
 def read(path: Path) -> list[dict[str, Any]]:
-    """The lines of a ``metrics.jsonl``; a last line that was torn by a crash is left out."""
-    lines = []
-    if path.is_file():
-        for text in path.read_text(encoding="utf-8", errors="replace").splitlines():
-            try:
-                line = json.loads(text)
-            except (ValueError, RecursionError):
-                continue
-            if isinstance(line, dict) and isinstance(line.get("step"), int):
-                lines.append(line)
-    return lines
+    """Read all lines of a ``metrics.jsonl``.
+
+    Args:
+        path: the file.
+
+    Returns:
+        One mapping a line, the oldest first: ``step``, ``images`` and the scalars by tag. Lines that a crash has torn
+        are left out. The list is empty when the file is missing.
+
+    Raises:
+        RunError: the file cannot be read, or is no regular file.
+    """
+    with _reading(path) as file:
+        found = (_parsed(text) for text in file) if file is not None else ()
+        return [line for line in found if line is not None]
+
+
+def newest(path: Path) -> dict[str, float]:
+    """Read the newest value of each tag of a ``metrics.jsonl``, from the end of the file.
+
+    Args:
+        path: the file.
+
+    Returns:
+        The newest value by tag among the last ``NEWEST_LINES`` lines. A value that was not finite is NaN.
+
+    Raises:
+        RunError: the file cannot be read, or is no regular file.
+    """
+    values: dict[str, float] = {}
+    with _reading(path) as file:
+        for count, (_, text) in enumerate(_backwards(file) if file is not None else ()):
+            if count == NEWEST_LINES:
+                break
+            for tag, value in (_parsed(text) or {}).items():
+                if tag not in ("step", "images") and isinstance(value, (int, float, type(None))):
+                    values.setdefault(tag, math.nan if value is None else float(value))
+    return values
+
+
+class _reading:
+    """A context with an opened ``metrics.jsonl``, or None when the file is missing."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.file: BinaryIO | None = None
+
+    def __enter__(self) -> BinaryIO | None:
+        try:
+            if os.path.lexists(self.path):
+                self.file = os.fdopen(_descriptor(self.path, os.O_RDONLY), "rb")
+        except OSError as error:
+            raise errors.RunError(f"{self.path} cannot be read ({error.strerror}): make it readable") from error
+        return self.file
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if self.file is not None:
+            self.file.close()
+        if isinstance(error, OSError):
+            raise errors.RunError(f"{self.path} cannot be read ({error.strerror}): make it readable") from error
+
+
+def _descriptor(path: Path, flags: int) -> int:
+    """Open a regular file.
+
+    A link is refused: a run directory from elsewhere must not make ganzoo write to a file outside of the directory. A
+    named pipe is refused: opening one would block until another process writes to the pipe.
+    """
+    opened = os.open(path, flags | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0), 0o666)
+    if not os.path.isfile(opened):  # noqa: PTH113  # a file descriptor, which a Path cannot be
+        os.close(opened)
+        raise OSError(0, "no regular file", str(path))
+    return opened
+
+
+def _backwards(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
+    """The position and the bytes of each line of a file, the last line first. Memory does not grow with the file."""
+    end = file.seek(0, os.SEEK_END)
+    rest = b""  # the beginning of the lines already read, whose own beginning may lie in the block before
+    while end > 0:
+        start = max(0, end - BLOCK)
+        file.seek(start)
+        rest = file.read(end - start) + rest
+        lines = rest.splitlines(keepends=True)
+        complete = lines if start == 0 else lines[1:]
+        position = start + len(rest)
+        for line in reversed(complete):
+            position -= len(line)
+            yield position, line
+        rest, end = (lines[0] if start else b""), start
+
+
+def _parsed(text: bytes) -> dict[str, Any] | None:
+    """A line of a ``metrics.jsonl``, or None for a line that is damaged."""
+    try:
+        line = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return line if isinstance(line, dict) and isinstance(line.get("step"), int) else None

@@ -65,7 +65,7 @@ def open_directory(experiment: Experiment) -> None:
             (draft / "config.yaml").write_text(as_yaml(run_, experiment.catalogue.kinds), encoding="utf-8")
             (draft / "command.txt").write_text(" ".join(map(shlex.quote, sys.argv)) + "\n", encoding="utf-8")
             (draft / "environment.json").write_text(json.dumps(environment(experiment), indent=1) + "\n")
-            for written in (draft / "config.yaml", draft):
+            for written in (*draft.iterdir(), draft):
                 checkpoint.disk.sync(written)
             folder = _named(draft, settings.name, _slug(run_.parts))
             checkpoint.disk.sync(logdir)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -167,7 +166,7 @@ def reload(
     which: str | int = "newest",
 ) -> Run:
     """A run as it is on disk; see ``load``."""
-    from ganzoo.disk.record import read
+    from ganzoo.disk.record import newest
 
     folder, settings = _settings_of(run_dir, catalogue, parts or {})
     saved = checkpoint.chosen(folder / "checkpoints", which)
@@ -178,8 +177,7 @@ def reload(
     made.dir = folder
     made.warnings += saved.passed_over
     made.state.load(saved.tensors, saved.numbers)
-    for line in read(folder / "metrics.jsonl"):
-        made.metrics.update({k: math.nan if v is None else v for k, v in line.items() if k not in ("step", "images")})
+    made.metrics.update(newest(folder / "metrics.jsonl"))
     return made
 
 

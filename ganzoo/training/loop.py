@@ -133,7 +133,7 @@ class Trainer:
         self.folder, self.settings, self.counters = run.dir, run.settings, run.state.counters
         self.display = Display(self.counters.step, until, quiet) if processes.is_main else cast(Display, NullLogger())
         self.open_recorder: Callable[[int], Any] = (
-            partial(RunLogger, run.dir, say=self.display.warn) if processes.is_main else NullLogger
+            partial(RunLogger, run.dir, warn=self.display.warn) if processes.is_main else NullLogger
         )
         self.recorder = self.open_recorder(self.counters.step)
         self.writer = checkpoint.Writer()
@@ -424,7 +424,8 @@ class Trainer:
         if not self.processes.is_main:
             self.saved = step
             return
-        self.recorder.flush()  # whoever resumes from this checkpoint finds the records up to it
+        # A run that is resumed from this checkpoint must find the logs up to the checkpoint, even after a power cut.
+        self.recorder.sync()
         numbers = {
             **state.numbers(),
             "spec": plain_spec(self.run.spec),
