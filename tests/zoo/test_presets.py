@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
+
+import pytest
 
 import ganzoo
 from ganzoo_zoo.presets import PRESETS
@@ -16,3 +20,31 @@ def test_ttur_has_the_betas_of_its_code_for_images() -> None:
     d, g = optimizer("ttur", "d_optimizer"), optimizer("ttur", "g_optimizer")
     assert d.betas == g.betas == (0.0, 0.9)
     assert (d.lr, g.lr) == (3e-4, 1e-4)
+
+
+PUBLISHED = {"sngan": 50_000, "wgan-gp": 200_000, "wgan-div": 200_000, "ttur": 100_000, "rsgan": 100_000}
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_a_preset_runs_for_its_published_length(name: str) -> None:
+    assert PRESETS[name]["steps"] == PUBLISHED[name]
+
+
+@pytest.mark.parametrize("steps", [3, 5])
+def test_steps_scale_what_is_scheduled_over_the_run(tmp_path: Path, steps: int) -> None:
+    """Fewer steps than published: the learning rate goes from the same start to the same end."""
+    small = {"arch": "dcgan:width=2", "data": "digits:size=8", "batch_size": 4, "latent_dim": 4, "samples": 4}
+    made = ganzoo.run(
+        preset="sngan",
+        **small,
+        steps=steps,
+        log_every=1,
+        logdir=str(tmp_path),
+        device="cpu",
+        threads=1,
+        precision="fp32",
+    )
+    assert made.dir is not None
+    rows = [json.loads(line) for line in (made.dir / "metrics.jsonl").read_text().splitlines()]
+    rates = [row["lr/generator"] for row in rows if "lr/generator" in row]
+    assert rates == pytest.approx([2e-4 * (1 - i / (steps - 1)) for i in range(steps)])
