@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 import ganzoo
 from ganzoo_zoo.presets import PRESETS
@@ -48,3 +49,18 @@ def test_steps_scale_what_is_scheduled_over_the_run(tmp_path: Path, steps: int) 
     rows = [json.loads(line) for line in (made.dir / "metrics.jsonl").read_text().splitlines()]
     rates = [row["lr/generator"] for row in rows if "lr/generator" in row]
     assert rates == pytest.approx([2e-4 * (1 - i / (steps - 1)) for i in range(steps)])
+
+
+def test_the_critic_of_wgan_keeps_its_slope_under_clipping_by_batch_norm() -> None:
+    """After the first clip at 64x64, the slope of the scores is at least five times that of a critic without a norm."""
+    slopes = {}
+    for arch in (PRESETS["wgan"]["arch"], "dcgan:d_norm=none"):
+        torch.manual_seed(0)
+        nets = ganzoo.part("architecture", arch).build(ganzoo.Spec(shape=(3, 64, 64), latent_dim=100))
+        clip = ganzoo.part("regularizer", PRESETS["wgan"]["regularizers"][0])
+        with torch.no_grad():
+            clip.after_update("discriminator", nets.discriminator)
+        images = (2 * torch.rand(8, 3, 64, 64) - 1).requires_grad_()
+        (slope,) = torch.autograd.grad(nets.discriminator(images).sum(), images)
+        slopes[arch] = slope.flatten(1).norm(dim=1).mean().item()
+    assert slopes[PRESETS["wgan"]["arch"]] > 5 * slopes["dcgan:d_norm=none"]
