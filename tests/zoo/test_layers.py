@@ -384,3 +384,26 @@ def test_the_folded_kernel_of_upconv_is_the_sum_over_windows() -> None:
     up = UpConv(2, 3)
     old = F.avg_pool2d(up.weight.flip(2, 3), 2, stride=1, padding=1, divisor_override=1)
     assert torch.equal(4 * F.avg_pool2d(up.weight.flip(2, 3), 2, stride=1, padding=1), old)
+
+
+# -- minibatch discrimination -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_minibatch_discrimination_does_not_start_saturated(seed: int) -> None:
+    torch.manual_seed(seed)
+    discriminator = DCGAN(minibatch_discrimination=100).build(spec((1, 16, 16))).discriminator
+    with torch.no_grad():
+        logits = discriminator(2 * torch.rand(64, 1, 16, 16) - 1)
+        nearness = nn.functional.linear(torch.full((1, 100), 63.0), discriminator.nearness_head.weight)
+    assert logits.abs().max() < 3  # the sum over 100 kernels, each less than 4 from its constant of 63
+    assert logits.abs().mean() < 0.2 * nearness.abs() + 0.2
+
+
+def test_the_logit_of_minibatch_discrimination_is_that_of_the_plain_net_where_all_samples_are_equal() -> None:
+    more = DCGAN(width=4, minibatch_discrimination=3).build(spec()).discriminator
+    plain = DCGAN(width=4).build(spec()).discriminator
+    plain.load_state_dict({k: v for k, v in more.state_dict().items() if not k.startswith("nearness")})
+    for count in (1, 5):
+        same = torch.randn(1, 3, 16, 16).expand(count, -1, -1, -1)
+        torch.testing.assert_close(more(same), plain(same))

@@ -280,7 +280,9 @@ class Discriminator(HeadedDiscriminator):
         """The logit or the embedding, from the last maps and from what the batch shows."""
         last: Tensor = self.head(self.stddev(summary)).flatten(1)
         if self.nearness is not None and self.nearness_head is not None:
-            last = last + self.nearness_head(self.nearness(summary.flatten(1)))
+            # The samples of a new network nearly coincide, so that each nearness begins close to N - 1. Without this
+            # constant the logits would begin there too, and saturate. The authors' code subtracts the first mean.
+            last = last + self.nearness_head(self.nearness(summary.flatten(1)) - (len(summary) - 1))
         return last
 
 

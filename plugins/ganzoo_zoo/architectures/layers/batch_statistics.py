@@ -65,8 +65,9 @@ class MinibatchDiscrimination(nn.Module):
 
     Notes:
         The nearness of a sample to itself, always 1, is left out, as in the authors' code. The columns of T start with
-        expected length 1, where that code begins too. Weight norm and the initial bias that depends on the data are
-        not reproduced.
+        expected length 1, where that code begins too. That code also has weight norm, divides distances by their
+        mean in the first batch and subtracts the mean nearness of the first batch. The discriminator of dcgan subtracts
+        N - 1 in place of that mean.
 
     Source: T. Salimans et al., Improved techniques for training GANs, 2016, arXiv 1606.03498, section 3.2.
 
