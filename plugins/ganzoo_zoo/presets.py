@@ -133,6 +133,51 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
         "latent_dim": 128,
         "steps": 100_000,
     },
+    # Kodali et al. 2017, arXiv:1705.07215: the loss of the first GAN, a discriminator without batch norm, and a
+    # penalty that draws the slope to 1 around the real samples.
+    "dragan": {
+        "arch": "dcgan",
+        "loss": "sgan",
+        "regularizers": ["dragan:weight=10"],
+        "schedule": "alternating",
+        "optimizer": "adam:lr=1e-4,betas=0.5,0.9",
+        "batch_size": 64,
+        "latent_dim": 100,
+    },
+    # Tseng et al. 2021, arXiv:2104.03310: the weight and the optimizer of its scripts for few images of CIFAR-10, with
+    # the networks of SNGAN in place of BigGAN's.
+    "lecam": {
+        "arch": "resnet:conditional=projection",
+        "loss": "hinge",
+        "regularizers": ["sn", "lecam:weight=0.3"],
+        "schedule": "alternating:discriminator_steps=4",
+        "optimizer": "adam:lr=2e-4,betas=0.0,0.999",
+        "batch_size": 50,
+        "latent_dim": 128,
+    },
+    # Miyato and Koyama 2018, arXiv:1802.05637, section 5: SNGAN with a projection discriminator and conditional batch
+    # norm, for data with labels.
+    "sngan-projection": {
+        "arch": "resnet:conditional=projection",
+        "loss": "hinge",
+        "regularizers": ["sn"],
+        "schedule": "alternating:discriminator_steps=5",
+        "optimizer": "adam:lr=2e-4..0,betas=0.0,0.9",
+        "batch_size": 64,
+        "latent_dim": 128,
+    },
+    # Zhang et al. 2018, arXiv:1805.08318, section 4: spectral norm in both networks, two time-scales, and attention
+    # at maps of 32 of 128 pixels: a quarter of the side, which is 8 for images of 32x32.
+    "sagan": {
+        "arch": "resnet:conditional=projection,attention=8",
+        "loss": "hinge",
+        "regularizers": ["sn:players=both"],
+        "schedule": "alternating",
+        "d_optimizer": "adam:lr=4e-4,betas=0.0,0.9",
+        "g_optimizer": "adam:lr=1e-4,betas=0.0,0.9",
+        "batch_size": 256,
+        "latent_dim": 128,
+    },
     # Su 2019, arXiv:1903.01931: the one-step schedule; the rest by trial on the digits, see examples/ogan.md.
     "ogan": {
         "arch": "dcgan:width=16,embedding=latent",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -64,3 +65,20 @@ def test_the_critic_of_wgan_keeps_its_slope_under_clipping_by_batch_norm() -> No
         (slope,) = torch.autograd.grad(nets.discriminator(images).sum(), images)
         slopes[arch] = slope.flatten(1).norm(dim=1).mean().item()
     assert slopes[PRESETS["wgan"]["arch"]] > 5 * slopes["dcgan:d_norm=none"]
+
+
+@pytest.mark.parametrize("name", sorted(set(PRESETS) - {"segan"}))
+def test_the_networks_of_a_preset_make_images_of_16_and_of_32_pixels(name: str) -> None:
+    part = ganzoo.part("architecture", str(PRESETS[name]["arch"]))
+    small = dataclasses.replace(part, width=4)
+    for size in (16, 32):
+        spec = ganzoo.Spec(shape=(1, size, size), latent_dim=8, classes=small.classes(10))
+        labels = torch.arange(2) if spec.classes else None
+        images = small.generate(small.build(spec).generator, ganzoo.Batch(latent=torch.randn(2, 8), labels=labels))
+        assert images.shape == (2, 1, size, size)
+
+
+def test_dragan_and_sagan_state_the_rates_of_their_papers() -> None:
+    assert (optimizer("dragan").lr, optimizer("dragan").betas) == (1e-4, (0.5, 0.9))
+    assert (optimizer("sagan", "d_optimizer").lr, optimizer("sagan", "g_optimizer").lr) == (4e-4, 1e-4)
+    assert ganzoo.part("regularizer", PRESETS["lecam"]["regularizers"][1]).weight == 0.3  # type: ignore[attr-defined]
