@@ -70,9 +70,23 @@ def test_it_is_as_small_as_promised():
     assert len((EXAMPLE / "setup.cfg").read_text().splitlines()) == 8
 
 
-def test_our_version_is_said_once_and_twice_the_same():
+def test_our_version_is_the_same_in_every_file():
     assert metadata.version("ganzoo") == ganzoo.__version__
     assert f"version = {ganzoo.__version__}\n" in (ROOT / "setup.cfg").read_text()
+    assert f"\nversion: {ganzoo.__version__}\n" in (ROOT / "CITATION.cff").read_text()
+
+
+def test_the_oldest_versions_for_continuous_integration():
+    """`.ci/oldest` names each dependency that has a lower bound once: torch and torchvision apart."""
+    config = configparser.ConfigParser()
+    config.read(ROOT / "setup.cfg")
+    bounds = re.findall(r"^\s*(\S+)>=(\S+)$", config["options"]["install_requires"], re.MULTILINE)
+    bounds += re.findall(r"^\s*(\S+)>=(\S+)$", config["options.extras_require"]["test"], re.MULTILINE)
+    script = [sys.executable, str(ROOT / ".ci" / "oldest")]
+    torch = subprocess.run([*script, "--torch"], capture_output=True, text=True, check=True).stdout.split()
+    others = subprocess.run(script, capture_output=True, text=True, check=True).stdout.split()
+    assert {line.partition("==")[0] for line in torch} == {"torch", "torchvision"}
+    assert sorted(torch + others) == sorted(f"{name}=={version}" for name, version in bounds)
 
 
 def test_every_package_of_ours_is_in_setup_cfg():
