@@ -26,9 +26,15 @@ from typing import ClassVar
 
 
 class GanzooError(Exception):
-    """Base of all errors that ganzoo raises on purpose; ``exit_code`` is what the command line ends with."""
+    """Base of all errors that ganzoo raises on purpose.
+
+    Attributes:
+        exit_code: the exit code of a command that ends with the error.
+        is_error: whether the command line prints "error" before the message; False where the user asked to stop.
+    """
 
     exit_code: ClassVar[int] = 2
+    is_error: ClassVar[bool] = True
 
 
 class PartError(GanzooError):

@@ -13,6 +13,7 @@ from ganzoo import errors, plugins
 from ganzoo.recipe.assemble import Experiment, assemble
 from ganzoo.recipe.directory import open_directory
 from ganzoo.recipe.settings import read_config, resolve
+from ganzoo.training import diagnostics
 
 CATALOGUE = plugins.load_catalogue(no_plugins=True)
 
@@ -141,8 +142,6 @@ def test_a_file_offered_as_a_run_is_not_opened(tmp_path: Path, given: str) -> No
 
 
 def signs_of(**values: Any) -> list[str]:
-    from ganzoo.training import diagnostics
-
     return [name for name, _ in diagnostics.signs({k.replace("__", "/"): v for k, v in values.items()})]
 
 
@@ -157,6 +156,10 @@ def test_signs_of_a_run_that_goes_wrong() -> None:
     }
     assert signs_of(**healthy) == []
     assert signs_of() == []
+    early = dict(diagnostics.signs({"samples/diversity": 0.05}, step=3))
+    assert early == {}, "a new generator's samples are always alike"
+    ((_, line),) = diagnostics.signs({"grad/generator": 1e5}, constraints=["here", "there"])
+    assert "a regularizer that constrains the discriminator such as here, there" in line
     assert signs_of(**{**healthy, "samples__diversity": 0.05}) == ["collapse"]
     assert signs_of(**{**healthy, "scores__accuracy": 1.0}) == [], "a discriminator may lead"
     assert signs_of(**{**healthy, "scores__accuracy": 1.0, "grad__generator": 1e-7}) == ["won"]

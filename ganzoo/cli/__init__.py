@@ -155,7 +155,8 @@ def main(args: Sequence[str] | None = None) -> int:
     except errors.GanzooError as error:
         if os.environ.get("GANZOO_TRACEBACK", "0") not in ("", "0"):
             raise
-        for line in (f"ganzoo: error: {error}", *getattr(error, "__notes__", ())) if speaks(error) else ():
+        label = "ganzoo: error: " if error.is_error else "ganzoo: "
+        for line in (f"{label}{error}", *getattr(error, "__notes__", ())) if speaks(error) else ():
             say(line, err=True)
         return error.exit_code
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from ganzoo.cli import say
 from ganzoo.cli._options import parts_options
 from ganzoo.cli.run import finished
 from ganzoo.plugins import Catalogue
@@ -20,6 +21,9 @@ def command(catalogue: Catalogue, run: str, steps: int | None, quiet: bool) -> N
     from ganzoo.recipe.resume import reopen
 
     experiment, total = reopen(run, catalogue, steps=steps)
+    step = experiment.run.step
     run_ = train(experiment, total, quiet=quiet)
     if experiment.processes.is_main:
+        if step >= total:
+            say(f"ganzoo: {run} is at step {step} already, nothing was left to do; --steps {step + 1} or more goes on")
         finished(run_)

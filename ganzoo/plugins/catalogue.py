@@ -150,6 +150,28 @@ class Catalogue:
         provider = entry.provider if self.words(entry) != entry.name else None
         return words.described(words.PartSpec(entry.name, {}, provider, kind, origin), part), part
 
+    def names_with(self, kind: str, fact: str) -> list[str]:
+        """List the parts that have a fact, for the advice in a message.
+
+        Args:
+            kind: the kind of part.
+            fact: an attribute of the kind's contract, such as ``constrains_discriminator``.
+
+        Returns:
+            The names of the parts whose fact is true at their default parameters. A part that cannot be loaded, or that
+            has no defaults, is left out.
+        """
+        names = []
+        for entry in self.entries(kind):
+            name = self.words(entry)
+            try:
+                part = self.make(kind, name)[1]
+            except errors.GanzooError:
+                continue
+            if getattr(part, fact, False):
+                names.append(name)
+        return names
+
     def presets(self) -> dict[str, Mapping[str, Any]]:
         """Settings by preset name; a preset that ships with ganzoo cannot be taken over."""
         found: dict[str, Mapping[str, Any]] = {}

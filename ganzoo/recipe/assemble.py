@@ -230,7 +230,19 @@ def gather(settings: Settings, catalogue: PartSource) -> Parts:
         for label, part in many(setting, Part).items()
     }
     in_order = {setting: specs[setting] for setting in catalogue.kinds.settings}
-    return Parts(architecture, loss, regularizers, schedule, data, metrics, optimizers, bound, in_order, others)
+    return Parts(
+        architecture,
+        loss,
+        regularizers,
+        schedule,
+        data,
+        metrics,
+        optimizers,
+        bound,
+        in_order,
+        others,
+        catalogue.names_with,
+    )
 
 
 def build(settings: Settings, cast_: Parts, spec: Spec) -> Run:

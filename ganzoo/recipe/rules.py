@@ -6,6 +6,7 @@ from torch import nn
 
 from ganzoo import errors
 from ganzoo.parts import Loss, Networks, Regularizer, Spec
+from ganzoo.training.diagnostics import such_as
 from ganzoo.training.run import Parts
 
 
@@ -27,8 +28,8 @@ def check(cast_: Parts, networks: Networks, spec: Spec) -> list[str]:
         regularizer.check(spec, cast_.architecture.outputs(spec))
         if regularizer.defines("targets") and not cast_.loss.has_targets:
             raise errors.Incompatible(
-                f"{label} moves the targets of a loss, and loss {loss} has none: use a loss with targets, such as "
-                f"sgan or lsgan, or leave {label} out"
+                f"{label} moves the targets of a loss, and loss {loss} has none: use a loss with targets"
+                f"{such_as(cast_.catalogue_names('loss', 'has_targets'))}, or leave {label} out"
             )
     sloped: list[tuple[str, Loss | Regularizer]] = [(f"loss {loss}", cast_.loss), *cast_.regularizers.items()]
     for label, part_ in sloped:
@@ -41,9 +42,10 @@ def check(cast_: Parts, networks: Networks, spec: Spec) -> list[str]:
         _check_shared(cast_, networks)
     warnings = []
     if not cast_.loss.bounded and not any(r.constrains_discriminator for r in cast_.regularizers.values()):
+        names = cast_.catalogue_names("regularizer", "constrains_discriminator")
         warnings.append(
-            f"loss {loss} is unbounded below and nothing constrains the discriminator: scores will grow without end; "
-            "add sn, r1, wgan-gp or weight-clip"
+            f"loss {loss} is unbounded below and no part constrains the discriminator, so the scores will grow without "
+            f"end: add a regularizer that constrains the discriminator{such_as(names)}"
         )
     return warnings
 

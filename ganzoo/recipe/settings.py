@@ -64,6 +64,9 @@ class PartSource(Protocol):
     def make(self, kind: str, given: object) -> tuple[PartSpec, Part]:
         """The validated part, and its complete spec."""
 
+    def names_with(self, kind: str, fact: str) -> Sequence[str]:
+        """The names of the parts of a kind that have a fact, such as ``constrains_discriminator``."""
+
     def events(self, parts: Mapping[str, Part]) -> Events:
         """The plugins and parts that receive a run's events."""
 

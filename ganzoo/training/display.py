@@ -1,6 +1,6 @@
-"""What a person sees of a run while it trains: a progress bar on a terminal, plain lines elsewhere.
+"""The progress of a run: a bar on a terminal, plain lines elsewhere.
 
-A terminal that went away (SIGHUP, a closed pipe) ends the showing, not the training.
+A terminal that went away (SIGHUP, a closed pipe) ends the display. Training goes on.
 """
 
 from __future__ import annotations
@@ -15,27 +15,48 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 PLAIN_SECONDS = 5.0
-"""Between two plain lines."""
+"""Seconds between two plain lines."""
+
+REDRAWS_PER_SECOND = 4.0
+"""The bar is redrawn at most this often."""
+
+FIGURES_WIDTH = 76
+"""Columns that a terminal needs to show the figures beside step, bar and remaining time."""
+
+FIGURES = (
+    ("speed/images_per_second", "img/s", ".0f"),
+    ("loss/discriminator", "loss D", ".3f"),
+    ("loss/generator", "G", ".3f"),
+)
+"""Tag, label and format of each figure that the display shows."""
 
 
 class _Terminal(Console):
     def on_broken_pipe(self) -> None:
-        """Let it be seen; rich would end the process, and point stdout elsewhere."""
+        """Raise the error again. Rich would end the process and redirect stdout."""
         raise BrokenPipeError
 
 
 class Display:
-    """A context that shows how far training is; ``quiet`` shows only what went wrong."""
+    """A context that shows how far training is.
+
+    Args:
+        start: the step that training begins at.
+        total: the step that training ends at.
+        quiet: show warnings only.
+    """
 
     def __init__(self, start: int, total: int, quiet: bool = False) -> None:
-        """Show steps ``start`` to ``total``."""
         self.start, self.total, self.quiet = start, total, quiet
         self.console = _Terminal(file=sys.stderr, highlight=False)
         self._bar: Progress | None = None
-        self._began = self._said = time.monotonic()
+        self._figures = ""
+        self._shown = time.monotonic()  # the last redraw or plain line
+        self._first: tuple[float, int] | None = None  # time and number of the first step
 
     def __enter__(self) -> Display:
-        if not self.quiet and self.console.is_terminal:
+        # a dumb terminal cannot move the cursor back, so a bar would never show there
+        if not self.quiet and self.console.is_terminal and not self.console.is_dumb_terminal:
             self._bar = Progress(
                 TextColumn("step"),
                 MofNCompleteColumn(),
@@ -43,9 +64,10 @@ class Display:
                 TextColumn("{task.fields[figures]}"),
                 TimeRemainingColumn(compact=True),
                 console=self.console,
+                refresh_per_second=REDRAWS_PER_SECOND,
             )
             self._task = self._bar.add_task("train", total=self.total, completed=self.start, figures="")
-            with self._while_there():
+            with self._ignoring_lost_terminal():
                 self._bar.start()
         return self
 
@@ -53,47 +75,70 @@ class Display:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._bar is not None:
-            with self._while_there():
+            with self._ignoring_lost_terminal():
                 self._bar.stop()
 
-    def step(self, step: int, values: Mapping[str, float]) -> None:
-        """Show where training is, with figures by tag."""
+    def advance(self, step: int) -> None:
+        """Show that a step was made. A call costs a look at the clock, and never waits for the device.
+
+        Args:
+            step: the number of steps made.
+        """
+        now = time.monotonic()
+        if self._first is None:
+            self._first = now, step  # the first step compiles and warms up: rates are measured from its end
         if self.quiet:
             return
-        figures = "  ".join(
-            f"{label} {values[tag]:{form}}"
-            for tag, label, form in (
-                ("speed/images_per_second", "img/s", ".0f"),
-                ("loss/discriminator", "loss D", ".3f"),
-                ("loss/generator", "G", ".3f"),
-            )
-            if tag in values
-        )
-        if self._bar is not None:
-            with self._while_there():
-                self._bar.update(self._task, completed=step, figures=figures)
+        if self._bar is not None and (now - self._shown >= 1 / REDRAWS_PER_SECOND or step == self.total):
+            self._shown = now
+            with self._ignoring_lost_terminal():
+                self._bar.update(self._task, completed=step)
+        elif self._bar is None and now - self._shown >= PLAIN_SECONDS:
+            self._print(step, now)
+
+    def step(self, step: int, values: Mapping[str, float]) -> None:
+        """Show the figures of a step.
+
+        Args:
+            step: the number of steps made.
+            values: scalars by tag; see ``FIGURES``.
+        """
+        if self.quiet:
             return
+        figures = [f"{label} {values[tag]:{form}}" for tag, label, form in FIGURES if tag in values]
+        self._figures = "  ".join(figures)
         now = time.monotonic()
-        if now - self._said < PLAIN_SECONDS and step not in (self.start + 1, self.total):
-            return
-        self._said = now
-        left = (now - self._began) / max(1, step - self.start) * (self.total - step)
-        with self._while_there():
-            self.console.print(f"step {step}/{self.total}  {figures}  left {int(left) // 60}:{int(left) % 60:02d}")
+        if self._bar is not None:
+            # rich cuts the columns from the left, so that the figures would push step and bar off a narrow terminal
+            shown = self._figures if self.console.width >= FIGURES_WIDTH else ""
+            with self._ignoring_lost_terminal():
+                self._bar.update(self._task, completed=step, figures=shown)
+        elif now - self._shown >= PLAIN_SECONDS or step in (self.start + 1, self.total):
+            self._print(step, now)
+
+    def _print(self, step: int, now: float) -> None:
+        self._shown = now
+        line = f"step {step}/{self.total}  {self._figures}"
+        if self._first is not None and step > self._first[1]:
+            then, first = self._first
+            left = int((now - then) / (step - first) * (self.total - step))
+            line += f"  left {left // 60}:{left % 60:02d}"
+        with self._ignoring_lost_terminal():
+            self.console.print(line)
 
     def say(self, line: str) -> None:
-        """A line above the progress bar."""
+        """Print a line above the progress bar, unless the display is quiet."""
         if not self.quiet:
             self.warn(line)
 
     def warn(self, line: str) -> None:
-        """A line that is said even where nothing else is shown."""
-        with self._while_there():
+        """Print a line above the progress bar, whether the display is quiet or not."""
+        with self._ignoring_lost_terminal():
             self.console.print(line, soft_wrap=True, markup=False)
 
     @contextmanager
-    def _while_there(self) -> Iterator[None]:
+    def _ignoring_lost_terminal(self) -> Iterator[None]:
         try:
             yield
-        except (OSError, ValueError):  # a closed pipe, a terminal that is gone; a closed file says it by ValueError
+        except (OSError, ValueError):  # a closed pipe, a terminal that is gone; a closed file raises ValueError
             self.quiet = True

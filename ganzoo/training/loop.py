@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -163,6 +163,8 @@ class Trainer:
         self.recorder.settings(*hparams(run))
         if counters.step == 0:
             self.picture("samples/real", self.real)
+        if counters.step < self.until:
+            self.display.say(self.header())
         for line in (*run.choices, *(f"warning: {warning}" for warning in run.warnings)):
             self.display.say(line)
         self.events.run_started(run)
@@ -180,11 +182,20 @@ class Trainer:
                     raise Interrupted(ended, counters.step, self.folder)
             self.save(wait=True)
 
+    def header(self) -> str:
+        """What is trained, where, and in which directory."""
+        labels = self.run.parts.labels
+        return (
+            f"training {labels['arch']} on {labels['data']}, loss {labels['loss']}, steps {self.counters.step} to "
+            f"{self.until}, on {self.run.device}, in {self.folder}"
+        )
+
     def round(self, interrupt: Interrupt) -> int:
         """A step, and what is due after it; the signal that asks to stop, or 0."""
         self.make_step()
         step, settings = self.counters.step, self.settings
         done = step == self.until
+        self.display.advance(step)
         if len(self.rows) >= CHECKED_EVERY:
             self.fetch()
         due = step % settings.log_every == 0 or step == 1 or done
@@ -303,16 +314,25 @@ class Trainer:
             "parts": f"{name.replace('/', ', its ')},",
         }[family]
         return (
-            f"step {step}: {what} is {known[tag]}: the update was not made; {self.what_is_saved()}; "
-            "a smaller learning rate, or a penalty such as r1, may help"
+            f"step {step}: {what} is {known[tag]}: the update was not made; {self.what_is_saved()}; a smaller learning "
+            "rate, or a regularizer that constrains the discriminator"
+            f"{diagnostics.such_as(self.constraints())}, may help"
         )
+
+    def constraints(self) -> Sequence[str]:
+        """The names of regularizers that constrain the discriminator, for advice to the user."""
+        return self.run.parts.catalogue_names("regularizer", "constrains_discriminator")
 
     def what_is_saved(self) -> str:
         if not self.processes.is_main:
             return "the first process keeps the checkpoints"
         self.settle_quietly()
         kept = checkpoint.found(self.folder / "checkpoints")
-        return f"the last checkpoint, of step {int(kept[-1].name)}, is intact" if kept else "no checkpoint was saved"
+        return (
+            f"the last checkpoint, of step {checkpoint.step_of(kept[-1])}, is intact"
+            if kept
+            else "no checkpoint was saved"
+        )
 
     def record(self, values: dict[str, float]) -> None:
         """Scalars of now, to everyone who wants them; what looks bad in them is said once, the best state is saved."""
@@ -321,7 +341,10 @@ class Trainer:
         self.run.metrics.update(values)
         self.recorder.scalars(self.counters.step, self.counters.images, values)
         self.events.step_recorded(self.run, self.counters.step, values)
-        for name, line in diagnostics.signs(values):
+        # the names cost an import of all regularizers, so they are looked up for a sign alone
+        found = [name for name, _ in diagnostics.signs(values, step=self.counters.step)]
+        constraints = self.constraints() if any(name not in self.said for name in found) else ()
+        for name, line in diagnostics.signs(values, step=self.counters.step, constraints=constraints):
             if name not in self.said:
                 self.said.add(name)
                 self.display.say(f"warning: step {self.counters.step}: {line}")
@@ -460,7 +483,7 @@ class Trainer:
             self.not_saved(error, last)
             return
         if path is not None:
-            self.saved, self.best = int(path.name), self.saving
+            self.saved, self.best = checkpoint.step_of(path), self.saving
             self.failed_saves = self.rollbacks = 0
             self.events.checkpoint_saved(self.run, self.saved, path)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,6 +29,7 @@ from ganzoo.parts import (
 from ganzoo.step.game import logits
 from ganzoo.step.state import State, derive_seed
 from ganzoo.training import mcmc
+from ganzoo.training.diagnostics import such_as
 from ganzoo.words import Bound, PartSpec
 
 if TYPE_CHECKING:
@@ -36,6 +37,11 @@ if TYPE_CHECKING:
 
 SAMPLE_BATCH = 256
 """Samples generated at a time when many are wanted."""
+
+
+def no_names(kind: str, fact: str) -> Sequence[str]:
+    """No part of any catalogue: for runs that are made without a catalogue."""
+    return ()
 
 
 @dataclass
@@ -52,6 +58,7 @@ class Parts:
     bound: dict[str, Bound[Any]]  # "loss", "regularizer r1", "d_optimizer" -> the values that the part reads in the run
     specs: Mapping[str, tuple[PartSpec, ...]]  # what each setting of the run names, complete: {"loss": (hinge,)}
     others: Mapping[str, Part] = field(default_factory=dict)  # parts of further kinds, by "kind label"
+    catalogue_names: Callable[[str, str], Sequence[str]] = no_names  # kind, fact -> parts with the fact, for advice
 
     def spec(self, setting: str) -> PartSpec:
         """The one part that a setting names."""
@@ -186,8 +193,8 @@ class Run:
         """
         if not self.parts.loss.energy_based:
             raise errors.Incompatible(
-                f"loss {self.parts.labels['loss']} does not make the discriminator an energy that MCMC could follow: "
-                "train with one that does, such as meg"
+                f"loss {self.parts.labels['loss']} does not make the discriminator an energy, which MCMC needs: train "
+                f"with an energy-based loss{such_as(self.parts.catalogue_names('loss', 'energy_based'))}"
             )
         if method not in ("langevin", "mala"):
             raise errors.SettingsError(f"mcmc {method!r} is not one of langevin, mala")
@@ -230,8 +237,8 @@ class Run:
         loss, spec = self.parts.loss, self.spec
         if not loss.trains_encoder:
             raise errors.Incompatible(
-                f"loss {self.parts.labels['loss']} does not teach the discriminator to encode images: train with one "
-                "that does, such as ogan"
+                f"loss {self.parts.labels['loss']} does not teach the discriminator to encode images: train with a "
+                f"loss that trains an encoder{such_as(self.parts.catalogue_names('loss', 'trains_encoder'))}"
             )
         if tuple(images.shape[1:]) != spec.shape:
             found, due = ("x".join(map(str, shape)) for shape in (images.shape[1:], spec.shape))

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, ClassVar
 
 from ganzoo import errors
 
@@ -23,7 +23,12 @@ LAUNCHER_SECONDS = 2.0
 
 
 class Interrupted(errors.TrainingStopped):
-    """A signal asked training to stop; the step was finished and the state saved."""
+    """A signal asked training to stop; the step was finished and the state saved.
+
+    The user asked for the stop, so the command line prints the message without the word "error".
+    """
+
+    is_error: ClassVar[bool] = False
 
     def __init__(self, signal_: int, step: int, folder: Path) -> None:
         name = signal.Signals(signal_).name

@@ -367,6 +367,9 @@ def test_ctrl_c_finishes_the_step_saves_and_says_how_to_go_on(tmp_path: Path) ->
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     process = subprocess.Popen([*words, "--logdir", str(tmp_path)], stderr=subprocess.PIPE, text=True, env=environment)
     assert process.stderr is not None
+    first = process.stderr.readline()
+    assert first.startswith("training ")
+    assert first.endswith(f", steps 0 to 1000000, on cpu, in {tmp_path / 'a'}\n")
     assert process.stderr.readline().startswith("step 1/")
     time.sleep(0.3)
     process.send_signal(signal.SIGINT)

@@ -159,7 +159,7 @@ def test_ctrl_c_reaches_launcher_and_processes_and_stops_once(
     until(lambda: saved(tmp_path / "runs", 5))
     os.killpg(process.pid, signal.SIGINT)
     _, said = process.communicate(timeout=600)
-    assert said.count("ganzoo: error: SIGINT: stopped after step ") == 1
+    assert said.count("ganzoo: SIGINT: stopped after step ") == 1
     (folder,) = (tmp_path / "runs").iterdir()
     step = int(said.partition("stopped after step ")[2].partition(",")[0])
     assert (folder / "checkpoints" / f"{step:08d}").is_dir()

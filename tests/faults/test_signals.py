@@ -49,6 +49,7 @@ def test_the_step_is_finished_and_saved(ganzoo_process: Start, tmp_path: Path, n
     assert process.wait() == code
     step = newest(tmp_path)
     last = process.said.strip().splitlines()[-1]
+    assert "error" not in last, "the user asked for it"
     assert last.endswith(
         f"{signal.Signals(number).name}: stopped after step {step}, which is saved; "
         f"go on with: ganzoo resume {tmp_path / 'a'}"
