@@ -1,18 +1,18 @@
-"""What users of the library call: ``run``, ``resume``, ``load``, ``part`` and ``catalogue``."""
+"""The functions that users of the library call: ``run``, ``resume``, ``load``, ``part`` and ``catalogue``."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Literal, Unpack, overload
 
 from ganzoo import errors
-from ganzoo import plugins as door
 from ganzoo.names import nearest
-from ganzoo.parts import Part
+from ganzoo.parts import Architecture, Data, Loss, Metric, Optimizer, Part, Regularizer, Schedule
+from ganzoo.plugins import Catalogue, Entry, load_catalogue
 from ganzoo.recipe.assemble import assemble, train
 from ganzoo.recipe.resume import begin, reload, reopen
-from ganzoo.recipe.settings import resolve
+from ganzoo.recipe.settings import PartsDict, SettingsDict, resolve
 from ganzoo.training.run import Run
 from ganzoo.words import PartSpec
 
@@ -20,32 +20,41 @@ from ganzoo.words import PartSpec
 def run(
     *,
     preset: str | None = None,
-    config: str | Path | Mapping[str, Any] | None = None,
+    config: str | Path | Mapping[str, object] | None = None,
     overrides: Sequence[str] = (),
     plugins: Sequence[str | Path] = (),
     no_plugins: bool = False,
     quiet: bool = False,
-    **settings: Any,
+    **settings: Unpack[SettingsDict],
 ) -> Run:
-    """Train a GAN, and return the run: its directory, networks, average, metrics and samples.
+    """Train a GAN.
 
     Args:
-        preset: settings to start from, such as ``"sngan"``.
+        preset: the name of a preset to start from, such as ``"sngan"``.
         config: a YAML file of settings, or a mapping.
-        overrides: ``"loss.margin=2"``, ``"r1.gamma=5"``, ``"optimizer.lr=1e-4"``.
+        overrides: single values: ``"loss.margin=2"``, ``"r1.gamma=5"``, ``"optimizer.lr=1e-4"``.
         plugins: Python files with parts of your own.
         no_plugins: use only the parts that ship with ganzoo (and those of ``plugins``).
         quiet: show no progress.
-        settings: what the command line takes, by the same names (``arch``, ``loss``, ``regularizers``, ``schedule``,
-            ``data``, ``optimizer``, ``steps``, ``seed``, ``logdir``, ``device``, ...); parts as words, as mappings
-            with ``name``, or as part objects.
+        settings: the options of ``ganzoo run`` by name: parts (``arch``, ``loss``, ``regularizers``, ``schedule``,
+            ``data``, ``metrics``, ``optimizer``) as text, as mappings with ``name`` or as part objects; and
+            ``batch_size``, ``steps``, ``seed``, ``device``, ``logdir`` and the other fields of ``Settings``.
+
+    Returns:
+        The run: its directory, networks, average, newest metrics, and ``sample``.
 
     Raises:
         GanzooError: in one line, what was found, what was expected, what to do.
+
+    Example:
+        >>> import tempfile
+        >>> small = {"steps": 1, "batch_size": 4, "latent_dim": 4, "samples": 4, "device": "cpu"}
+        >>> run(data="ring", arch="mlp:width=4", regularizers=None, logdir=tempfile.mkdtemp(), quiet=True, **small).step
+        1
     """
-    catalogue_ = door.load_catalogue(no_plugins=no_plugins, files=plugins)
-    resolved = resolve(catalogue_, preset=preset, config=config, given=settings, overrides=overrides)
-    experiment = assemble(resolved, catalogue_)
+    catalogue = load_catalogue(no_plugins=no_plugins, files=plugins)
+    resolved = resolve(catalogue, preset=preset, config=config, given=settings, overrides=overrides)
+    experiment = assemble(resolved, catalogue)
     return train(experiment, begin(experiment), quiet=quiet)
 
 
@@ -55,60 +64,114 @@ def resume(
     steps: int | None = None,
     plugins: Sequence[str | Path] = (),
     quiet: bool = False,
-    **parts: Any,
+    **parts: Unpack[PartsDict],
 ) -> Run:
-    """Go on with a run in its own directory, from its newest whole checkpoint, as if it had never stopped.
+    """Continue a run in its own directory from its newest complete checkpoint, bit for bit as if never interrupted.
 
     Args:
         run_dir: the run directory.
         steps: the step to train up to, where it differs from the run's own.
-        plugins: the Python files that its parts came from, if any.
+        plugins: the Python files that the run's parts came from, if any.
         quiet: show no progress.
         parts: the parts that were given as Python objects, which a config file cannot hold.
 
+    Returns:
+        The run.
+
     Raises:
-        RunError: that is no run directory; CheckpointError: no checkpoint of it is whole.
+        RunError: the directory is no run directory.
+        CheckpointError: no checkpoint is complete.
     """
-    experiment, total = reopen(run_dir, door.load_catalogue(files=plugins), steps=steps, parts=parts)
+    experiment, total = reopen(run_dir, load_catalogue(files=plugins), steps=steps, parts=parts)
     return train(experiment, total, quiet=quiet)
 
 
 def load(
-    run_dir: str | Path, *, checkpoint: str | int = "newest", plugins: Sequence[str | Path] = (), **parts: Any
+    run_dir: str | Path,
+    *,
+    checkpoint: str | int = "newest",
+    plugins: Sequence[str | Path] = (),
+    **parts: Unpack[PartsDict],
 ) -> Run:
-    """A run as it is on disk: networks, average, settings, newest metrics. Needs no data.
+    """Read a run from disk: its networks, average, settings and newest metrics. The run's data are not needed.
 
     Args:
         run_dir: the run directory.
-        checkpoint: newest, best (by the run's ``--best`` figure), or a step.
-        plugins: the Python files that its parts came from, if any.
+        checkpoint: ``"newest"``, ``"best"`` (by the figure of the setting ``best``), or a step.
+        plugins: the Python files that the run's parts came from, if any.
         parts: the parts that were given as Python objects, which a config file cannot hold.
 
+    Returns:
+        The run.
+
     Raises:
-        RunError: that is no run directory; CheckpointError: no checkpoint of it is whole.
+        RunError: the directory is no run directory.
+        CheckpointError: no checkpoint is complete.
     """
-    return reload(run_dir, door.load_catalogue(files=plugins), parts, which=checkpoint)
+    return reload(run_dir, load_catalogue(files=plugins), parts, which=checkpoint)
 
 
-def part(kind: str, named: str, /, **values: Any) -> Part:
-    """One part, alone: ``part("loss", "hinge:margin=2").discriminator(ganzoo.Scores(real=r, fake=f))``.
+@overload
+def part(kind: Literal["architecture"], named: str, /, **values: object) -> Architecture: ...
+@overload
+def part(kind: Literal["loss"], named: str, /, **values: object) -> Loss: ...
+@overload
+def part(kind: Literal["regularizer"], named: str, /, **values: object) -> Regularizer: ...
+@overload
+def part(kind: Literal["schedule"], named: str, /, **values: object) -> Schedule: ...
+@overload
+def part(kind: Literal["data"], named: str, /, **values: object) -> Data: ...
+@overload
+def part(kind: Literal["metric"], named: str, /, **values: object) -> Metric: ...
+@overload
+def part(kind: Literal["optimizer"], named: str, /, **values: object) -> Optimizer: ...
+@overload
+def part(kind: str, named: str, /, **values: object) -> Part: ...
+def part(kind: str, named: str, /, **values: object) -> Part:
+    """Make one part, outside a run.
 
     Args:
-        kind: architecture, loss, regularizer, schedule, data, metric or optimizer.
-        named: words, ``"name:key=value"``.
-        values: parameters, instead of in words.
+        kind: the kind of part: ``"loss"``, ``"regularizer"``, ``"data"``, and so on.
+        named: the part as text, ``"name:key=value"``.
+        values: parameters, where they are not in the text.
+
+    Returns:
+        The part, validated.
 
     Raises:
         PartError: the kind, the name, a key or a value is wrong.
+
+    Example:
+        >>> import torch
+        >>> from ganzoo import Scores
+        >>> hinge = part("loss", "hinge", margin=2)
+        >>> hinge.discriminator(Scores(real=torch.tensor([2.0]), fake=torch.tensor([-2.0])))
+        tensor(0.)
     """
-    found = door.load_catalogue()
-    if kind not in found.kinds:
-        known = ", ".join(found.kinds)
-        raise errors.UnknownPart(f"there is no kind {kind!r}{nearest(kind, found.kinds)}; there are {known}")
-    return found.make(kind, PartSpec.parse(named).with_parameters(**values))[1]
+    catalogue = load_catalogue()
+    if kind not in catalogue.kinds:
+        known = ", ".join(catalogue.kinds)
+        raise errors.UnknownPart(f"there is no kind {kind!r}{nearest(kind, catalogue.kinds)}; there are {known}")
+    return catalogue.make(kind, PartSpec.parse(named).with_parameters(**values))[1]
 
 
-def catalogue(kind: str | None = None, *, no_plugins: bool = False) -> Any:
-    """Every part that can be named; of one kind, their entries (name, provider, summary)."""
-    found = door.load_catalogue(no_plugins=no_plugins)
+@overload
+def catalogue(kind: None = None, *, no_plugins: bool = False) -> Catalogue: ...
+@overload
+def catalogue(kind: str, *, no_plugins: bool = False) -> list[Entry]: ...
+def catalogue(kind: str | None = None, *, no_plugins: bool = False) -> Catalogue | list[Entry]:
+    """The parts that can be named.
+
+    Args:
+        kind: the kind whose parts are wanted; None for the whole catalogue.
+        no_plugins: only the parts that ship with ganzoo.
+
+    Returns:
+        The catalogue, or the entries of one kind, each with ``name``, ``provider`` and ``summary``.
+
+    Example:
+        >>> [entry.name for entry in catalogue("loss") if entry.name.startswith("hinge")]
+        ['hinge', 'hinge-linear']
+    """
+    found = load_catalogue(no_plugins=no_plugins)
     return found if kind is None else found.entries(kind)

@@ -616,6 +616,14 @@ class Data(Part):
 
     kind: ClassVar[str] = "data"
 
+    @property
+    def path_parameter(self) -> str | None:
+        """The parameter that holds a path, where a user may give an existing path instead of the part's name.
+
+        A subclass gives a constant: ``path_parameter = "path"``. Listings read the constant without importing the part.
+        """
+        return None
+
     def dataset(self) -> Dataset[Any]:
         """A map-style dataset. An item is a sample (a uint8 tensor, or a floating one in [-1, 1]), or a
         ``(sample, label)`` pair, or a mapping with ``image`` and any of ``label``, ``condition``."""

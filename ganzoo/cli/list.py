@@ -46,7 +46,8 @@ def command(kind: str | None, as_json: bool, markdown: bool, catalogue: Catalogu
             "distribution": e.distribution,
             "version": e.version,
             "target": e.where,
-            **asdict(e.peek),
+            "summary": e.summary,
+            "parameters": [asdict(parameter) for parameter in e.peek.parameters],
         }
         for e in entries
     ]

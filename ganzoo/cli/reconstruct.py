@@ -81,7 +81,6 @@ def command(
             "or --images, shows new ones",
             err=True,
         )
-    assert trained.dir is not None
     out = out or trained.dir / "samples" / "reconstructed.png"
     write(pictures.picture(pictures.beside(given.images, made), columns), out)
     click.echo(out)

@@ -3,54 +3,60 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import click
 
-from ganzoo import words
+from ganzoo import errors, words
 from ganzoo.cli import say
-from ganzoo.cli._options import PartWords, parts_options, typed
+from ganzoo.cli._options import PartWords, TextType, catalogue_of, parts_options, typed
 from ganzoo.cli._tables import write
-from ganzoo.kinds import KINDS, Kind, Setting
-from ganzoo.plugins import Catalogue
+from ganzoo.kinds import KINDS, Kind
+from ganzoo.plugins import Catalogue, load_catalogue
 from ganzoo.recipe.settings import Settings
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+    from ganzoo.training.run import Run
 
 METAVARS = {"whole": "N", "number": "X"}
 LITERAL = {choice for p in words.parameters(Settings).values() for choice in (*p.choices, str(p.default))}
 
+GROUPS: Mapping[str, Sequence[str]] = {
+    "Training": ("batch_size", "accumulate", "batch_norm", "latent_dim", "steps", "images", "ema", "seed", "init_from"),
+    "Records": ("logdir", "name", "log_every", "sample_every", "samples", "checkpoint_every", "keep", "best"),
+    "Machine": ("device", "precision", "threads", "capture", "compile", "deterministic", "on_nonfinite"),
+}
+"""The headings under which help lists the settings that name no parts."""
 
-def setting_options(command: Callable[..., object]) -> Callable[..., object]:
+
+def setting_options() -> Iterator[click.Option]:
     """An option for every setting, by the setting's name."""
-    for parameter in reversed([*words.parameters(Settings).values()]):
+    for kind in KINDS:
+        yield from part_options(kind)
+    for parameter in words.parameters(Settings).values():
         option = f"--{parameter.name.replace('_', '-')}"
         default = "" if parameter.default in (None, ...) else f" [default: {parameter.default_text}]"
-        help_ = sentence(parameter.meaning) + default
+        text = sentence(parameter.meaning) + default
         if parameter.annotation is bool:
             off = f"/--no-{option.removeprefix('--')}" if parameter.default else ""
-            command = click.option(option + off, parameter.name, is_flag=True, default=None, help=help_)(command)
+            yield click.Option([option + off, parameter.name], is_flag=True, default=None, help=text)
         elif parameter.choices:
             choices = click.Choice([choice for choice in parameter.choices if choice != "none"])
-            command = click.option(option, parameter.name, type=choices, help=help_)(command)
+            yield click.Option([option, parameter.name], type=choices, help=text)
         else:
             metavar = METAVARS.get(parameter.type_name.split()[0], "TEXT")
-            command = click.option(option, parameter.name, metavar=metavar, help=help_)(command)
-    for kind in reversed(KINDS):
-        for setting in reversed(kind.settings):
-            command = part_option(kind, setting)(command)
-    return command
+            yield click.Option([option, parameter.name], metavar=metavar, help=text)
 
 
-def part_option(kind: Kind, setting: Setting) -> Callable[[Callable[..., object]], Callable[..., object]]:
-    """The option of a setting that names parts."""
-    return click.option(
-        setting.option,
-        *setting.flags,
-        setting.name,
-        type=PartWords(kind.name),
-        multiple=setting.many,
-        help=sentence(setting.help),
-    )
+def part_options(kind: Kind) -> Iterator[click.Option]:
+    """The options of the settings that name parts of a kind."""
+    for setting in kind.settings:
+        names = [setting.option, *setting.flags, setting.name]
+        yield click.Option(names, type=PartWords(kind.name), multiple=setting.many, help=sentence(setting.help))
 
 
 def sentence(text: str) -> str:
@@ -59,27 +65,71 @@ def sentence(text: str) -> str:
     return text if first and first[0] in LITERAL else text[:1].upper() + text[1:]
 
 
-class PresetName(click.ParamType):  # type: ignore[type-arg]  # not generic in every click that will do
+class RunCommand(click.Command):
+    """A command that takes the settings of a run, those of the kinds that plugins bring included."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Load the plugin files that the arguments name first: the options depend on their kinds."""
+        given = click.Context(self, parent=ctx.parent)
+        given.params = {"plugin": _values(args, "--plugin"), "no_plugins": "--no-plugins" in args}
+        try:
+            ctx.meta[__name__] = catalogue_of(given)
+        except errors.GanzooError:
+            if not ctx.resilient_parsing and not set(args) & set(ctx.help_option_names):
+                raise
+        return super().parse_args(ctx, args)
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        """The command's own options and an option for each setting of a plugin's kind."""
+        found = ctx.meta.get(__name__)
+        more = [kind for kind in found.kinds.values() if kind not in KINDS] if isinstance(found, Catalogue) else []
+        options = [option for kind in more for option in part_options(kind)]
+        return [*super().get_params(ctx), *options]
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The options under headings, with the default of each part."""
+        found = ctx.meta.get(__name__)
+        catalogue = found if isinstance(found, Catalogue) else load_catalogue(no_plugins=True)
+        defaults = catalogue.presets().get("default", {})
+        heading_of = {name: heading for heading, names in GROUPS.items() for name in names}
+        heading_of |= dict.fromkeys(catalogue.kinds.settings, "Parts")
+        rows: dict[str, list[tuple[str, str]]] = {heading: [] for heading in ("Parts", *GROUPS, "Options")}
+        for option in self.get_params(ctx):
+            record = option.get_help_record(ctx)
+            if record is not None:
+                default = defaults.get(option.name or "") if option.name in catalogue.kinds.settings else None
+                shown = " ".join(map(str, default)) if isinstance(default, (list, tuple)) else default
+                text = f"{record[1]} [default: {shown}]" if shown else record[1]
+                rows[heading_of.get(option.name or "", "Options")].append((record[0], text))
+        for heading, lines in rows.items():
+            with formatter.section(heading):
+                formatter.write_dl(lines)
+
+
+def _values(args: Sequence[str], option: str) -> tuple[str, ...]:
+    """The values that the arguments give to an option, before click parses them."""
+    after = [value for given, value in pairwise(args) if given == option]
+    return (*after, *(arg.partition("=")[2] for arg in args if arg.startswith(f"{option}=")))
+
+
+class PresetName(TextType):
     """A preset's name, which completes in the shell."""
 
     name = "preset"
 
-    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         """The presets' names."""
         from click.shell_completion import CompletionItem
-
-        from ganzoo.cli._options import catalogue_of
 
         return [CompletionItem(name) for name in sorted(catalogue_of(ctx).presets()) if name.startswith(incomplete)]
 
 
-@click.command()
+@click.command(cls=RunCommand)
 @click.option("--preset", type=PresetName(), metavar="NAME", help="Settings to start from, such as sngan.")
 @click.option("--config", type=click.Path(), metavar="FILE", help="A YAML file of settings, such as a run's own.")
 @click.option("-o", "overrides", multiple=True, metavar="PART.KEY=VALUE", help="One value, such as r1.gamma=5.")
 @click.option("-n", "--dry-run", is_flag=True, help="Say what would be trained, and train nothing.")
 @click.option("-q", "--quiet", is_flag=True, help="Show no progress.")
-@setting_options
 @parts_options()
 def command(
     catalogue: Catalogue,
@@ -88,11 +138,11 @@ def command(
     overrides: tuple[str, ...],
     dry_run: bool,
     quiet: bool,
-    **given: Any,
+    **given: object,
 ) -> None:
     """Train a GAN from named parts.
 
-    With no options: a small DCGAN on scikit-learn's handwritten digits, in less than a minute. Who wins: defaults <
+    With no options: a small DCGAN on scikit-learn's handwritten digits, in less than a minute. Later wins: defaults <
     --preset < --config < the options below < -o.
     """
     from ganzoo.recipe.assemble import assemble, train
@@ -114,10 +164,11 @@ def command(
         finished(run)
 
 
-def finished(run: Any) -> None:
+command.params[5:5] = setting_options()
+
+
+def finished(run: Run) -> None:
     """Say where everything is."""
-    if run.dir is None:
-        return
     pictures = sorted((run.dir / "samples").glob("*-ema.png")) or sorted((run.dir / "samples").glob("*-generator.png"))
     say(f"run      {run.dir}")
     if pictures:

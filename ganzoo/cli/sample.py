@@ -97,7 +97,6 @@ def command(
     samples = trained.generated(batch, source)
     if given is not None and given.condition is not None and given.images is not None:
         samples = pictures.beside(pictures.beside(given.condition, given.images), samples)
-    assert trained.dir is not None
     out = out or trained.dir / "samples" / (f"seed{seed}" if single else f"seed{seed}.png")
     if single:
         for i, sample in enumerate(samples):

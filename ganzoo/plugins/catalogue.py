@@ -63,6 +63,8 @@ class Catalogue:
             )
         if found:
             return found[0]
+        if answer := self.kinds[kind].mistaken.get(bare.lower()):
+            raise errors.UnknownPart(f"no {kind} is named {name!r}: {answer}")
         names = sorted({e.name for e in known}) if not provider else [e.address for e in known]
         hint = nearest(name, names) or nearest(bare, [e.address for e in known])
         broken = sorted({p.plugin for p in self.problems})
@@ -118,7 +120,25 @@ class Catalogue:
 
         if isinstance(given, Part):
             return given
-        return replace(PartSpec.of(given), kind=kind)
+        return self._of_path(kind, given) or replace(PartSpec.of(given), kind=kind)
+
+    def _of_path(self, kind: str, given: object) -> PartSpec | None:
+        """The part that reads a path, where the user gives an existing path and no part has that name.
+
+        A part declares the parameter that takes the path by the class fact ``path_parameter``.
+        """
+        from ganzoo.words import PartSpec
+
+        if not isinstance(given, str) or any(e.name == given for e in self.entries(kind)):
+            return None
+        readers = [e for e in self.entries(kind) if e.peek.facts.get("path_parameter")]
+        try:
+            if not readers or not given.strip() or not Path(given).expanduser().exists():
+                return None
+        except (OSError, ValueError):  # no path: too long, or with a null character
+            return None
+        parameter = str(readers[0].peek.facts["path_parameter"])
+        return PartSpec(readers[0].name, {parameter: given}, self._provider(readers[0]), kind)
 
     def make(self, kind: str, given: object) -> tuple[PartSpec, Part]:
         """Make a validated part.
@@ -147,8 +167,12 @@ class Catalogue:
         entry = self.find(kind, given.label)
         part = words.make(self.load(entry), f"{kind} {given.label}", given.parameters)
         origin = words.Origin(entry.provider, entry.distribution, entry.version, entry.builtin)
-        provider = entry.provider if self.words(entry) != entry.name else None
-        return words.described(words.PartSpec(entry.name, {}, provider, kind, origin), part), part
+        spec = words.PartSpec(entry.name, {}, self._provider(entry), kind, origin)
+        return words.described(spec, part), part
+
+    def _provider(self, entry: Entry) -> str | None:
+        """The provider that a name needs to mean this entry, or None where the bare name does."""
+        return entry.provider if self.words(entry) != entry.name else None
 
     def names_with(self, kind: str, fact: str) -> list[str]:
         """List the parts that have a fact, for the advice in a message.

@@ -10,8 +10,8 @@ import ast
 import importlib.machinery
 import importlib.util
 import inspect
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import cache
 from importlib.abc import InspectLoader
 from importlib.machinery import ModuleSpec
@@ -34,6 +34,7 @@ class Peek:
 
     summary: str = ""
     parameters: tuple[PeekedParameter, ...] = ()
+    facts: Mapping[str, object] = field(default_factory=dict)
 
 
 def peek(where: str, kind: str) -> Peek:
@@ -50,17 +51,19 @@ def peek(where: str, kind: str) -> Peek:
     doc = next((doc for _, cls in family if (doc := ast.get_docstring(cls))), "")
     found: dict[str, PeekedParameter] = {}
     methods: set[str] = set()
+    facts: dict[str, object] = {}
     for home, cls in reversed(family):  # as a dataclass orders its fields: the oldest base's first
         for line in cls.body:
             if isinstance(line, ast.FunctionDef):
                 methods.add(line.name)
             if isinstance(line, ast.AnnAssign) and (parameter := _parameter(home, line)):
                 found[parameter.name] = parameter
+            facts.update(_fact(line))
     if kind == "regularizer":
         every = found.pop("every", PeekedParameter("every", "1"))  # inherited from the contract; listed last
         if methods & {"discriminator_penalty", "generator_penalty", "joint_penalty"}:
             found["every"] = every
-    return Peek(inspect.cleandoc(doc).partition("\n")[0].strip(), tuple(found.values()))
+    return Peek(inspect.cleandoc(doc).partition("\n")[0].strip(), tuple(found.values()), facts)
 
 
 def _family(module: str, path: str, depth: int) -> Iterator[tuple[str, ast.ClassDef]]:
@@ -131,6 +134,16 @@ def _parameter(module: str, line: ast.AnnAssign) -> PeekedParameter | None:
     elif isinstance(line.value, ast.Constant) and isinstance(line.value.value, str):
         default = line.value.value
     return PeekedParameter(line.target.id, default, tuple(dict.fromkeys(_choices(module, line.annotation, _DEPTH))))
+
+
+def _fact(line: ast.stmt) -> dict[str, object]:
+    """A constant of the class: ``bounded = False`` or ``bounded: ClassVar[bool] = False``."""
+    match line:
+        case ast.Assign(targets=[ast.Name(id=name)], value=ast.Constant(value=value)):
+            return {name: value}
+        case ast.AnnAssign(target=ast.Name(id=name), annotation=annotation, value=ast.Constant(value=value)):
+            return {name: value} if "ClassVar" in ast.unparse(annotation) else {}
+    return {}
 
 
 def _choices(module: str, annotation: ast.expr, depth: int) -> Iterator[str]:

@@ -75,7 +75,7 @@ def open_directory(experiment: Experiment) -> None:
         raise errors.RunError(
             f"log directory {logdir} cannot be written ({error.strerror}): give another --logdir"
         ) from error
-    run_.dir = folder
+    run_.directory = folder
     experiment.lock = Lock(folder, Display(0, 0, quiet=True).warn)
 
 

@@ -35,12 +35,12 @@ def begin(experiment: Experiment) -> int:
         found = _begun(Path(experiment.run.settings.logdir)) if processes.is_main and launch().restarts else None
         if processes.is_main and found is None:
             open_directory(experiment)
-            found = experiment.run.dir
+            found = experiment.run.directory
         again = processes.broadcast_object(experiment.lock is None)
         folder = Path(processes.broadcast_object(str(found)))
         if again:
             return _go_on(experiment, folder)
-        experiment.run.dir = folder
+        experiment.run.directory = folder
         processes.broadcast_state(experiment.run.state)
         return total_steps(experiment.run.settings)
 
@@ -57,7 +57,7 @@ def reopen(
 def _go_on(experiment: Experiment, folder: Path, steps: int | None = None) -> int:
     """Put an experiment where its run directory says that it is; the step to train up to."""
     run_, screen = experiment.run, Display(0, 0, quiet=True)
-    run_.dir = folder
+    run_.directory = folder
     total = steps or total_steps(run_.settings)
     with experiment.processes.relay_errors():
         if experiment.processes.is_main:
@@ -174,7 +174,7 @@ def reload(
     condition = was.pop("condition_shape")
     spec = Spec(shape=tuple(was.pop("shape")), condition_shape=None if condition is None else tuple(condition), **was)
     made = build(settings, gather(settings, catalogue), spec)
-    made.dir = folder
+    made.directory = folder
     made.warnings += saved.passed_over
     made.state.load(saved.tensors, saved.numbers)
     made.metrics.update(newest(folder / "metrics.jsonl"))

@@ -6,17 +6,17 @@ brings as any other preset.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Annotated, Literal, Protocol, TypeAlias, TypedDict
 
 from annotated_types import Ge, Le, Lt
 
 from ganzoo import errors, words
 from ganzoo.kinds import Kinds
 from ganzoo.names import brief, nearest
-from ganzoo.parts import Part
+from ganzoo.parts import Architecture, Data, Loss, Metric, Optimizer, Part, Regularizer, Schedule
 from ganzoo.words import NOT_A_PARAMETER, PartSpec
 
 if TYPE_CHECKING:
@@ -139,6 +139,56 @@ class Settings(Part):
     deterministic: bool = False
 
 
+Given: TypeAlias = str | Mapping[str, object] | PartSpec
+"""A part as a user may name it: text, a mapping with ``name``, or a spec; a part object is possible too."""
+
+
+class PartsDict(TypedDict, total=False):
+    """The settings that name parts, as ``ganzoo.run`` and ``ganzoo.load`` take them; see ``ganzoo.kinds``.
+
+    A setting of a plugin's kind has no key here: give it in ``config={...}``, or ignore the type checker's report.
+    """
+
+    arch: Given | Architecture
+    loss: Given | Loss
+    regularizers: Given | Regularizer | Sequence[Given | Regularizer] | None
+    schedule: Given | Schedule
+    data: Given | Path | Data
+    metrics: Given | Metric | Sequence[Given | Metric] | None
+    optimizer: Given | Optimizer
+    d_optimizer: Given | Optimizer | None
+    g_optimizer: Given | Optimizer | None
+
+
+class SettingsDict(PartsDict, total=False):
+    """The settings of a run, as ``ganzoo.run`` takes them; ``Settings`` says what each means and its range."""
+
+    batch_size: int
+    accumulate: int
+    batch_norm: Literal["local", "sync"]
+    latent_dim: int
+    steps: int | None
+    images: int | None
+    ema: float
+    seed: int
+    device: str
+    precision: Literal["auto", "fp32", "bf16", "fp64"]
+    logdir: str | Path
+    name: str | None
+    log_every: int
+    sample_every: int
+    samples: int
+    checkpoint_every: int
+    keep: int
+    best: str | None
+    on_nonfinite: Literal["stop", "skip", "rollback"]
+    init_from: str | Path | None
+    threads: int | None
+    capture: bool
+    compile: bool
+    deterministic: bool
+
+
 def resolve(
     source: PartSource,
     *,
@@ -176,7 +226,7 @@ def resolve(
         if "steps" in layer or "images" in layer:  # the later word for how long wins over the earlier
             chosen.pop("steps", None)
             chosen.pop("images", None)
-        chosen.update(layer)
+        chosen.update({name: str(value) if isinstance(value, Path) else value for name, value in layer.items()})
     names = [*source.kinds.settings, *words.parameters(Settings)]
     for name in chosen:
         if name not in names:
@@ -262,7 +312,7 @@ def read_config(path: str | Path) -> dict[str, object]:
     class Loader(yaml.SafeLoader):
         """Plain data only, and no key twice: PyYAML itself lets the last one win in silence."""
 
-        def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, object]:
             seen = set()
             for key_node, _ in node.value:
                 key = key_node.tag, key_node.value if isinstance(key_node, yaml.ScalarNode) else id(key_node)

@@ -127,7 +127,6 @@ class Trainer:
     ) -> None:
         from ganzoo.disk.record import RunLogger  # the only place from where TensorBoard is reached
 
-        assert run.dir is not None
         self.processes = processes
         self.run, self.game, self.feed, self.until, self.events = run, game, feed, until, events
         self.folder, self.settings, self.counters = run.dir, run.settings, run.state.counters

@@ -81,7 +81,7 @@ class Run:
     """A training run: what it is made of, and what it made.
 
     Attributes:
-        dir: the run directory.
+        directory: the run directory; None for a run that is measured and not recorded.
         settings: all of them, resolved.
         spec: sample shape, latent size, number of classes.
         metrics: the newest value of each tag.
@@ -91,7 +91,7 @@ class Run:
         sums: of the steps' scalars since they were last recorded, by tag, and of how many.
     """
 
-    dir: Path | None
+    directory: Path | None
     settings: Settings
     parts: Parts
     spec: Spec
@@ -103,6 +103,17 @@ class Run:
     choices: list[str] = field(default_factory=list)
     identity: dict[str, Any] = field(default_factory=dict)
     sums: dict[str, tuple[float, int]] = field(default_factory=dict)
+
+    @property
+    def dir(self) -> Path:
+        """The run directory.
+
+        Raises:
+            RunError: the run has none, because it was not begun.
+        """
+        if self.directory is None:
+            raise errors.RunError("this run has no directory: it was assembled and not begun")
+        return self.directory
 
     @property
     def generator(self) -> nn.Module:

@@ -378,3 +378,60 @@ def test_ctrl_c_finishes_the_step_saves_and_says_how_to_go_on(tmp_path: Path) ->
     assert "Traceback" not in said
     assert "go on with: ganzoo resume" in said.splitlines()[-1]
     assert ganzoo.load(tmp_path / "a").step > 1
+
+
+ODD = ["my photos", "a, b", "it's", 'so "called"', "näve 🐱", " edge", "k=v,size=3", "(open"]
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_a_dry_run_takes_any_path(tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
+    """The text is parsed once: no spelled text is parsed again for providers, records or names."""
+    from PIL import Image
+
+    folder = tmp_path / name
+    folder.mkdir()
+    for i in range(3):
+        Image.new("RGB", (8, 8), (i, i, i)).save(folder / f"{i}.png")
+    small = ["--batch-size", "2", "--arch", "mlp:width=4"]
+    assert main(["run", "-n", "--data", str(folder), "-o", "data.size=8", *small]) == 0
+    assert "3 of 3x8x8" in capsys.readouterr().out
+    quote = "'" if '"' in name else '"'
+    assert main(["run", "-n", "--data", f"folder:path={quote}{folder}{quote},size=8", *small]) == 0
+    assert "3 of 3x8x8" in capsys.readouterr().out
+
+
+def test_the_name_of_a_part_comes_before_a_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "digits").mkdir()
+    (tmp_path / "mine").mkdir()
+    found = ganzoo.catalogue(no_plugins=True)
+    assert str(found.specify("data", "digits")) == "digits"
+    assert str(found.specify("data", "./digits")) == "folder:path=./digits"
+    assert str(found.specify("data", "mine/")) == "folder:path=mine/"
+
+
+@pytest.mark.parametrize("name", ["cosine", "linear", "warmup", "Step"])
+def test_a_learning_rate_schedule_is_answered(capsys: pytest.CaptureFixture[str], name: str) -> None:
+    assert main(["run", "-n", "--schedule", name]) == 2
+    assert "-o 'optimizer.lr=cosine(2e-4,0)'" in capsys.readouterr().err
+
+
+def test_help_has_groups_defaults_and_values_as_users_type_them(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", "--help"]) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    order = [text.index(f" {heading}: ") for heading in ("Parts", "Training", "Records", "Machine", "Options")]
+    assert order == sorted(order)
+    assert "[default: hinge]" in text
+    assert "[default: 64]" in text
+    assert " auto, cpu, cuda" in text
+    assert "Auto" not in text
+    assert "Fp32" not in text
+
+
+def test_every_setting_that_names_no_part_has_a_group() -> None:
+    from ganzoo import words
+    from ganzoo.cli.run import GROUPS
+    from ganzoo.recipe.settings import Settings
+
+    grouped = [name for names in GROUPS.values() for name in names]
+    assert sorted(grouped) == sorted(words.parameters(Settings))

@@ -67,6 +67,8 @@ class Folder(ganzoo.Data):
         is made again when an image changed; it may be deleted at any time.
     """
 
+    path_parameter = "path"
+
     path: str
     size: Annotated[int, Ge(1)] = 64
     resize: Resize = "crop"
