@@ -27,12 +27,15 @@ from torch.utils._pytree import tree_leaves
 
 from ganzoo import errors, plugins
 from ganzoo.launcher import launch
-from ganzoo.parts import PLAYERS, Player
+from ganzoo.parts import PLAYERS, Player, Scores
 from ganzoo.recipe.assemble import Experiment, assemble
 from ganzoo.recipe.settings import Settings, resolve
 from ganzoo.speed import hardware
-from ganzoo.speed.capture import Steps as Recorded
-from ganzoo.step.game import Game, Round, RoundInputs
+from ganzoo.speed.capture import RecordedSteps
+from ganzoo.step.build import build_game
+from ganzoo.step.environment import Clock
+from ganzoo.step.game import Game
+from ganzoo.step.round import round_scores
 from ganzoo.training.run import Run
 from ganzoo.training.steps import advance, compiled_steps, conditions, step_compiler
 
@@ -228,7 +231,7 @@ def measure(
             contestants += [twin, script]
             left_out = script.left_out
         if penalties:
-            contestants.append(_Bare(written))
+            contestants.append(written.without_penalties())
         for contestant in contestants[1:]:
             _warm(contestant, device, cycle)
         times = race(contestants, device, repeats=repeats, steps=each)
@@ -271,25 +274,43 @@ def measure(
 
 
 class Steps:
-    """The engine's step, with the records' notes fetched as often as a run fetches them."""
+    """The engine's step, with its scalars fetched as often as a run fetches them.
 
-    def __init__(self, experiment: Experiment) -> None:
-        self.run, self.game = experiment.run, experiment.game
-        self.steps: Recorded | None = None
+    Args:
+        experiment: the run that is measured.
+        game: another game over the run's state; the experiment's own unless given.
+    """
+
+    def __init__(self, experiment: Experiment, game: Game | None = None) -> None:
+        self.experiment, self.run, self.game = experiment, experiment.run, game or experiment.game
+        self.steps: RecordedSteps | None = None
         self.rows: list[dict[str, Tensor]] = []
 
     def __call__(self) -> None:
+        """Make a step."""
         advance(self.run, self.game, UNTIL, self.steps)
         self.rows.append(self.game.pop_scalars())
         if len(self.rows) >= self.run.settings.log_every:
             torch.stack([value for row in self.rows for value in row.values()]).double().tolist()
             self.rows = []
 
+    def without_penalties(self, clock: Clock | None = None) -> Steps:
+        """The same steps without penalties, and with a clock in them if one is given."""
+        environment = replace(self.game.environment, with_penalties=False, clock=clock)
+        return Steps(self.experiment, build_game(self.game.parts, environment))
+
 
 class Plain:
-    """A script's loop over the networks and optimizers of an experiment: as many moves of each player as a ``model``
-    run's step makes, the discriminator's on detached fakes, the generator's through a discriminator that then gathers
-    gradients nobody uses; memory laid out as torch does by itself; no average of the generator."""
+    """A script's loop over the networks and optimizers of an experiment.
+
+    It makes as many updates of each player as a step of another run. The discriminator's are on detached fakes, the
+    generator's go through a discriminator that then gathers gradients which no optimizer uses. Memory is laid out as
+    torch does by default, and there is no average of the generator.
+
+    Args:
+        experiment: whose networks and optimizers are trained.
+        model: the run whose numbers of updates are copied.
+    """
 
     def __init__(self, experiment: Experiment, model: Run) -> None:
         run, self.game = experiment.run, experiment.game
@@ -298,28 +319,32 @@ class Plain:
             net.to(memory_format=torch.contiguous_format)
         steps, moves = model.state.counters.step, model.state.counters.updates
         self.moves = {player: max(1, round(moves[player] / steps)) for player in PLAYERS}
+        hooks = self.game.with_hook
         self.penalties: dict[Player, list[Any]] = {
-            player: [r for name, r in some.items() if name not in self.game.joiners]
+            player: [r for name, r in some.items() if name not in hooks["joint_penalty"]]
             for player, some in self.game.penalties.items()
         }
-        self.left_out = tuple(dict.fromkeys([*self.game.joiners, *self.game.steerers, *self.game.selectors]))
+        unused = [*hooks["joint_penalty"], *hooks["modify_gradients"], *hooks["select_samples"]]
+        self.left_out = tuple(dict.fromkeys(unused))
 
     def __call__(self) -> None:
+        """Make the updates of a step."""
         game = self.game
         for _ in range(self.moves["discriminator"]):
-            draw = RoundInputs(game, game.noise_batch(), learns=True)
-            fakes = draw.fakes(0).replace(condition=draw.reals(0).condition)
-            if "latent" in game.watched and fakes.latent is not None:
+            fakes, reals = game.on_host(game.host.latents), game.on_host(game.host.reals, game.next_batch(), 0)
+            fakes, slopes = fakes.replace(**reals.inputs), game.slopes_due()
+            if "latent" in slopes:
                 fakes.latent.requires_grad_()
             images = game.generate(fakes)
-            seen = images.detach().requires_grad_("fake" in game.watched)
-            self.move("discriminator", Round(game, draw, 0, fakes, seen))
+            seen = images.detach().requires_grad_("fake" in slopes)
+            self.move("discriminator", round_scores(game, reals, fakes, seen, slopes))
         for i in range(self.moves["generator"]):
             if i:
                 images = game.generate(fakes)
-            self.move("generator", Round(game, draw, 0, fakes, images))
+            self.move("generator", round_scores(game, reals, fakes, images, game.slopes_due()))
 
-    def move(self, player: Player, s: Round) -> None:
+    def move(self, player: Player, s: Scores) -> None:
+        """One update of a player on a round."""
         loss = getattr(self.loss, player)(s)
         for part in self.penalties[player]:
             if self.game.due(player, part):
@@ -329,30 +354,8 @@ class Plain:
         self.optimizers[player].step()
         self.counters.updates[player] += 1
         with torch.no_grad():
-            for part in self.game.clampers.values():
+            for part in self.game.with_hook["after_update"].values():
                 part.after_update(player, self.game.modules[player])
-
-
-class _Bare:
-    """A step without the penalties."""
-
-    def __init__(self, step: Steps) -> None:
-        self.step = step
-
-    def __call__(self) -> None:
-        with without_penalties(self.step.game):
-            self.step()
-
-
-@contextmanager
-def without_penalties(game: Game) -> Iterator[None]:
-    """A game as if its regularizers had no penalties."""
-    were = game.penalties, game.joiners
-    game.penalties, game.joiners = {player: {} for player in PLAYERS}, {}
-    try:
-        yield
-    finally:
-        game.penalties, game.joiners = were
 
 
 # -- how it is measured ----------------------------------------------------------------------------------------------
@@ -395,7 +398,7 @@ def _wait(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
-class Clock:
+class StepClock:
     """Where the time goes. Phases may nest: the time of the inner one is not the outer one's.
 
     On a GPU by events in the stream, so that nothing waits.
@@ -436,7 +439,7 @@ class Clock:
 class _Backward(TorchFunctionMode):
     """Times gradients, by the player whose weights they are taken with respect to."""
 
-    def __init__(self, clock: Clock, game: Game) -> None:
+    def __init__(self, clock: StepClock, game: Game) -> None:
         super().__init__()
         self.clock = clock
         self.generators = {id(p) for p in game.parameters["generator"]}
@@ -449,37 +452,23 @@ class _Backward(TorchFunctionMode):
             return func(*args, **(kwargs or {}))
 
 
-def phases(step: Steps, count: int) -> dict[str, float]:
-    """The share of each phase in a step without penalties, by timers around what this step's own game calls."""
-    game, state = step.game, step.run.state
-    clock = Clock(step.run.device)
-    timed: list[tuple[Any, str, str]] = [
-        (game.feed, "reals", "data"),
-        (game, "generate", "generator forward"),
-        (game, "judge", "discriminator forward"),
-        (state, "average", "ema"),
-        *((state.optimizers[player], "step", "optimizer") for player in PLAYERS),
-    ]
-    with ExitStack() as stack:
-        stack.enter_context(without_penalties(game))
-        for owner, method, phase in timed:
-            stack.callback(delattr, owner, method)
-            setattr(owner, method, _timed(clock, phase, getattr(owner, method)))
-        stack.enter_context(_Backward(clock, game))
+def phases(steps: Steps, count: int) -> dict[str, float]:
+    """The share of each phase in a step without penalties.
+
+    Args:
+        steps: whose game is measured, by another game with a clock in its environment.
+        count: steps to make.
+    """
+    clock = StepClock(steps.run.device)
+    timed = steps.without_penalties(clock)
+    with _Backward(clock, timed.game):
         clock.mark()
         for _ in range(count):
-            step()
+            timed()
         clock.mark()
+    timed.game.close()
     seconds = clock.seconds()
     return {phase: seconds[phase] / seconds.total() for phase in PHASES}
-
-
-def _timed(clock: Clock, phase: str, function: Callable[..., Any]) -> Callable[..., Any]:
-    def timed(*args: Any, **kwargs: Any) -> Any:
-        with clock.phase(phase):
-            return function(*args, **kwargs)
-
-    return timed
 
 
 class Live(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's class is untyped

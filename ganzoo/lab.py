@@ -18,7 +18,7 @@ import copy
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
@@ -29,6 +29,8 @@ from ganzoo import errors, plugins, words
 from ganzoo.parts import Architecture, Data, Loss, Networks, Scores, Spec
 from ganzoo.recipe.assemble import Experiment, assemble
 from ganzoo.recipe.settings import resolve
+from ganzoo.step.build import build_game
+from ganzoo.step.game import Game
 from ganzoo.training.run import Parts
 from ganzoo.training.steps import advance
 
@@ -360,12 +362,12 @@ STREAMS = 16
 
 def _measured(experiment: Experiment, period: int) -> tuple[complex, complex] | None:
     """Eigenvalues of the derivative of a period's steps at (0, 0), by central differences on the training code."""
-    run, game = experiment.run, experiment.game
+    run = experiment.run
     state, schedule = run.state, run.parts.schedule
     tensors = {group: {name: t.clone() for name, t in found.items()} for group, found in state.tensors().items()}
     numbers = copy.deepcopy(state.numbers())
 
-    def moved(theta: float, psi: float) -> Tensor:
+    def moved(game: Game, theta: float, psi: float) -> Tensor:
         state.load(tensors, numbers)
         with torch.no_grad():
             for parameter, value in zip(_weights(experiment), (theta, psi), strict=True):
@@ -377,22 +379,25 @@ def _measured(experiment: Experiment, period: int) -> tuple[complex, complex] | 
             game.pop_scalars()
         return torch.tensor(_where(experiment), dtype=torch.float64)
 
-    def derivative(h: float) -> Tensor:
-        columns = [(moved(*at) - moved(*(-x for x in at))) / (2 * h) for at in ((h, 0.0), (0.0, h))]
+    def derivative(game: Game, h: float) -> Tensor:
+        columns = [(moved(game, *at) - moved(game, *(-x for x in at))) / (2 * h) for at in ((h, 0.0), (0.0, h))]
         return torch.stack(columns, dim=1)
 
     found: list[Tensor] = []
     rests: list[Tensor] = []
-    own, streams = game.seed, range(STREAMS)
     with _stepping(experiment):
-        if not torch.allclose(derivative(1e-4), derivative(1e-3), rtol=1e-3, atol=1e-4):
+        if not torch.allclose(
+            derivative(experiment.game, 1e-4), derivative(experiment.game, 1e-3), rtol=1e-3, atol=1e-4
+        ):
             return None  # there is none
-        for game.seed in streams:
-            found.append(derivative(1e-4))
-            rests.append(moved(0.0, 0.0))
+        for seed in range(STREAMS):
+            # A game of its own for each seed: the random numbers of a step are a function of the seed and the step.
+            game = build_game(experiment.game.parts, replace(experiment.game.environment, seed=seed))
+            found.append(derivative(game, 1e-4))
+            rests.append(moved(game, 0.0, 0.0))
+            game.close()
             if len(found) == 2 and found[0].equal(found[1]):
                 break  # nothing is drawn at random
-    game.seed = own
     if float(torch.stack(rests).mean(0).norm()) > 0.02:  # (0, 0) does not stay put
         return None
     return _eigenvalues(torch.stack(found).mean(0))

@@ -7,8 +7,8 @@ dataclass, so ``class Hinge(Loss): margin: float = 1.0`` is all that there is to
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import FrozenInstanceError, dataclass, fields, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import FrozenInstanceError, dataclass, fields
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple, dataclass_transform
 
 from annotated_types import Ge
@@ -49,46 +49,153 @@ class Spec:
     condition_shape: tuple[int, ...] | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
-class Batch:
-    """What the nets are fed: real samples with their labels, or the noise and labels that fakes are made from.
+class Batch(Mapping[str, "Tensor"]):
+    """Named tensors that the networks are fed, one row a sample: a frozen mapping.
+
+    The engine draws three of the tensors itself: ``images``, ``latent`` and ``labels``. Every other name
+    (``condition``, ``mask``, ``tokens``, ...) comes from the data part and passes untouched, with its dtype.
 
     Args:
-        images: (N, *shape), in [-1, 1]; ``None`` in a batch of fakes that are not made yet.
-        latent: (N, latent_dim), drawn from N(0, 1); ``None`` in a batch of reals.
-        labels: (N,) class numbers, ``None`` when the nets are given none.
-        condition: (N, *condition_shape), ``None`` when the data has none.
+        tensors: (N, ...) each, by name. A value of ``None`` stands for a name that the batch does not have.
+
+    Example:
+        >>> import torch
+        >>> batch = Batch(latent=torch.zeros(4, 2), labels=None, tokens=torch.arange(12).reshape(4, 3))
+        >>> list(batch), batch.size, batch.labels is None
+        (['latent', 'tokens'], 4, True)
+        >>> batch.rows(slice(2))["tokens"].tolist()
+        [[0, 1, 2], [3, 4, 5]]
     """
 
-    images: Tensor | None = None
-    latent: Tensor | None = None
-    labels: Tensor | None = None
-    condition: Tensor | None = None
+    __slots__ = ("_tensors",)
+
+    def __init__(self, **tensors: Tensor | None) -> None:
+        self._tensors = {name: value for name, value in tensors.items() if value is not None}
+
+    def __getitem__(self, name: str) -> Tensor:
+        return self._tensors[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._tensors)
+
+    def __len__(self) -> int:
+        return len(self._tensors)
+
+    # A mapping compares its values; the comparison of two tensors is a tensor, which has no single truth value.
+    __eq__ = object.__eq__
+    __hash__ = object.__hash__
+
+    def __repr__(self) -> str:
+        return f"Batch({', '.join(f'{name}: {tuple(value.shape)}' for name, value in self.items())})"
+
+    @property
+    def size(self) -> int:
+        """N, the number of samples; 0 where the batch has no tensor."""
+        return next((len(value) for value in self.values()), 0)
+
+    @property
+    def images(self) -> Tensor:
+        """(N, *shape), real samples in [-1, 1].
+
+        Raises:
+            AttributeError: the batch is one that fakes are generated from, and has no images.
+        """
+        return self._required("images")
+
+    @property
+    def latent(self) -> Tensor:
+        """(N, latent_dim), drawn from N(0, 1).
+
+        Raises:
+            AttributeError: the batch is one of real samples, and has no latent.
+        """
+        return self._required("latent")
+
+    @property
+    def labels(self) -> Tensor | None:
+        """(N,) class numbers, or labels of another kind; ``None`` where the networks are given no labels."""
+        return self._tensors.get("labels")
+
+    @property
+    def inputs(self) -> Mapping[str, Tensor]:
+        """The tensors that the data part brought, by name: all but images, latent and labels."""
+        return {name: value for name, value in self.items() if name not in DRAWN}
 
     def replace(self, **changes: Tensor | None) -> Batch:
-        """The same batch with some of it changed."""
-        return replace(self, **changes)
+        """The same batch with some tensors changed or added, and those removed that are given as ``None``."""
+        return Batch(**{**self._tensors, **changes})
+
+    def rows(self, index: Tensor | slice) -> Batch:
+        """The samples of these numbers alone."""
+        return self.map(lambda value: value[index])
+
+    def map(self, function: Callable[[Tensor], Tensor]) -> Batch:
+        """The batch of what a function makes of each tensor."""
+        return Batch(**{name: function(value) for name, value in self.items()})
+
+    def split(self, size: int) -> Iterator[Batch]:
+        """The batch in batches of at most ``size`` samples."""
+        for first in range(0, self.size, size):
+            yield self.rows(slice(first, first + size))
+
+    def _required(self, name: str) -> Tensor:
+        value = self._tensors.get(name)
+        if value is None:
+            raise AttributeError(f"this batch has no {name}; its tensors are {', '.join(self) or 'none'}")
+        return value
+
+
+DRAWN = frozenset({"images", "latent", "labels"})
+"""The tensors of a batch that the engine draws itself; every other tensor is the data part's."""
+
+Formula = Callable[["Scores"], Any]
+"""How a value of ``Scores`` is computed from other values of the same ``Scores``."""
+
+_SWAPPED = {
+    **{f"real{rest}": f"fake{rest}" for rest in ("", "_images", "_output", "_target", "_batch")},
+    "labels": "fake_labels",
+}
+_SWAPPED.update({fake: real for real, fake in _SWAPPED.items()})
 
 
 class Scores:
-    """A round as the loss sees it: one real batch and its fakes, judged.
+    """One minibatch as losses and regularizers see it: real samples, fakes, and the discriminator's scores of both.
 
-    ``Scores(real=r, fake=f)`` makes one by hand, from any subset of the attributes, with ``discriminator=`` a function
-    from images to logits where something is to be judged, and ``generator=`` one from noise to images; the game makes
-    one whose attributes are computed once, when they are first read. Reading one that was not given raises
-    AttributeError.
+    A value is given, or it is a formula: a function of the ``Scores`` that is evaluated once, when the value is first
+    read. So a loss that reads no real scores costs no pass of the discriminator over real samples. The game makes
+    ``Scores`` of formulas; tests make them by hand from any subset of the values. To read a value that was neither
+    given nor can be computed raises AttributeError. A name that is not among the attributes is looked up in
+    ``real_batch``: ``s.tokens`` is ``s.real_batch["tokens"]``.
+
+    Args:
+        discriminator: a function from images to (N,) logits, for ``judge``.
+        generator: a function from latents to images, for ``generate``.
+        judge: the same as ``discriminator`` for an engine: called with the images, the ``Scores`` whose labels and
+            inputs count, and the arguments ``fake`` and ``as_is`` of ``judge``.
+        generate: the same as ``generator`` for an engine: called with the latents and the ``Scores``.
+        values: the attributes below, each a value or a formula.
 
     Attributes:
         real, fake: (N,) raw logits, higher = more real.
         real_images, fake_images: (N, *shape), in [-1, 1], before any regularizer transforms them.
-        latent: (N, latent_dim) noise that the fakes were made from.
-        labels, fake_labels: (N,) class numbers, None when the nets are given none.
-        condition: (N, *condition_shape), None when the data has none.
+        latent: (N, latent_dim), that the fakes were generated from.
+        labels, fake_labels: (N,) class numbers, or labels of another kind; None when the nets are given none.
         real_target, fake_target: 1 and 0 unless a regularizer moved them; a number or (N,). Only losses with targets
             read them.
-        real_output, fake_output: everything that the discriminator returned.
+        real_output, fake_output: the whole output of the discriminator: logits (N, ...) or a mapping that has
+            ``logits``.
+        real_batch, fake_batch: all that the networks were fed, labels and the data part's own tensors included.
         progress: 0 at the first step, 1 at the last.
-        pieces: into how many the batch was cut, of which this round is one (``--accumulate``, several processes).
+        pieces: how many micro-batches the whole batch is cut into, of which this is one (``--accumulate``, several
+            processes).
+
+    Example:
+        >>> import torch
+        >>> s = Scores(real=torch.tensor([1.0, 2.0, 3.0]), fake=lambda s: -s.real)
+        >>> s.at(torch.tensor([0, 2])).fake.tolist()
+        [-1.0, -3.0]
+        >>> s.negated().reversed().real.tolist()
+        [1.0, 2.0, 3.0]
     """
 
     real: Tensor
@@ -98,77 +205,172 @@ class Scores:
     latent: Tensor
     labels: Tensor | None
     fake_labels: Tensor | None
-    condition: Tensor | None
     real_target: Tensor | float
     fake_target: Tensor | float
     real_output: Any
     fake_output: Any
+    real_batch: Batch
+    fake_batch: Batch
     progress: float
     pieces: int
 
-    _by_hand: ClassVar[Mapping[str, Any]] = {
-        "labels": None,
-        "fake_labels": None,
-        "condition": None,
-        "real_target": 1.0,
-        "fake_target": 0.0,
-        "progress": 0.0,
-        "pieces": 1,
-    }
-
-    def __init__(self, **known: Any) -> None:
-        unknown = known.keys() - set(self.names()) - {"discriminator", "generator"}
-        if unknown:
-            raise TypeError(f"Scores has no {', '.join(sorted(unknown))}; it has {', '.join(self.names())}")
-        self.__dict__.update({**self._by_hand, **known})
+    def __init__(
+        self,
+        *,
+        discriminator: Callable[[Tensor], Tensor] | None = None,
+        generator: Callable[[Tensor], Tensor] | None = None,
+        judge: Callable[[Tensor, Scores, bool, bool], Tensor] | None = None,
+        generate: Callable[[Tensor, Scores], Tensor] | None = None,
+        **values: Any,
+    ) -> None:
+        if unknown := values.keys() - set(self.names()):
+            raise TypeError(
+                f"Scores has no {', '.join(sorted(unknown))}: give one of {', '.join(self.names())}, and tensors that "
+                "the data part brings in real_batch=Batch(...)"
+            )
+        if discriminator is not None:
+            judge = lambda images, s, fake, as_is: discriminator(images)  # noqa: E731
+        if generator is not None:
+            generate = lambda latent, s: generator(latent)  # noqa: E731
+        self._judge, self._generate = judge, generate
+        self._given = values.keys()
+        self._formulas = dict(_DEFAULTS)
+        for name, value in values.items():
+            if callable(value):
+                self._formulas[name] = value
+            else:
+                setattr(self, name, value)
+        self._compute: Callable[[str], Any] | None = None  # of a view: how a value comes from the viewed Scores
 
     @classmethod
     def names(cls) -> tuple[str, ...]:
-        """What a round can be asked for."""
-        return tuple(name for name in Scores.__annotations__ if not name.startswith("_"))
+        """The names of the attributes."""
+        return tuple(Scores.__annotations__)
 
-    def judge(self, images: Tensor, *, as_is: bool = False, fake: bool = False) -> Tensor:
-        """Score other images, (N,): through the regularizers' transforms, or ``as_is``; with the labels of the reals,
-        or of the ``fake`` ones."""
-        given = self.__dict__.get("discriminator")
-        if given is None:
-            raise AttributeError("these Scores were made without discriminator=, a function from images to logits")
-        scores: Tensor = given(images)
-        return scores
-
-    def generate(self, latent: Tensor) -> Tensor:
-        """Fakes of other noise, (N, *shape), with the labels and the condition of this round's."""
-        given = self.__dict__.get("generator")
-        if given is None:
-            raise AttributeError("these Scores were made without generator=, a function from noise to images")
-        images: Tensor = given(latent)
-        return images
-
-    def at(self, rows: Tensor) -> Scores:
-        """The samples of these numbers alone, real and fake; what was not read yet is read when it is asked for."""
-        return _Rows(self, rows)
-
-
-class _Rows(Scores):
-    def __init__(self, whole: Scores, rows: Tensor) -> None:
-        self._whole, self._rows = whole, rows
-
-    def __getattr__(self, name: str) -> Any:  # asked for what is not here yet
-        if name not in self.names():
-            raise AttributeError(f"Scores has no {name}; it has {', '.join(self.names())}")
-        value = self._picked(getattr(self._whole, name))
-        setattr(self, name, value)
+    def __getattr__(self, name: str) -> Any:  # Python calls this for names without a value only
+        if name.startswith("_"):
+            raise AttributeError(name)
+        value = self._evaluate(name) if self._compute is None else self._compute(name)
+        setattr(self, name, value)  # from now on an attribute like any other: a formula is evaluated once
         return value
 
-    def _picked(self, value: Any) -> Any:
-        if isinstance(value, Mapping):
-            return {key: self._picked(each) for key, each in value.items()}
-        if isinstance(value, (list, tuple)):
-            return [self._picked(each) for each in value]
-        return value[self._rows] if hasattr(value, "shape") and value.shape else value
-
     def judge(self, images: Tensor, *, as_is: bool = False, fake: bool = False) -> Tensor:
-        return self._whole.judge(images, as_is=as_is, fake=fake)
+        """Score other images.
+
+        Args:
+            images: (N, *shape) in [-1, 1], one for each sample of the minibatch.
+            as_is: skip the regularizers' transforms of images.
+            fake: condition on the labels and inputs of the fakes; otherwise on those of the real samples.
+
+        Returns:
+            (N,) logits.
+
+        Raises:
+            AttributeError: these ``Scores`` were made by hand, without ``discriminator=``.
+        """
+        if self._judge is None:
+            raise AttributeError("these Scores were made without discriminator=, a function from images to logits")
+        return self._judge(images, self, fake, as_is)
+
+    def generate(self, latent: Tensor) -> Tensor:
+        """Generate fakes from other latents, with the labels and inputs of this minibatch's fakes.
+
+        Args:
+            latent: (N, latent_dim), one for each sample of the minibatch.
+
+        Returns:
+            (N, *shape) images in [-1, 1].
+
+        Raises:
+            AttributeError: these ``Scores`` were made by hand, without ``generator=``.
+        """
+        if self._generate is None:
+            raise AttributeError("these Scores were made without generator=, a function from noise to images")
+        return self._generate(latent, self)
+
+    def at(self, rows: Tensor) -> Scores:
+        """A view of some samples: every tensor, real and fake, at these rows.
+
+        Args:
+            rows: (k,) numbers of samples, or (N,) booleans.
+        """
+        return self._view(lambda name: _rows(getattr(self, name), rows))
+
+    def negated(self) -> Scores:
+        """A view whose scores have the other sign, for a discriminator to which low means real."""
+        judge = self._judge
+
+        def value(name: str) -> Any:
+            found = getattr(self, name)
+            if name in ("real", "fake"):
+                return -found
+            if name in ("real_output", "fake_output"):
+                return {**found, "logits": -found["logits"]} if isinstance(found, Mapping) else -found
+            return found
+
+        view = self._view(value)
+        if judge is not None:
+            view._judge = lambda images, s, fake, as_is: -judge(images, s, fake, as_is)
+        return view
+
+    def reversed(self) -> Scores:
+        """A view in which real and fake have swapped their roles; the latents remain those of the generator."""
+        generate = self._generate
+        view = self._view(lambda name: getattr(self, _SWAPPED.get(name, name)))
+        if generate is not None:
+            # The generator is conditioned on the batch that its fakes were made from, which plays the real one here.
+            view._generate = lambda latent, s: generate(latent, s.reversed())
+        return view
+
+    def _view(self, compute: Callable[[str], Any]) -> Scores:
+        """``Scores`` whose values are computed from those of this one; ``judge`` and ``generate`` read the view."""
+        view = Scores(judge=self._judge, generate=self._generate)
+        view._compute = compute
+        return view
+
+    def _evaluate(self, name: str) -> Any:
+        """A value that has not been computed yet."""
+        if formula := self._formulas.get(name):
+            return formula(self)
+        if name in ("real_batch", "fake_batch"):  # made by hand: the batch of those of its tensors that were given
+            own = {key: attribute for attribute, (batch, key) in _IN_BATCH.items() if batch == name}
+            return Batch(**{key: getattr(self, own[key]) for key in own if own[key] in self._given})
+        batch, key = _IN_BATCH.get(name, ("real_batch", name))
+        known: Batch = getattr(self, batch) if name in _IN_BATCH or name not in self.names() else Batch()
+        if key in known or key == "labels":
+            return known.get(key)
+        if name in self.names():
+            raise AttributeError(f"these Scores were made without {name}=")
+        raise AttributeError(
+            f"Scores has no {name}, and the data brings none; it has {', '.join((*self.names(), *known.inputs))}"
+        )
+
+
+_DEFAULTS: Mapping[str, Formula] = {
+    "real_target": lambda s: 1.0,
+    "fake_target": lambda s: 0.0,
+    "progress": lambda s: 0.0,
+    "pieces": lambda s: 1,
+}
+
+_IN_BATCH = {
+    "real_images": ("real_batch", "images"),
+    "labels": ("real_batch", "labels"),
+    "latent": ("fake_batch", "latent"),
+    "fake_labels": ("fake_batch", "labels"),
+}
+"""The attributes of ``Scores`` that are tensors of a batch: the batch, and the name there."""
+
+
+def _rows(value: Any, rows: Tensor) -> Any:
+    """A value of ``Scores`` at some rows: each tensor in it that has rows."""
+    if isinstance(value, Batch):
+        return value.rows(rows)
+    if isinstance(value, Mapping):
+        return {key: _rows(each, rows) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_rows(each, rows) for each in value]
+    return value[rows] if hasattr(value, "shape") and value.shape else value
 
 
 class _Frozen:
@@ -474,14 +676,21 @@ class Architecture(Part):
         raise NotImplementedError
 
     def generate(self, generator: nn.Module, batch: Batch) -> Tensor:
-        """(N, *shape) samples from the latent (and labels, and condition) of a batch."""
-        given = [x for x in (batch.latent, batch.labels, batch.condition) if x is not None]
-        return generator(*given)  # type: ignore[no-any-return]  # nn.Module is called untyped
+        """(N, *shape) samples from the latent of a batch, its labels if there are any, and what the data brings.
+
+        Unless overridden, the generator is called with the latent, with the labels if the batch has some, and by
+        keyword with each tensor of the data part's: ``generator(latent, labels, tokens=tokens)``.
+        """
+        given = [batch.latent] if batch.labels is None else [batch.latent, batch.labels]
+        return generator(*given, **batch.inputs)  # type: ignore[no-any-return]  # nn.Module is called untyped
 
     def judge(self, discriminator: nn.Module, images: Tensor, batch: Batch) -> Any:
-        """What the discriminator says of images: logits (N, ...) or a mapping with ``logits`` and more."""
-        given = [x for x in (images, batch.labels, batch.condition) if x is not None]
-        return discriminator(*given)
+        """The discriminator's output for images: logits (N, ...) or a mapping with ``logits`` and more.
+
+        Unless overridden, the discriminator is called as the generator is by ``generate``, with images for the latent.
+        """
+        given = [images] if batch.labels is None else [images, batch.labels]
+        return discriminator(*given, **batch.inputs)
 
     def outputs(self, spec: Spec) -> Mapping[str, Sequence[tuple[int, ...]]]:
         """What ``judge`` returns beside ``logits``, by name: the shape of each of its tensors, without the batch."""
@@ -511,8 +720,18 @@ class Game:
 
     step_number: int = 0
 
-    def round(self, generator_learns: bool = True) -> Scores:
-        """One real batch and its fakes. Without ``generator_learns`` the fakes carry no gradient."""
+    def round(self, *players: Player) -> Scores:
+        """Draw one real batch and generate fakes, for some players to learn from.
+
+        What only the other player would need is not computed. Fakes of the discriminator's own round carry no gradient
+        to the generator. A round of the generator alone draws a real batch only if its loss reads one.
+
+        Args:
+            players: the players whose losses will be asked of the round; both unless named.
+
+        Returns:
+            The scores of the round, for ``discriminator_loss`` and ``generator_loss``.
+        """
         raise NotImplementedError
 
     def discriminator_loss(self, s: Scores) -> Tensor:

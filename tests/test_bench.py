@@ -111,7 +111,7 @@ def test_memory_is_counted_exactly() -> None:
 def test_inner_phases_are_not_counted_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     ticks = iter(range(100))
     monkeypatch.setattr(bench.time, "perf_counter", lambda: next(ticks))
-    clock = bench.Clock(torch.device("cpu"))
+    clock = bench.StepClock(torch.device("cpu"))
     with clock.phase("outer"):
         with clock.phase("inner"):
             pass
@@ -132,9 +132,9 @@ def test_the_plain_loop_makes_the_same_moves(experiment: Any) -> None:
     """One alternating step of both from the same weights: the same losses' gradients, so the same networks."""
     settings = {"schedule": "alternating", "optimizer": "sgd:lr=0.1", "regularizers": ["r1"], "precision": "fp64"}
     ours, other = (experiment(**settings, ema=0.0) for _ in range(2))
-    fakes = ours.game.noise_batch()
+    fakes = ours.game.host.latents()
     for made in (ours, other):
-        made.game.noise_batch = lambda: fakes  # the script reuses its fakes; so both see the same
+        made.game.host.latents = lambda: fakes  # the script reuses its fakes; so both see the same
     bench.Steps(ours)()
     bench.Plain(other, ours.run)()
     for net, again in zip(ours.run.state.networks, other.run.state.networks, strict=True):

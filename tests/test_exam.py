@@ -679,7 +679,7 @@ class Blind(ganzoo.Schedule):
     """A schedule whose generator has nothing to learn from."""
 
     def step(self, game):
-        s = game.round(generator_learns=False)
+        s = game.round("discriminator")
         game.update(discriminator=game.discriminator_loss(s), generator=game.generator_loss(s))
 
 
@@ -706,7 +706,7 @@ class Swapped(ganzoo.Schedule):
         (Lazy, "the generator does not move"),
         (Reused, "used after an update"),
         (Kept, "a loss of before the last update"),
-        (Blind, "without generator_learns"),
+        (Blind, "the generator's loss is asked of a round for the other player alone"),
         (Wasteful, "made and not used"),
         (Swapped, r"not game\.discriminator_loss"),
     ],
@@ -959,7 +959,7 @@ class Turns(ganzoo.Schedule):
     def step(self, game):
         vars(self)["count"] = getattr(self, "count", 0) + 1
         for _ in range(1 + self.count % 2):
-            game.update(discriminator=game.discriminator_loss(game.round(generator_learns=False)))
+            game.update(discriminator=game.discriminator_loss(game.round("discriminator")))
         game.update(generator=game.generator_loss(game.round()))
 
 

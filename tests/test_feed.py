@@ -96,7 +96,7 @@ def test_a_mapping_item_brings_a_condition() -> None:
     fed = made(Items(items))
     assert fed.condition_shape == (1, 2, 2)
     batch = fed.reals(0)
-    assert torch.allclose(batch.condition, batch.images)
+    assert torch.allclose(batch["condition"], batch.images)
 
 
 def test_fake_labels_follow_the_datas_proportions() -> None:

@@ -12,7 +12,8 @@ from torch.nn.utils import parametrize
 import ganzoo
 from ganzoo.parts import PLAYERS, Player, Scores
 from ganzoo.speed.hardware import Flops
-from ganzoo.step.game import Game, logits
+from ganzoo.step.game import Game
+from ganzoo.step.round import logits
 
 
 def weights(game: Game) -> dict[str, torch.Tensor]:
@@ -49,7 +50,7 @@ def test_onestep_is_simultaneous_descent_bit_for_bit(experiment: Any, setup: dic
     hand = experiment(**settings)
     game, (G, D) = hand.game, hand.run.state.networks
     game.begin(0, 0.0)
-    latent = torch.randn(8, 4, generator=game.noise, dtype=torch.float64)
+    latent = torch.randn(8, 4, generator=game.host.streams.latents, dtype=torch.float64)
     real = hand.feed.reals(0).images
     if "r1" in hand.run.parts.regularizers:
         real.requires_grad_()
@@ -99,7 +100,7 @@ class Passes:
     def __init__(self, made: Any) -> None:
         game = made.game
         with Flops() as counter, torch.no_grad():
-            fake = game.generate(game.noise_batch())
+            fake = game.generate(game.host.latents())
         self.g = counter.total
         with Flops() as counter, torch.no_grad():
             game.judge(fake, ganzoo.Batch())

@@ -142,7 +142,7 @@ class TestAuto:
         monkeypatch.setattr(hardware, "ratio", lambda one, other, where: times)
         made = experiment(precision="auto")
         assert made.run.settings.precision == made.run.identity["settings"]["precision"] == chosen
-        with made.game.autocast():
+        with made.game.environment.autocast():
             assert torch.is_autocast_enabled("cpu") == (chosen == "bf16")
 
     def test_where_nothing_is_tried(self, experiment: Any, monkeypatch: pytest.MonkeyPatch) -> None:

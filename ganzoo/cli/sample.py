@@ -87,7 +87,7 @@ def command(
         given = shown(trained, count)[0]
         assert given.images is not None
         count = len(given.images)
-    condition = None if given is None else given.condition
+    condition = None if given is None else given.get("condition")
     batch = trained.latents(count, seed=seed, truncation=truncation, labels=labels, condition=condition)
     if mcmc is not None:
         batch, accepted = trained.walk(
@@ -95,8 +95,8 @@ def command(
         )
         click.echo(f"{100 * accepted:.1f} % of the proposals were taken", err=True)
     samples = trained.generated(batch, source)
-    if given is not None and given.condition is not None and given.images is not None:
-        samples = pictures.beside(pictures.beside(given.condition, given.images), samples)
+    if given is not None and "condition" in given:
+        samples = pictures.beside(pictures.beside(given["condition"], given.images), samples)
     out = out or trained.dir / "samples" / (f"seed{seed}" if single else f"seed{seed}.png")
     if single:
         for i, sample in enumerate(samples):

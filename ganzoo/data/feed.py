@@ -35,7 +35,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler, TensorDataset
 from ganzoo import errors
 from ganzoo.launcher import launch
 from ganzoo.parts import Batch
-from ganzoo.step.state import derive_seed
+from ganzoo.step.randomness import derive_seed
 
 RESIDENT_BYTES = 4 << 30
 """A dataset up to this size lives on the GPU, where the GPU has room for the dataset."""
@@ -110,9 +110,7 @@ class Feed:
 
     def first(self, count: int) -> Tensor:
         """(count, *shape): the images that ``look`` gives."""
-        images = self.look(count).images
-        assert images is not None
-        return images
+        return self.look(count).images
 
     def labels(self, count: int, generator: torch.Generator) -> Tensor | None:
         """Labels for fakes, in the proportions of the data where these are known; None when nets are given none."""
@@ -129,9 +127,8 @@ class Feed:
         """What tells this data from other data, as plain data; ``digest`` is of the first samples to look at."""
         seen = self.look(min(self.size, FINGERPRINTED))
         digest = hashlib.sha256()
-        for value in (seen.images, seen.labels, seen.condition):
-            if value is not None:
-                digest.update(value.contiguous().numpy().tobytes())
+        for value in seen.values():
+            digest.update(value.contiguous().numpy().tobytes())
         return {
             "size": self.size,
             "shape": list(self.shape),

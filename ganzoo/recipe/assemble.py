@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -34,8 +36,11 @@ from ganzoo.recipe.directory import plain_settings
 from ganzoo.recipe.rules import check
 from ganzoo.recipe.settings import PartSource, Settings
 from ganzoo.speed import hardware
+from ganzoo.step.build import build_game
+from ganzoo.step.environment import GameParts, StepEnvironment
 from ganzoo.step.game import Game
-from ganzoo.step.state import State, derive_seed
+from ganzoo.step.randomness import derive_seed
+from ganzoo.step.state import State
 from ganzoo.training import loop, probe
 from ganzoo.training.distributed import SINGLE_PROCESS, Processes, join, leave, statistics, synchronised
 from ganzoo.training.run import Parts, Run
@@ -124,24 +129,29 @@ def _assembled(
                 f"metric {label} is figured on held-out pairs, and data {cast_.labels['data']} holds none out: set its "
                 f"hold_out=0.2, or leave {label} out"
             )
-    game = Game(
-        run_.state,
-        (cast_.labels["arch"], cast_.architecture),
-        (cast_.labels["loss"], cast_.loss),
-        cast_.regularizers,
-        source,
+    environment = StepEnvironment(
+        feed=source,
         batch_size=settings.batch_size,
         latent_dim=settings.latent_dim,
         seed=settings.seed,
         device=device,
         dtype=precision.dtype,
         autocast=precision.autocast,
-        skips=settings.on_nonfinite == "skip",
-        accumulate=settings.accumulate,
         process_group=processes,
+        accumulate=settings.accumulate,
+        skip_nonfinite=settings.on_nonfinite == "skip",
     )
-    if game.pieces > 1:
-        game.statistics = statistics({**game.modules, **run_.state.modules})
+    if environment.micro_batches > 1:
+        nets = run_.state.networks._asdict()
+        environment = replace(environment, buffers=tuple(statistics({**nets, **run_.state.modules})))
+    game_parts = GameParts(
+        run_.state,
+        architecture_name=cast_.labels["arch"],
+        architecture=cast_.architecture,
+        loss_name=cast_.labels["loss"],
+        loss=cast_.loss,
+        regularizers=cast_.regularizers,
+    )
     figures = [
         f"{label}/{name}"
         for label, metric in cast_.metrics.items()
@@ -155,7 +165,8 @@ def _assembled(
         )
     if settings.init_from is not None and fresh:
         adopt(run_, settings.init_from)
-    _choose_precision(run_, game, source, processes)
+    autocast = _choose_precision(run_, game_parts, environment, source, processes)
+    game = build_game(game_parts, replace(environment, autocast=autocast))
     run_.identity = {
         "settings": plain_settings(run_, catalogue.kinds),
         "data": source.fingerprint(),
@@ -169,24 +180,26 @@ def _assembled(
     return Experiment(run_, game, source, catalogue, processes)
 
 
-def _choose_precision(run_: Run, game: Game, source: feed.Feed, processes: Processes) -> None:
-    """Settle ``auto``: bf16 where a step is faster with it, here and now; what was chosen is the run's from then on.
+def _choose_precision(
+    run_: Run, game_parts: GameParts, environment: StepEnvironment, source: feed.Feed, processes: Processes
+) -> Callable[[], AbstractContextManager[Any]]:
+    """The context that the networks run in; replaces precision ``auto`` of the settings by bf16 where it is faster.
 
-    A small step on a CPU, and a deterministic run, are not worth finding out: fp32.
+    A small step on a CPU and a deterministic run take fp32 without a trial.
     """
     if run_.settings.precision != "auto":
-        return
+        return environment.autocast
     times = 0.0
     if hardware.has_bf16(run_.device) and not run_.settings.deterministic and processes.is_main:
         cost = hardware.flops(run_.parts.architecture, run_.state.networks, run_.spec, run_.settings.batch_size)
         if run_.device.type != "cpu" or cost >= hardware.SMALL_STEP:
-            times = probe.probe(run_, game, source)
+            times = probe.probe(run_, game_parts, environment, source)
     times = processes.broadcast_object(times)
     name: Literal["bf16", "fp32"] = "bf16" if times > hardware.WORTHWHILE else "fp32"
-    game.autocast = hardware.precision(name, run_.device).autocast
     run_.settings = replace(run_.settings, precision=name)
     if times:
         run_.choices.append(f"precision {name}: a step in bf16 is {times:.2f} times as fast as in fp32 here")
+    return hardware.precision(name, run_.device).autocast
 
 
 def gather(settings: Settings, catalogue: PartSource) -> Parts:

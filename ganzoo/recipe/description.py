@@ -25,7 +25,7 @@ def description(experiment: Experiment) -> Iterator[tuple[str, str]]:
     yield "steps", f"{total_steps(run_.settings):,} of batch {run_.settings.batch_size}, seed {run_.settings.seed}"
     yield "runs on", "; ".join([f"{run_.device}, {run_.settings.precision}", *run_.choices])
     fixed, each = probe.memory(run_, experiment.game, source)
-    most = fixed + each * run_.settings.batch_size // experiment.game.pieces
+    most = fixed + each * run_.settings.batch_size // experiment.game.environment.micro_batches
     yield "memory", f"about {most / 2**20:,.0f} MiB on top of torch and the data"
     yield "records", f"a directory in {run_.settings.logdir}"
 

@@ -1,13 +1,13 @@
-"""A step recorded once and made again many times: as a CUDA graph, or compiled.
+"""Steps that are recorded once and replayed many times: as a CUDA graph, or compiled.
 
-A recording reads and writes the very tensors that it was recorded with, and never comes back to Python. So whatever
-differs from step to step reaches it through tensors of its own that are filled before it is made again: batches, the
-numbers that follow the run, the share of the average. All that Python decides by itself is which lazy penalties are
-due, and each set of them has its own recording.
+A recording reads and writes the tensors that it was recorded with, and never runs Python code. So all that differs
+from step to step reaches a recording through tensors that are filled before each replay: batches, latents, scheduled
+numbers, the weight of the average. Python itself decides one thing in a step, namely which lazy penalties are due. So
+each set of due penalties has a recording of its own.
 
-A recording is believed when two steps that differ in all of that come out as the same steps made one operation at a
-time. These were rehearsals: the state is put back, and every step of that kind is then made from the recording, the
-first one too, so that a resumed run makes the steps of the run that never stopped.
+A recording is used only after a trial: two steps that differ in random numbers and scheduled numbers must come out of
+the recording as they come out of Python, one operation at a time. After the trial the state is put back, and all steps
+of that kind are replayed, the first one too. So a resumed run makes the steps of the run that never stopped.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import random
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, NamedTuple, Protocol
 
@@ -26,49 +26,61 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ganzoo.parts import Batch, Player, Regularizer
-from ganzoo.step.game import Feed, Game, HostCall, call_directly
+from ganzoo.parts import Batch, Player
+from ganzoo.step.environment import HostCall
+from ganzoo.step.game import Game
 from ganzoo.step.state import Counters, TensorKey
 from ganzoo.words import Bound
 
 MAX_RECORDINGS = 32
-"""Recordings kept; steps of yet another kind are made as written."""
+"""Recordings kept in memory; steps of further kinds run as Python code."""
 
 TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-3, torch.bfloat16: 5e-2}
-"""How far gradients may differ, by the length of the player's gradient, for what the nets compute in: float32 rounds to
-1e-6 of it, and a few units that fall on the other side of a kink make 1e-4."""
+"""How far the gradients of a recording may differ, relative to the norm of the player's gradient, by the type that the
+networks compute in. float32 rounds to 1e-6 of the norm; a few units that fall on the other side of a kink add 1e-4."""
 
 TF32 = 1e-2
-"""The same for compiled steps of float32 on tensor cores, which round the factors of products to 5e-4."""
+"""The same for compiled float32 steps on tensor cores, which round the factors of products to 5e-4."""
 
 MOVES = 0.1
-"""How far moves of weights may differ, by their length: Adam makes moves of full length of the rounding in a gradient
-that is zero but for rounding, such as that of a bias before BatchNorm."""
+"""How far the changes of weights may differ, relative to their norm. Adam makes full-length updates out of the rounding
+of a gradient that is zero but for rounding, such as the gradient of a bias before BatchNorm."""
 
 Step = Callable[[], list[Tensor]]
 
 
 class StepCompiler(Protocol):
-    """Records a step."""
+    """Turns a step into something that can be replayed.
 
-    name: str  # what it makes of steps, for messages
+    Attributes:
+        name: what has been done to a step, for messages: ``"compiled"``.
+    """
+
+    name: str
 
     def __call__(self, step: Step, reads: Sequence[Tensor]) -> Step:
-        """Call the step as often as is needed; what comes back makes it again, and gives new values of its results.
+        """Record a step.
 
         Args:
-            step: it is not the same step every time: it changes the tensors that it reads.
-            reads: these tensors.
+            step: makes the step and returns its results. Every call is another step, as it changes the tensors in
+                ``reads``. It may be called as often as is needed.
+            reads: the tensors that the step reads and writes.
+
+        Returns:
+            A function that replays the step, and returns new values of its results.
         """
 
 
 class BrokenOff(Exception):
-    """A capture that broke off half-way; its cause is why. What was captured before is not to be made again: some
-    versions of torch leave the generator of random numbers, and the memory, believing that the capture goes on."""
+    """A capture failed half-way; ``__cause__`` is why.
+
+    Earlier captures must not be replayed. Some versions of torch leave the random number generator and the memory
+    allocator in the state of a capture that goes on.
+    """
 
 
 class Graph:
-    """Steps captured in CUDA graphs, which share their memory: only one of them runs at a time."""
+    """Captures steps in CUDA graphs, which share one memory pool: only one of them runs at a time."""
 
     name = "captured in a CUDA graph"
 
@@ -78,15 +90,21 @@ class Graph:
         self.pool = torch.cuda.graph_pool_handle()
 
     def __call__(self, step: Step, reads: Sequence[Tensor]) -> Step:
+        """Rehearse the step on the capture's stream, then capture it.
+
+        Raises:
+            BrokenOff: the capture failed half-way.
+        """
         if _broken_off:
             raise BrokenOff from Refused("an earlier capture in this process broke off")
         graph = torch.cuda.CUDAGraph()
-        gc.collect()  # what is left of steps on another stream would draw that stream into the capture
+        # Garbage may hold tensors of another stream. Freed during the capture, they would draw that stream into it.
+        gc.collect()
         with torch.cuda.device(self.index), torch.cuda.stream(torch.cuda.current_stream()):  # afterwards as before
             with self._without_waiting():
                 step()
             try:
-                # thread_local: what other threads do meanwhile, such as pinning memory for batches, is no part of it
+                # thread_local: other threads go on (they pin memory for batches) and are no part of the capture.
                 with torch.cuda.graph(graph, pool=self.pool, stream=self.stream, capture_error_mode="thread_local"):
                     made = step()
             except Exception as error:
@@ -95,15 +113,18 @@ class Graph:
                 _broken_off.append(graph)
                 raise BrokenOff from error
 
-        def again() -> list[Tensor]:
+        def replay() -> list[Tensor]:
             graph.replay()
             return made
 
-        return again
+        return replay
 
     @contextmanager
     def _without_waiting(self) -> Iterator[None]:
-        """On the stream of the capture, raise where the host would wait for the device: here that does no harm."""
+        """On the capture's stream, raise where the host would wait for the device.
+
+        The same wait inside a capture would break the capture off, and with it all later ones.
+        """
         mode, outside = torch.cuda.get_sync_debug_mode(), torch.cuda.current_stream()
         self.stream.wait_stream(outside)
         with warnings.catch_warnings():
@@ -117,15 +138,16 @@ class Graph:
                 outside.wait_stream(self.stream)
 
 
-_broken_off: list[Any] = []  # kept while the process lives: the memory's keeper may still ask these graphs
+_broken_off: list[Any] = []
+"""Graphs whose capture failed, kept alive as long as the process: the memory allocator may still ask them."""
 
 
 class Compiled:
-    """Steps compiled by torch, then recorded by somebody else if there is one.
+    """Compiles steps by torch, and hands them to another compiler of steps if there is one.
 
-    torch.compile does not look through ``autograd.grad``, and loses penalties in modules that are compiled alone. So
-    the step is run once and taken down below autograd, as plain operations in which backward passes and their backward
-    passes are like any others, and that is what is compiled.
+    ``torch.compile`` does not trace through ``autograd.grad``, and loses penalties if the modules are compiled alone.
+    So the step is traced once below autograd, as plain operations, among which backward passes and their backward
+    passes are like any others. The trace is what is compiled.
     """
 
     name = "compiled"
@@ -134,330 +156,389 @@ class Compiled:
         self.then = then
 
     def __call__(self, step: Step, reads: Sequence[Tensor]) -> Step:
+        """Trace the step, compile the trace, and record the compiled step with ``then``."""
         from torch._inductor import config
         from torch.fx.experimental.proxy_tensor import make_fx
 
-        taken = make_fx(lambda *_: step())(*reads)
-        as_it_is = torch.compiler.disable(_as_it_is)  # type: ignore[no-untyped-call]  # torch's
-        for node in reversed(taken.graph.nodes):
+        trace = make_fx(lambda *_: step())(*reads)
+        uncompiled = torch.compiler.disable(_call_operator)  # type: ignore[no-untyped-call]  # torch's
+        for node in reversed(trace.graph.nodes):
             name = str(node.target)
             if "record_function" in name:  # marks for the profiler, at which the compiler would stop
-                taken.graph.erase_node(node)
+                trace.graph.erase_node(node)
             elif name.startswith("aten._fused_"):  # an optimizer: one kernel already, which the compiler cannot read
-                node.target, node.args = as_it_is, (node.target.overloadpacket.__name__, *node.args)
-        taken.recompile()
-        compiled = torch.compile(taken)
+                node.target, node.args = uncompiled, (node.target.overloadpacket.__name__, *node.args)
+        trace.recompile()
+        compiled = torch.compile(trace)
 
-        def again() -> list[Tensor]:
-            with torch.no_grad(), config.patch(fallback_random=True):  # the random numbers of steps as written
+        def replay() -> list[Tensor]:
+            # fallback_random: the random numbers of the step in Python, which the trial compares with
+            with torch.no_grad(), config.patch(fallback_random=True):
                 return list(compiled(*reads))
 
-        again()  # compiles
-        return again if self.then is None else self.then(again, reads)
+        replay()  # compiles
+        return replay if self.then is None else self.then(replay, reads)
 
 
-def _as_it_is(name: str, *given: Any, **named: Any) -> None:
+def _call_operator(name: str, *given: Any, **named: Any) -> None:
     getattr(torch.ops.aten, name)(*given, **named)
 
 
 class Refused(Exception):
-    """A step that cannot be recorded, and why."""
+    """A step cannot be recorded; the message says why."""
 
 
-class Steps:
-    """Makes the steps of a run from recordings; kinds of steps that cannot be recorded are made as written."""
+class RecordedSteps:
+    """Makes the steps of a run from recordings. Kinds of steps that cannot be recorded run as Python code."""
 
     def __init__(
         self,
         game: Game,
-        play: Callable[[], None],
+        play: Callable[[Game], None],
         parts: Mapping[str, Bound[Any]],
         optimizers: Mapping[Player, Bound[Any]],
-        turn: Callable[[float], None],
-        recorder: StepCompiler,
+        set_numbers: Callable[[float], None],
+        compiler: StepCompiler,
         tolerance: float,
-        say: Callable[[str], None],
+        warn: Callable[[str], None],
     ) -> None:
         """Record nothing yet.
 
         Args:
-            game: that is played.
-            play: makes a step as written.
-            parts: of the run, by what they are called; their numbers may follow it.
-            optimizers: likewise.
-            turn: sets all numbers that follow the run to those of a progress.
-            recorder: records a step.
-            tolerance: see ``TOLERANCE``.
-            say: tells the user a line.
+            game: the game of the run.
+            play: makes a step of the schedule with a game.
+            parts: the bound parts of the run, by kind and name; some of their numbers may be scheduled.
+            optimizers: the bound optimizer parts of the players.
+            set_numbers: sets all scheduled numbers to those of a progress in [0, 1].
+            compiler: records a step.
+            tolerance: largest relative difference of gradients; see ``TOLERANCE``.
+            warn: shows the user a line.
         """
-        self.game, self.state, self.play, self.turn = game, game.state, play, turn
+        self.game, self.state, self.play, self.set_numbers = game, game.state, play, set_numbers
         self.parts, self.optimizers = parts, optimizers
-        self.recorder, self.tolerance, self.say = recorder, tolerance, say
+        self.compiler, self.tolerance, self.warn = compiler, tolerance, warn
         self.recordings: dict[Any, _Recording | None] = {}  # None: steps of that kind cannot be recorded
-        self.nonfinite = torch.zeros_like(game.nonfinite)
-        self.began = self.state.counters.copy()
+        self.nonfinite = torch.zeros_like(game.nonfinite)  # the flag that recordings read and write
+        self.counters_at_start = self.state.counters.copy()
         self.loads = -1
-        self.followers: list[_Follower] = []
-        self.said: set[str] = set()
+        self.progress: float = 0.0
+        self.numbers: list[_ScheduledTensor] = []
+        self.warned: set[str] = set()
         self.over = False
 
     def make(self, step: int, progress: float) -> None:
-        """Make the step that the game has begun."""
-        if self.loads != self.state.loads:  # another state was put in: the optimizers have other tensors
+        """Make the step that the game has begun.
+
+        Args:
+            step: number of the step, from 0.
+            progress: of the run, in [0, 1].
+        """
+        self.progress = progress
+        if self.loads != self.state.loads:
+            # A checkpoint was loaded, which gives the optimizers other tensors than the recordings know.
             self.loads = self.state.loads
             self.recordings.clear()
-            self.followers = self._following()
+            self.numbers = self._scheduled()
         kind = self._kind(self.state.counters)
         if (recording := self.recordings.get(kind)) is not None:
-            self._again(recording)
+            self._replay(recording)
         elif kind in self.recordings or self.over:
-            self.play()
+            self.play(self.game)
         elif len(self.recordings) < MAX_RECORDINGS:
             self._record(step, progress)
         else:
-            self._say(f"there are more than {MAX_RECORDINGS} kinds of steps; this goes for the others")
-            self.play()
+            self._warn(f"there are more than {MAX_RECORDINGS} kinds of steps; this goes for the others")
+            self.play(self.game)
 
-    def _following(self) -> list[_Follower]:
-        """The numbers that follow the run."""
+    def _scheduled(self) -> list[_ScheduledTensor]:
+        """The numbers that change over the run, each with a tensor for the recordings."""
+        environment = self.game.environment
 
         def tensor(dtype: torch.dtype) -> Tensor:
-            return torch.zeros((), dtype=dtype, device=self.game.device)
+            return torch.zeros((), dtype=dtype, device=environment.device)
 
-        found = [_Follower(vars(self.game), "progress", tensor(self.game.dtype))]
+        found = [_ScheduledTensor(vars(self), "progress", tensor(environment.dtype))]
         for part in self.parts.values():
-            found += [_Follower(part.values, name, tensor(self.game.dtype)) for name in part.scheduled]
-        rates = torch.float32 if self.game.device.type == "cuda" else torch.float64  # as the fused optimizers read them
+            found += [_ScheduledTensor(part.values, name, tensor(environment.dtype)) for name in part.scheduled]
+        # The type in which fused optimizers read their learning rate.
+        rates = torch.float32 if environment.device.type == "cuda" else torch.float64
         for player, optimizer in self.optimizers.items():
             for group in self.state.optimizers[player].param_groups:
-                found += [_Follower(group, name, tensor(rates)) for name in optimizer.scheduled]
+                found += [_ScheduledTensor(group, name, tensor(rates)) for name in optimizer.scheduled]
         return found
 
     def _kind(self, counts: Counters) -> Any:
-        """What Python decides a step by: which penalties are due in it, and numbers that do not follow the run."""
+        """What Python decides a step by: the penalties that are due, and the optimizers' numbers without a schedule."""
         updates = counts.updates
         due = [(player, every, at, (updates[player] + at) % every == 0) for player, every, at in self.game.lazy_queries]
-        following = {(id(follower.place), follower.key) for follower in self.followers}
-        settled = [
+        scheduled = {(id(number.owner), number.key) for number in self.numbers}
+        fixed = [
             value
             for optimizer in self.state.optimizers.values()
             for group in optimizer.param_groups
             for key, value in group.items()
-            if isinstance(value, (int, float)) and (id(group), key) not in following
+            if isinstance(value, (int, float)) and (id(group), key) not in scheduled
         ]
-        return tuple(sorted(due)), tuple(settled)
+        return tuple(sorted(due)), tuple(fixed)
 
-    def _again(self, recording: _Recording) -> list[Tensor]:
-        """Make a step from its recording: first what the host does in it, then what the device does."""
-        self.began = self.state.counters.copy()
+    def _replay(self, recording: _Recording, keep_batches: bool = False) -> list[Tensor]:
+        """Make a step from its recording: first the calls on the host, then the work of the device.
+
+        Args:
+            recording: of this kind of steps.
+            keep_batches: leave the real batches in place that the recording was made with, in a trial.
+        """
+        self.counters_at_start = self.state.counters.copy()
         with torch.no_grad():
-            for asked in recording.asked:
-                _fill(asked.answer, asked.call(*asked.given))
-            for follower in self.followers:
-                follower.fill()
+            for made in recording.calls:
+                if not (keep_batches and made.call == self.game.host.reals):
+                    _fill(made.result, made.call(*made.arguments))
+            for number in self.numbers:
+                number.fill()
             self.nonfinite.copy_(self.game.nonfinite)
-        made = recording.run()
-        self.game.nonfinite = self.nonfinite.clone()
-        self.game.scalars.update(zip(recording.tags, made[0].clone().unbind(), strict=True))
-        return made
+        results = recording.run()
+        # Clones: the next replay writes into the same tensors.
+        scalars = dict(zip(recording.tags, results[0].clone().unbind(), strict=True))
+        self.game.finish_with(scalars, self.nonfinite.clone())
+        return results
 
     def _record(self, step: int, progress: float) -> None:
-        """Make a step, recorded if its kind can be."""
-        game, feed = self.game, self.game.feed
+        """Make a step, and record its kind if that is possible."""
+        game = self.game
         for optimizer in self.state.optimizers.values():
-            _bring(optimizer)
-        start, before = _Start(game), self._host()
-        asked: list[_Asked] = []
+            _bring_to_device(optimizer)
+        start, before = _Start(game), self._host_state()
+        calls: list[_MadeCall] = []
 
-        def log(call: Callable[..., Any], /, *given: Any) -> Any:
-            answer = call(*given)
-            asked.append(_Asked(call, given, _static(answer, game)))
-            return answer
+        def log(call: Callable[..., Any], /, *arguments: Any) -> Any:
+            result = call(*arguments)
+            calls.append(_MadeCall(call, arguments, self._own_tensors(result)))
+            return result
 
-        game.feed = _Remembering(feed)  # each batch is used several times, and a stream of them does not turn back
+        with self._rehearsed(log) as (rehearsal, gradients):
+            self.play(rehearsal)
+        if self.state.held().keys() != start.held.keys() or bool(rehearsal.nonfinite):
+            # An optimizer made its state, or the numbers make no sense: the step stands as Python made it.
+            game.finish_with(rehearsal.scalars, rehearsal.nonfinite)
+            return
+        kind = self._kind(start.counts)
+        if (why := self._refusal(rehearsal, start, before)) is not None:
+            self.recordings[kind] = None
+            self._warn(why)
+            game.finish_with(rehearsal.scalars, rehearsal.nonfinite)
+            return
+        recording = None
         try:
-            with self._hearing(log) as gradients:
-                self.play()
-            if self.state.held().keys() != start.held.keys() or bool(game.nonfinite):
-                return  # an optimizer's first step, or one that makes no sense: it stays as it was made
-            kind = self._kind(start.counts)
-            if (why := self._refusal(start, before)) is not None:
-                self.recordings[kind] = None
-                self._say(why)
-                return
-            recording = None
-            try:
-                truth = _Made(game, gradients)
-                recording = self._recorded(asked, start)
-                self._compare(truth, recording, start, step)
-                self._compare(self._other(start, step, progress), recording, start, step + 1)
-                self.recordings[kind] = recording
-            except BrokenOff as error:
-                recording, self.over = None, True
-                self.recordings.clear()
-                self._say(_said(error.__cause__ or error))
-            except Exception as error:
-                recording = self.recordings[kind] = None
-                self._say(str(error) if isinstance(error, Refused) else _said(error))
-            finally:
-                start.back()
-                self._turn(step, progress)
-            if recording is None:
-                self.play()
-            else:
-                del self._again(recording)[1:]  # the gradients have been looked at: nothing holds them any more
+            truth = _Made(rehearsal, gradients)
+            recording = self._recorded(calls, start)
+            self._compare(truth, recording, start, step)
+            self._compare(self._other(calls, start, step, progress), recording, start, step + 1)
+            self.recordings[kind] = recording
+        except BrokenOff as error:
+            recording, self.over = None, True
+            self.recordings.clear()
+            self._warn(_in_a_line(error.__cause__ or error))
+        except Exception as error:
+            recording = self.recordings[kind] = None
+            self._warn(str(error) if isinstance(error, Refused) else _in_a_line(error))
         finally:
-            game.feed = feed
+            start.restore()
+            self._set_step(step, progress)
+        if recording is None:
+            self.play(game)
+        else:
+            del self._replay(recording, keep_batches=True)[1:]  # nothing holds the gradients any more
 
-    def _other(self, start: _Start, step: int, progress: float) -> _Made:
-        """As written, a step from the same state that differs in all that may: random numbers, numbers of the run."""
-        start.back()
-        self._turn(step + 1, 1.0 if progress < 0.5 else 0.0)
-        with self._hearing(call_directly) as gradients:
-            self.play()
-        return _Made(self.game, gradients)
+    def _other(self, calls: list[_MadeCall], start: _Start, step: int, progress: float) -> _Made:
+        """A step from the same state, made by Python, that differs in random numbers and scheduled numbers."""
+        start.restore()
+        self._set_step(step + 1, 1.0 if progress < 0.5 else 0.0)
+        # The batch stays: a stream of batches does not turn back. What is drawn again are the latents.
+        batches = {made.arguments: made.result for made in calls if made.call == self.game.host.reals}
 
-    def _turn(self, step: int, progress: float) -> None:
-        self.turn(progress)
-        self.game.progress = progress
-        self.game.set_random(step)
+        def on_host(call: Callable[..., Any], /, *arguments: Any) -> Any:
+            known = batches.get(arguments) if call == self.game.host.reals else None
+            return _alias(known) if isinstance(known, Batch) else call(*arguments)
 
-    def _recorded(self, asked: list[_Asked], start: _Start) -> _Recording:
+        with self._rehearsed(on_host) as (rehearsal, gradients):
+            self.play(rehearsal)
+        return _Made(rehearsal, gradients)
+
+    def _set_step(self, step: int, progress: float) -> None:
+        """The random numbers of a step, and the scheduled numbers of a progress."""
+        self.set_numbers(progress)
+        self.progress = progress
+        self.game.host.seed_step(step)
+
+    def _recorded(self, calls: list[_MadeCall], start: _Start) -> _Recording:
         tags: list[str] = []
 
         def step() -> list[Tensor]:
-            """A step as written, in tensors of its own: what the host does in it is undone, and done by `_again`."""
-            counts, answers = self.state.counters.copy(), iter(asked)
-            self.state.counters.set(self.began)
+            """A step in Python, over tensors that last. What it counts on the host is undone: `_replay` counts."""
+            counts, results = self.state.counters.copy(), iter(calls)
+            self.state.counters.set(self.counters_at_start)
             try:
-                with self._frozen(), self._hearing(partial(_answer, answers)) as gradients:
-                    self.game.nonfinite = self.nonfinite
-                    self.play()
-                    self.nonfinite.copy_(self.game.nonfinite)
-                    tags[:] = self.game.scalars
-                    notes = torch.stack([note.double() for note in self.game.scalars.values()])
-                return [notes, *(gradient for _, taken in gradients for gradient in taken)]
+                with (
+                    self._numbers_as_tensors(),
+                    self._rehearsed(partial(_answer, results), self.nonfinite) as (rehearsal, gradients),
+                ):
+                    self.play(rehearsal)
+                    self.nonfinite.copy_(rehearsal.nonfinite)
+                    tags[:] = rehearsal.scalars
+                    scalars = torch.stack([scalar.double() for scalar in rehearsal.scalars.values()])
+                return [scalars, *(gradient for _, taken in gradients for gradient in taken)]
             finally:
-                self.game.scalars = {}
                 self.state.counters.set(counts)
 
-        start.back()
-        self.began = start.counts
+        start.restore()
+        self.counters_at_start = start.counts
         reads = [
             *self.state.held().values(),
-            *(f.tensor for f in self.followers),
+            *(number.tensor for number in self.numbers),
             self.nonfinite,
-            *(tensor for each in asked for tensor in _tensors(each.answer)),
+            *(tensor for made in calls for tensor in _tensors(made.result)),
         ]
-        run = self.recorder(step, reads)
-        if moved := start.moved():
-            raise Refused(f"{moved} is another tensor after each step, and not the same with other numbers")
-        return _Recording(run, asked, tags)
+        run = self.compiler(step, reads)
+        if name := start.replaced():
+            raise Refused(f"{name} is another tensor after each step, and not the same with other numbers")
+        return _Recording(run, calls, tags)
 
     @contextmanager
-    def _hearing(self, host: HostCall) -> Iterator[list[tuple[Player, list[Tensor]]]]:
-        """While a step is made: who answers what it asks, and a list that the gradients are put in."""
-        game, watch = self.game, _Watch()
-        answers, steerers = game.on_host, game.steerers
-        game.on_host, game.steerers = host, {"": watch, **steerers}
+    def _rehearsed(
+        self, on_host: HostCall, nonfinite: Tensor | None = None
+    ) -> Iterator[tuple[Game, list[tuple[Player, list[Tensor]]]]]:
+        """A game that makes the begun step with other host calls, and a list that collects the players' gradients."""
+        gradients: list[tuple[Player, list[Tensor]]] = []
+
+        def watch(player: Player, taken: Sequence[Tensor]) -> None:
+            gradients.append((player, [*taken]))
+
+        environment = replace(self.game.environment, on_host=on_host, watch_gradients=watch)
+        rehearsal = self.game.rehearsal(environment, progress=self.progress, nonfinite=nonfinite)
         try:
-            yield watch.seen
+            yield rehearsal, gradients
         finally:
-            game.on_host, game.steerers = answers, steerers
+            rehearsal.close()
 
     @contextmanager
-    def _frozen(self) -> Iterator[None]:
-        """While a step is recorded: numbers that follow the run are tensors, and optimizers know what is going on."""
+    def _numbers_as_tensors(self) -> Iterator[None]:
+        """While a step is recorded, put a tensor in the place of each scheduled number.
+
+        The only place that does so. A number would be a constant of the recording.
+        """
         groups = [group for optimizer in self.state.optimizers.values() for group in optimizer.param_groups]
-        places: list[tuple[dict[str, Any], str, Any]] = [(each.place, each.key, each.tensor) for each in self.followers]
-        if self.game.device.type == "cuda":
+        places: list[tuple[dict[str, Any], str, Any]] = [(each.owner, each.key, each.tensor) for each in self.numbers]
+        if self.game.environment.device.type == "cuda":
+            # Optimizers refuse to step inside a capture unless they are told of it.
             places += [(group, "capturable", True) for group in groups if "capturable" in group]
-        kept = [place[key] for place, key, _ in places]
-        for place, key, value in places:
-            place[key] = value
+        kept = [owner[key] for owner, key, _ in places]
+        for owner, key, value in places:
+            owner[key] = value
         try:
             yield
         finally:
-            for (place, key, _), value in zip(places, kept, strict=True):
-                place[key] = value
+            for (owner, key, _), value in zip(places, kept, strict=True):
+                owner[key] = value
 
-    # -- whether to believe it -----------------------------------------------------------------------------------
+    def _own_tensors(self, result: Batch | float | None) -> Batch | Tensor | None:
+        """Tensors that last, for the result of a host call: each replay fills them anew."""
+        if result is None:
+            return None
+        if isinstance(result, Batch):
+            return result.map(lambda tensor: tensor.detach().clone())
+        environment = self.game.environment
+        return torch.full((), result, dtype=environment.dtype, device=environment.device)
 
-    def _say(self, why: str) -> None:
-        if why not in self.said:
-            self.said.add(why)
-            self.say(f"warning: steps are made as written, not {self.recorder.name}: {why}")
+    # -- whether to use a recording ------------------------------------------------------------------------------
 
-    def _refusal(self, start: _Start, before: Mapping[str, Any]) -> str | None:
-        """Why a step that was made as written must not be recorded: a recording would not do what its host did."""
-        if self.game.step_number_was_read:
+    def _warn(self, why: str) -> None:
+        if why not in self.warned:
+            self.warned.add(why)
+            self.warn(f"warning: steps are made as written, not {self.compiler.name}: {why}")
+
+    def _refusal(self, rehearsal: Game, start: _Start, before: Mapping[str, Any]) -> str | None:
+        """Why a step must not be recorded, None where it may be: a replay does not do what the host did in Python."""
+        if rehearsal.step_number_was_read:
             return "the schedule goes by the number of the step"
-        if moved := start.moved():
-            return f"{moved} is another tensor after each step, and not the same with other numbers"
-        after = self._host()
+        if name := start.replaced():
+            return f"{name} is another tensor after each step, and not the same with other numbers"
+        after = self._host_state()
         changed = [what for what in before if before[what] != after[what]]
         return f"{changed[0]} changes from step to step on the host" if changed else None
 
-    def _host(self) -> dict[str, Any]:
+    def _host_state(self) -> dict[str, Any]:
         """What a step could change on the host: attributes of parts and nets, optimizers' numbers, random numbers."""
         found: dict[str, Any] = {}
         for label, part in self.parts.items():
-            found[label] = _plain(part.part)
+            found[label] = _plain_values(part.part)
         for label, module in self.state.modules_by_group():
             for name, each in module.named_modules():
-                found[f"module {label} {name}".strip()] = _plain(each)
+                found[f"module {label} {name}".strip()] = _plain_values(each)
         found["the optimizers' state"] = self.state.numbers()["optimizers"]
         found["a part that draws from Python's random numbers: what it draws"] = random.getstate()
         found["a part that draws from NumPy's random numbers: what it draws"] = str(np.random.get_state())
-        if self.game.device.type != "cpu":
+        if self.game.environment.device.type != "cpu":
+            # On a CPU these are the parts' own stream, which each step seeds.
             found["a part that draws random numbers on the CPU: what it draws"] = bytes(torch.get_rng_state().tolist())
         return found
 
     def _compare(self, truth: _Made, recording: _Recording, start: _Start, step: int) -> None:
-        """Make a step from its recording, and look whether it is the one that was made as written.
+        """Replay a step, and compare the outcome with the step that Python made.
 
         Raises:
-            Refused: it is another one.
+            Refused: they differ.
         """
-        start.back()
-        self.game.set_random(step)
-        results = iter(self._again(recording)[1:])
+        start.restore()
+        self.game.host.seed_step(step)
+        results = iter(self._replay(recording, keep_batches=True)[1:])
         made = _Made(self.game, [(player, [next(results) for _ in taken]) for player, taken in truth.gradients])
         for what, ours, theirs, scale, bound in truth.against(made, start, self.tolerance):
-            apart = _length(a.double() - b.double() for a, b in zip(ours, theirs, strict=True))
-            if not apart <= bound * (length := _length(scale)):
+            apart = _norm(a.double() - b.double() for a, b in zip(ours, theirs, strict=True))
+            # Written so that a NaN on either side is a refusal.
+            if not apart <= bound * (length := _norm(scale)):
                 raise Refused(f"in a trial, {what} came out otherwise, by {apart:.2g} where its length is {length:.2g}")
 
 
 class _Made:
-    """A step that was made: its gradients, its notes, and the state after it."""
+    """The outcome of a step: its gradients, its scalars, and the state afterwards."""
 
     def __init__(self, game: Game, gradients: list[tuple[Player, list[Tensor]]]) -> None:
         self.gradients = [(player, [gradient.detach().clone() for gradient in taken]) for player, taken in gradients]
-        self.notes = {tag: value.clone() for tag, value in game.scalars.items()}
-        self.state = {place: value.detach().clone() for place, value in game.state.held().items()}
+        self.scalars = {tag: value.clone() for tag, value in game.scalars.items()}
+        self.state = {key: value.detach().clone() for key, value in game.state.held().items()}
 
     def against(self, other: _Made, start: _Start, tolerance: float) -> Iterator[_Pair]:
-        """What must agree with another step's: what it is, both, what it is measured by, and how well."""
+        """The pairs of tensors that must agree with those of another outcome."""
         for (player, mine), (_, theirs) in zip(self.gradients, other.gradients, strict=True):
             yield _Pair(f"the {player}'s gradient", mine, theirs, mine, tolerance)
-        for tag, value in self.notes.items():
-            if not tag.startswith("scores/"):  # an accuracy jumps
-                yield _Pair(tag, [value], [other.notes[tag]], [value.abs().clamp(min=1.0)], tolerance)
+        for tag, value in self.scalars.items():
+            if not tag.startswith("scores/"):  # an accuracy is a count: it jumps where a score moves a little
+                yield _Pair(tag, [value], [other.scalars[tag]], [value.abs().clamp(min=1.0)], tolerance)
         kinds: dict[tuple[str, str], list[TensorKey]] = {}
-        for place in self.state:
-            kinds.setdefault((place.group, place.kind), []).append(place)
-        for (group, kind), places in kinds.items():
+        for key in self.state:
+            kinds.setdefault((key.group, key.kind), []).append(key)
+        for (group, kind), keys in kinds.items():
             sides = self.state, other.state, start.values
-            mine, theirs, first = ([side[place] for place in places] for side in sides)
+            mine, theirs, first = ([side[key] for key in keys] for side in sides)
             if kind == "weights":
-                moves = [after - before for after, before in zip(mine, first, strict=True)]
-                yield _Pair(f"the move of {group}", mine, theirs, moves, MOVES)
+                # Measured by the update: relative to the weights, a missing update would pass unseen.
+                updates = [after - before for after, before in zip(mine, first, strict=True)]
+                yield _Pair(f"the move of {group}", mine, theirs, updates, MOVES)
             else:
                 yield _Pair(f"{kind} of {group}", mine, theirs, mine, tolerance)
 
 
 class _Pair(NamedTuple):
+    """Two lists of tensors that must agree.
+
+    Attributes:
+        what: a name for messages.
+        ours: of the step that Python made.
+        theirs: of the recording.
+        scale: tensors whose norm the difference is relative to.
+        bound: the largest relative difference.
+    """
+
     what: str
     ours: Sequence[Tensor]
     theirs: Sequence[Tensor]
@@ -466,151 +547,123 @@ class _Pair(NamedTuple):
 
 
 class _Start:
-    """The state that steps are tried from."""
+    """The state that trial steps start from."""
 
     def __init__(self, game: Game) -> None:
         self.game, self.counts, self.nonfinite = game, game.state.counters.copy(), game.nonfinite
         self.held = game.state.held()
-        self.values = {place: value.detach().clone() for place, value in self.held.items()}
+        self.values = {key: value.detach().clone() for key, value in self.held.items()}
 
     @torch.no_grad()
-    def back(self) -> None:
-        """Put everything back, whatever a step left behind."""
+    def restore(self) -> None:
+        """Put all back, whatever a trial left behind."""
         self.game.close()
-        self.game.scalars, self.game.nonfinite = {}, self.nonfinite
+        self.game.discard_trial(self.nonfinite)
         self.game.state.counters.set(self.counts)
-        for place, value in self.values.items():
-            self.held[place].copy_(value)
+        for key, value in self.values.items():
+            self.held[key].copy_(value)
         for parameters in self.game.parameters.values():
             for parameter in parameters:
                 parameter.grad = None
 
-    def moved(self) -> str | None:
-        """A tensor of the state that is no longer the one it was, by name; None when there is none."""
-        now_held = self.game.state.held()
-        return next((str(place) for place, value in self.held.items() if now_held.get(place) is not value), None)
-
-
-class _Remembering:
-    """A feed that gives a batch as often as it is asked for it."""
-
-    def __init__(self, feed: Feed) -> None:
-        self.feed = feed
-        self.given: dict[tuple[int, ...], Batch] = {}
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.feed, name)
-
-    def reals(self, *which: int) -> Batch:
-        if which not in self.given:
-            self.given[which] = self.feed.reals(*which)
-        return _alias(self.given[which])
-
-
-class _Watch(Regularizer):
-    """Sees the gradients that the players move along."""
-
-    seen: list[tuple[Player, list[Tensor]]] = field(default_factory=list)
-
-    def modify_gradients(self, player: Player, gradients: Sequence[Tensor]) -> Sequence[Tensor]:
-        self.seen.append((player, list(gradients)))
-        return gradients
+    def replaced(self) -> str | None:
+        """The name of a tensor of the state that a step put another tensor in the place of; None where none is."""
+        held = self.game.state.held()
+        return next((str(key) for key, value in self.held.items() if held.get(key) is not value), None)
 
 
 @dataclass
-class _Follower:
-    """A number that follows the run: where it is kept, and the tensor that recordings read instead."""
+class _ScheduledTensor:
+    """A number that changes over the run, and the tensor that recordings read instead.
 
-    place: dict[str, Any]
+    Attributes:
+        owner: the dict that holds the number: the values of a bound part, or an optimizer's group.
+        key: the name of the number there.
+        tensor: (), on the device.
+        last: the number that the tensor was filled with.
+    """
+
+    owner: dict[str, Any]
     key: str
     tensor: Tensor
     last: float | None = None
 
     def fill(self) -> None:
-        if (value := float(self.place[self.key])) != self.last:
+        """Copy the number into the tensor, where it has changed: each copy to a device costs a launch."""
+        if (value := float(self.owner[self.key])) != self.last:
             self.tensor.fill_(value)
             self.last = value
 
 
-class _Asked(NamedTuple):
-    """Something that a step asked of the host, and the tensors that a recording finds the answer in."""
+class _MadeCall(NamedTuple):
+    """A call that a step made on the host, and the tensors in which a recording finds the result."""
 
     call: Callable[..., Any]
-    given: tuple[Any, ...]
-    answer: Batch | Tensor | None
+    arguments: tuple[Any, ...]
+    result: Batch | Tensor | None
 
 
 @dataclass
 class _Recording:
+    """A recorded step: how to replay it, the host calls before each replay, and the tags of its scalars."""
+
     run: Step
-    asked: list[_Asked]
+    calls: list[_MadeCall]
     tags: list[str]
 
 
-def _answer(asked: Iterator[_Asked], call: Callable[..., Any], /, *given: Any) -> Any:
-    """Answer as a recording is answered; what is only counted is counted."""
-    known = next(asked, None)
-    if known is None or known[:2] != (call, given):
+def _answer(calls: Iterator[_MadeCall], call: Callable[..., Any], /, *arguments: Any) -> Any:
+    """Answer the host calls of a step that is being recorded by lasting tensors; make the calls without a result."""
+    known = next(calls, None)
+    if known is None or known[:2] != (call, arguments):
         raise Refused("it asks for batches and moves in another order each time")
-    if known.answer is None:
-        return call(*given)
-    return _alias(known.answer) if isinstance(known.answer, Batch) else known.answer
+    if known.result is None:
+        return call(*arguments)
+    return _alias(known.result) if isinstance(known.result, Batch) else known.result
 
 
-def _static(answer: Batch | float | None, game: Game) -> Batch | Tensor | None:
-    """Tensors of its own for an answer of the host."""
-    if answer is None:
-        return None
-    if isinstance(answer, Batch):
-        return _over(answer, lambda tensor: tensor.detach().clone())
-    return torch.full((), answer, dtype=game.dtype, device=game.device)
-
-
-def _fill(static: Batch | Tensor | None, answer: Any) -> None:
-    if isinstance(static, Batch):
-        for mine, theirs in zip(_tensors(static), _tensors(answer), strict=True):
+def _fill(lasting: Batch | Tensor | None, result: Any) -> None:
+    """Copy the result of a host call into the tensors that a recording reads."""
+    if isinstance(lasting, Batch):
+        for mine, theirs in zip(_tensors(lasting), _tensors(result), strict=True):
             mine.copy_(theirs)
-    elif static is not None:
-        static.fill_(answer)
+    elif lasting is not None:
+        lasting.fill_(result)
 
 
 def _alias(batch: Batch) -> Batch:
-    """The same memory in other tensors: who differentiates by these leaves no mark."""
-    return _over(batch, Tensor.detach)
+    """Other tensors over the same memory: a step that differentiates by them leaves no mark on the first ones."""
+    return batch.map(Tensor.detach)
 
 
-def _over(batch: Batch, change: Callable[[Tensor], Tensor]) -> Batch:
-    return Batch(**{name: None if value is None else change(value) for name, value in vars(batch).items()})
+def _tensors(lasting: Batch | Tensor | None) -> list[Tensor]:
+    if isinstance(lasting, Tensor):
+        return [lasting]
+    return [] if lasting is None else [*lasting.values()]
 
 
-def _tensors(static: Batch | Tensor | None) -> list[Tensor]:
-    if isinstance(static, Tensor):
-        return [static]
-    return [] if static is None else [value for value in vars(static).values() if value is not None]
-
-
-def _bring(optimizer: torch.optim.Optimizer) -> None:
-    """Some optimizers count their steps beside the GPU, out of a recording's reach: have them count on it."""
+def _bring_to_device(optimizer: torch.optim.Optimizer) -> None:
+    """Move the step counts of an optimizer to the GPU: some count on the CPU, out of a recording's reach."""
     for parameter, memory in optimizer.state.items():
         for key, value in memory.items():
             if isinstance(value, Tensor) and value.device != parameter.device:
                 memory[key] = value.to(parameter.device)
 
 
-def _plain(owner: object) -> dict[str, Any]:
+def _plain_values(owner: object) -> dict[str, Any]:
     return {key: value for key, value in vars(owner).items() if isinstance(value, (bool, int, float, str))}
 
 
-def _length(tensors: Iterable[Tensor]) -> float:
-    """The length of tensors taken together."""
+def _norm(tensors: Iterable[Tensor]) -> float:
+    """The Euclidean norm of all numbers of some tensors, in float64."""
     return math.sqrt(sum(float(tensor.double().square().sum()) for tensor in tensors))
 
 
-def _said(error: BaseException) -> str:
-    """An exception in a line, with the part that it was raised in."""
+def _in_a_line(error: BaseException) -> str:
+    """An exception in one line, with the part that raised it."""
     line = " ".join(str(error).split())[:200] or type(error).__name__
     cause: BaseException | None = error
-    while cause is not None:  # a broken capture raises its own on top
+    while cause is not None:  # a broken capture raises an exception of its own on top of the cause
         for note in getattr(cause, "__notes__", ()):
             if note.startswith("in "):
                 return f"{note.removeprefix('in ')} stands in the way ({' '.join(str(cause).split())[:200]})"

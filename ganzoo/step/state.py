@@ -7,7 +7,6 @@ among them: it is a function of (seed, stream, step), see ``derive_seed``.
 from __future__ import annotations
 
 import copy
-import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, NamedTuple
@@ -18,12 +17,6 @@ from torch.optim import Optimizer
 
 from ganzoo import errors
 from ganzoo.parts import PLAYERS, Networks, Player
-
-
-def derive_seed(seed: int, stream: str, *position: int) -> int:
-    """The random seed of a stream at a position: 63 bits, the same on every machine."""
-    text = "/".join([str(seed), stream, *map(str, position)])
-    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big") >> 1
 
 
 @dataclass
@@ -94,7 +87,7 @@ class State:
         self.loads = 0  # how often a saved value was put back: the optimizers have other tensors since
         self.best: dict[str, Any] | None = None  # step and value of the best checkpoint, where one is asked for
 
-    def share(self) -> float | Tensor:
+    def ema_weight(self) -> float | Tensor:
         """1 - b, the generator's share in its average today: b = min(decay, (1+t)/(10+t)) after t updates.
 
         The warm-up makes a short run's average useful.
@@ -244,36 +237,6 @@ class State:
         load_module(self.networks.discriminator, tensors.get("discriminator"), "discriminator")
         if self.ema is not None:
             load_module(self.ema, tensors.get("ema", tensors["generator"]), "ema")
-
-
-class StepSnapshot:
-    """The state before a step, kept on the device, to return to without asking the device whether it must.
-
-    Costs two passes over the state a step, and memory for one more of it.
-    """
-
-    def __init__(self, state: State) -> None:
-        """Keep the state as it is now."""
-        self.state = state
-        self.before = {
-            (group, name): value.detach().clone()
-            for group, named in state.tensors().items()
-            for name, value in named.items()
-        }
-        self.fresh = [optimizer for optimizer in state.optimizers.values() if not optimizer.state]
-
-    @torch.no_grad()
-    def restore_if(self, broken: Tensor) -> None:
-        """Return to what was kept if ``broken``, a boolean scalar on the device, is true."""
-        if any(optimizer.state for optimizer in self.fresh) and bool(broken):  # waits, in the first step of all
-            for optimizer in self.fresh:
-                optimizer.state.clear()
-        for group, named in self.state.tensors().items():
-            for name, value in named.items():
-                old = self.before.get((group, name))
-                # an optimizer's own count of steps, on the CPU, is out of the device's reach and moves on
-                if old is not None and value.device == broken.device:
-                    value.copy_(torch.where(broken, old, value))
 
 
 def load_module(module: nn.Module, saved: Mapping[str, Tensor] | None, group: str) -> None:

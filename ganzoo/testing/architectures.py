@@ -266,7 +266,7 @@ def _runs_in_any_precision_and_layout(part: parts.Architecture) -> None:
             require(close, "samples or scores of channels-last nets differ")
         for device in available_devices()[1:]:
             there = Networks(*(copy.deepcopy(net).to(device) for net in double))
-            given = batch.replace(**{k: v.to(device) for k, v in vars(batch).items() if v is not None})
+            given = batch.replace(**{k: v.to(device) for k, v in batch.items()})
             made = _generated(part, there, given)
             seen = _judged(part, there, made, given)
             close = is_close(made.cpu(), fake, 1e-6, 1e-8) and is_close(seen.cpu(), score, 1e-6, 1e-8)

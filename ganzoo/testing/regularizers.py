@@ -73,7 +73,14 @@ class _Round:
 
     def scores(self, generator_learns: bool = True, rows: Tensor | None = None) -> Scores:
         rows = torch.arange(6) if rows is None else rows
-        s = make_scores(torch.zeros(len(rows), dtype=torch.float64), torch.zeros(len(rows), dtype=torch.float64), rows)
+        zeros = torch.zeros(len(rows), dtype=torch.float64)
+        s = make_scores(
+            zeros,
+            zeros,
+            rows,
+            judge=lambda images, s, fake, as_is: self.judge(images, s),
+            generator=self.networks.generator,
+        )
         if "latent" in self.part.needs_grad_of and generator_learns:
             s.latent.requires_grad_()
         with torch.set_grad_enabled(generator_learns):
@@ -82,8 +89,6 @@ class _Round:
             s.real_images.requires_grad_()
         if "fake" in self.part.needs_grad_of and not generator_learns:
             s.fake_images.requires_grad_()
-        s.__dict__["discriminator"] = lambda images: self.judge(images, s)
-        s.__dict__["generator"] = self.networks.generator
         s.real, s.fake = s.judge(s.real_images), s.judge(s.fake_images)
         s.real_output, s.fake_output = ({"logits": x, "features": [x[:, None]]} for x in (s.real, s.fake))
         s.real_target, s.fake_target = self.part.targets(s, 1.0, 0.0)

@@ -27,7 +27,7 @@ class _Table(parts.Game):
     """A game that writes down what a schedule does, and knows what it must not do."""
 
     def __init__(self) -> None:
-        self.rounds: list[tuple[Scores, bool, dict[Player, Tensor]]] = []
+        self.rounds: list[tuple[Scores, tuple[Player, ...], dict[Player, Tensor]]] = []
         self.moves: list[tuple[Player, ...]] = []
         self.on_trial: set[Player] = set()  # players whose last move is to be taken back
         self.weights: dict[Player, list[Tensor]] = {
@@ -37,11 +37,12 @@ class _Table(parts.Game):
         self.used: set[int] = set()
         self.told: list[Any] = []  # all that was done, as something that can be compared
 
-    def round(self, generator_learns: bool = True) -> Scores:
-        self.told.append(("round", generator_learns))
+    def round(self, *players: Player) -> Scores:
+        players = players or PLAYERS
+        self.told.append(("round", players))
         seats: dict[Player, Tensor] = {player: torch.ones((), requires_grad=True) for player in PLAYERS}
         s = make_scores(*make_tensors())
-        self.rounds.append((s, generator_learns, seats))
+        self.rounds.append((s, players, seats))
         return s
 
     def _loss(self, player: Player, s: Scores) -> Tensor:
@@ -49,8 +50,8 @@ class _Table(parts.Game):
         if number is None:
             fail(f"a {player}'s loss is asked of scores that game.round() did not make")
         require(number >= self.spent, "a round is used after an update: its scores are those of the old weights")
-        learns = player == "discriminator" or self.rounds[number][1]
-        require(learns, "the generator's loss is asked of a round without generator_learns")
+        learns = player in self.rounds[number][1]
+        require(learns, f"the {player}'s loss is asked of a round for the other player alone: name it in game.round()")
         return self.rounds[number][2][player] * 2
 
     def discriminator_loss(self, s: Scores) -> Tensor:

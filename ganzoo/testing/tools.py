@@ -75,6 +75,8 @@ def make_scores(real: Tensor, fake: Tensor, rows: Tensor | None = None, **more: 
     for output, scores in ((made["real_output"], real), (made["fake_output"], fake)):
         # two classes of one probability, whose logsumexp is the score
         output["class_logits"] = scores.reshape(-1, 1).expand(-1, 2) - math.log(2)
+    if "judge" in more:  # the engine's form: the labels and inputs count too
+        del made["discriminator"]
     return Scores(**{**made, **more})
 
 

@@ -21,7 +21,8 @@ from ganzoo.parts import (
     PLAYERS,
 )
 from ganzoo.speed import hardware
-from ganzoo.step.game import Game, named
+from ganzoo.step.game import Game
+from ganzoo.step.naming import named
 from ganzoo.training import diagnostics
 from ganzoo.training.display import Display
 from ganzoo.training.distributed import SINGLE_PROCESS, NullLogger, Processes
@@ -53,9 +54,9 @@ PHASES = {
     "judge": "judging samples",
     "update": "taking gradients",
     "update_both": "taking gradients",
-    "_accumulated": "taking gradients",
+    "gradients": "taking gradients",
     "_move": "moving a player",
-    "average": "averaging the generator",
+    "average_generator": "averaging the generator",
     "discriminator_penalty": "in a penalty",
     "generator_penalty": "in a penalty",
 }
@@ -242,7 +243,7 @@ class Trainer:
             advance(self.run, self.game, self.until, self.steps)
             step = self.counters.step
             if step % self.settings.log_every == 0 or step in (1, self.until):
-                self.game.report()
+                self.game.log_reports()
             self.rows.append(self.game.pop_scalars())
         except (MemoryError, RuntimeError) as error:
             if hardware.out_of_memory(error):
@@ -251,7 +252,7 @@ class Trainer:
 
     def too_large(self, error: BaseException) -> str:
         """Where memory ran out, and what would fit."""
-        batch, pieces = self.settings.batch_size, self.game.pieces
+        batch, pieces = self.settings.batch_size, self.game.environment.micro_batches
         doing = next((PHASES[name] for name in _functions(error) if name in PHASES), "between two moves")
         fits = batch // 2
         try:
@@ -395,7 +396,7 @@ class Trainer:
                 source = (self.feed.held_out if metric.pairs else None) or self.feed
                 count = min(metric.samples, source.size)
                 real = source.look(count)
-                fake = self.run.sample(count, seed=self.settings.seed + 1, condition=real.condition)
+                fake = self.run.sample(count, seed=self.settings.seed + 1, condition=real.get("condition"))
                 assert real.images is not None
                 found = metric.score(real.images.float(), fake.float(), self.run.parts.data)
             figures.update({f"metrics/{name}/{key}": float(value) for key, value in found.items()})
@@ -420,15 +421,16 @@ class Trainer:
 
     def samples(self, source: str) -> Tensor:
         """From fixed noise, for the conditions that are shown."""
-        count = self.count if self.shown.condition is None else len(self.shown.condition)
-        return self.run.sample(count, source=source, condition=self.shown.condition)
+        condition = self.shown.get("condition")
+        count = self.count if condition is None else len(condition)
+        return self.run.sample(count, source=source, condition=condition)
 
     def picture(self, tag: str, samples: Tensor) -> None:
         classes = self.run.spec.classes  # labels come in turn, so that a column is a class
         columns = classes if 0 < classes <= MOST_COLUMNS and tag != "samples/real" else None
         seen = samples
-        if self.shown.condition is not None:
-            pair = pictures.beside(self.shown.condition, self.real)
+        if "condition" in self.shown:
+            pair = pictures.beside(self.shown["condition"], self.real)
             seen = pair if tag == "samples/real" else pictures.beside(pair, samples)
         among = self.among if tag != "samples/real" else {}
         self.recorder.images(self.counters.step, tag, seen, columns, **among)

@@ -5,27 +5,43 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from typing import Any
 
 from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 
 from ganzoo.data.feed import Feed
-from ganzoo.parts import (
-    Batch,
-)
+from ganzoo.parts import Batch
 from ganzoo.speed import hardware
-from ganzoo.step.game import Game, RoundInputs, SingleProcess
+from ganzoo.step.build import build_game
+from ganzoo.step.environment import GameParts, SingleProcess, StepEnvironment
+from ganzoo.step.game import Game
 from ganzoo.training.distributed import single_process
 from ganzoo.training.run import Run
 from ganzoo.training.steps import advance, captures, compiled_steps, conditions
 
 
-def memory(run: Run, game: Game, feed: Feed) -> tuple[int, int]:
-    """Bytes that training takes at its peak, roughly: whatever the batch, and for each sample of a piece of it.
+class OneBatch:
+    """A feed that gives the same batch at every call: no data is read."""
 
-    What a round of two samples keeps for its gradients; and weights, their gradients, the optimizers' two moments, and
-    the average.
+    def __init__(self, feed: Feed, batch: Batch) -> None:
+        self.condition_shape, self.labels = feed.condition_shape, feed.labels
+        self.batch = batch
+
+    def reals(self, draw: int, piece: int = 0) -> Batch:
+        """The batch."""
+        return self.batch
+
+
+def memory(run: Run, game: Game, feed: Feed) -> tuple[int, int]:
+    """Estimate the memory that training takes at its peak.
+
+    Measures what a round of two samples keeps for its gradients, and adds the weights, their gradients, the two moments
+    of the optimizers and the average of the generator.
+
+    Returns:
+        Bytes whatever the batch, and bytes for each sample of a micro-batch.
     """
     state = run.state
     weights = sum(p.nbytes for net in state.networks for p in net.parameters())
@@ -35,19 +51,16 @@ def memory(run: Run, game: Game, feed: Feed) -> tuple[int, int]:
         kept[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
         return tensor
 
-    size = game.batch_size
-    counters = {**vars(state.counters)}
-    game.batch_size = feed.batch_size = 2 * game.pieces
+    few = OneBatch(feed, _first_two(run, feed))
+    alone = replace(game.environment, feed=few, batch_size=2, accumulate=1, process_group=SingleProcess())
+    trial, counters = build_game(game.parts, alone), state.counters.copy()
     try:
         with hardware.random_state_kept(run.device), saved_tensors_hooks(keep, lambda tensor: tensor):
-            s = game.judged(RoundInputs(game, game.noise_batch(), True), 0)
-            losses = game.discriminator_loss(s), game.generator_loss(s)
+            s = trial.round()
+            losses = trial.discriminator_loss(s), trial.generator_loss(s)
     finally:
-        game.batch_size = feed.batch_size = size
-        vars(state.counters).update(counters)
-        game.pop_scalars()
-        game.close()
-        feed.close()
+        state.counters.set(counters)
+        trial.close()
     del losses
     storages = {p.untyped_storage().data_ptr() for net in state.networks for p in net.parameters()}
     activations = sum(size for pointer, size in kept.items() if pointer not in storages)
@@ -55,32 +68,46 @@ def memory(run: Run, game: Game, feed: Feed) -> tuple[int, int]:
     return 4 * weights + average, activations // 2
 
 
-def probe(run: Run, game: Game, feed: Feed) -> float:
-    """How many times as fast a step is in bf16 than in fp32; the run is left at its start.
+def _first_two(run: Run, feed: Feed) -> Batch:
+    """Two samples as the networks are given them; ``look`` leaves the order of training alone."""
+    seen = feed.look(2)
+    if not feed.with_labels:
+        seen = seen.replace(labels=None)
+    return seen.map(lambda value: value.to(run.device))
 
-    Steps are captured where the run's will be, for which bf16 may be faster where it is not for steps as written. Costs
-    two steps, and some more within ``speed.PROBE_SECONDS``.
+
+def probe(run: Run, parts: GameParts, environment: StepEnvironment, feed: Feed) -> float:
+    """Measure how many times as fast a step is in bf16 as in the environment's precision.
+
+    Steps are captured where the run's steps will be: bf16 may pay in a CUDA graph where it does not pay otherwise.
+    Costs two steps, and some more within ``hardware.PROBE_SECONDS``. The state of the run is put back.
+
+    Args:
+        run: at its start.
+        parts: what is played with.
+        environment: of the run, in fp32.
+        feed: the data of the run.
     """
-    state, plain = run.state, game.autocast
+    state, world = run.state, environment.process_group.world_size
     tensors, numbers = state.copies(), copy.deepcopy(state.numbers())
-
-    class Same:
-        """One batch again and again: reading data is not what is measured."""
-
-        condition_shape, labels = feed.condition_shape, feed.labels
-        batch = feed.reals(0)
-
-        def reals(self, draw: int, piece: int = 0) -> Batch:
-            return self.batch
+    # One batch again and again, as reading data is not what is measured; and one process, as the others do not take
+    # part: it has its own share of each batch.
+    alone = replace(
+        environment,
+        feed=OneBatch(feed, feed.reals(0)),
+        batch_size=environment.batch_size // world,
+        process_group=SingleProcess(),
+    )
+    games: list[Game] = []
 
     def trial(autocast: Callable[[], AbstractContextManager[Any]]) -> Callable[[], None]:
-        game.autocast = autocast
+        game = build_game(parts, replace(alone, autocast=autocast))
+        games.append(game)
         graph = captures(run)
-        # the run logs the compiler's messages; the trial drops them
+        # The run itself logs the compiler's messages.
         steps = None if graph is None else compiled_steps(run, game, graph, lambda line: None)
 
         def step() -> None:
-            game.autocast = autocast
             advance(run, game, 1, steps)
             game.pop_scalars()
 
@@ -89,14 +116,12 @@ def probe(run: Run, game: Game, feed: Feed) -> float:
                 step()
         return step
 
-    game.feed, process_group, game.process_group = Same(), game.process_group, SingleProcess()
     try:
         with conditions(run), single_process():
             bf16 = hardware.precision("bf16", run.device).autocast
-            return hardware.ratio(trial(plain), trial(bf16), run.device)
+            return hardware.ratio(trial(environment.autocast), trial(bf16), run.device)
     finally:
-        game.close()
-        game.clear_nonfinite()
+        for game in games:
+            game.close()
         feed.close()
-        game.feed, game.process_group, game.autocast = feed, process_group, plain
         state.load(tensors, numbers)

@@ -26,8 +26,9 @@ from ganzoo.parts import (
     Schedule,
     Spec,
 )
-from ganzoo.step.game import logits
-from ganzoo.step.state import State, derive_seed
+from ganzoo.step.randomness import derive_seed
+from ganzoo.step.round import logits
+from ganzoo.step.state import State
 from ganzoo.training import mcmc
 from ganzoo.training.diagnostics import such_as
 from ganzoo.words import Bound, PartSpec
@@ -169,7 +170,7 @@ class Run:
         with evaluating(net), torch.no_grad():
             made = [
                 self.parts.architecture.generate(net, piece).to("cpu", self.dtype)
-                for piece in _pieces(batch, SAMPLE_BATCH)
+                for piece in batch.split(SAMPLE_BATCH)
             ]
         return torch.cat(made)
 
@@ -214,7 +215,7 @@ class Run:
         architecture, noise = self.parts.architecture, torch.Generator().manual_seed(derive_seed(seed, "mcmc"))
         net, ends, accepted = self._weights(source), [], 0.0
         with evaluating(net, self.discriminator):
-            for piece in _pieces(batch, SAMPLE_BATCH):
+            for piece in batch.split(SAMPLE_BATCH):
                 assert piece.latent is not None
 
                 def energy(z: Tensor, piece: Batch = piece) -> Tensor:
@@ -263,7 +264,7 @@ class Run:
         )
         made = []
         with evaluating(net, self.discriminator), torch.no_grad():
-            for piece in _pieces(whole, SAMPLE_BATCH):
+            for piece in whole.split(SAMPLE_BATCH):
                 assert piece.images is not None
                 latent = scale * architecture.encode(self.discriminator, piece.images, piece)
                 made.append(architecture.generate(net, piece.replace(images=None, latent=latent)).to("cpu", self.dtype))
@@ -323,13 +324,6 @@ def evaluating(*networks: nn.Module) -> Iterator[None]:
     finally:
         for network, training in zip(networks, were, strict=True):
             network.train(training)
-
-
-def _pieces(batch: Batch, size: int) -> Iterator[Batch]:
-    """A batch in batches of at most that size."""
-    given = {name: value for name, value in vars(batch).items() if value is not None}
-    for i in range(0, len(next(iter(given.values()))), size):
-        yield Batch(**{name: value[i : i + size] for name, value in given.items()})
 
 
 def read_sums(numbers: Mapping[str, Any]) -> dict[str, tuple[float, int]]:

@@ -10,27 +10,41 @@ import torch
 
 from ganzoo.parts import PLAYERS
 from ganzoo.speed import hardware
-from ganzoo.speed.capture import TF32, TOLERANCE, Compiled, Graph, StepCompiler, Steps
-from ganzoo.step.game import Game, named
+from ganzoo.speed.capture import TF32, TOLERANCE, Compiled, Graph, RecordedSteps, StepCompiler
+from ganzoo.step.game import Game
+from ganzoo.step.naming import named
 from ganzoo.training.run import Run
 
 
-def advance(run: Run, game: Game, until: int, steps: Steps | None = None) -> None:
-    """Make the next of ``until`` steps: today's numbers, today's randomness, the schedule's moves, maybe recorded."""
+def advance(run: Run, game: Game, until: int, steps: RecordedSteps | None = None) -> None:
+    """Make the next step of a run.
+
+    Args:
+        run: the run; its counters tell which step is next.
+        game: over the run's state.
+        until: the last step of the run, by which scheduled numbers know how far the run is.
+        steps: makes the step from a recording; None has the schedule make the step.
+    """
     step = run.state.counters.step
     progress = step / max(1, until - 1)
-    turn(run, progress)
+    set_scheduled_numbers(run, progress)
     game.begin(step, progress)
     if steps is None:
-        play(run, game)
+        with named("schedule", run.parts.labels["schedule"]):
+            run.parts.schedule.step(game)
     else:
         steps.make(step, progress)
     game.average_buffers()
     run.state.counters.step = step + 1
 
 
-def turn(run: Run, progress: float) -> None:
-    """Set all numbers that follow the run to those of a progress."""
+def set_scheduled_numbers(run: Run, progress: float) -> None:
+    """Set every scheduled number of a run (``sigma=0.1..0``, ``lr=cosine(2e-4,0)``) to its value at a progress.
+
+    Args:
+        run: whose parts and optimizers may have scheduled numbers.
+        progress: 0 at the first step, 1 at the last.
+    """
     for bound in run.parts.bound.values():
         bound.set_progress(progress)
     for player, optimizer in run.state.optimizers.items():
@@ -40,14 +54,20 @@ def turn(run: Run, progress: float) -> None:
                 group[name] = bound.values[name]
 
 
-def play(run: Run, game: Game) -> None:
-    """The schedule's moves."""
-    with named("schedule", run.parts.labels["schedule"]):
-        run.parts.schedule.step(game)
+def compiled_steps(run: Run, game: Game, compiler: StepCompiler, warn: Callable[[str], None]) -> RecordedSteps:
+    """The steps of a run, made from recordings.
 
+    Args:
+        run: the run.
+        game: over the run's state.
+        compiler: records a step.
+        warn: shows the user why steps cannot be recorded.
+    """
 
-def compiled_steps(run: Run, game: Game, recorder: StepCompiler, say: Callable[[str], None]) -> Steps:
-    """The steps of a run, made from recordings."""
+    def play(game: Game) -> None:
+        with named("schedule", run.parts.labels["schedule"]):
+            run.parts.schedule.step(game)
+
     bound, labels = run.parts.bound, run.parts.labels
     parts = {
         f"architecture {labels['arch']}": bound["arch"],
@@ -56,12 +76,13 @@ def compiled_steps(run: Run, game: Game, recorder: StepCompiler, say: Callable[[
         **{f"regularizer {label}": bound[f"regularizer {label}"] for label in run.parts.regularizers},
     }
     optimizers = {player: bound[f"{player[0]}_optimizer"] for player in PLAYERS}
-    with game.autocast():
+    with game.environment.autocast():
         rough = torch.is_autocast_enabled(run.device.type)
     tolerance = TOLERANCE[torch.bfloat16 if rough else run.dtype]
     if run.settings.compile and _on_tensor_cores(run):
         tolerance = max(tolerance, TF32)
-    return Steps(game, partial(play, run, game), parts, optimizers, partial(turn, run), recorder, tolerance, say)
+    numbers = partial(set_scheduled_numbers, run)
+    return RecordedSteps(game, play, parts, optimizers, numbers, compiler, tolerance, warn)
 
 
 def step_compiler(run: Run, world: int = 1) -> StepCompiler | None:

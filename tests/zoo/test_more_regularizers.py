@@ -404,7 +404,7 @@ def test_what_parts_report_is_in_the_records(experiment):
     made.game.begin(0, 0.0)
     made.run.parts.schedule.step(made.game)
     assert not any(tag.startswith("parts/") for tag in made.game.scalars), "only when records are due"
-    made.game.report()
+    made.game.log_reports()
     seen = made.game.pop_scalars()
     assert {"parts/ada/p", "parts/ada/r_t"} <= seen.keys()
     assert sum(tag.startswith("parts/sn/discriminator.") for tag in seen) == 2
@@ -710,7 +710,7 @@ def test_no_step_waits_for_the_device(experiment, monkeypatch, named):
         monkeypatch.setattr(torch.Tensor, name, counting(getattr(torch.Tensor, name)))
     made.game.begin(1, 0.0)
     made.run.parts.schedule.step(made.game)
-    made.game.report()
+    made.game.log_reports()
     made.game.pop_scalars()
     assert count == 0
 

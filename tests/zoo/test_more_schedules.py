@@ -28,7 +28,7 @@ class Bilinear(ganzoo.Game):
     def at(self):
         return self.w["discriminator"].item(), self.w["generator"].item()
 
-    def round(self, generator_learns=True):
+    def round(self, *players):
         return ganzoo.Scores()
 
     def discriminator_loss(self, s):

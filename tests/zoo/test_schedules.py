@@ -19,8 +19,8 @@ class Bilinear(ganzoo.Game):
         self.psi, self.theta = (tensor(1.0, dtype=torch.float64, requires_grad=True) for _ in range(2))
         self.rounds, self.moves = [], []
 
-    def round(self, generator_learns=True):
-        self.rounds.append(generator_learns)
+    def round(self, *players):
+        self.rounds.append(not players or "generator" in players)
         return ganzoo.Scores()
 
     def discriminator_loss(self, s):

@@ -127,7 +127,7 @@ def test_each_fake_is_the_mask_of_its_own_reals_photo(experiment: Any) -> None:
     run.generator.eval()
     game.begin(0, 0.0)
     s = game.round()
-    assert torch.equal(s.condition, made.feed.reals(0).condition)
+    assert torch.equal(s.condition, made.feed.reals(0)["condition"])
     assert_close(s.fake_images, run.generator(s.condition))
     assert torch.equal(s.real_images, made.feed.reals(0).images)
     assert run.state.counters.draws == 1

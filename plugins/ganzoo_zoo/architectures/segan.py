@@ -70,12 +70,12 @@ class SegAN(ganzoo.Architecture):
 
     def generate(self, generator: nn.Module, batch: ganzoo.Batch) -> Tensor:
         """Masks of the photos; the noise is not looked at."""
-        masks: Tensor = generator(batch.condition)
+        masks: Tensor = generator(batch["condition"])
         return masks
 
     def judge(self, discriminator: nn.Module, images: Tensor, batch: ganzoo.Batch) -> Any:
         """What the critic says of photos seen through masks."""
-        photo, mask = batch.condition, (images + 1) / 2
+        photo, mask = batch["condition"], (images + 1) / 2
         assert photo is not None
         return discriminator((mask[:, :, None] * photo[:, None]).flatten(1, 2))
 

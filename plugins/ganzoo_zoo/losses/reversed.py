@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import ganzoo
 
@@ -70,25 +70,8 @@ class Reversed(ganzoo.Loss):
 
     def discriminator(self, s: ganzoo.Scores) -> Tensor:
         """The meant loss of negated scores."""
-        return self._meant.discriminator(Negated(s))
+        return self._meant.discriminator(s.negated())
 
     def generator(self, s: ganzoo.Scores) -> Tensor:
         """The meant loss of negated scores."""
-        return self._meant.generator(Negated(s))
-
-
-class Negated(ganzoo.Scores):
-    """A round whose scores have the other sign; everything else is that of the round."""
-
-    def __init__(self, s: ganzoo.Scores) -> None:
-        self._s = s
-
-    def __getattr__(self, name: str) -> Any:  # asked for what is not here yet
-        value = getattr(self._s, name)
-        value = -value if name in ("real", "fake") else value
-        setattr(self, name, value)
-        return value
-
-    def judge(self, images: Tensor, *, as_is: bool = False, fake: bool = False) -> Tensor:
-        """Score other images."""
-        return -self._s.judge(images, as_is=as_is, fake=fake)
+        return self._meant.generator(s.negated())

@@ -37,9 +37,9 @@ class Alternating(ganzoo.Schedule):
     def step(self, game: ganzoo.Game) -> None:
         """The discriminator's moves, then the generator's."""
         for _ in range(self.discriminator_steps):
-            game.update(discriminator=game.discriminator_loss(game.round(generator_learns=False)))
+            game.update(discriminator=game.discriminator_loss(game.round("discriminator")))
         for _ in range(self.generator_steps):
-            game.update(generator=game.generator_loss(game.round()))
+            game.update(generator=game.generator_loss(game.round("generator")))
 
     def linear_step(self, jacobian: Tensor, lr: float) -> Tensor:
         """G^m D^n, where G and D are I - lr J with the other player's row of J set to 0.

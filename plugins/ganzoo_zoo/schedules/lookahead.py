@@ -52,13 +52,14 @@ class Lookahead(ganzoo.Schedule):
     def step(self, game: ganzoo.Game) -> None:
         """A step of the fast weights, and a return when it is time."""
         for _ in range(self.discriminator_steps):
-            game.update(discriminator=game.discriminator_loss(game.round(generator_learns=False)))
-        s = game.round()
-        loss = game.generator_loss(s)
+            game.update(discriminator=game.discriminator_loss(game.round("discriminator")))
         if self.discriminator_steps:
-            game.update(generator=loss)
+            game.update(generator=game.generator_loss(game.round("generator")))
         else:
-            game.update(discriminator=game.discriminator_loss(s), generator=loss)
+            s = game.round()
+            # The generator's loss first: the order of the two losses is the order in which parts draw random numbers.
+            generator = game.generator_loss(s)
+            game.update(discriminator=game.discriminator_loss(s), generator=generator)
         if (game.step_number + 1) % self.k == 0:
             point = game.snapshot()
             for player in PLAYERS:

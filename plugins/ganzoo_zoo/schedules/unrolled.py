@@ -46,14 +46,14 @@ class Unrolled(ganzoo.Schedule):
         """The discriminator's own move, its moves on trial, the generator's answer."""
         if self.order == "second":
             answer = game.unrolled_generator_loss(self.steps, self.rate)
-            game.update(discriminator=game.discriminator_loss(game.round(generator_learns=False)), generator=answer)
+            game.update(discriminator=game.discriminator_loss(game.round("discriminator")), generator=answer)
             return
-        game.update(discriminator=game.discriminator_loss(game.round(generator_learns=False)))
+        game.update(discriminator=game.discriminator_loss(game.round("discriminator")))
         if self.steps == 1:
-            game.update(generator=game.generator_loss(game.round()))
+            game.update(generator=game.generator_loss(game.round("generator")))
             return
         stays = game.snapshot("discriminator", memory=True)
         for _ in range(self.steps - 1):
-            game.update(discriminator=game.discriminator_loss(game.round(generator_learns=False)), trial=True)
-        game.update(generator=game.generator_loss(game.round()))
+            game.update(discriminator=game.discriminator_loss(game.round("discriminator")), trial=True)
+        game.update(generator=game.generator_loss(game.round("generator")))
         game.restore(stays)

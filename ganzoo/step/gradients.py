@@ -1,0 +1,67 @@
+"""Gradients together with the loss that they are of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from ganzoo.parts import Player
+from ganzoo.step.environment import ProcessGroup
+
+
+class Gradients(NamedTuple):
+    """The gradient of one player's loss, and the loss.
+
+    Attributes:
+        grads: one tensor for each of the player's parameters, in their order.
+        loss: (), the loss, without a graph.
+    """
+
+    grads: list[Tensor]
+    loss: Tensor
+
+    def mean(self, group: ProcessGroup) -> Callable[[], Gradients]:
+        """Start to average over the processes; the function that is returned waits and returns the average.
+
+        The loss travels with the gradients: one all-reduce a player and update.
+        """
+        wait = group.mean([*self.grads, self.loss])
+
+        def averaged() -> Gradients:
+            *grads, loss = wait()
+            return Gradients(grads, loss)
+
+        return averaged
+
+
+def norms(gradients: Mapping[Player, Gradients]) -> dict[Player, Tensor]:
+    """The Euclidean norm of each player's gradient, as a scalar on the device.
+
+    Costs one kernel for all tensors of both players where the device has one.
+    """
+    each = torch.stack(torch._foreach_norm([g for taken in gradients.values() for g in taken.grads]))
+    by_player = torch.split(each, [len(taken.grads) for taken in gradients.values()])
+    return {player: torch.linalg.vector_norm(some) for player, some in zip(gradients, by_player, strict=True)}
+
+
+def with_layout_of(weight: Tensor, gradient: Tensor) -> Tensor:
+    """A gradient in the memory layout of its weight; most have the layout already, and cost nothing.
+
+    ``backward`` takes care of the layout and ``autograd.grad`` does not. torch's fused optimizer kernels walk the
+    memory of weight and gradient in one order: with two layouts they would move the wrong numbers, without an error.
+    """
+    return gradient if gradient.stride() == weight.stride() else torch.empty_like(weight).copy_(gradient)
+
+
+def copy_into(targets: Sequence[Tensor], values: Sequence[Tensor]) -> None:
+    """Copy values into tensors, in place."""
+    for target, value in zip(targets, values, strict=True):
+        target.copy_(value)
+
+
+def moved(start: Tensor, change: Tensor) -> Tensor:
+    """A buffer after an average change, in the type of the buffer; a counter stays a whole number."""
+    return start + (change if start.is_floating_point() else change.round()).to(start.dtype)

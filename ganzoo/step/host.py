@@ -1,0 +1,76 @@
+"""What a step does on the host (the CPU) while its arithmetic runs on the device."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ganzoo.parts import Batch, Player
+from ganzoo.step.environment import StepEnvironment
+from ganzoo.step.randomness import RandomStreams
+from ganzoo.step.state import State
+
+
+class HostSide:
+    """Draws latents, fetches real batches and counts.
+
+    A step makes these calls through ``StepEnvironment.on_host``. Their results are all that differs from one step to
+    the next, so a recorded step can be replayed after the calls are made again and their results copied into place.
+
+    Attributes:
+        streams: the random numbers of the step.
+        counters_at_start: the counters when the step began.
+    """
+
+    def __init__(self, state: State, environment: StepEnvironment) -> None:
+        self.state, self.environment = state, environment
+        self.streams = RandomStreams(environment.device)
+        self.counters_at_start = state.counters.copy()
+
+    def begin(self, step: int) -> None:
+        """Start a step: keep the counters, and set the random numbers to the step's."""
+        self.counters_at_start = self.state.counters.copy()
+        self.seed_step(step)
+
+    def seed_step(self, step: int) -> None:
+        """Set the random numbers to those of a step."""
+        environment = self.environment
+        self.streams.seed_step(environment.seed, step, self.state.counters.rollbacks, environment.process_group.rank)
+
+    def latents(self) -> Batch:
+        """Draw what fakes are generated from: latents (N, latent_dim) from N(0, 1), and labels (N,).
+
+        Every process draws the whole batch. So a sample has the same latent however the batch is cut.
+        """
+        environment = self.environment
+        generator = self.streams.latents
+        latent = torch.randn(
+            environment.batch_size,
+            environment.latent_dim,
+            generator=generator,
+            device=environment.device,
+            dtype=environment.dtype,
+        )
+        return Batch(latent=latent, labels=environment.feed.labels(environment.batch_size, generator))
+
+    def reals(self, number: int, piece: int) -> Batch:
+        """Fetch a real batch.
+
+        Args:
+            number: number of the batch in the step, from 0. A number in the run would differ in every replay.
+            piece: the micro-batch of this process, from 0.
+        """
+        return self.environment.feed.reals(self.counters_at_start.draws + number, piece)
+
+    def count_batch(self) -> None:
+        """Count a real batch, and its images."""
+        self.state.counters.draws += 1
+        self.state.counters.images += self.environment.batch_size
+
+    def count_update(self, player: Player) -> None:
+        """Count an update of a player."""
+        self.state.counters.updates[player] += 1
+
+    def ema_weight(self) -> float | Tensor:
+        """The generator's weight in the average of its weights, after the update that was just counted."""
+        return self.state.ema_weight()

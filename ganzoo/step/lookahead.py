@@ -1,0 +1,93 @@
+"""Steps that look ahead: snapshots of the players, and losses against a discriminator of some updates ahead."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from ganzoo import errors
+from ganzoo.parts import Player, Snapshot
+
+if TYPE_CHECKING:
+    from ganzoo.step.game import Game
+
+
+@torch.no_grad()
+def take_snapshot(game: Game, players: Sequence[Player], memory: bool) -> Snapshot:
+    """Copy the parameters of some players, and with ``memory`` the state of their optimizers."""
+    remembered: dict[Player, list[dict[str, Any]]] = {}
+    if memory:
+        for player in players:
+            held = game.state.optimizers[player].state
+            remembered[player] = [
+                {key: value.clone() if isinstance(value, Tensor) else value for key, value in held[p].items()}
+                if p in held
+                else {}  # the optimizer has not made its first update
+                for p in game.parameters[player]
+            ]
+    weights = {player: [p.detach().clone() for p in game.parameters[player]] for player in players}
+    return Snapshot(weights, remembered)
+
+
+@torch.no_grad()
+def restore_snapshot(game: Game, snapshot: Snapshot) -> None:
+    """Put the players of a snapshot back, bit for bit, in place."""
+    for player, weights in snapshot.weights.items():
+        for parameter, weight in zip(game.parameters[player], weights, strict=True):
+            parameter.copy_(weight)
+    for player, remembered in snapshot.memory.items():
+        held = game.state.optimizers[player].state
+        for parameter, memory in zip(game.parameters[player], remembered, strict=True):
+            if held.get(parameter, {}).keys() == memory.keys():
+                # In place, since a recorded step holds these very tensors.
+                for key, value in memory.items():
+                    if isinstance(value, Tensor):
+                        held[parameter][key].copy_(value)
+                    else:
+                        held[parameter][key] = value
+            else:  # the snapshot is of before the first update: the optimizer makes its state again
+                held.pop(parameter, None)
+
+
+def unrolled_generator_loss(game: Game, steps: int, rate: float | None) -> Tensor:
+    """The generator's loss against the discriminator after some gradient steps, as a function of the generator.
+
+    Formula:
+        psi_0 = psi,  psi_{i+1} = psi_i - rate grad_psi L_D(psi_i, theta);  L_G(psi_steps(theta), theta)
+    """
+    if game.environment.micro_batches > 1:
+        # The gradient of a mean over micro-batches does not come apart once a further step depends on the mean.
+        raise errors.Incompatible(
+            "a schedule that differentiates through moves of the discriminator needs the whole batch for each: "
+            "train it in one process and without --accumulate, or, if it is unrolled, with its order=first"
+        )
+    network = game.state.networks.discriminator
+    rate = game.state.optimizers["discriminator"].param_groups[0]["lr"] if rate is None else rate
+    weights: dict[str, Tensor] = dict(network.named_parameters())
+    try:
+        for _ in range(steps):
+            game.replace_discriminator(WithWeights(network, weights))
+            loss = game.discriminator_loss(game.round())
+            # create_graph keeps psi_{i+1} a function of theta. The generator's gradient goes through these steps.
+            grads = torch.autograd.grad(loss, list(weights.values()), create_graph=True, materialize_grads=True)
+            weights = {name: w - rate * g for (name, w), g in zip(weights.items(), grads, strict=True)}
+        game.replace_discriminator(WithWeights(network, weights))
+        return game.generator_loss(game.round("generator"))
+    finally:
+        game.replace_discriminator(network)
+
+
+class WithWeights(nn.Module):
+    """A network that computes with other weights than its own."""
+
+    def __init__(self, network: nn.Module, weights: dict[str, Tensor]) -> None:
+        super().__init__()
+        self.network, self.weights = network, weights
+
+    def forward(self, *inputs: Any, **named: Any) -> Any:
+        """Call the network with the weights."""
+        return functional_call(self.network, self.weights, inputs, named)

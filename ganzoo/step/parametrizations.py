@@ -1,0 +1,55 @@
+"""Parametrized weights (spectral norm), computed once for all passes between two updates."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import ExitStack
+
+from torch import nn
+from torch.nn.utils import parametrize
+
+from ganzoo.parts import Player
+
+
+class ParametrizationCache:
+    """Keeps the value of every parametrized weight from the first pass of a round to the next update.
+
+    Without a cache, each look at a spectrally normalised weight would make one more power iteration. With the cache
+    there is one iteration an update and one sigma for all passes, as in the paper: both players' gradients are of one
+    function, and a third of the cost is saved.
+    """
+
+    def __init__(self, networks: Mapping[Player, nn.Module]) -> None:
+        self._weights: dict[Player, list[tuple[nn.Module, str]]] = {
+            player: [
+                (module, name)
+                for module in network.modules()
+                if parametrize.is_parametrized(module)
+                for name in module.parametrizations  # type: ignore[union-attr]  # torch's, which is no module's in general
+            ]
+            for player, network in networks.items()
+        }
+        # torch's cache is a process-wide switch. The stack turns it off again, whatever happens in the step.
+        self._stack = ExitStack()
+        self._is_open = False
+        self._any = any(self._weights.values())
+
+    def open(self, *players: Player) -> None:
+        """Turn the cache on, and compute the weights of some players into it.
+
+        A player is left out where its pass builds no graph: a cached weight without a graph would have no gradient.
+        """
+        if not self._any:
+            return
+        if not self._is_open:
+            self._is_open = True
+            self._stack.enter_context(parametrize.cached())
+        for player in players:
+            for module, name in self._weights[player]:
+                getattr(module, name)  # computed at this place, outside autocast: nothing is rounded to bf16
+
+    def close(self) -> None:
+        """Forget the weights: call before the parameters change."""
+        if self._is_open:
+            self._is_open = False
+            self._stack.close()

@@ -1,0 +1,79 @@
+"""The scores of one round: formulas that are evaluated when a loss reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from ganzoo.parts import Batch, Scores
+
+if TYPE_CHECKING:
+    from ganzoo.step.game import Game
+
+
+def round_scores(
+    game: Game, reals: Batch | Callable[[Scores], Batch], fakes: Batch, fake_images: Tensor, slopes: frozenset[str]
+) -> Scores:
+    """The scores of a real batch (or a micro-batch of it) and its fakes.
+
+    Every value is a formula. So a loss that reads no real scores costs no pass of the discriminator over real samples.
+    The formulas take the ``Scores`` as their argument and hold no reference to them. A cycle of references would keep a
+    round, with its whole graph, in memory until Python's garbage collector runs.
+
+    Args:
+        game: whose networks and regularizers compute the values.
+        reals: the real batch, or how to fetch it.
+        fakes: latents and labels that the fakes were generated from.
+        fake_images: (N, *shape) the fakes.
+        slopes: the images, of ``"real"`` and ``"fake"``, by which a loss or penalty differentiates the scores.
+    """
+
+    def targets(s: Scores, side: str) -> Tensor | float:
+        # Both at once: a regularizer may draw them from one random number.
+        s.real_target, s.fake_target = game.targets(s)
+        return s.real_target if side == "real" else s.fake_target
+
+    def judge(images: Tensor, s: Scores, fake: bool, as_is: bool) -> Tensor:
+        seen = images if as_is else game.transformed(images, s)
+        return logits(game.judge(seen, s.fake_batch if fake else s.real_batch))
+
+    return Scores(
+        real_batch=reals,
+        fake_batch=fakes,
+        # The graph of a penalty's slope must begin at the images, before the first pass over them.
+        real_images=lambda s: s.real_batch.images.requires_grad_("real" in slopes),
+        fake_images=fake_images,
+        real_output=lambda s: game.judge(game.transformed(s.real_images, s), s.real_batch),
+        fake_output=lambda s: game.judge(game.transformed(s.fake_images, s), s.fake_batch),
+        real=lambda s: logits(s.real_output),
+        fake=lambda s: logits(s.fake_output),
+        real_target=lambda s: targets(s, "real"),
+        fake_target=lambda s: targets(s, "fake"),
+        progress=game.progress,
+        pieces=game.environment.micro_batches,
+        judge=judge,
+        generate=lambda latent, s: game.generate(s.fake_batch.replace(latent=latent)),
+    )
+
+
+def logits(output: Any) -> Tensor:
+    """(N,) scores from the output of a discriminator, in float32 at least.
+
+    Patch discriminators give many logits an image. Their mean is taken, so that every image weighs the same. Losses and
+    penalties are computed in float32 or float64 whatever the networks ran in, as bf16 has 8 bits for a difference of
+    scores.
+
+    Args:
+        output: (N, ...) logits, or a mapping that has them as ``logits``.
+
+    Example:
+        >>> logits({"logits": torch.tensor([[1.0, 3.0], [5.0, 7.0]])}).tolist()
+        [2.0, 6.0]
+    """
+    scores: Tensor = output["logits"] if isinstance(output, Mapping) else output
+    if scores.dim() > 1:
+        scores = scores.flatten(1).mean(1)
+    return scores.float() if scores.dtype in (torch.bfloat16, torch.float16) else scores

@@ -1,0 +1,213 @@
+"""What a game holds, and what is done before and after a step."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping
+from typing import Any, Self
+
+import torch
+from torch import Tensor, nn
+
+from ganzoo import parts as contracts
+from ganzoo.parts import PLAYERS, Player, Regularizer, Scores
+from ganzoo.step.environment import GameParts, StepEnvironment
+from ganzoo.step.gradients import copy_into, moved
+from ganzoo.step.host import HostSide
+from ganzoo.step.naming import named
+from ganzoo.step.nonfinite import StepSnapshot
+from ganzoo.step.parametrizations import ParametrizationCache
+
+HOOKS = (
+    "images",
+    "targets",
+    "observe",
+    "select_samples",
+    "joint_penalty",
+    "modify_gradients",
+    "after_update",
+    "report",
+)
+"""The methods by which a regularizer takes part in a step, besides its penalties."""
+
+
+class Surroundings(contracts.Game):
+    """The frame of a step, that ``Game`` fills: constructor, begin, end, scalars, rehearsals.
+
+    Attributes:
+        parts: architecture, loss, regularizers, and the state that the game changes.
+        environment: what surrounds the step.
+        parameters: the tensors that each player's optimizer trains.
+        with_hook: the regularizers that define a method of ``HOOKS``, by method and name. What a regularizer does not
+            define costs nothing.
+        penalties: the regularizers whose penalty is part of a player's loss, by player and name.
+        host: what the step does on the CPU.
+        scalars: the step's losses, scores and norms, on the device, by tag.
+        nonfinite: (), on the device: 1 from the first update whose loss or gradients are not finite. From then on
+            updates change nothing, until ``clear_nonfinite``.
+        lazy_queries: (player, interval, offset) of every question whether a lazy penalty is due: what Python decides in
+            a step, and so what tells apart the recordings of steps.
+        progress: 0 at the first step of the run, 1 at the last.
+    """
+
+    def __init__(self, parts: GameParts, environment: StepEnvironment) -> None:
+        self.parts, self.environment = parts, environment
+        self.state = parts.state
+        self.loss, self.architecture = parts.loss, parts.architecture
+        self.on_host = environment.on_host
+        self.host = HostSide(self.state, environment)
+        self.modules: dict[Player, nn.Module] = {
+            "generator": self.state.networks.generator,
+            "discriminator": self.state.networks.discriminator,
+        }
+        # Not the modules' own parameters: a regularizer's module may be trained along with a player.
+        self.parameters: dict[Player, list[nn.Parameter]] = {
+            player: [p for group in self.state.optimizers[player].param_groups for p in group["params"]]
+            for player in PLAYERS
+        }
+        regularizers = parts.regularizers.items()
+        self.with_hook = {hook: {name: r for name, r in regularizers if r.defines(hook)} for hook in HOOKS}
+        self.penalties: dict[Player, dict[str, Regularizer]] = {player: {} for player in PLAYERS}
+        if environment.with_penalties:
+            for player in PLAYERS:
+                for name, r in regularizers:
+                    pays = r.defines(f"{player}_penalty") and player in r.paid_by
+                    if pays or r.defines("joint_penalty"):
+                        self.penalties[player][name] = r
+        else:
+            self.with_hook["joint_penalty"] = {}
+        self.parametrizations = ParametrizationCache(self.modules)
+        self.nonfinite = torch.zeros((), device=environment.device)
+        self.scalars: dict[str, Tensor] = {}
+        self.lazy_queries: set[tuple[Player, int, int]] = set()
+        self.progress = 0.0
+        self.step_number_was_read = False
+        self._step_number = 0
+        self._before_step: StepSnapshot | None = None
+        self._buffers_at_start: list[Tensor] = []
+        self._discriminator: nn.Module = self.modules["discriminator"]
+        if environment.clock is not None:
+            self._time_phases(environment.clock.phase)
+
+    # -- begin and end of a step ---------------------------------------------------------------------------------
+
+    def begin(self, step: int, progress: float) -> None:
+        """Get ready for a step: its random numbers are a function of (seed, stream, step).
+
+        Args:
+            step: number of the step, from 0.
+            progress: 0 at the first step of the run, 1 at the last.
+        """
+        self._step_number, self.progress, self.step_number_was_read = step, progress, False
+        self.host.begin(step)
+        if self.environment.process_group.world_size > 1:
+            self._buffers_at_start = [value.clone() for value in self.environment.buffers]
+        if self.environment.skip_nonfinite:
+            self.clear_nonfinite()
+            self._before_step = StepSnapshot(self.state)
+
+    @property
+    def step_number(self) -> int:  # type: ignore[override]  # a plain attribute in the contract
+        """Number of the step, from 0. A step whose schedule reads it is not recorded: a replay would not know it."""
+        self.step_number_was_read = True
+        return self._step_number
+
+    def average_buffers(self) -> None:
+        """Average over the processes what modules keep of the samples that they saw, such as running means."""
+        environment = self.environment
+        if environment.buffers and environment.process_group.world_size > 1:
+            # The changes are averaged, not the values: a buffer that did not change keeps its last bit.
+            starts = self._buffers_at_start
+            changes = [(now - start).double() for now, start in zip(environment.buffers, starts, strict=True)]
+            means = environment.process_group.mean(changes)()
+            copy_into(environment.buffers, [moved(s, mean) for s, mean in zip(starts, means, strict=True)])
+
+    def log_scalar(self, tag: str, value: Tensor) -> None:
+        """Keep a scalar for the records; it stays on the device."""
+        self.scalars[tag] = value.detach() if value.requires_grad else value
+
+    def pop_scalars(self) -> dict[str, Tensor]:
+        """The scalars of the step, which is undone first if it was not finite and such steps are to be skipped."""
+        if self._before_step is not None:
+            self._before_step.restore_if(self.nonfinite.bool())
+            self._before_step = None
+            self.log_scalar("faults/skipped", self.nonfinite)
+        scalars, self.scalars = self.scalars, {}
+        return scalars
+
+    def log_reports(self) -> None:
+        """Log what regularizers report of themselves: called now and then, when records are due."""
+        with torch.no_grad():
+            for name, regularizer in self.with_hook["report"].items():
+                with named("regularizer", name):
+                    for tag, value in regularizer.report().items():
+                        self.log_scalar(f"parts/{name}/{tag}", value)
+
+    def clear_nonfinite(self) -> None:
+        """Let updates change the weights again: the state is that of before the number that was not finite."""
+        self.nonfinite = torch.zeros_like(self.nonfinite)  # a new tensor: the old one may be among the scalars
+
+    def close(self) -> None:
+        """Leave no process-wide switch on, whatever became of the step."""
+        self.parametrizations.close()
+
+    # -- steps that are made otherwise ---------------------------------------------------------------------------
+
+    def rehearsal(
+        self, environment: StepEnvironment, *, progress: float | Tensor, nonfinite: Tensor | None = None
+    ) -> Self:
+        """A game that makes the step which this one has begun, in another environment.
+
+        It has the state, the random streams and the counters of this game, and scalars of its own.
+
+        Args:
+            environment: differs from this game's in ``on_host`` and ``watch_gradients`` at most.
+            progress: as ``begin`` is given it, or a tensor that a recording reads.
+            nonfinite: the flag to start from; this game's unless given.
+        """
+        other = copy.copy(self)
+        other.environment, other.on_host = environment, environment.on_host
+        other.parametrizations = ParametrizationCache(self.modules)
+        other.scalars, other.step_number_was_read = {}, False
+        other.progress = progress  # type: ignore[assignment]  # a tensor in a recording
+        other.nonfinite = self.nonfinite if nonfinite is None else nonfinite
+        return other
+
+    def discard_trial(self, nonfinite: Tensor) -> None:
+        """Forget the scalars of a trial, and set the flag to what it was before."""
+        self.scalars, self.nonfinite = {}, nonfinite
+
+    def finish_with(self, scalars: Mapping[str, Tensor], nonfinite: Tensor) -> None:
+        """Take over the scalars and the flag of the begun step from what made it instead: a rehearsal, a recording."""
+        self.scalars.update(scalars)
+        self.nonfinite = nonfinite
+
+    # -- small things --------------------------------------------------------------------------------------------
+
+    def _log_scores(self, player: Player, s: Scores) -> None:
+        known = vars(s)  # the values that were read so far: nothing is scored for the records alone
+        for side in ("real", "fake"):
+            if side in known and f"_logged_{side}" not in known:
+                known[f"_logged_{side}"] = True
+                self.log_scalar(f"scores/{side}", known[side].detach().mean())
+        if player == "discriminator" and "real" in known and "fake" in known and s.real.shape == s.fake.shape:
+            # The share of pairs (real i, fake i) that the discriminator ranks right.
+            self.log_scalar("scores/accuracy", (s.real > s.fake).to(s.real.dtype).mean())
+
+    def _time_phases(self, phase: Callable[[str], Any]) -> None:
+        # Wrapped here and not in the methods above: a step that nobody times pays nothing for the clock.
+        def timed(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+            def call(*given: Any) -> Any:
+                with phase(name):
+                    return function(*given)
+
+            return call
+
+        for owner, method, name in (
+            (self.host, "reals", "data"),
+            (self, "generate", "generator forward"),
+            (self, "judge", "discriminator forward"),
+            (self, "step_optimizer", "optimizer"),
+            (self, "average_generator", "ema"),
+        ):
+            setattr(owner, method, timed(name, getattr(owner, method)))
