@@ -41,11 +41,12 @@ def test_the_distance_is_a_mean_over_maps_or_one_long_vector() -> None:
     assert float(mean.generator(s)) == pytest.approx((0.5 + 3.0) / 2)
     assert float(mean.discriminator(s)) == pytest.approx(-(0.5 + 3.0) / 2)
     long: Any = ganzoo.part("loss", "segan:layers=concatenated")
-    assert float(long.generator(s)) == pytest.approx((16 * 0.5 + 4 * 12 * 3.0) / (16 + 4 * 12))
+    assert float(long.generator(s)) == pytest.approx((16 * 0.5 + 4 * 12 * 3.0) / (16 + 12))
     five = [full(0.0, 1, 1, k) for k in (1, 2, 3, 4, 5)], [full(1.0 + k, 1, 1, k) for k in (1, 2, 3, 4, 5)]
     due = sum(t * k * (1 + k) for t, k in zip((1, 1, 2, 2, 4), (1, 2, 3, 4, 5), strict=True))
-    weight = sum(t * k for t, k in zip((1, 1, 2, 2, 4), (1, 2, 3, 4, 5), strict=True))
-    assert float(long.generator(scores(*five))) == pytest.approx(due / weight)
+    assert float(long.generator(scores(*five))) == pytest.approx(due / (1 + 2 + 3 + 4 + 5))
+    maps = [torch.cat([t * m.flatten(1) for t, m in zip((1, 1, 2, 2, 4), side, strict=True)], 1) for side in five]
+    assert float(long.generator(scores(*five))) == pytest.approx(float((maps[0] - maps[1]).abs().mean()))
 
 
 def test_at_the_true_mask_there_is_nothing_to_learn() -> None:

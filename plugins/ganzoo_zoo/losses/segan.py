@@ -28,7 +28,8 @@ class SegAN(ganzoo.Loss):
     Args:
         weight: weight of the multi-scale term in both players' losses, at least 0. At 0 the critic has no task.
         layers: mean: each map of features counts alike (the paper). concatenated: all maps are a single long vector, in
-            which the first two maps stand once, the last map four times and the maps between twice (the authors' code).
+            which the first two maps are multiplied by 1, the last map by 4 and the maps between by 2 (the authors'
+            code). The mean is over the plain count of numbers.
         dice: weight of the segmentor's soft Dice term, at least 0 (1 in the authors' code).
         l1: weight of the mean absolute difference of masks, at least 0 (0 in the paper). With weight=0 the term is the
             baseline without a critic.
@@ -104,7 +105,8 @@ class SegAN(ganzoo.Loss):
         if self.layers == "mean":
             times = [1 / (len(gaps) * gap.numel()) for gap in gaps]
         else:
-            often = [1, 1, *[2] * (len(gaps) - 3), 4][-len(gaps) :]
-            whole = sum(k * gap.numel() for k, gap in zip(often, gaps, strict=True))
-            times = [k / whole for k in often]
+            factors = [1, 1, *[2] * (len(gaps) - 3), 4][-len(gaps) :]
+            # The authors' code multiplies the maps by the factors and divides by the plain count of their numbers.
+            whole = sum(gap.numel() for gap in gaps)
+            times = [factor / whole for factor in factors]
         return torch.stack([k * gap.sum() for k, gap in zip(times, gaps, strict=True)]).sum()
