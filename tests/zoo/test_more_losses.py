@@ -267,10 +267,11 @@ def test_auxiliary_and_conditional_are_one_or_the_other():
 def test_feature_matching_is_the_distance_of_means():
     real, fake = torch.randn(5, 3, dtype=torch.float64), torch.randn(5, 3, dtype=torch.float64, requires_grad=True)
     s = scores([0.0] * 5, [0.0] * 5, real_output={"features": [None, real]}, fake_output={"features": [None, fake]})
-    loss = ganzoo.part("loss", "feature-matching")
+    loss = ganzoo.part("loss", "feature-matching:reduction=sum")
     value = loss.generator(s)
     gap = real.mean(0) - fake.mean(0)
     assert_close(value, gap.square().sum())
+    assert_close(ganzoo.part("loss", "feature-matching").generator(s), gap.square().mean())
     assert_close(torch.autograd.grad(value, fake)[0], (-2 / 5 * gap).expand(5, 3).detach())
     assert loss.discriminator(s).item() == pytest.approx(2 * math.log(2))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from torch.nn.functional import softplus
 
@@ -22,7 +22,11 @@ class FeatureMatching(ganzoo.Loss):
 
     Formula:
         L_D = mean sp(-r) + mean sp(f)
-        L_G = | mean h(x) - mean h(x') |^2      summed over the features
+        L_G = (1/n) | mean h(x) - mean h(x') |^2      n features
+
+    Args:
+        reduction: ``mean`` over the features, as in the authors' code, or ``sum``, the norm that the paper writes. The
+            two differ by the number of features n, which matters with sgd, with clip-gradient and beside penalties.
 
     Raises:
         Incompatible: the discriminator gives no features.
@@ -36,14 +40,16 @@ class FeatureMatching(ganzoo.Loss):
         Salimans et al. 2016, Improved techniques for training GANs, arXiv:1606.03498, section 3.1.
 
     Example:
-        The mean features of the reals are (3, 4) and those of the fakes (0, 0), at a distance of 5.
+        The mean features of the reals are (3, 4) and those of the fakes (0, 0): (3^2 + 4^2) / 2 = 12.5.
 
         >>> import ganzoo, torch
         >>> s = ganzoo.Scores(real_output={"features": [torch.tensor([[2.0, 4.0], [4.0, 4.0]])]},
         ...                   fake_output={"features": [torch.zeros(2, 2)]})
         >>> ganzoo.part("loss", "feature-matching").generator(s)
-        tensor(25.)
+        tensor(12.5000)
     """
+
+    reduction: Literal["mean", "sum"] = "mean"
 
     reads_scores: ClassVar[bool] = False  # the generator's part reads features alone
 
@@ -62,5 +68,5 @@ class FeatureMatching(ganzoo.Loss):
     def generator(self, s: ganzoo.Scores) -> Tensor:
         """The squared distance of the mean features."""
         real, fake = (output["features"][-1].flatten(1).mean(0) for output in (s.real_output, s.fake_output))
-        distance: Tensor = (real.detach() - fake).square().sum()
-        return distance
+        gaps = (real.detach() - fake).square()
+        return gaps.mean() if self.reduction == "mean" else gaps.sum()
