@@ -259,6 +259,33 @@ def test_lecam_anchors_scores_to_the_mean_of_the_other_kind():
     assert lecam.discriminator_penalty(far).item() == pytest.approx((-5 - a_f) ** 2 + (a_r - 9) ** 2)
 
 
+@pytest.mark.parametrize("named", ["dragan", "dragan:noise=uniform", "gradient-penalty:points=around,centre=1"])
+def test_the_noise_around_a_single_number_is_zero_and_not_nan(named):
+    """As numpy's std, which the authors' code calls: 0 for a single number. D(x) = 3 x has the slope 3."""
+    s = ganzoo.Scores(real_images=some(1, 1), discriminator=lambda x: 3 * x[:, 0])
+    assert part(named).discriminator_penalty(s).item() == pytest.approx(10 * (3 - 1) ** 2)
+
+
+@pytest.mark.parametrize("noise", ["normal", "uniform"])
+def test_dragan_takes_the_deviation_of_all_numbers(noise):
+    """With a square score the slope at x + delta is 2 (x + delta): a batch of -1 and 1 has a deviation of exactly 1."""
+    real = tensor([[-1.0], [1.0]], dtype=torch.float64)
+    places = []
+
+    def critic(x):
+        places.append(x.detach().clone())
+        return x.square().sum(1)
+
+    torch.manual_seed(0)
+    part(f"dragan:noise={noise},spread=1").discriminator_penalty(ganzoo.Scores(real_images=real, discriminator=critic))
+    torch.manual_seed(0)
+    if noise == "normal":
+        noise_ = torch.randn_like(real)
+    else:
+        noise_ = torch.rand(2, 1, dtype=torch.float64) * torch.rand_like(real)
+    assert_close(places[0], real + noise_)
+
+
 @pytest.mark.parametrize("named", ["lecam", "path-length", "ada", "sn-penalty"])
 def test_what_a_part_remembers_is_saved_with_the_run(experiment, named):
     made = experiment(regularizers=[named])

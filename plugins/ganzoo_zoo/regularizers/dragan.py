@@ -58,6 +58,6 @@ class DRAGAN(SlopePenalty):
         else:
             real = s.real_images.detach()
             a = torch.rand(len(real), *[1] * (real.ndim - 1), device=real.device, dtype=real.dtype)
-            place = (real + a * self.spread * real.std() * torch.rand_like(real)).requires_grad_()
+            place = (real + a * self.spread * real.std(correction=0) * torch.rand_like(real)).requires_grad_()
         (slope,) = torch.autograd.grad(s.judge(place).sum(), place, create_graph=True)
         return self.weight * excess(slope, self.centre).mean()

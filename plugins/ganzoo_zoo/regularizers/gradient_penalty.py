@@ -141,7 +141,7 @@ def around(s: ganzoo.Scores, spread: float) -> Tensor:
         spread: standard deviation of the noise, in units of the standard deviation of the real batch.
     """
     real = s.real_images.detach()
-    return (real + spread * real.std() * torch.randn_like(real)).requires_grad_()
+    return (real + spread * real.std(correction=0) * torch.randn_like(real)).requires_grad_()
 
 
 def excess(slope: Tensor, centre: float = 0.0, one_sided: bool = False, power: float = 2.0) -> Tensor:
