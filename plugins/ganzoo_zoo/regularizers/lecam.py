@@ -17,9 +17,10 @@ if TYPE_CHECKING:
 class LeCam(ganzoo.Regularizer):
     """LeCam regularization (limited data): real scores are drawn to the average fake score, and fake to the real.
 
-    With running means a_R of real and a_F of fake scores:
+    With running means a_R of real and a_F of fake scores, m_t the mean score of the batch in update t:
 
     Formula:
+        a = (1 - decay) sum_s decay^(t - s) m_s / (1 - decay^t)
         weight * (mean (r - a_F)^2 + mean (a_R - f)^2)                    squared
         weight * (mean relu(r - a_F)^2 + mean relu(a_R - f)^2)            one-sided
 
@@ -31,9 +32,9 @@ class LeCam(ganzoo.Regularizer):
             samples below the fake mean, cost nothing.
 
     Notes:
-        The means begin at the first batch. A mean is moved before the penalty reads the mean, and carries no gradient.
-        Both means are saved with the run. With WGAN's loss the penalty bounds the loss below, which is a LeCam
-        divergence then.
+        The means are debiased, as in the authors' code for StyleGAN2: the first batches do not outweigh later batches.
+        A mean is moved before the penalty reads the mean, and carries no gradient. Both means are saved with the run.
+        With WGAN's loss the penalty bounds the loss below, which is a LeCam divergence then.
 
     Source:
         Tseng et al. 2021, Regularizing generative adversarial networks under limited data, arXiv:2104.03310,
@@ -59,7 +60,7 @@ class LeCam(ganzoo.Regularizer):
     constrains_discriminator: ClassVar[bool] = True
 
     def prepare(self, networks: ganzoo.Networks, spec: ganzoo.Spec) -> nn.Module:
-        """Two means, and how many batches entered the means."""
+        """Two means, and the share of the scores in the means."""
         return Means()
 
     def observe(self, player: str, s: ganzoo.Scores) -> None:
@@ -69,7 +70,7 @@ class LeCam(ganzoo.Regularizer):
 
     def discriminator_penalty(self, s: ganzoo.Scores) -> Tensor:
         """The weighted mean squared distance of the scores from the mean of the other kind."""
-        real, fake = (mean.to(s.real.dtype) for mean in (self.module.real, self.module.fake))
+        real, fake = (anchor.to(s.real.dtype) for anchor in self.module.anchors())
         above, below = s.real - fake, real - s.fake
         if self.form == "one-sided":
             above, below = above.relu(), below.relu()
@@ -78,26 +79,31 @@ class LeCam(ganzoo.Regularizer):
 
 
 class Means(nn.Module):
-    """Running means of real and fake scores."""
+    """Running means of real and fake scores that begin at zero, and the share of the scores in them."""
 
     real: Tensor
     fake: Tensor
-    seen: Tensor
+    share: Tensor
 
     def __init__(self) -> None:
         super().__init__()
-        for name in ("real", "fake", "seen"):
+        for name in ("real", "fake", "share"):
             self.register_buffer(name, torch.zeros(()))
 
     def follow(self, real: Tensor, fake: Tensor, decay: float) -> None:
-        """Move each mean by a share of 1 - decay, and by the whole distance in the first update.
+        """Move each mean by a share of 1 - decay.
 
         Args:
             real: mean real score of a batch.
             fake: mean fake score of a batch.
             decay: share of the old mean that is kept.
         """
-        share = torch.where(self.seen == 0, 1.0, 1 - decay)
-        self.real.lerp_(real.to(self.real.dtype), share)
-        self.fake.lerp_(fake.to(self.fake.dtype), share)
-        self.seen += 1
+        self.real.lerp_(real.to(self.real.dtype), 1 - decay)
+        self.fake.lerp_(fake.to(self.fake.dtype), 1 - decay)
+        self.share.lerp_(torch.ones_like(self.share), 1 - decay)  # 1 - decay^t after t updates
+
+    def anchors(self) -> tuple[Tensor, Tensor]:
+        """The means without the zero that they began at, of real and of fake scores."""
+        # Adam's debiasing. Without a first update 0/0 would be NaN: the anchors are then 0.
+        share = torch.where(self.share == 0, 1.0, self.share)
+        return self.real / share, self.fake / share
