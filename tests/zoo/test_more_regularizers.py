@@ -563,12 +563,27 @@ def test_consistency_is_the_squared_difference_of_scores():
     torch.manual_seed(0)
     real = part("cr:weight=1").discriminator_penalty(s)
     torch.manual_seed(0)
-    copies = _augment.translated(_augment.flipped(s.real_images.detach()))
+    copies = _augment.translated(_augment.flipped(s.real_images.detach()), mirrored=True)
     assert_close(real, (first(s.real_images) - first(copies)).square().mean())
     torch.manual_seed(0)
     both = part("bcr:weight=1,fake_weight=0").discriminator_penalty(s)
     assert_close(both, real)
     assert part("bcr:weight=0,fake_weight=2").discriminator_penalty(s) > 0
+
+
+def test_a_copy_for_consistency_is_mirrored_at_its_borders():
+    """As StudioGAN pads: a side of 28 moves by up to int(28 / 8) = 3, and no pixel is grey that was black."""
+    x = (torch.arange(28.0)[:, None] * 100 + torch.arange(28.0)).expand(500, 1, 28, 28)
+    torch.manual_seed(0)
+    down, right = _augment.shifts(x, 3, 3)
+    assert sorted(down.unique().tolist()) == sorted(right.unique().tolist()) == [-3, -2, -1, 0, 1, 2, 3]
+    torch.manual_seed(0)
+    moved = _augment.translated(x, mirrored=True)
+    padded = torch.nn.functional.pad(x, (3, 3, 3, 3), mode="reflect")
+    for image, wide, i, j in zip(moved, padded, down.flatten().tolist(), right.flatten().tolist(), strict=True):
+        assert image.equal(wide[:, 3 - i : 31 - i, 3 - j : 31 - j])
+    black = -torch.ones(100, 1, 28, 28)
+    assert _augment.translated(black, mirrored=True).equal(black)
 
 
 def test_zcr_draws_scores_together_and_images_apart():

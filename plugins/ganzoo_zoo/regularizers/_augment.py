@@ -49,23 +49,44 @@ def uniform(images: Tensor, low: float, high: float) -> Tensor:
     return low + (high - low) * torch.rand(each(images), device=images.device, dtype=images.dtype)
 
 
-def shifts(images: Tensor, most: float) -> tuple[Tensor, Tensor]:
-    """Whole numbers of pixels down and right a sample, up to that share of the side."""
-    down, right = (int(side * most + 0.5) for side in images.shape[2:])
+def shifts(images: Tensor, down: int, right: int) -> tuple[Tensor, Tensor]:
+    """Whole numbers of pixels down and right for each sample, (N, 1) each.
+
+    Args:
+        images: (N, C, H, W).
+        down: largest shift down or up, in pixels.
+        right: largest shift right or left, in pixels.
+    """
     return (
         torch.randint(-down, down + 1, (len(images), 1), device=images.device),
         torch.randint(-right, right + 1, (len(images), 1), device=images.device),
     )
 
 
-def translated(images: Tensor, most: float = 0.125) -> Tensor:
-    """Moved by whole pixels, zeros where nothing was."""
-    down, right = shifts(images, most)
+def translated(images: Tensor, *, mirrored: bool = False) -> Tensor:
+    """Images moved by whole pixels, by up to 1/8 of each side.
+
+    Args:
+        images: (N, C, H, W).
+        mirrored: whether the image is mirrored at its borders, and 1/8 of the side is rounded down (as StudioGAN's
+            consistency regularization does). Otherwise the border is zero, and 1/8 of the side is rounded to the
+            nearest number (as DiffAugment's code does).
+
+    Example:
+        >>> import torch
+        >>> x = torch.ones(100, 1, 12, 12)
+        >>> translated(x).unique().tolist(), translated(x, mirrored=True).unique().tolist()
+        ([0.0, 1.0], [1.0])
+    """
     height, width = images.shape[2:]
-    rows = torch.arange(height, device=images.device) - down  # (N, H): where each row comes from
+    down, right = shifts(images, *(int(side / 8 + (0 if mirrored else 0.5)) for side in (height, width)))
+    rows = torch.arange(height, device=images.device) - down  # (N, H): the row that each row is copied from
     columns = torch.arange(width, device=images.device) - right
-    inside = ((rows >= 0) & (rows < height))[:, :, None] & ((columns >= 0) & (columns < width))[:, None]
     sample = torch.arange(len(images), device=images.device)[:, None, None]
+    if mirrored:
+        rows, columns = _mirrored(rows, height), _mirrored(columns, width)
+        return images[sample, :, rows[:, :, None], columns[:, None]].movedim(-1, 1)
+    inside = ((rows >= 0) & (rows < height))[:, :, None] & ((columns >= 0) & (columns < width))[:, None]
     moved = images[sample, :, rows.clamp(0, height - 1)[:, :, None], columns.clamp(0, width - 1)[:, None]]
     return moved.movedim(-1, 1) * inside[:, None]
 

@@ -18,7 +18,8 @@ class CR(ganzoo.Regularizer):
     """Consistency regularization (CR-GAN): a real image and its augmented copy get the same score.
 
     Formula:
-        weight * mean (D(x) - D(T(x)))^2      T: mirrored by chance, moved by up to 1/8 of each side
+        weight * mean (D(x) - D(T(x)))^2      T: mirrored by chance, moved by up to 1/8 of each side,
+                                          the image mirrored at its borders
 
     Args:
         weight: the paper's lambda, at least 0.
@@ -149,4 +150,4 @@ class ZCR(ganzoo.Regularizer):
 
 
 def _copied(images: Tensor) -> Tensor:
-    return translated(flipped(images.detach()))
+    return translated(flipped(images.detach()), mirrored=True)
