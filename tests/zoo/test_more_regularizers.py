@@ -592,7 +592,8 @@ def test_zcr_draws_scores_together_and_images_apart():
     s = ganzoo.Scores(
         latent=z, fake_images=make(z), fake=make(z).sum(1), generator=make, discriminator=lambda x: x.sum(1)
     )
-    assert part("zcr:sigma=0.1").discriminator_penalty(s).item() == pytest.approx(5 * 2 * 0.09, rel=0.03)
+    assert part("zcr:weight=5,sigma=0.1").discriminator_penalty(s).item() == pytest.approx(5 * 2 * 0.09, rel=0.03)
+    assert words.plain(part("zcr")) == {"weight": 20.0, "diversity": 0.5, "sigma": 0.05, "every": 1}  # StudioGAN's
     assert part("zcr:sigma=0.1").generator_penalty(s).item() == pytest.approx(-0.5 * 0.09, rel=0.03)
 
 

@@ -116,7 +116,8 @@ class ZCR(ganzoo.Regularizer):
 
     Notes:
         The penalty costs a pass of the generator for each player's move, and a pass of the discriminator. bcr and zcr
-        together are the paper's ICR. Published settings (weight, diversity, sigma) differ: StudioGAN has 20, 0.5, 0.05.
+        together are the paper's ICR. The defaults are StudioGAN's settings
+        for CIFAR-10.
 
     Source:
         Zhao et al. 2020, Improved consistency regularization for GANs, arXiv:2002.04724, section 2.2.
@@ -131,9 +132,9 @@ class ZCR(ganzoo.Regularizer):
         tensor(5.)
     """
 
-    weight: Annotated[float, Ge(0)] = 5.0
+    weight: Annotated[float, Ge(0)] = 20.0
     diversity: Annotated[float, Ge(0)] = 0.5
-    sigma: Annotated[float, Gt(0)] = 0.07
+    sigma: Annotated[float, Gt(0)] = 0.05
 
     def discriminator_penalty(self, s: ganzoo.Scores) -> Tensor:
         """The weighted mean squared difference of the scores of neighbours."""

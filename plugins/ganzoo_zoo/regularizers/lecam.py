@@ -41,7 +41,7 @@ class LeCam(ganzoo.Regularizer):
         equation 4.
 
     Example:
-        After a first batch with real scores of 2 and fake scores of -1 both distances are 3, and 0.1 (9 + 9) = 1.8.
+        After a first batch with real scores of 2 and fake scores of -1 both distances are 3, and 0.3 (9 + 9) = 5.4.
 
         >>> import ganzoo, torch
         >>> from ganzoo.words import bind
@@ -50,10 +50,10 @@ class LeCam(ganzoo.Regularizer):
         >>> s = ganzoo.Scores(real=torch.full((4,), 2.0), fake=torch.full((4,), -1.0))
         >>> bound.part.observe("discriminator", s)
         >>> bound.part.discriminator_penalty(s)
-        tensor(1.8000)
+        tensor(5.4000)
     """
 
-    weight: Annotated[float, Ge(0)] = 0.1
+    weight: Annotated[float, Ge(0)] = 0.3
     decay: Annotated[float, Ge(0), Lt(1)] = 0.99
     form: Literal["squared", "one-sided"] = "squared"
 
