@@ -716,6 +716,35 @@ def test_half_of_the_flips_of_probability_one_are_made():
     assert coarse[:, :, 2].abs().max() <= 1
 
 
+def test_ada_shifts_by_an_eighth_of_the_side_of_what_it_shows():
+    """The shift comes after flips and turns: M = F R T, so that (F R)^-1 M shifts by W/8 and H/8 at most."""
+    torch.manual_seed(0)
+    m = Draw(torch.zeros(4000, 3, 16, 8, dtype=torch.float64), tensor(1.0)).geometry(fine=False)
+    shift = (m[:, :, :2].mT @ m[:, :, 2:])[:, :, 0].abs()  # F R is orthogonal
+    assert_close(shift.amax(0), tensor([1.0, 2.0], dtype=torch.float64), atol=1e-9, rtol=0)
+
+
+class Fixed(Draw):
+    """A draw in which all transforms happen, and whose normal numbers are given."""
+
+    def normal(self, std):
+        return torch.full((self.count,), self.numbers.pop(0), **self.like)
+
+
+def test_ada_shifts_by_parts_of_pixels_last():
+    """M = A S, as in the authors' code (G_inv @ new): another last shift moves M's shift by A times the change."""
+    images, maps = torch.zeros(50, 3, 8, 8, dtype=torch.float64), []
+    for last in ((0.25, 0.5), (0.5, 0.25)):
+        torch.manual_seed(0)
+        draw = Fixed(images, tensor(1.0, dtype=torch.float64))
+        draw.numbers = [0.3, -0.2, *last]
+        maps.append(draw.geometry(fine=True))
+    first, second = maps
+    assert_close(first[:, :, :2], second[:, :, :2], atol=1e-12, rtol=0)
+    change = first[:, :, :2] @ tensor([[0.25 * 8], [-0.25 * 8]], dtype=torch.float64)
+    assert_close(second[:, :, 2:] - first[:, :, 2:], change, atol=1e-9, rtol=0)
+
+
 def test_ada_moves_its_probability_by_the_sign_of_overfitting():
     """64 images, every 4 updates, 500 kimg: 5.12e-4 up where real scores are all positive; never below zero."""
     ada = prepared("ada", spec=IMAGES)

@@ -162,8 +162,11 @@ class Draw:
         def scaled(x: Tensor, y: Tensor) -> Tensor:
             return _rows([x, zero, zero], [zero, y, zero], [zero, zero, one])
 
-        def turned(angle: Tensor) -> Tensor:
-            return _rows([angle.cos(), -angle.sin(), zero], [angle.sin(), angle.cos(), zero], [zero, zero, one])
+        def turned(angle: Tensor, *, quarters: bool = False) -> Tensor:
+            cos, sin = angle.cos(), angle.sin()
+            if quarters:  # cos(pi/2) is 6e-17 in floating point, which would blur whole shifts
+                cos, sin = cos.round(), sin.round()
+            return _rows([cos, -sin, zero], [sin, cos, zero], [zero, zero, one])
 
         def moved(x: Tensor, y: Tensor) -> Tensor:
             return _rows([one, zero, x * self.width], [zero, one, y * self.height], [zero, zero, one])
@@ -171,22 +174,24 @@ class Draw:
         def pixels(share: Tensor, side: int) -> Tensor:
             return (share * side).round() / side
 
+        # A map goes from output to input: the factor of the last transform acts on a pixel first. So each new factor
+        # stands on the right, as in the authors' code (G_inv @ new).
         map_ = scaled(self.happens(1 - 2 * self.one_of(2), 1.0), one)
-        map_ = turned(self.happens(self.one_of(4) * math.pi / 2, 0.0)) @ map_
+        map_ = map_ @ turned(self.happens(self.one_of(4) * math.pi / 2, 0.0), quarters=True)
         shift = [pixels(self.uniform(-0.125, 0.125), side) for side in (self.width, self.height)]
         chosen = self.happens(one, 0.0)
-        map_ = moved(shift[0] * chosen, shift[1] * chosen) @ map_
+        map_ = map_ @ moved(shift[0] * chosen, shift[1] * chosen)
         if fine:
             size = self.happens(self.normal(0.2).exp2(), 1.0)
-            map_ = scaled(size, size) @ map_
+            map_ = map_ @ scaled(size, size)
             # two turns, before and after stretching, of which one at least is made with probability p
             half = 1 - (1 - self.p).sqrt()
-            map_ = turned(self.happens(self.uniform(-math.pi, math.pi), 0.0, half)) @ map_
+            map_ = map_ @ turned(self.happens(self.uniform(-math.pi, math.pi), 0.0, half))
             stretch = self.happens(self.normal(0.2).exp2(), 1.0)
-            map_ = scaled(stretch, 1 / stretch) @ map_
-            map_ = turned(self.happens(self.uniform(-math.pi, math.pi), 0.0, half)) @ map_
+            map_ = map_ @ scaled(stretch, 1 / stretch)
+            map_ = map_ @ turned(self.happens(self.uniform(-math.pi, math.pi), 0.0, half))
             chosen = self.happens(one, 0.0)
-            map_ = moved(self.normal(0.125) * chosen, self.normal(0.125) * chosen) @ map_
+            map_ = map_ @ moved(self.normal(0.125) * chosen, self.normal(0.125) * chosen)
         return map_[:, :2]
 
     def colour(self) -> Tensor:
