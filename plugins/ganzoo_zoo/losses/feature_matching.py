@@ -68,5 +68,5 @@ class FeatureMatching(ganzoo.Loss):
     def generator(self, s: ganzoo.Scores) -> Tensor:
         """The squared distance of the mean features."""
         real, fake = (output["features"][-1].flatten(1).mean(0) for output in (s.real_output, s.fake_output))
-        gaps = (real.detach() - fake).square()
+        gaps: Tensor = (real.detach() - fake).square()
         return gaps.mean() if self.reduction == "mean" else gaps.sum()
