@@ -228,3 +228,41 @@ class Again:
             return made
 
         return again
+
+
+class Failing(checkpoint.Disk):
+    """A disk whose n-th call of a kind fails, and every one after it if it broke for good."""
+
+    def __init__(self, kind: str, number: int, for_good: bool) -> None:
+        self.kind, self.left, self.for_good = kind, number, for_good
+        self.failed = False
+
+    def _count(self, kind: str) -> None:
+        if self.kind in (kind, "any"):
+            self.left -= 1
+            if self.left == 0 or (self.left < 0 and self.for_good):
+                self.failed = True
+                raise OSError(28, "No space left on device")
+
+    def make(self, folder: Path) -> None:
+        self._count("make")
+        super().make(folder)
+
+    def write(self, file: Path, content: bytes) -> None:
+        try:
+            self._count("write")
+        except OSError:
+            super().write(file, content[: len(content) // 2])  # a disk that is full takes a part
+            raise
+        super().write(file, content)
+
+    def sync(self, path: Path) -> None:
+        self._count("sync")  # and no more: real ones cost milliseconds, and change nothing that can be seen
+
+    def rename(self, old: Path, new: Path) -> None:
+        self._count("rename")
+        super().rename(old, new)
+
+    def remove(self, folder: Path) -> None:
+        self._count("remove")
+        super().remove(folder)

@@ -15,8 +15,7 @@ from typing import Any
 
 import pytest
 import torch
-from harness import Bench, Process, Server, differences, final, state_of, until, words
-from test_checkpoint import Failing
+from harness import Bench, Failing, Process, Server, differences, final, state_of, until, words
 
 import ganzoo
 from ganzoo import errors
