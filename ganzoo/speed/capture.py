@@ -46,6 +46,10 @@ MOVES = 0.1
 """How far the changes of weights may differ, relative to their norm. Adam makes full-length updates out of the rounding
 of a gradient that is zero but for rounding, such as the gradient of a bias before BatchNorm."""
 
+RESETS = torch.__version__ >= "2.14"
+"""Whether torch forgets a capture that failed when its graph is reset. Earlier versions leave the memory allocator in
+the state of a capture that goes on, so that there no process captures again."""
+
 Step = Callable[[], list[Tensor]]
 
 
@@ -110,7 +114,11 @@ class Graph:
             except Exception as error:
                 numbers = torch.cuda.default_generators[self.index]
                 numbers.graphsafe_set_state(torch.Generator(f"cuda:{self.index}").graphsafe_get_state())
-                _broken_off.append(graph)
+                if RESETS:
+                    graph.reset()  # gives the memory back, and the pool with it
+                    self.pool = torch.cuda.graph_pool_handle()
+                else:
+                    _broken_off.append(graph)
                 raise BrokenOff from error
 
         def replay() -> list[Tensor]:

@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -90,6 +91,19 @@ def _assigned() -> bool:
         len([each for each in os.environ.get(name, "").split(",") if each.strip()]) == 1
         for name in ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES", "ZE_AFFINITY_MASK")
     )
+
+
+def rounded(value: float, where: torch.device) -> float:
+    """A scheduled number of an optimizer, rounded as the fused kernels of a device read it from a tensor.
+
+    On CUDA the kernels read float32. A captured step gives them a tensor, a step as written gives them a number:
+    rounding the number first makes the two steps equal bit for bit, and so runs of one and of several processes.
+
+    Args:
+        value: the number.
+        where: the device.
+    """
+    return float(np.float32(value)) if where.type == "cuda" else value
 
 
 def default_generators(where: torch.device) -> list[torch.Generator]:

@@ -77,7 +77,7 @@ class Surroundings(contracts.Game):
         else:
             self.with_hook["joint_penalty"] = {}
         self.parametrizations = ParametrizationCache(self.modules)
-        self.nonfinite = torch.zeros((), device=environment.device)
+        self.nonfinite = torch.zeros((), device=environment.device, dtype=torch.float32)  # as fused optimizers read it
         self.scalars: dict[str, Tensor] = {}
         self.lazy_queries: set[tuple[Player, int, int]] = set()
         self.progress = 0.0

@@ -51,7 +51,7 @@ def set_scheduled_numbers(run: Run, progress: float) -> None:
         bound = run.parts.bound[f"{player[0]}_optimizer"]
         for name in bound.scheduled:
             for group in optimizer.param_groups:
-                group[name] = bound.values[name]
+                group[name] = hardware.rounded(bound.values[name], run.device)
 
 
 def compiled_steps(run: Run, game: Game, compiler: StepCompiler, warn: Callable[[str], None]) -> RecordedSteps:

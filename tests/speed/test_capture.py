@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import random
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,7 +24,6 @@ from ganzoo.training import loop
 from ganzoo.training.steps import advance, compiled_steps, step_compiler
 
 CUDA = torch.cuda
-gpu = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")]
 
 
 def played(made: Any, recorder: Any = None, steps: int = 10) -> tuple[list[dict[str, float]], list[str]]:
@@ -399,7 +397,7 @@ class Device:
         yield
 
     def CUDAGraph(self) -> Any:
-        return SimpleNamespace(replay=lambda: self.told.append("replay"))
+        return SimpleNamespace(replay=lambda: self.told.append("replay"), reset=lambda: self.told.append("reset"))
 
     @contextmanager
     def stream(self, stream: Any) -> Iterator[None]:
@@ -438,8 +436,11 @@ class TestGraph:
         assert again() is again() is result
         assert device.told == ["wait", "step", "wait", "capture in pool 1", "step", "replay", "replay"]
 
-    @pytest.mark.parametrize("captured", [False, True])
-    def test_a_failure_leaves_the_device_as_it_was(self, device: Device, captured: bool) -> None:
+    @pytest.mark.parametrize(("captured", "resets"), [(False, True), (True, False), (True, True)])
+    def test_a_failure_leaves_the_device_as_it_was(
+        self, device: Device, monkeypatch: pytest.MonkeyPatch, captured: bool, resets: bool
+    ) -> None:
+        monkeypatch.setattr(capture, "RESETS", resets)
         graph = capture.Graph(torch.device("cuda:0"))
 
         def step() -> list[Tensor]:
@@ -452,7 +453,10 @@ class TestGraph:
         assert "not permitted" in str(caught.value.__cause__ if captured else caught.value)
         assert device.mode == 0
         assert ("random numbers anew" in device.told) is captured
-        if captured:  # the memory's keeper may think that it goes on: there is no other
+        assert ("reset" in device.told) is (captured and resets)
+        if captured and resets:  # the next capture is as if there had been none
+            graph(lambda: [], [])
+        elif captured:  # the memory's keeper may think that it goes on: there is no other
             with pytest.raises(capture.BrokenOff) as caught:
                 graph(lambda: [], [])
             assert "an earlier capture in this process broke off" in str(caught.value.__cause__)
@@ -465,95 +469,3 @@ def test_the_command_line_can_leave_it_out(words: list[str], value: bool | None)
     with command.make_context("run", words) as context:
         assert context.params["capture"] is value
         assert context.params["compile"] is None
-
-
-def waits_for(steps: int, made: Any, recorded: Any) -> None:
-    """Make steps, and fail where the host waits for the device."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that the mode is a prototype
-        torch.cuda.set_sync_debug_mode("error")
-        try:
-            for _ in range(steps):
-                advance(made.run, made.game, 100, recorded)
-                made.game.pop_scalars()
-        finally:
-            torch.cuda.set_sync_debug_mode("default")
-
-
-class TestOnAGPU:
-    pytestmark: ClassVar[Any] = gpu
-
-    @pytest.mark.parametrize("settings", [settings for _, settings in COMPOSITIONS], ids=lambda s: s["schedule"])
-    def test_captured_steps_are_the_same_steps(self, experiment: Any, settings: dict[str, Any]) -> None:
-        """To rounding: a number that follows the run is rounded to float32 on its way into a capture."""
-        settings = {**settings, "device": "cuda", "precision": "fp64"}
-        mine, theirs = experiment(**settings), experiment(**settings)
-        with torch.random.fork_rng(devices=[0]):
-            notes, said = played(mine, step_compiler(mine.run))
-            expected = played(theirs)[0]
-        assert said == []
-        for row, other in zip(notes, expected, strict=True):
-            assert row == pytest.approx(other, rel=1e-4, abs=1e-6)
-        after = state_of(theirs)
-        assert all(
-            torch.allclose(value.double(), after[name].double(), rtol=1e-4, atol=1e-6)
-            for name, value in state_of(mine).items()
-        )
-
-    @pytest.mark.parametrize("captured", [True, False])
-    @pytest.mark.parametrize("conditional", ["concat", "none"])
-    def test_no_step_waits_for_the_device(self, experiment: Any, captured: bool, conditional: str) -> None:
-        made = experiment(
-            device="cuda",
-            loss="hinge",
-            regularizers=["r1:every=2", "sn", "diffaugment"],
-            on_nonfinite="skip",
-            arch=f"dcgan:width=4,conditional={conditional}",
-        )
-        recorded = (
-            compiled_steps(made.run, made.game, capture.Graph(made.run.device), pytest.fail) if captured else None
-        )
-        for _ in range(4):
-            advance(made.run, made.game, 100, recorded)
-            made.game.pop_scalars()
-        waits_for(8, made, recorded)
-
-    def test_a_part_that_waits_is_named_and_the_device_goes_on(self, experiment: Any) -> None:
-        class Waits(ganzoo.Regularizer):
-            def discriminator_penalty(self, s: ganzoo.Scores) -> Tensor:
-                return s.real.mean().item() * s.real.square().mean()
-
-        mine, theirs = (experiment(device="cuda", regularizers=[Waits()], arch="mlp") for _ in range(2))
-        with torch.random.fork_rng(devices=[0]):
-            notes, said = played(mine, capture.Graph(mine.run.device))
-            assert notes == played(theirs)[0]
-        assert differences(state_of(mine), state_of(theirs)) == []
-        assert len(said) == 1
-        assert "regularizer Waits stands in the way" in said[0]
-
-    def test_a_capture_that_breaks_off_leaves_the_device_usable(self, experiment: Any) -> None:
-        made = experiment(device="cuda", arch="mlp")
-        graph, calls = capture.Graph(made.run.device), []
-
-        def step() -> list[Tensor]:
-            calls.append(torch.cuda.is_current_stream_capturing())
-            numbers = torch.randn(8, device="cuda")
-            if calls[-1]:
-                numbers.sum().item()
-            return [numbers]
-
-        with pytest.raises(Exception, match=r"captur|CUDA"):
-            graph(step, [])
-        assert calls == [False, True]
-        torch.manual_seed(3)
-        first = torch.randn(8, device="cuda")
-        torch.manual_seed(3)
-        assert torch.equal(first, torch.randn(8, device="cuda"))
-        assert played(made, graph, steps=4)[1] == []
-
-    @pytest.mark.slow
-    def test_compiled_steps_are_captured(self, experiment: Any) -> None:
-        made = experiment(device="cuda", arch="mlp", regularizers=["r1"], compile=True)
-        notes, said = played(made, step_compiler(made.run), steps=4)
-        assert said == []
-        assert all(np.isfinite(list(row.values())).all() for row in notes)

@@ -48,7 +48,7 @@ class PairSet(Dataset[Any]):
 
 def parted(count: int, held: float) -> tuple[Tensor, Tensor]:
     """Row numbers for training, in order, and those of the share that is held out; the same at every call."""
-    order = torch.randperm(count, generator=torch.Generator().manual_seed(0))
+    order = torch.randperm(count, generator=torch.Generator().manual_seed(0), device="cpu")
     out = round(count * held)
     return order[out:].sort().values, order[:out].sort().values
 
