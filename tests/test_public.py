@@ -43,7 +43,7 @@ PUBLIC = [
 ]
 
 LAYERS = [  # a file imports from the layers above it here, or from its own folder, and from nothing below
-    {"errors", "names", "kinds"},
+    {"errors", "names", "kinds", "file_modules"},
     {"launcher", "parts", "hookspecs", "disk"},
     {"words"},
     {"step"},

@@ -10,29 +10,20 @@ from __future__ import annotations
 
 import atexit
 import hashlib
-import logging
 import multiprocessing
-import os
-import pickle
-import random
-import signal
 import statistics
-import sys
-import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
-from multiprocessing import resource_tracker
-from types import ModuleType
+from contextlib import nullcontext
 from typing import Any
 from weakref import WeakSet, finalize, proxy
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler, TensorDataset
 
 from ganzoo import errors
+from ganzoo.data import workers
 from ganzoo.launcher import launch
 from ganzoo.parts import Batch
 from ganzoo.step.randomness import derive_seed
@@ -232,28 +223,6 @@ class _Pieces(Sampler[list[int]]):
             draw, piece = feed.after(draw, piece)
 
 
-class _Seeded(Dataset[Any]):
-    """A dataset whose items, if they are random (crops, flips), are a function of (seed, batch, place in the batch).
-
-    So they are the same in any worker, and however the batch is cut.
-    """
-
-    def __init__(self, dataset: Dataset[Any], seed: int) -> None:
-        self.dataset, self.seed = dataset, seed
-
-    def __getitems__(self, drawn: list[int]) -> list[Any]:
-        draw, place, *rows = drawn
-        items: list[Any] = []
-        with _own_numbers():  # without workers, these are the parts' random numbers
-            for k, row in enumerate(rows, place):
-                number = derive_seed(self.seed, "items", draw, k)
-                torch.default_generator.manual_seed(number)
-                np.random.seed(number % 2**32)
-                random.seed(number)
-                items.append(self.dataset[row])
-        return items
-
-
 class Streamed(Feed):
     """Any other dataset, batch by batch; on a GPU the next batch is copied there while one is used."""
 
@@ -277,6 +246,7 @@ class Streamed(Feed):
         self._batches: Iterator[dict[str, Tensor]] = iter(())
         self._readers: list[multiprocessing.process.BaseProcess] = []
         self._dropped: finalize[..., Streamed] | None = None
+        self._watchdog: workers.Watchdog | None = None
 
     def share(self, pieces: int, first: int = 0, own: int | None = None) -> None:
         super().share(pieces, first, own)
@@ -288,23 +258,25 @@ class Streamed(Feed):
             before = multiprocessing.active_children()
             self._batches = self._read(_Pieces(proxy(self), draw, piece))  # no cycle: dropped with the feed
             self._readers = [each for each in multiprocessing.active_children() if each not in before]
+            if self._readers:
+                self._watchdog = workers.Watchdog(self._readers)
+                self._watchdog.start()
             # Where the feed is garbage in a cycle, its iterator is to be dropped whole, after it and not with it: torch
             # could not end its workers with queues that are closed already.
             self._dropped = finalize(self, id, self._batches)
             self._dropped.atexit = False
             _reading.add(self)
         try:
+            if self._watchdog is not None:
+                self._watchdog.waiting_since = time.monotonic()
             item = next(self._batches)
+            if self._watchdog is not None:
+                self._watchdog.waiting_since = None
         except BaseException as error:
-            killed = isinstance(error, RuntimeError | OSError | EOFError) and self._one_is_gone()
+            why = workers.failure(error, self._readers, self._watchdog is not None and self._watchdog.expired)
             self.close()
-            if isinstance(error, errors.DataError):  # a worker's comes with the worker's traceback for a message
-                raise errors.DataError(str(error).strip().splitlines()[-1].rpartition("DataError: ")[2]) from error
-            if killed:
-                raise errors.DataError(
-                    "a process that reads data was ended from outside: memory or shared memory (/dev/shm) may have run "
-                    "out: give more of it, or a smaller --batch-size"
-                ) from error
+            if why is not None:
+                raise why from error
             raise
         self._next = self.after(draw, piece)
         return Batch(
@@ -315,7 +287,7 @@ class Streamed(Feed):
 
     def look(self, count: int) -> Batch:
         rows = self.order(-1)[:count].tolist()
-        items = _collate(_Seeded(self.dataset, self.seed).__getitems__([-1, 0, *rows]))
+        items = _collate(workers.SeededItems(self.dataset, self.seed).__getitems__([-1, 0, *rows]))
         condition = items.get("condition")
         return Batch(
             images=self.normalised(items["image"]),
@@ -327,16 +299,14 @@ class Streamed(Feed):
         if self._dropped is not None:
             self._dropped.detach()
         self._next, self._batches, self._dropped = None, iter(()), None  # a loader that is dropped ends its workers
+        if self._watchdog is not None:
+            self._watchdog.stop()
+            self._watchdog = None
         for each in self._readers:
             if each.is_alive():  # after seconds of patience; it hears no SIGTERM
                 each.kill()
         self._readers = []
         _reading.discard(self)
-
-    def _one_is_gone(self) -> bool:
-        for each in self._readers:
-            each.join(0.1)  # seconds: its end of a connection may be closed a moment before it is gone
-        return not all(each.is_alive() for each in self._readers)
 
     def _read(self, pieces: _Pieces) -> Iterator[dict[str, Tensor]]:
         """Batches from a piece on, on the device."""
@@ -344,18 +314,18 @@ class Streamed(Feed):
         if isinstance(self.dataset, TensorDataset):
             batches = _gathered(self.dataset, pieces, pin=gpu)
         else:
-            workers = self._workers()
+            count = self._workers()
             loader = DataLoader(
-                _Seeded(self.dataset, self.seed),
+                workers.SeededItems(self.dataset, self.seed),
                 batch_sampler=pieces,
                 generator=torch.Generator(),  # or else it draws from the parts' random numbers, here and nowhere else
-                num_workers=workers,
-                multiprocessing_context=_context() if workers else None,
+                num_workers=count,
+                multiprocessing_context=workers.context() if count else None,
                 pin_memory=gpu,
-                worker_init_fn=_deaf,
+                worker_init_fn=workers.start_worker,
                 collate_fn=_collate,
             )
-            with _apart() if workers else nullcontext():
+            with workers.isolated() if count else nullcontext():
                 batches = iter(loader)
         return _copied(batches, self.device) if gpu else batches
 
@@ -367,18 +337,23 @@ class Streamed(Feed):
         for each of the processes that train on this machine.
         """
         busy = torch.get_num_threads() if self.device.type == "cpu" else 1
-        free = _cores() // launch().local_world_size - busy
+        free = workers.cores() // launch().local_world_size - busy
         if free < 1 or multiprocessing.current_process().daemon:  # such a process may have no children
             return 0
-        items, costs = _Seeded(self.dataset, self.seed), []
+        items, costs = workers.SeededItems(self.dataset, self.seed), []
         for row in self.order(-1)[:5].tolist():
             began = time.perf_counter()
             items.__getitems__([-1, 0, row])
             costs.append(time.perf_counter() - began)
         if statistics.median(costs) * (self.batch_size // self.pieces) < WORTH_WORKERS:
             return 0
-        handed = _handed(self.dataset)
-        return 0 if handed is None else min(free, MOST_WORKERS, HANDED_BYTES // max(1, handed))
+        size = workers.pickled_size(self.dataset)
+        if size is None:
+            return 0
+        batch = sum(value.nbytes for value in _collate(items.__getitems__([-1, 0, 0])).values()) * (
+            self.batch_size // self.pieces
+        )
+        return min(free, MOST_WORKERS, HANDED_BYTES // max(1, size), workers.room_for(batch))
 
 
 _reading: WeakSet[Streamed] = WeakSet()
@@ -386,7 +361,7 @@ _reading: WeakSet[Streamed] = WeakSet()
 
 @atexit.register
 def _close_all() -> None:
-    """End the workers while Python is whole: at its end torch leaves them alone, and they hear nothing (``_apart``)."""
+    """End the workers before Python ends: torch does not end them then, and the workers ignore signals."""
     for each in list(_reading):
         each.close()
 
@@ -488,102 +463,3 @@ def _copied(batches: Iterator[dict[str, Tensor]], device: torch.device) -> Itera
         aside.wait_stream(current)  # the next may get the memory of the batch before, which was read until here
         coming = start()
         yield here
-
-
-def _context() -> multiprocessing.context.BaseContext:
-    """How workers are made: not as copies of this process.
-
-    It has threads by now (torch's, CUDA's, a checkpoint's writer), and a lock that one of them holds while the process
-    is forked is never released in the copy. A server without threads is forked instead, which has imported torch once.
-    """
-    if "forkserver" not in multiprocessing.get_all_start_methods():
-        return multiprocessing.get_context("spawn")
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__])
-    return context
-
-
-@contextmanager
-def _apart() -> Iterator[None]:
-    """Processes that are started meanwhile hear none of the signals that training hears, nor run the main script again.
-
-    Ctrl-C goes to all processes of a terminal: training finishes its step, for which it needs its workers, and ends
-    them itself. And a worker imports the main script, which would train in each worker if it has no
-    ``if __name__ == "__main__"``.
-    """
-    main = sys.modules["__main__"]
-    block = getattr(signal, "pthread_sigmask", None)  # not on Windows
-    before = block(signal.SIG_BLOCK, _heard()) if block else None
-    sys.modules["__main__"] = ModuleType("__main__")
-    try:
-        if block:
-            resource_tracker.ensure_running()  # when multiprocessing starts it, it unblocks two of them ...
-            block(signal.SIG_BLOCK, _heard())  # ... so block them again
-        yield
-    finally:
-        sys.modules["__main__"] = main
-        if block:
-            block(signal.SIG_SETMASK, before)
-
-
-def _deaf(worker: int) -> None:
-    """In a worker: hear nothing, also where signals could not be blocked; end when the training process was killed.
-
-    Torch's own watch is on the server that forked the worker, which lives as long as its workers do.
-    """
-    for number in _heard():
-        signal.signal(number, signal.SIG_IGN)
-    threading.Thread(target=_outlive, args=(multiprocessing.parent_process(),), daemon=True).start()
-
-
-def _outlive(parent: multiprocessing.process.BaseProcess) -> None:
-    """End this process after another one."""
-    parent.join()
-    os._exit(1)
-
-
-def _heard() -> list[signal.Signals]:
-    names = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1")
-    return [getattr(signal, name) for name in names if hasattr(signal, name)]
-
-
-def _handed(dataset: Dataset[Any]) -> int | None:
-    """Bytes that a worker is handed a dataset in, None where it cannot be."""
-
-    class Counter:
-        total = 0
-
-        def write(self, data: Any) -> int:
-            self.total += memoryview(data).nbytes
-            return memoryview(data).nbytes
-
-    counter = Counter()
-    try:
-        with _apart():  # as they will be handed it: what the main script defines is not to be had there
-            pickle.Pickler(counter, protocol=pickle.HIGHEST_PROTOCOL).dump(dataset)
-    except Exception as error:  # whatever its parts raise
-        why = (str(error).splitlines() or [type(error).__name__])[0]
-        logging.getLogger("ganzoo").warning(
-            "data is read by the training process, for worker processes cannot be handed it (%s): define its class at "
-            "the top level of a module",
-            why,
-        )
-        return None
-    return counter.total
-
-
-def _cores() -> int:
-    """CPU cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-@contextmanager
-def _own_numbers() -> Iterator[None]:
-    """A context whose random numbers, torch's on the CPU, numpy's and Python's, are no others' business."""
-    before = torch.default_generator.get_state(), np.random.get_state(), random.getstate()
-    try:
-        yield
-    finally:
-        torch.default_generator.set_state(before[0])
-        np.random.set_state(before[1])
-        random.setstate(before[2])

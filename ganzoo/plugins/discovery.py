@@ -7,11 +7,9 @@ is imported before it is used: what listings say of a part is read off its sourc
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import os
 import re
 import sys
-import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import pluggy
 
 import ganzoo
-from ganzoo import errors, hookspecs
+from ganzoo import errors, file_modules, hookspecs
 from ganzoo.kinds import Kind, Kinds
 from ganzoo.names import NAME, kebab, nearest, one_line
 from ganzoo.plugins.source_info import Peek, peek
@@ -341,18 +339,10 @@ def _wrong_target(kind: Kind, target: object) -> str:
 
 
 def _executed(file: Path) -> ModuleType:
-    name = f"ganzoo_file_{re.sub(r'[^0-9A-Za-z_]', '_', file.stem)}_{zlib.crc32(str(file).encode()):08x}"
-    spec = importlib.util.spec_from_file_location(name, file)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # annotations are looked up there, when the file's parts are made
     try:
-        spec.loader.exec_module(module)
+        return file_modules.import_file(file)
     except (Exception, SystemExit) as error:
-        del sys.modules[name]
         raise errors.PluginError(f"plugin file {file} cannot be loaded: {one_line(error)}") from error
-    return module
 
 
 def _is_plugin(module: ModuleType, hooks: Sequence[str]) -> bool:

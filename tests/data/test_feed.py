@@ -9,7 +9,9 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
+import types
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -19,6 +21,7 @@ import torch
 from torch.utils.data import Dataset, TensorDataset
 
 from ganzoo import errors
+from ganzoo.data import workers
 from ganzoo.data.feed import Resident, Streamed, feed
 
 CPU = torch.device("cpu")
@@ -185,7 +188,7 @@ def test_only_own_pieces_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
     dataset = Watched(list(pictures(26)))
     whole, fed = made(TensorDataset(pictures(26)), batch_size=8), made(dataset, batch_size=8)
     fed.share(4, 1, 2)
-    monkeypatch.setattr("ganzoo.data.feed._cores", lambda: 1)  # or it looks what items cost
+    monkeypatch.setattr("ganzoo.data.workers.cores", lambda: 1)  # or it looks what items cost
     dataset.seen.clear()
     given = [rows(fed.reals(draw, piece).images) for draw in range(4) for piece in range(2)]
     expected = [rows(whole.reals(draw).images)[k : k + 2] for draw in range(4) for k in (2, 4)]
@@ -226,10 +229,10 @@ def readers(images: torch.Tensor) -> set[int]:
 
 def test_workers_read_what_the_training_process_would_and_end_with_the_feed(monkeypatch: pytest.MonkeyPatch) -> None:
     alone, fed = made(Short(), batch_size=4), made(Short(), batch_size=4)
-    monkeypatch.setattr("ganzoo.data.feed._cores", lambda: 1)
+    monkeypatch.setattr("ganzoo.data.workers.cores", lambda: 1)
     expected = [alone.reals(k).images for k in range(8)]
     assert set.union(*map(readers, expected)) == {os.getpid()}
-    monkeypatch.setattr("ganzoo.data.feed._cores", lambda: 3)  # two that are free
+    monkeypatch.setattr("ganzoo.data.workers.cores", lambda: 3)  # two that are free
     given = [fed.reals(k).images for k in range(8)]
     workers = set.union(*map(readers, given))
     assert len(workers) == 2
@@ -251,7 +254,7 @@ def test_workers_read_what_the_training_process_would_and_end_with_the_feed(monk
 
 
 def test_a_workers_error_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ganzoo.data.feed._cores", lambda: 2)
+    monkeypatch.setattr("ganzoo.data.workers.cores", lambda: 2)
     fed = Streamed(Slow(), 4, 3, CPU, torch.float32)
     with pytest.raises(errors.DataError) as caught:
         drawn(fed, 0, 7)
@@ -260,7 +263,7 @@ def test_a_workers_error_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_worker_that_is_killed_is_said_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ganzoo.data.feed._cores", lambda: 2)
+    monkeypatch.setattr("ganzoo.data.workers.cores", lambda: 2)
     monkeypatch.setattr("torch.utils.data.dataloader._MultiProcessingDataLoaderIter._try_get_data.__defaults__", (0.1,))
     fed = made(Short(), batch_size=4)
     fed.reals(0)
@@ -286,7 +289,7 @@ class Kept(Short):
 
 
 def test_no_workers_where_they_do_not_help(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    monkeypatch.setattr("ganzoo.data.feed._cores", lambda: 3)
+    monkeypatch.setattr("ganzoo.data.workers.cores", lambda: 3)
     for dataset in (FreeOfCharge(), Kept()):
         assert readers(made(dataset, batch_size=4).reals(0).images) == {os.getpid()}
     (said,) = caplog.messages
@@ -306,10 +309,10 @@ class Slow(torch.utils.data.Dataset):
 """
 OPEN = """
 import multiprocessing, os, sys, torch
-from ganzoo.data import feed
+from ganzoo.data import feed, workers
 from slow import Slow
 print("script")
-feed._cores = lambda: torch.get_num_threads() + 1
+workers.cores = lambda: torch.get_num_threads() + 1
 fed = feed.feed(Slow(), "slow", 4, 0, torch.device("cpu"), torch.float32)
 fed.reals(0)
 """
@@ -348,10 +351,10 @@ def test_a_gpu_is_given_the_same_batches(kind: str, monkeypatch: pytest.MonkeyPa
     dataset = Short() if kind == "workers" else Noisy() if kind == "streamed" else TensorDataset(pictures(26))
     monkeypatch.setattr("ganzoo.data.feed.RESIDENT_BYTES", 0 if kind == "gathered" else 1 << 30)
     fed = made(dataset, batch_size=4, device=torch.device("cuda"))
-    monkeypatch.setattr("ganzoo.data.feed._cores", lambda: 1)
+    monkeypatch.setattr("ganzoo.data.workers.cores", lambda: 1)
     alone, draws = made(dataset, batch_size=4), (0, 1, 2, 3, 4, 5, 6, 7, 8, 2)
     expected = [alone.reals(draw).images[:, :4] for draw in draws]
-    monkeypatch.setattr("ganzoo.data.feed._cores", lambda: 3)
+    monkeypatch.setattr("ganzoo.data.workers.cores", lambda: 3)
     for draw, images in zip(draws, expected, strict=True):
         batch = fed.reals(draw).images
         torch.cuda._sleep(10_000_000)  # the next copy is done long before this one is read
@@ -359,3 +362,85 @@ def test_a_gpu_is_given_the_same_batches(kind: str, monkeypatch: pytest.MonkeyPa
         del batch
         assert torch.equal(given[:, :4].cpu(), images)
     fed.close()
+
+
+PLUGIN = """
+import os, torch
+import ganzoo
+
+class Items(torch.utils.data.Dataset):
+    def __len__(self): return 20
+    def __getitem__(self, i): return torch.tensor([i / 20, os.getpid() / 1e9])
+
+class Mine(ganzoo.Data):
+    def dataset(self): return Items()
+"""
+
+
+def test_a_dataset_of_a_plugin_file_is_read_by_workers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The class is defined in a file that no import path leads to: the worker imports the file first."""
+    from ganzoo import file_modules
+
+    (tmp_path / "mine.py").write_text(PLUGIN)
+    module = file_modules.import_file(tmp_path / "mine.py")
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    monkeypatch.setattr("ganzoo.data.workers.cores", lambda: torch.get_num_threads() + 1)
+    monkeypatch.setattr("ganzoo.data.feed.WORTH_WORKERS", 0.0)
+    fed = feed(module.Items(), "mine", 4, 0, torch.device("cpu"), torch.float64)
+    read = fed.reals(0).images
+    fed.close()
+    assert read is not None
+    assert set(read[:, 1].mul(1e9).round().int().tolist()) - {os.getpid()}, "another process read the items"
+
+
+def test_a_worker_that_cannot_start_is_told_from_one_that_was_killed(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The class is in a module that only this process has: the worker cannot unpickle the dataset."""
+    module = types.ModuleType("made_up")
+    exec(PLUGIN.replace("import ganzoo", "").split("class Mine")[0], vars(module))
+    monkeypatch.setitem(sys.modules, "made_up", module)
+    monkeypatch.setattr("ganzoo.data.workers.cores", lambda: torch.get_num_threads() + 1)
+    monkeypatch.setattr("ganzoo.data.feed.WORTH_WORKERS", 0.0)
+    fed = feed(module.Items(), "mine", 4, 0, torch.device("cpu"), torch.float32)
+    with pytest.raises(errors.DataError, match=r"a process that reads data could not start, .* define the class"):
+        fed.reals(0)
+    fed.close()
+    assert "No module named 'made_up'" in capfd.readouterr().err
+
+
+def test_workers_are_as_many_as_their_batches_fit_into_shared_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    from collections import namedtuple
+
+    usage = namedtuple("usage", "total used free")  # the form of shutil.disk_usage
+    monkeypatch.setattr("shutil.disk_usage", lambda path: usage(64 << 20, 0, 64 << 20))
+    assert workers.room_for(4 << 20) == 5
+    assert workers.room_for(30 << 20) == 0
+
+    def none(path: Path) -> None:
+        raise FileNotFoundError(path)
+
+    monkeypatch.setattr("shutil.disk_usage", none)
+    assert workers.room_for(1 << 30) > 1000
+
+
+class Stuck(Dataset[Any]):
+    """A dataset that waits for something for ever, after a few items."""
+
+    def __len__(self) -> int:
+        return 20
+
+    def __getitem__(self, i: int) -> torch.Tensor:
+        if multiprocessing.parent_process() is not None:
+            time.sleep(600)
+        return torch.tensor([i / 20])
+
+
+def test_workers_that_send_nothing_are_waited_for_a_limited_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ganzoo.data.workers.cores", lambda: torch.get_num_threads() + 1)
+    monkeypatch.setattr("ganzoo.data.workers.PATIENCE", 2)
+    monkeypatch.setattr("ganzoo.data.feed.WORTH_WORKERS", 0.0)
+    fed = feed(Stuck(), "stuck", 4, 0, CPU, torch.float32)
+    with pytest.raises(errors.DataError, match=r"sent no batch for 2 seconds: shared memory"):
+        fed.reals(0)
+    assert [each for each in threading.enumerate() if each.name == "ganzoo-reader-watchdog" and each.is_alive()] == []

@@ -1,0 +1,280 @@
+"""Processes that read items of a dataset ahead of training."""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import os
+import pickle
+import random
+import shutil
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from multiprocessing import resource_tracker
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+
+from ganzoo import errors, file_modules
+from ganzoo.step.state import derive_seed
+
+PATIENCE = 300
+"""Seconds to wait for one batch of the workers. A worker that fails to send a batch would be waited for without end."""
+
+SHARED_MEMORY = Path("/dev/shm")
+"""The file system that batches travel through from the workers to training, where the system has one."""
+
+BATCHES_AHEAD = 3
+"""Batches in shared memory for each worker: two that are read ahead, and one that training uses."""
+
+
+class SeededItems(Dataset[Any]):
+    """A dataset whose random items (crops, flips) are a function of the seed, the batch and the place in the batch.
+
+    So an item is the same in any worker, and in whatever micro-batches a batch is cut.
+
+    A worker receives the dataset as bytes, together with the plugin files that training has imported. The worker
+    imports the files first, because the class of the dataset may be defined in one of them.
+    """
+
+    def __init__(self, dataset: Dataset[Any], seed: int) -> None:
+        self.dataset, self.seed = dataset, seed
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        content = pickle.dumps(self.dataset, protocol=pickle.HIGHEST_PROTOCOL)
+        return _rebuilt, (file_modules.imported(), content, self.seed)
+
+    def __getitems__(self, drawn: list[int]) -> list[Any]:
+        draw, place, *rows = drawn
+        items: list[Any] = []
+        # Without workers the dataset runs in the training process, whose random numbers belong to the parts.
+        with _kept_random_state():
+            for k, row in enumerate(rows, place):
+                number = derive_seed(self.seed, "items", draw, k)
+                torch.default_generator.manual_seed(number)
+                np.random.seed(number % 2**32)
+                random.seed(number)
+                items.append(self.dataset[row])
+        return items
+
+
+def _rebuilt(files: tuple[Path, ...], content: bytes, seed: int) -> SeededItems:
+    """Unpickle a dataset in a worker, after the import of the files that may define the class of the dataset."""
+    file_modules.import_missing(files)
+    return SeededItems(pickle.loads(content), seed)
+
+
+def context() -> multiprocessing.context.BaseContext:
+    """Choose how worker processes are started: not as forks of the training process.
+
+    The training process has threads (torch's, CUDA's, the writer of checkpoints). A lock that a thread holds during the
+    fork is never released in the child. So a server without threads is forked, which has imported torch once.
+
+    Returns:
+        The context ``forkserver`` where the system has it, else ``spawn``.
+    """
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    chosen = multiprocessing.get_context("forkserver")
+    chosen.set_forkserver_preload([__name__])
+    return chosen
+
+
+@contextmanager
+def isolated() -> Iterator[None]:
+    """A context in which started processes ignore the signals of training and do not run the main script again.
+
+    A terminal sends Ctrl-C to all of its processes. Training then finishes the step, needs the workers for the step,
+    and ends the workers itself. A worker would also import the main script, and a script without
+    ``if __name__ == "__main__"`` would train in each worker.
+    """
+    main = sys.modules["__main__"]
+    block = getattr(signal, "pthread_sigmask", None)  # Windows has no signal masks
+    before = block(signal.SIG_BLOCK, _signals()) if block else None
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        if block:
+            # multiprocessing unblocks two signals when it starts its resource tracker. The tracker is started first,
+            # and the signals are blocked again.
+            resource_tracker.ensure_running()
+            block(signal.SIG_BLOCK, _signals())
+        yield
+    finally:
+        sys.modules["__main__"] = main
+        if block:
+            block(signal.SIG_SETMASK, before)
+
+
+def start_worker(number: int) -> None:
+    """Prepare a worker process: ignore the signals of training, and end when the training process ends.
+
+    torch watches the parent process too. But the parent of a worker is the fork server, which lives as long as its
+    workers live.
+
+    Args:
+        number: torch's number of the worker, which is not used.
+    """
+    for each in _signals():
+        signal.signal(each, signal.SIG_IGN)
+    threading.Thread(target=_end_after, args=(multiprocessing.parent_process(),), daemon=True).start()
+
+
+def _end_after(parent: BaseProcess) -> None:
+    parent.join()
+    os._exit(1)  # the usual exit would wait for queues that nobody reads any more
+
+
+def _signals() -> list[signal.Signals]:
+    names = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1")
+    return [getattr(signal, name) for name in names if hasattr(signal, name)]
+
+
+def pickled_size(dataset: Dataset[Any]) -> int | None:
+    """Measure the bytes in which a worker receives a dataset.
+
+    Args:
+        dataset: the dataset.
+
+    Returns:
+        The size in bytes. None where the dataset cannot be pickled, which a warning explains.
+    """
+
+    class Counter:
+        total = 0
+
+        def write(self, data: Any) -> int:
+            self.total += memoryview(data).nbytes
+            return memoryview(data).nbytes
+
+    counter = Counter()
+    try:
+        # A worker does not have what the main script defines. Inside `isolated` pickle does not find it either.
+        with isolated():
+            pickle.Pickler(counter, protocol=pickle.HIGHEST_PROTOCOL).dump(dataset)
+    except Exception as error:  # the dataset's own methods may raise anything
+        why = (str(error).splitlines() or [type(error).__name__])[0]
+        logging.getLogger("ganzoo").warning(
+            "data is read by the training process, for worker processes cannot be handed it (%s): define its class at "
+            "the top level of a module",
+            why,
+        )
+        return None
+    return counter.total
+
+
+def room_for(batch_bytes: int) -> int:
+    """Count the workers whose batches fit into shared memory.
+
+    A worker that finds no room in shared memory loses its batch, and training would wait for the batch in vain.
+    Containers often have 64 MB of shared memory.
+
+    Args:
+        batch_bytes: the size of one batch.
+
+    Returns:
+        The number of workers. The number is large where the system has no such limit.
+    """
+    try:
+        free = shutil.disk_usage(SHARED_MEMORY).free
+    except OSError:
+        return sys.maxsize
+    return free // (BATCHES_AHEAD * max(1, batch_bytes))
+
+
+def cores() -> int:
+    """Count the CPU cores that this process may use.
+
+    Returns:
+        The number of cores, >= 1.
+    """
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class Watchdog(threading.Thread):
+    """Kills worker processes that send no batch for ``PATIENCE`` seconds.
+
+    torch notices a killed worker within seconds. Its own time limit would make torch notice a dead worker only when the
+    limit is over.
+    """
+
+    def __init__(self, workers: Sequence[BaseProcess]) -> None:
+        """Watch nothing yet: start the thread, and set ``waiting_since`` while a batch is waited for.
+
+        Args:
+            workers: the worker processes.
+        """
+        super().__init__(name="ganzoo-reader-watchdog", daemon=True)
+        self.workers = tuple(workers)
+        self.waiting_since: float | None = None
+        self.expired = False
+        self._stopped = threading.Event()
+
+    def run(self) -> None:
+        while not self._stopped.wait(1.0):
+            since = self.waiting_since
+            if since is not None and time.monotonic() - since > PATIENCE:
+                self.expired = True
+                for each in self.workers:
+                    each.kill()
+                return
+
+    def stop(self) -> None:
+        """End the thread."""
+        self._stopped.set()
+
+
+def failure(error: BaseException, workers: Sequence[BaseProcess], expired: bool) -> errors.DataError | None:
+    """Explain why no batch came from the workers.
+
+    Args:
+        error: the exception that torch raised in the training process.
+        workers: the worker processes.
+        expired: whether the watchdog has killed the workers.
+
+    Returns:
+        The error to raise instead, or None where ``error`` itself explains the failure best.
+    """
+    if isinstance(error, errors.DataError):  # a worker's error carries the traceback of the worker as its message
+        return errors.DataError(str(error).strip().splitlines()[-1].rpartition("DataError: ")[2])
+    if not isinstance(error, RuntimeError | OSError | EOFError):
+        return None
+    if expired:
+        return errors.DataError(
+            f"the processes that read data sent no batch for {PATIENCE} seconds: shared memory (/dev/shm) may have run "
+            "out, or the dataset waits for something: give more shared memory, or a smaller --batch-size"
+        )
+    for each in workers:
+        each.join(0.1)  # seconds: the connection of a process may close a moment before the process has ended
+    codes = [each.exitcode for each in workers if each.exitcode is not None]
+    if any(code < 0 for code in codes):
+        return errors.DataError(
+            "a process that reads data was ended from outside: memory or shared memory (/dev/shm) may have run out: "
+            "give more of it, or a smaller --batch-size"
+        )
+    if codes:
+        return errors.DataError(
+            "a process that reads data could not start, as its error above says: define the class of the dataset at "
+            "the top level of a module that can be imported, or in a file that is given by --plugin"
+        )
+    return None
+
+
+@contextmanager
+def _kept_random_state() -> Iterator[None]:
+    """A context that leaves the random states of torch (on the CPU), numpy and Python as they were."""
+    before = torch.default_generator.get_state(), np.random.get_state(), random.getstate()
+    try:
+        yield
+    finally:
+        torch.default_generator.set_state(before[0])
+        np.random.set_state(before[1])
+        random.setstate(before[2])
