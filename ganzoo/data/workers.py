@@ -25,7 +25,7 @@ import torch
 from torch.utils.data import Dataset
 
 from ganzoo import errors, file_modules
-from ganzoo.step.state import derive_seed
+from ganzoo.step.randomness import derive_seed
 
 PATIENCE = 300
 """Seconds to wait for one batch of the workers. A worker that fails to send a batch would be waited for without end."""

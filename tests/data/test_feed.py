@@ -393,9 +393,7 @@ def test_a_dataset_of_a_plugin_file_is_read_by_workers(tmp_path: Path, monkeypat
     assert set(read[:, 1].mul(1e9).round().int().tolist()) - {os.getpid()}, "another process read the items"
 
 
-def test_a_worker_that_cannot_start_is_told_from_one_that_was_killed(
-    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_a_worker_that_cannot_start_is_told_from_one_that_was_killed(monkeypatch: pytest.MonkeyPatch) -> None:
     """The class is in a module that only this process has: the worker cannot unpickle the dataset."""
     module = types.ModuleType("made_up")
     exec(PLUGIN.replace("import ganzoo", "").split("class Mine")[0], vars(module))
@@ -406,7 +404,6 @@ def test_a_worker_that_cannot_start_is_told_from_one_that_was_killed(
     with pytest.raises(errors.DataError, match=r"a process that reads data could not start, .* define the class"):
         fed.reals(0)
     fed.close()
-    assert "No module named 'made_up'" in capfd.readouterr().err
 
 
 def test_workers_are_as_many_as_their_batches_fit_into_shared_memory(monkeypatch: pytest.MonkeyPatch) -> None:
