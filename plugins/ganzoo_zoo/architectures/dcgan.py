@@ -103,7 +103,7 @@ class DCGAN(Auxiliary, Embedding):
         """The shapes of the embedding, of the maps after each activation and of the class logits.
 
         Args:
-            spec: what the networks are built for.
+            spec: shape, noise and classes that the networks are built for.
 
         Returns:
             Only what the options ask for, by name.
@@ -117,7 +117,7 @@ class DCGAN(Auxiliary, Embedding):
         """Make the two networks.
 
         Args:
-            spec: what the networks are built for.
+            spec: shape, noise and classes that the networks are built for.
 
         Raises:
             Incompatible: see the class.
@@ -226,7 +226,7 @@ class Discriminator(HeadedDiscriminator):
     Args:
         channels: of the images.
         widths: channels of the maps from half the side of the images down to 4x4.
-        heads: what the discriminator is given and returns.
+        heads: inputs and outputs of the discriminator.
         norm_: norm after each convolution but the first.
         downsample: how the side is halved.
         attention: side of the maps after whose activation self-attention follows, 0 for none.

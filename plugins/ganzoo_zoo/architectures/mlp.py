@@ -62,7 +62,7 @@ class MLP(Conditional, Embedding):
         """Make the two networks.
 
         Args:
-            spec: what the networks are built for.
+            spec: shape, noise and classes that the networks are built for.
 
         Raises:
             Incompatible: see the class.
@@ -137,7 +137,7 @@ class Discriminator(nn.Module):
 
     Args:
         layers: from the numbers of a sample and labels to the logit or the embedding.
-        heads: what the discriminator is given and returns.
+        heads: inputs and outputs of the discriminator.
     """
 
     def __init__(self, layers: nn.Sequential, heads: Heads) -> None:

@@ -1,4 +1,4 @@
-"""Options that several architectures offer under the same name, and the shapes that they build for."""
+"""Options of several architectures, and the shapes that the architectures build for."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Conditional(ganzoo.Architecture):
 
         Args:
             name: of the architecture, for the message.
-            spec: what the networks are built for.
+            spec: shape, noise and classes that the networks are built for.
 
         Returns:
             The number of classes that the networks are built for.
@@ -68,8 +68,8 @@ class Auxiliary(Conditional):
     """Architectures whose discriminator can return its features, and predict the class instead of using the label.
 
     Args:
-        auxiliary: whether the discriminator returns its features and, on labelled data, class logits. Only the
-            generator is given the label then.
+        auxiliary: whether the discriminator returns its features and, on labelled data, class logits. The generator
+            alone is given the label then.
         joint: whether the logit is the logsumexp of the class logits (K + 1 classes).
     """
 
@@ -112,10 +112,10 @@ class Auxiliary(Conditional):
         return super().judge(discriminator, images, batch.replace(labels=None) if self.auxiliary else batch)
 
     def auxiliary_outputs(self, spec: ganzoo.Spec, features: list[tuple[int, ...]]) -> dict[str, list[tuple[int, ...]]]:
-        """The shapes of what an auxiliary discriminator returns beside the logits.
+        """The shapes of the tensors that an auxiliary discriminator returns beside the logits.
 
         Args:
-            spec: what the networks are built for.
+            spec: the shapes that the networks are built for.
             features: the shape of each of the returned features, without the batch.
 
         Returns:
@@ -126,10 +126,10 @@ class Auxiliary(Conditional):
         return {"features": features, **({"class_logits": [(spec.classes,)]} if spec.classes else {})}
 
     def heads(self, spec: ganzoo.Spec, embedding: int = 0) -> Heads:
-        """What the discriminator is given and returns.
+        """The inputs and outputs of the discriminator.
 
         Args:
-            spec: what the networks are built for.
+            spec: shape, noise and classes that the networks are built for.
             embedding: length of the embedding, 0 for a logit alone.
         """
         return Heads(
@@ -154,7 +154,7 @@ class Embedding(ganzoo.Architecture):
         """The length of the vector, 0 where the last layer makes the logit itself.
 
         Args:
-            spec: what the networks are built for.
+            spec: shape, noise and classes that the networks are built for.
         """
         return spec.latent_dim if self.embedding == "latent" else self.embedding
 
@@ -162,7 +162,7 @@ class Embedding(ganzoo.Architecture):
         """The shape of the embedding, where there is an embedding.
 
         Args:
-            spec: what the networks are built for.
+            spec: shape, noise and classes that the networks are built for.
         """
         size = self.embedding_size(spec)
         return {"embedding": [(size,)]} if size else {}

@@ -96,7 +96,7 @@ class ResNet(Auxiliary):
         """Make the two networks.
 
         Args:
-            spec: what the networks are built for.
+            spec: shape, noise and classes that the networks are built for.
 
         Raises:
             Incompatible: see the class.
@@ -138,7 +138,7 @@ class ResNet(Auxiliary):
         """The shapes of the maps after each block and of the class logits.
 
         Args:
-            spec: what the networks are built for.
+            spec: shape, noise and classes that the networks are built for.
 
         Returns:
             Only what the options ask for, by name.
@@ -314,7 +314,7 @@ class Discriminator(HeadedDiscriminator):
         channels: of the images.
         widths: channels after each block.
         halvings: number of blocks that halve the side, the first ones.
-        heads: what the discriminator is given and returns.
+        heads: inputs and outputs of the discriminator.
         norm_: norm before each ReLU.
         pooling: how the last maps become a vector.
         downsample: how the side is halved.

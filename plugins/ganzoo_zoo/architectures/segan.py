@@ -1,4 +1,4 @@
-"""A segmentor and a critic that looks at photos through masks."""
+"""A segmentation network, and a critic that sees photos through masks."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ganzoo_zoo.architectures.options import doublings
 class SegAN(ganzoo.Architecture):
     """Segmentation networks (SegAN, U-Net): the generator predicts a photo's mask, the critic sees both together.
 
-    With the photo x given as the condition, and a mask m in [0, 1], kept as the sample 2m - 1 in [-1, 1]:
+    The photo x is the condition, and a mask m in [0, 1] is the sample 2m - 1 in [-1, 1].
 
     Formula:
         S(x): convolutions 4x4 of stride 2, norm, LeakyReLU(0.2), to 4x4; then x2 by x2 back, each map beside that of
@@ -29,20 +29,26 @@ class SegAN(ganzoo.Architecture):
               2, norm, LeakyReLU(0.2), to 4x4, each giving features; one logit from the last
 
     Args:
-        width: channels of the maps nearest to the photo; they double downwards, to eight times that at most.
-        norm: norm in the segmentor: none, batch, instance, layer, pixel.
-        d_norm: norm in the critic. batch is the paper's; penalties on each sample's gradient want another.
+        width: channels of the maps nearest to the photo, at least 1. The channels double downwards, up to eight times.
+        norm: norm in the segmentor: none, batch, instance, layer or pixel.
+        d_norm: norm in the critic. batch is the paper's. Penalties on the gradient of each sample require another norm.
 
     Raises:
         Incompatible: data without a condition, or whose condition or sample is no square image with a side of 8, 16,
-            32, 64, 128 or 256, both of one side.
+            32, 64, 128 or 256, both of the same side.
 
     Notes:
-        There is no noise: one photo has one mask. The critic's features, of which the first is x m itself, are what
-        the loss segan compares; the logit is there for the other losses, which make this a conditional GAN.
+        The networks use no noise: a photo has a single mask. The loss segan compares the critic's features, the first
+        of which is x m. Other losses use the logit, and make the networks a conditional GAN.
 
     Source: Xue et al., SegAN, 2018, arXiv 1706.01805, section 2.2; Ronneberger, Fischer and Brox, U-Net, 2015,
         arXiv 1505.04597.
+
+    Example:
+        >>> import ganzoo, torch
+        >>> part = ganzoo.part("architecture", "segan:width=4")
+        >>> part.norm, part.d_norm
+        ('batch', 'batch')
     """
 
     width: Annotated[int, Ge(1)] = 32
@@ -50,7 +56,14 @@ class SegAN(ganzoo.Architecture):
     d_norm: NormName = "batch"
 
     def build(self, spec: ganzoo.Spec) -> ganzoo.Networks:
-        """Make the segmentor and the critic."""
+        """Make the segmentor and the critic.
+
+        Args:
+            spec: shape, noise and classes that the networks are built for.
+
+        Raises:
+            Incompatible: see the class.
+        """
         if spec.condition_shape is None:
             raise Incompatible(
                 "segan predicts the mask of a photo, and this data gives no photo as a condition: use data of pairs, "
@@ -65,7 +78,11 @@ class SegAN(ganzoo.Architecture):
         return ganzoo.Networks(Segmentor(photo, widths, masks, self.norm), Critic(photo * masks, widths, self.d_norm))
 
     def widths(self, spec: ganzoo.Spec) -> list[int]:
-        """Channels of the maps from half the side down to 4x4."""
+        """The channels of the maps from half the side down to 4x4.
+
+        Args:
+            spec: shape, noise and classes that the networks are built for.
+        """
         return [self.width * min(8, 2**i) for i in range(doublings("segan", spec.shape))]
 
     def generate(self, generator: nn.Module, batch: ganzoo.Batch) -> Tensor:
@@ -80,7 +97,11 @@ class SegAN(ganzoo.Architecture):
         return discriminator((mask[:, :, None] * photo[:, None]).flatten(1, 2))
 
     def outputs(self, spec: ganzoo.Spec) -> Mapping[str, Sequence[tuple[int, ...]]]:
-        """The critic's features."""
+        """The shapes of the critic's features.
+
+        Args:
+            spec: shape, noise and classes that the networks are built for.
+        """
         side, photo = spec.shape[-1], spec.condition_shape
         assert photo is not None
         first = (photo[0] * spec.shape[0], side, side)
@@ -88,7 +109,14 @@ class SegAN(ganzoo.Architecture):
 
 
 class Segmentor(nn.Module):
-    """(N, C, H, W) photos -> (N, masks, H, W) in [-1, 1]."""
+    """The segmentor: (N, C, H, W) photos -> (N, masks, H, W) in [-1, 1].
+
+    Args:
+        photo: channels of the photo.
+        widths: channels of the maps from half the side down to 4x4.
+        masks: channels of the mask.
+        norm_: norm before each ReLU.
+    """
 
     def __init__(self, photo: int, widths: list[int], masks: int, norm_: NormName) -> None:
         super().__init__()
@@ -102,7 +130,14 @@ class Segmentor(nn.Module):
         self.last = nn.Conv2d(inputs, masks, 3, padding=1)
 
     def forward(self, photo: Tensor) -> Tensor:
-        """Masks of photos."""
+        """Predict masks.
+
+        Args:
+            photo: (N, C, H, W).
+
+        Returns:
+            (N, masks, H, W) in [-1, 1].
+        """
         kept, x = [], photo
         for layer in self.down:
             kept.append(x)
@@ -113,7 +148,13 @@ class Segmentor(nn.Module):
 
 
 class Critic(nn.Module):
-    """(N, C, H, W) photos seen through masks -> logits, and features from the pixels to 4x4."""
+    """The critic: (N, C, H, W) photos seen through masks -> logits, and features from the pixels to 4x4.
+
+    Args:
+        channels: of the photos seen through masks.
+        widths: channels of the maps from half the side down to 4x4.
+        norm_: norm after each convolution but the first.
+    """
 
     def __init__(self, channels: int, widths: list[int], norm_: NormName) -> None:
         super().__init__()
@@ -121,7 +162,14 @@ class Critic(nn.Module):
         self.head = nn.Conv2d(widths[-1], 1, 4)
 
     def forward(self, seen: Tensor) -> dict[str, Any]:
-        """Features, each of the one before, and a logit of the last."""
+        """Judge photos seen through masks.
+
+        Args:
+            seen: (N, C, H, W).
+
+        Returns:
+            ``logits`` (N,) and ``features``, each computed from the features before.
+        """
         features = [seen]
         for layer in self.layers:
             features.append(layer(features[-1]))
@@ -129,7 +177,7 @@ class Critic(nn.Module):
 
 
 def _steps_down(channels: list[int], norm_: NormName) -> nn.ModuleList:
-    """Halvings of the side, each to the next number of channels; the first has no norm."""
+    """Layers that halve the side, each to the next number of channels. The first has no norm."""
     steps = nn.ModuleList()
     for i, (inputs, outputs) in enumerate(pairwise(channels)):
         convolution = nn.Conv2d(inputs, outputs, 4, stride=2, padding=1, bias=not has_shift(norm_))

@@ -1,4 +1,4 @@
-"""Images that were decoded once: a file for each set, in the user's cache, mapped into memory."""
+"""A cache of decoded images: a file for each set, in the user's cache folder, mapped into memory."""
 
 from __future__ import annotations
 
@@ -30,7 +30,12 @@ _SAMPLED = 64  # images whose pixels are compared before a cache is believed
 
 @dataclass(frozen=True)
 class Kept:
-    """What was decoded, (N, C, H, W) uint8, and what could not be."""
+    """The decoded images of a set.
+
+    Args:
+        images: (N, C, H, W) uint8.
+        unread: the rows of images that could not be read, with the reasons.
+    """
 
     images: Tensor
     unread: Unread
@@ -43,17 +48,17 @@ def default() -> Path:
 
 
 def keep(place: Path, name: str, key: str, shape: tuple[int, ...], fill: Callable[[Pixels], Unread]) -> Kept:
-    """The set of that name, from the cache if it is there whole and for the same key, or else made now.
+    """The set of a name from the cache, decoded now where the cache does not hold the whole set under the same key.
 
     Args:
-        place: the folder that sets lie in.
-        name: of the set; one of that name and another key is replaced.
-        key: tells what was decoded, and how.
-        shape: of all of it.
-        fill: decodes all images into an array.
+        place: the folder of the cache.
+        name: name of the set. A set of the same name with another key is replaced.
+        key: a digest of what is decoded and how.
+        shape: (N, C, H, W).
+        fill: decodes all images into an array and returns the rows that could not be read, with the reasons.
 
     Raises:
-        OSError: there is no room, or it cannot be written.
+        OSError: the disk has no room, or the folder cannot be written.
     """
     folder = place / name
     if found := _found(folder, key, shape):
@@ -72,7 +77,7 @@ def keep(place: Path, name: str, key: str, shape: tuple[int, ...], fill: Callabl
 
 
 def _found(folder: Path, key: str, shape: tuple[int, ...]) -> Kept | None:
-    """The set if it is whole and of this key: neither damaged nor another one."""
+    """The set where the cache holds the whole set under the key, undamaged, else None."""
     try:
         facts = json.loads((folder / "facts.json").read_text())
         if facts["key"] != key or (folder / "pixels").stat().st_size != math.prod(shape):
@@ -112,14 +117,14 @@ def _make(folder: Path, key: str, shape: tuple[int, ...], fill: Callable[[Pixels
 
 
 def _digest(images: Pixels) -> str:
-    """Of some of the images, spread over all: a file that was never written whole has holes."""
+    """A digest of some images, spread over the set. A file that was not written to its end has holes."""
     rows = np.linspace(0, len(images) - 1, min(len(images), _SAMPLED)).astype(int)
     return hashlib.sha256(np.ascontiguousarray(images[rows]).data).hexdigest()
 
 
 @contextlib.contextmanager
 def _alone(path: Path) -> Iterator[bool]:
-    """Wait until no other process is here; False where that cannot be known (Windows, some network disks)."""
+    """Wait until no other process holds the lock. Yield False where locks do not work (Windows, some networks)."""
     with contextlib.ExitStack() as stack:
         try:
             import fcntl

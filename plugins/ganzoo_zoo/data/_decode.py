@@ -1,4 +1,4 @@
-"""One image file -> one uint8 array, by Pillow. What can be wrong with a file is said in a few words."""
+"""One image file -> one uint8 array, by Pillow. Errors name what is wrong with a file in a few words."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _LEVELS = np.rint(np.arange(65536) / 257).astype(np.uint8)  # 16 bits -> 8
 
 
 class Unreadable(Exception):
-    """A file that holds no image that can be used; the message is the reason."""
+    """A file without an image that can be used. The message is the reason."""
 
 
 @cache
@@ -46,10 +46,19 @@ def _formats() -> tuple[str, ...]:
 
 
 def decode(stream: BinaryIO, size: int, channels: int, resize: Resize) -> Pixels:
-    """(channels, size, size) pixels of an image file of any mode, depth, orientation and shape.
+    """The pixels of an image file of any mode, depth, orientation and shape.
+
+    Args:
+        stream: the file, at its start.
+        size: height and width in pixels that the image is resized to.
+        channels: 1 for grey, 3 for RGB.
+        resize: how an image that is not square is made square.
+
+    Returns:
+        (channels, size, size).
 
     Raises:
-        Unreadable: an empty file, or numbers without a known range. Pillow raises almost anything else.
+        Unreadable: an empty file, or numbers without a known range. Pillow raises almost any other exception.
     """
     if not stream.read(1):
         raise Unreadable("empty")
@@ -65,7 +74,7 @@ def decode(stream: BinaryIO, size: int, channels: int, resize: Resize) -> Pixels
 
 
 def _flat(image: Image.Image, channels: int) -> Image.Image:
-    """8 bits a channel, grey or RGB, on white where it was transparent."""
+    """An image with 8 bits a channel, grey or RGB, on white where the image was transparent."""
     if image.mode == "I" or image.mode.startswith("I;16"):  # scaled, where Pillow's convert would clip
         levels = np.asarray(image)
         if levels.min() < 0 or levels.max() > 65535:
@@ -83,6 +92,13 @@ def _flat(image: Image.Image, channels: int) -> Image.Image:
 
 
 def to_size(image: Image.Image, size: int, resize: Resize) -> Image.Image:
+    """An image as a square.
+
+    Args:
+        image: an image of any size.
+        size: height and width in pixels of the result.
+        resize: crop (the square in the middle), pad (black margins) or stretch (distorted).
+    """
     width, height = image.size
     bicubic = Image.Resampling.BICUBIC  # Pillow's filters widen as they shrink: antialiased
     if resize == "stretch":
@@ -99,7 +115,15 @@ def to_size(image: Image.Image, size: int, resize: Resize) -> Image.Image:
 
 
 def reason(error: Exception) -> str:
-    """Why a file could not be read, in a few words on one line."""
+    """Why a file could not be read, in a few words on a single line.
+
+    Args:
+        error: what was raised.
+
+    Example:
+        >>> reason(FileNotFoundError())
+        'vanished'
+    """
     if isinstance(error, FileNotFoundError):
         return "vanished"
     if isinstance(error, PermissionError):

@@ -1,4 +1,4 @@
-"""Where image files lie: a folder tree, or a zip that is read in memory and never unpacked."""
+"""Where image files lie: a folder tree, or a zip that is read in memory and never unpacked to the disk."""
 
 from __future__ import annotations
 
@@ -21,7 +21,13 @@ _LARGEST = 2**28  # bytes that one member of a zip may unpack to: more is a bomb
 
 
 class Files(Protocol):
-    """Image files by name, ``class/number.png``, in natural order, and those known to be unusable."""
+    """Image files by name, ``class/number.png``, in natural order, and the files that cannot be used.
+
+    Attributes:
+        names: names of the image files, in natural order.
+        skipped: names of files that cannot be used, with the reasons.
+        root: the folder or the zip.
+    """
 
     names: list[str]
     skipped: list[Skipped]
@@ -29,17 +35,29 @@ class Files(Protocol):
     root: Path
 
     def open(self, name: str) -> BinaryIO:
-        """The bytes of one of them; any thread, any process."""
+        """The bytes of an image file, for any thread and any process.
+
+        Args:
+            name: a name of ``names``.
+        """
 
     def stamp(self, name: str) -> list[int]:
-        """Numbers that change with its bytes, known without reading them."""
+        """Numbers that change with the bytes of a file, known without reading the file.
+
+        Args:
+            name: a name of ``names``.
+        """
 
 
 def listed(path: str, who: str = "folder") -> Files:
     """The image files of a folder tree or of a zip.
 
+    Args:
+        path: the folder or the zip.
+        who: name of the data part, for the message.
+
     Raises:
-        DataError: there is nothing at the path, or something else.
+        DataError: the path does not exist, or is neither a folder nor a zip.
     """
     place = Path(path).expanduser()
     what = f"{who}: path={shown(path)}"
@@ -62,7 +80,11 @@ def listed(path: str, who: str = "folder") -> Files:
 
 
 class Tree:
-    """A folder and everything below it. Links are followed, except into a folder that they lie in."""
+    """A folder with all folders below. Links are followed, except to a folder that the link lies in.
+
+    Args:
+        root: the folder.
+    """
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -98,7 +120,7 @@ class Tree:
         return (self.root / name).open("rb")
 
     def stamp(self, name: str) -> list[int]:
-        """Size, and times of change; a copy in its place that bears the old time is told by the second one."""
+        """Size and times of change. The second time reveals a copy that carries the old modification time."""
         try:
             status = (self.root / name).stat()
         except OSError:
@@ -107,7 +129,11 @@ class Tree:
 
 
 class Archive:
-    """A zip. Names that would leave its folder are skipped; nothing is ever written."""
+    """A zip. Names that lead out of the zip's folder are skipped, and no file is written.
+
+    Args:
+        path: the zip.
+    """
 
     def __init__(self, path: Path) -> None:
         self.root = path
@@ -126,7 +152,7 @@ class Archive:
         self.skipped.sort()
 
     def open(self, name: str) -> BinaryIO:
-        """The member's bytes. ``ZipFile`` is safe among threads; a forked process needs its own file position."""
+        """The member's bytes. Threads can share a ``ZipFile``, while a forked process needs its own file position."""
         if self._opened[0] != os.getpid():
             self._opened = (os.getpid(), zipfile.ZipFile(self.root))
         info = self._members[name]
@@ -137,7 +163,7 @@ class Archive:
         return io.BytesIO(self._opened[1].read(info))
 
     def stamp(self, name: str) -> list[int]:
-        """Checksum and size, as the zip says."""
+        """Checksum and size, as the zip states."""
         info = self._members[name]
         return [info.CRC, info.file_size]
 
@@ -146,7 +172,7 @@ class Archive:
 
 
 def _kind(entry: os.DirEntry[str]) -> str:
-    """``folder``, ``file``, or why it is neither: a pipe would wait for ever."""
+    """``folder``, ``file``, or the reason why the entry is neither: reading a pipe would wait forever."""
     with contextlib.suppress(OSError):  # a link to itself
         if entry.is_dir():
             return "folder"
@@ -156,7 +182,7 @@ def _kind(entry: os.DirEntry[str]) -> str:
 
 
 def _hidden(name: str) -> bool:
-    """Hidden files and macOS's shadows: ``._x``, ``__MACOSX/``."""
+    """Whether a file is hidden, or a shadow file of macOS: ``._x``, ``__MACOSX/``."""
     return any(part.startswith(".") or part == "__MACOSX" for part in name.split("/"))
 
 
@@ -165,6 +191,14 @@ def _is_image(name: str) -> bool:
 
 
 def natural(name: str) -> tuple[object, ...]:
-    """A key that sorts ``a/2.png`` before ``a/10.png``, folder by folder, alike on every file system."""
+    """A key that sorts ``a/2.png`` before ``a/10.png``, folder by folder, in the same way on every file system.
+
+    Args:
+        name: a path with slashes.
+
+    Example:
+        >>> sorted(["a/10.png", "a/2.png"], key=natural)
+        ['a/2.png', 'a/10.png']
+    """
     parts = (re.split(r"([0-9]+)", part) for part in name.split("/"))
     return (*([(len(n := t.lstrip("0")), n) if i % 2 else t for i, t in enumerate(part)] for part in parts), name)

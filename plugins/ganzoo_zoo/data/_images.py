@@ -1,4 +1,4 @@
-"""What the data parts share: images held in memory, and resizing."""
+"""What several data parts use: images held in memory, and resizing."""
 
 from __future__ import annotations
 
@@ -14,10 +14,15 @@ if TYPE_CHECKING:
 
 
 class ImageSet(TensorDataset):
-    """Images held whole in memory, as every map-style dataset is read or by its ``tensors`` at once.
+    """Images that are held whole in memory, so that ganzoo reads ``tensors`` at once.
+
+    Args:
+        images: (N, C, H, W) uint8.
+        labels: (N,) int64 class numbers, None without labels.
+        classes: the names of the classes, in the order of their numbers.
 
     Attributes:
-        labels: (N,) int64 class numbers, None when there are none.
+        labels: (N,) int64 class numbers, None without labels.
         classes: the names of the classes, in the order of their numbers.
     """
 
@@ -28,15 +33,14 @@ class ImageSet(TensorDataset):
 
 
 class PairSet(Dataset[Any]):
-    """Samples with their conditions, held whole in memory: masks with their photos."""
+    """Samples with their conditions, held whole in memory: masks with their photos.
+
+    Args:
+        images: (N, C, H, W) uint8, the samples, which are generated.
+        conditions: (N, C', H, W) uint8, the photo that each sample is generated for.
+    """
 
     def __init__(self, images: Tensor, conditions: Tensor) -> None:
-        """Keep both.
-
-        Args:
-            images: (N, C, H, W), what is to be generated.
-            conditions: (N, C', H, W), what it is generated for.
-        """
         self.images, self.conditions = images, conditions
 
     def __len__(self) -> int:
@@ -47,19 +51,45 @@ class PairSet(Dataset[Any]):
 
 
 def parted(count: int, held: float) -> tuple[Tensor, Tensor]:
-    """Row numbers for training, in order, and those of the share that is held out; the same at every call."""
+    """The row numbers for training, in order, and the row numbers that are held out: the same at every call.
+
+    Args:
+        count: number of rows.
+        held: share that is held out, from 0 to 1.
+
+    Example:
+        >>> training, held_out = parted(10, 0.2)
+        >>> len(training), len(held_out)
+        (8, 2)
+    """
     order = torch.randperm(count, generator=torch.Generator().manual_seed(0), device="cpu")
     out = round(count * held)
     return order[out:].sort().values, order[:out].sort().values
 
 
 def resized(images: Tensor, size: int) -> Tensor:
-    """(N, C, H, W) uint8 images at another size, bilinear, antialiased where they shrink."""
+    """Images at another size, bilinear, and antialiased where the images shrink.
+
+    Args:
+        images: (N, C, H, W) uint8.
+        size: height and width in pixels.
+
+    Returns:
+        (N, C, size, size) uint8.
+    """
     if images.shape[-2:] == (size, size):
         return images
     return interpolate(images, (size, size), mode="bilinear", antialias=True)
 
 
 def shown(name: object) -> str:
-    """A path or a message as it fits on one line: what cannot be printed is escaped."""
+    r"""A path or a message as text of a single line. Characters that cannot be printed are escaped.
+
+    Args:
+        name: the path or the message.
+
+    Example:
+        >>> shown(f"a{chr(10)}b")
+        'a\\nb'
+    """
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(name))

@@ -12,6 +12,15 @@ if TYPE_CHECKING:
 
 
 def mixture(centres: Tensor, std: float, points: int) -> TensorDataset:
-    """Points about (K, D) centres, each centre in turn; the same points at every call, whatever the run's seed."""
+    """Points of a mixture of equal Gaussians, the same points in every run. The centres take turns.
+
+    Args:
+        centres: (K, D).
+        std: standard deviation along each axis, above 0.
+        points: number of points.
+
+    Returns:
+        A dataset of (points, D) float32.
+    """
     noise = torch.randn(points, centres.shape[1], generator=torch.Generator().manual_seed(0))
     return TensorDataset(centres[torch.arange(points) % len(centres)] + std * noise)

@@ -25,12 +25,18 @@ _READING = (RuntimeError, OSError, ValueError, AssertionError, EOFError, pickle.
 
 
 class TorchvisionData(ganzoo.Data):
-    """A dataset of torchvision's, whole in memory; a subclass says which.
+    """A dataset of torchvision, whole in memory. A subclass names the dataset.
 
     Class facts:
-        name: what users type.
+        name: the name of the part.
         reader: the class in torchvision.datasets.
-        home: the folder below ``root`` that torchvision keeps the files in.
+        home: the folder below ``root`` in which torchvision keeps the files.
+
+    Args:
+        root: folder that holds ``home``.
+        download: whether to fetch the files to ``root`` where the files are missing.
+        split: train or test.
+        size: height and width in pixels, at least 4.
     """
 
     name: ClassVar[str]
@@ -43,7 +49,11 @@ class TorchvisionData(ganzoo.Data):
     size: Annotated[int, Ge(4)] = 32
 
     def dataset(self) -> ImageSet:
-        """All images of the split with their labels."""
+        """All images of the split with their labels.
+
+        Raises:
+            DataError: the files are missing or damaged, or cannot be fetched.
+        """
         found = self._read()
         pixels = torch.as_tensor(found.data)
         images = pixels[:, None] if pixels.ndim == 3 else pixels.permute(0, 3, 1, 2).contiguous()
@@ -51,11 +61,19 @@ class TorchvisionData(ganzoo.Data):
         return ImageSet(self.fitted(images), labels, found.classes)
 
     def held_out(self) -> ImageSet | None:
-        """The test images with their labels, where the run trains on the others."""
+        """The test images with their labels where the run trains on the training images, else None.
+
+        Raises:
+            DataError: the files are missing or damaged, or cannot be fetched.
+        """
         return replace(self, split="test").dataset() if self.split == "train" else None
 
     def fitted(self, images: Tensor) -> Tensor:
-        """The images at the size that was asked for."""
+        """The images at the size of the part.
+
+        Args:
+            images: (N, C, H, W) uint8.
+        """
         if images.shape[-1] == 28 and self.size == 32:
             return pad(images, (2, 2, 2, 2))  # a black margin, as LeNet had it: no pixel is interpolated
         return resized(images, self.size)

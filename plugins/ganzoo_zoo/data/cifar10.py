@@ -12,17 +12,22 @@ class CIFAR10(TorchvisionData):
 
     Args:
         root: folder that holds torchvision's ``cifar-10-batches-py``.
-        download: fetch the files to ``root`` when they are not there.
-        split: which of the two sets.
-        size: height and width in pixels; 32 is the images as they are, any other size resizes them.
+        download: whether to fetch the files to ``root`` where the files are missing.
+        split: train or test.
+        size: height and width in pixels, at least 4. 32 keeps the images, any other size resizes the images.
 
     Raises:
         DataError: the files are missing or damaged, or cannot be fetched.
 
     Notes:
-        A folder or zip of the same pictures as files is read by the part ``folder``.
+        The part ``folder`` reads the same pictures from a folder or a zip of image files.
 
     Source: Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009, chapter 3
+
+    Example:
+        >>> import ganzoo
+        >>> ganzoo.part("data", "cifar10:split=test").size
+        32
     """
 
     name: ClassVar[str] = "cifar10"

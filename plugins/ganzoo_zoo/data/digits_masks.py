@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class DigitsMasks(ganzoo.Data):
-    """Digits with masks: 1797 handwritten digits on textured grounds, and where they are; for segmentation.
+    """Digits with masks: 1797 handwritten digits on textured grounds, and where the digits are, for segmentation.
 
     The sample is the mask (1, size, size), the condition is the photo (3, size, size).
 
@@ -28,17 +28,24 @@ class DigitsMasks(ganzoo.Data):
         ground, ink: two colours at a distance of ``contrast``, each with a pattern of blurred noise and of stripes
 
     Args:
-        size: height and width in pixels.
-        contrast: distance of the two colours, in units of the range 0..1 of a channel; patterns reach as far as 0.25.
-        noise: standard deviation of each channel of each pixel, in the same units.
-        hold_out: share of the digits that training never sees, the same ones at every call.
+        size: height and width in pixels, from 16 to 256.
+        contrast: distance of the two colours, above 0 and at most 1, in units of the range 0..1 of a channel. Patterns
+            reach as far as 0.25.
+        noise: standard deviation of each channel of each pixel, at least 0, in the same units.
+        hold_out: share of the digits that training never sees, from 0 to below 1, the same digits in every run.
 
     Notes:
-        Everything is drawn from one seed: the set is the same at every call, whatever the run's seed. The colours, and
-        which of the two is brighter, are other ones in every photo, so that no threshold finds the digit.
+        All random numbers come from a fixed seed, so that the set does not depend on the seed of the run. Each photo
+        has other colours, and either colour may be the brighter, so that no threshold finds the digit.
 
     Source: the digits of Alpaydin and Kaynak, UCI Machine Learning Repository, 1998, https://doi.org/10.24432/C50P49,
         as scikit-learn holds them.
+
+    Example:
+        >>> import ganzoo
+        >>> pairs = ganzoo.part("data", "digits-masks:size=16").dataset()
+        >>> pairs[0]["condition"].shape
+        torch.Size([3, 16, 16])
     """
 
     size: Annotated[int, Ge(16), Le(256)] = 32
@@ -71,7 +78,7 @@ class DigitsMasks(ganzoo.Data):
         return PairSet((a[rows] > 0.5).to(torch.uint8) * 255, (photo[rows] * 255).round().to(torch.uint8))
 
     def _placed(self, digits: Tensor, g: torch.Generator) -> Tensor:
-        """(N, 1, size, size) coverage by each digit, somewhere in its photo."""
+        """(N, 1, size, size) coverage by each digit, at a random place of its photo."""
         count = len(digits)
         share = 0.5 + 0.4 * torch.rand(count, generator=g)
         angle = math.radians(20) * (2 * torch.rand(count, generator=g) - 1)
@@ -83,7 +90,7 @@ class DigitsMasks(ganzoo.Data):
         return (4 * (grid_sample(digits, grid, align_corners=False) - 0.5) + 0.5).clamp(0, 1)
 
     def _pattern(self, count: int, g: torch.Generator) -> Tensor:
-        """(N, 3, size, size) blurred noise and stripes, within 0.25 about 0."""
+        """(N, 3, size, size) blurred noise and stripes, from -0.25 to 0.25."""
         blurred = interpolate(torch.randn(count, 3, 6, 6, generator=g), (self.size, self.size), mode="bicubic")
         pitch, angle, phase = (torch.rand(count, 1, 1, 1, generator=g) for _ in range(3))
         y, x = torch.meshgrid(*[torch.linspace(0, 1, self.size)] * 2, indexing="ij")

@@ -12,15 +12,20 @@ class FashionMNIST(TorchvisionData):
 
     Args:
         root: folder that holds torchvision's ``FashionMNIST/raw``.
-        download: fetch the files to ``root`` when they are not there.
-        split: which of the two sets.
-        size: height and width in pixels; 32 is a black margin of 2 pixels, 28 the images as they are, any other
-            size resizes the 28x28 image.
+        download: whether to fetch the files to ``root`` where the files are missing.
+        split: train or test.
+        size: height and width in pixels, at least 4. 32 adds a black margin of 2 pixels, 28 keeps the images, any other
+            size resizes the 28x28 images.
 
     Raises:
         DataError: the files are missing or damaged, or cannot be fetched.
 
     Source: Xiao, Rasul and Vollgraf, Fashion-MNIST, 2017, arXiv:1708.07747
+
+    Example:
+        >>> import ganzoo
+        >>> ganzoo.part("data", "fashion-mnist:size=28").size
+        28
     """
 
     name: ClassVar[str] = "fashion-mnist"

@@ -39,32 +39,46 @@ _NAMED = 10  # unreadable images that are named one by one, when they are found 
 
 
 class Folder(ganzoo.Data):
-    """Folder: your own images, a folder tree or a .zip of them, of any kind and shape, with folders as classes.
+    """Folder: your own images, a folder tree or a .zip of images of any kind and shape, with folders as classes.
 
     Args:
         path: the folder, or the .zip, which is read without being unpacked.
-        size: height and width in pixels that every image is brought to.
-        resize: ``crop`` cuts the square in the middle, ``pad`` adds black margins, ``stretch`` distorts; then bicubic,
-            antialiased.
+        size: height and width in pixels that every image is resized to, at least 1.
+        resize: ``crop`` cuts the square in the middle, ``pad`` adds black margins, ``stretch`` distorts. The filter is
+            bicubic and antialiased.
         channels: 3 for colour, 1 for grey (luma).
-        limit: use no more images than this, spread evenly over all of them.
-        max_skipped: share of the files that may be unreadable; they are named and left out. More is an error.
-        memory: decoded images are held in memory up to so many GiB.
-        cache: a larger set is decoded once, into a file in this folder, ``auto`` for the user's cache; with ``none`` it
-            is decoded as it is used.
+        limit: largest number of images that are used, at least 2, spread evenly over all images. none for all images.
+        max_skipped: share of the files that may be unreadable, from 0 to 1. Unreadable files are named and left out. A
+            larger share is an error.
+        memory: size in GiB up to which decoded images are held in memory, at least 0.
+        cache: folder for a larger set, which is decoded once into a file. ``auto`` is the user's cache folder. With
+            ``none`` images are decoded each time.
 
     Raises:
-        DataError: nothing there, no images or only one, or more unreadable files than ``max_skipped`` allows.
+        DataError: the path does not exist or holds fewer than two images, or more files than ``max_skipped`` allows are
+            unreadable.
 
     Notes:
-        The folders at the first level are the classes, where there are at least two and every image is in one; a
-        single outer folder is looked through. Order, classes and labels follow the names, numbers by value (2 before
-        10). Files whose names do not end like an image's and hidden files are not looked at; a file's format is told
-        by its content. The first frame of an animation, the orientation that EXIF asks for, white behind what is
-        transparent, 16-bit grey scaled to 8. Unreadable are also images of more pixels than Pillow's limit on
-        decompression bombs. In a set that is larger than ``memory``, the next readable image takes the place of an
-        unreadable one; while it is decoded as it is used, each worker process counts for itself. A file in the cache
-        is made again when an image changed; it may be deleted at any time.
+        The folders at the first level are the classes, where there are at least two and every image lies in a folder. A
+        single outer folder is looked through. Order, classes and labels follow the names, with numbers by value (2
+        before 10). Hidden files and files whose names do not end like an image's are ignored. The content of a file
+        decides its format. Of an animation the first frame is used. The orientation of EXIF is applied, transparent
+        pixels become white, and 16-bit grey is scaled to 8 bits. Images with more pixels than Pillow's limit on
+        decompression bombs count as unreadable. In a set larger than ``memory`` the next readable image replaces an
+        unreadable image, and without a cache each worker process counts separately. A file in the cache is made again
+        when an image changes, and may be deleted at any time.
+
+    Example:
+        >>> import ganzoo, pathlib, tempfile
+        >>> from PIL import Image
+        >>> with tempfile.TemporaryDirectory() as path:
+        ...     for name in ("cat/1.png", "cat/2.png", "dog/1.png"):
+        ...         file = pathlib.Path(path, name)
+        ...         file.parent.mkdir(exist_ok=True)
+        ...         Image.new("RGB", (20, 30)).save(file)
+        ...     images = ganzoo.part("data", f"folder:path={path},size=8").dataset()
+        >>> len(images), images.classes, images[2][0].shape
+        (3, ['cat', 'dog'], torch.Size([3, 8, 8]))
     """
 
     path_parameter = "path"
@@ -79,7 +93,11 @@ class Folder(ganzoo.Data):
     cache: str | None = "auto"
 
     def dataset(self) -> ImageSet | LazyImages:
-        """The images, whole in memory where they fit, with labels where there are class folders."""
+        """The images, whole in memory where the images fit, with labels where the folders are classes.
+
+        Raises:
+            DataError: see the class.
+        """
         files = listed(self.path)
         names, tally = files.names, Tally(shown(self.path), len(files.skipped), self.max_skipped, files.skipped)
         if len(names) < 2:
@@ -111,7 +129,14 @@ class Folder(ganzoo.Data):
 
 @dataclass
 class Tally:
-    """The files that cannot be read, against the share of them that is put up with."""
+    """The files that cannot be read, and the share of unreadable files that is allowed.
+
+    Args:
+        where: the path, for messages.
+        files: number of image files.
+        max_skipped: the allowed share, from 0 to 1.
+        skipped: names of unreadable files, with the reasons.
+    """
 
     where: str
     files: int
@@ -119,7 +144,14 @@ class Tally:
     skipped: list[Skipped]
 
     def check(self, usable: int) -> None:
-        """Raise a DataError when there are too many of them, or too few others."""
+        """Check the number of unreadable files.
+
+        Args:
+            usable: number of readable images.
+
+        Raises:
+            DataError: more files than allowed are unreadable, or fewer than two are readable.
+        """
         many = f"{len(self.skipped)} of {self.files} files in {self.where} cannot be read"
         if len(self.skipped) > self.max_skipped * self.files:
             raise errors.DataError(
@@ -130,23 +162,38 @@ class Tally:
             raise errors.DataError(f"folder: {many}, and a GAN needs many images: {self.named()}: mend or replace them")
 
     def report(self, usable: int) -> None:
-        """Say which were skipped, if any, after the check."""
+        """Log the names of skipped files, after the check.
+
+        Args:
+            usable: number of readable images.
+
+        Raises:
+            DataError: more files than allowed are unreadable, or fewer than two are readable.
+        """
         self.check(usable)
         if self.skipped:
             many = f"{len(self.skipped)} of {self.files} files that cannot be read"
             _log.warning("folder: skipped %s: %s", many, self.named())
 
     def named(self) -> str:
-        """The first few, with the reasons."""
+        """The first few names, with the reasons."""
         first = ", ".join(f"{shown(name)} ({why})" for name, why in self.skipped[:3])
         return first + (", ..." if len(self.skipped) > 3 else "")
 
 
 class LazyImages(Dataset[Any]):
-    """Images that are decoded when they are asked for.
+    """Images that are decoded each time an item is read.
+
+    Args:
+        part: the data part, with size, channels and resize.
+        files: the image files.
+        names: names of the files that are used.
+        labels: (N,) int64 class numbers, None without labels.
+        classes: the names of the classes, in the order of their numbers.
+        tally: the count of unreadable files.
 
     Attributes:
-        labels: (N,) int64 class numbers, None when there are none.
+        labels: (N,) int64 class numbers, None without labels.
         classes: the names of the classes, in the order of their numbers.
     """
 
@@ -177,7 +224,11 @@ class LazyImages(Dataset[Any]):
         raise errors.DataError(f"folder: none of the {count} images in {self.tally.where} can be read any more")
 
     def decoded(self) -> ImageSet:
-        """All of them at once, in memory, without those that cannot be read."""
+        """All readable images at once, in memory.
+
+        Raises:
+            DataError: more files than allowed are unreadable.
+        """
         count = len(self.names)
         images = np.empty(self._shape(), dtype=np.uint8)
         bad = self._fill(images)
@@ -190,10 +241,14 @@ class LazyImages(Dataset[Any]):
         return ImageSet(torch.from_numpy(images), labels, self.classes)
 
     def kept(self, place: Path) -> ImageSet:
-        """All of them, in a file that is mapped into memory; items are those of this dataset.
+        """All images, in a file that is mapped into memory, with the same items as this dataset.
+
+        Args:
+            place: the folder of the cache.
 
         Raises:
             OSError: the file cannot be made.
+            DataError: more files than allowed are unreadable.
         """
         part, root = self.part, self.files.root.resolve()
         how = [str(root), part.size, part.channels, part.resize, part.limit]
@@ -209,7 +264,7 @@ class LazyImages(Dataset[Any]):
         return images
 
     def _fill_all(self, images: Pixels) -> dict[int, str]:
-        """Decode all of them, each unreadable one's place taken by the next; say which these are, and why."""
+        """Decode all images, put the next image where an image is unreadable, and return the unreadable rows."""
         _log.warning(
             "folder: decoding %d images of %s once, for the cache (cache=none decodes them as they are used)",
             len(images),
@@ -229,7 +284,7 @@ class LazyImages(Dataset[Any]):
         return len(self.names), self.part.channels, self.part.size, self.part.size
 
     def _fill(self, images: Pixels, done: Callable[[], object] = lambda: None) -> dict[int, str]:
-        """Decode all of them into an array, on all cores; say which could not be read, and why."""
+        """Decode all images into an array, on all cores, and return the unreadable rows with the reasons."""
         count = len(self.names)
 
         def fill(start: int) -> list[tuple[int, Exception]]:
@@ -282,7 +337,7 @@ def _classes(names: Sequence[str]) -> tuple[list[str], Tensor | None]:
 
 
 def _readable(count: int, bad: Container[int]) -> list[int]:
-    """The row that stands at each: its own, or that of the next readable image."""
+    """The row whose image stands at each row: the row itself, or the next readable row."""
     rows = list(range(count))
     at = next((k for k in rows if k not in bad), 0)  # the first readable one comes after the last
     for k in reversed(range(count)):

@@ -12,16 +12,21 @@ class MNIST(TorchvisionData):
 
     Args:
         root: folder that holds torchvision's ``MNIST/raw``.
-        download: fetch the files to ``root`` when they are not there.
-        split: which of the two sets.
-        size: height and width in pixels; 32 is a black margin of 2 pixels, 28 the images as they are, any other
-            size resizes the 28x28 image.
+        download: whether to fetch the files to ``root`` where the files are missing.
+        split: train or test.
+        size: height and width in pixels, at least 4. 32 adds a black margin of 2 pixels, 28 keeps the images, any other
+            size resizes the 28x28 images.
 
     Raises:
         DataError: the files are missing or damaged, or cannot be fetched.
 
     Source: LeCun, Bottou, Bengio and Haffner, Gradient-Based Learning Applied to Document Recognition, 1998,
         Proceedings of the IEEE 86(11), section III
+
+    Example:
+        >>> import ganzoo
+        >>> ganzoo.part("data", "mnist:size=28").size
+        28
     """
 
     name: ClassVar[str] = "mnist"

@@ -27,21 +27,34 @@ class Pairs(ganzoo.Data):
     The sample is the mask (1, size, size), the condition is the photo (channels, size, size).
 
     Args:
-        path: a folder, or a .zip, with two folders in it: ``images`` and ``masks``. A photo and its mask have the same
+        path: a folder, or a .zip, that holds two folders: ``images`` and ``masks``. A photo and its mask have the same
             name, up to the ending.
-        size: height and width in pixels that both are brought to.
+        size: height and width in pixels that both are resized to, at least 1.
         resize: ``crop`` cuts the square in the middle, ``pad`` adds black margins, ``stretch`` distorts.
         channels: 3 for photos in colour, 1 for grey.
-        threshold: a mask is where its grey level is above this one: 0 takes everything that is not black, and masks
-            saved as JPEG want 127.
-        hold_out: share of the pairs that training never sees, the same ones at every call.
+        threshold: grey level, from 0 to 254, above which a pixel is inside of the mask. 0 takes all pixels that are not
+            black. Masks saved as JPEG need 127.
+        hold_out: share of the pairs that training never sees, from 0 to below 1, the same pairs in every run.
 
     Raises:
-        DataError: nothing there, a photo without a mask or a mask without a photo, sizes that differ, files that
+        DataError: the path does not exist, a photo has no mask or a mask has no photo, the sizes of a pair differ, or a
+        file
             cannot be read.
 
     Notes:
-        All pairs are held in memory. A mask is made black and white before it is resized, and again after it.
+        All pairs are held in memory. A mask is made black and white before and after the resizing.
+
+    Example:
+        >>> import ganzoo, pathlib, tempfile
+        >>> from PIL import Image
+        >>> with tempfile.TemporaryDirectory() as path:
+        ...     for name in ("images/1.png", "images/2.png", "masks/1.png", "masks/2.png"):
+        ...         file = pathlib.Path(path, name)
+        ...         file.parent.mkdir(exist_ok=True)
+        ...         Image.new("L", (20, 30), "white").save(file)
+        ...     pairs = ganzoo.part("data", f"pairs:path={path},size=8,hold_out=0").dataset()
+        >>> len(pairs), pairs[0]["condition"].shape
+        (2, torch.Size([3, 8, 8]))
     """
 
     path: str
@@ -52,11 +65,19 @@ class Pairs(ganzoo.Data):
     hold_out: Annotated[float, Ge(0), Lt(1)] = 0.2
 
     def dataset(self) -> PairSet:
-        """The masks for training, with their photos."""
+        """The masks for training, with their photos.
+
+        Raises:
+            DataError: see the class.
+        """
         return self._part(held=False)
 
     def held_out(self) -> PairSet | None:
-        """The masks that are held out, with their photos."""
+        """The masks that are held out, with their photos, or None where no pair is held out.
+
+        Raises:
+            DataError: see the class.
+        """
         return self._part(held=True) if self.hold_out else None
 
     def _part(self, *, held: bool) -> PairSet:
@@ -95,7 +116,11 @@ class Pairs(ganzoo.Data):
 
 
 def matched(files: Files, where: str) -> list[tuple[str, str]]:
-    """Photo and mask, by name, in the order of the photos' names.
+    """The names of each photo and its mask, in the order of the photos' names.
+
+    Args:
+        files: the files of both folders.
+        where: the path, for messages.
 
     Raises:
         DataError: a folder is missing, or a file has no counterpart.

@@ -9,6 +9,19 @@ if TYPE_CHECKING:
 
 
 def overlap(real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """(N,) sizes of each pair's intersection, of its true mask and of its predicted one, above 0 in [-1, 1]."""
+    """How many pixels two masks share, and how many pixels each mask has.
+
+    Args:
+        real: (N, ...) true masks in [-1, 1]. A pixel above 0 is inside of the mask.
+        fake: (N, ...) predicted masks in [-1, 1].
+
+    Returns:
+        (N,) pixels in both masks, (N,) pixels in the true mask, (N,) pixels in the predicted mask.
+
+    Example:
+        >>> import torch
+        >>> [t.tolist() for t in overlap(torch.tensor([[1.0, 1.0, -1.0]]), torch.tensor([[1.0, -1.0, -1.0]]))]
+        [[1], [2], [1]]
+    """
     y, p = (masks.flatten(1) > 0 for masks in (real, fake))
     return (y & p).sum(1), y.sum(1), p.sum(1)

@@ -25,16 +25,29 @@ class Dice(ganzoo.Metric):
         Incompatible: the data gives no condition, or holds no pairs out.
 
     Notes:
-        1 is perfect, and what two empty masks get; 0 is no overlap. It is the mean over images, not the overlap of all
-        pixels together. With the IoU of a pair, dice = 2 iou / (1 + iou).
+        A perfect prediction scores 1, as do two empty masks. Masks without a common pixel score 0. The figure is the
+        mean over images, not the overlap of all pixels together. For a single pair, dice = 2 iou / (1 + iou).
 
     Source: L. R. Dice, Measures of the amount of ecologic association between species, Ecology 26(3), 1945
+
+    Example:
+        >>> import ganzoo, torch
+        >>> real, fake = torch.tensor([[1.0, 1.0, -1.0]]), torch.tensor([[1.0, -1.0, -1.0]])
+        >>> dice = ganzoo.part("metric", "dice").score(real, fake, ganzoo.part("data", "digits-masks"))["dice"]
+        >>> round(dice, 3)
+        0.667
     """
 
     pairs: ClassVar[bool] = True
     figures: ClassVar[Mapping[str, bool | None]] = {"dice": True}
 
     def score(self, real: Tensor, fake: Tensor, data: ganzoo.Data) -> Mapping[str, float]:
-        """``dice``, of masks (N, *shape) that belong together."""
+        """The figure ``dice``.
+
+        Args:
+            real: (N, *shape) true masks in [-1, 1].
+            fake: (N, *shape) predicted masks in [-1, 1], in the same order.
+            data: the data part, which this metric does not use.
+        """
         both, y, p = overlap(real, fake)
         return {"dice": float(torch.where(y + p > 0, 2 * both / (y + p).clamp(min=1), 1.0).mean())}

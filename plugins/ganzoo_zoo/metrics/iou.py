@@ -25,17 +25,29 @@ class IoU(ganzoo.Metric):
         Incompatible: the data gives no condition, or holds no pairs out.
 
     Notes:
-        1 is perfect, and what two empty masks get; 0 is no overlap. It is the mean over images. With the Dice
-        coefficient of a pair, iou = dice / (2 - dice).
+        A perfect prediction scores 1, as do two empty masks. Masks without a common pixel score 0. The figure is the
+        mean over images. For a single pair, iou = dice / (2 - dice).
 
     Source: P. Jaccard, The distribution of the flora in the alpine zone, New Phytologist 11(2), 1912
+
+    Example:
+        >>> import ganzoo, torch
+        >>> real, fake = torch.tensor([[1.0, 1.0, -1.0]]), torch.tensor([[1.0, -1.0, -1.0]])
+        >>> ganzoo.part("metric", "iou").score(real, fake, ganzoo.part("data", "digits-masks"))["iou"]
+        0.5
     """
 
     pairs: ClassVar[bool] = True
     figures: ClassVar[Mapping[str, bool | None]] = {"iou": True}
 
     def score(self, real: Tensor, fake: Tensor, data: ganzoo.Data) -> Mapping[str, float]:
-        """``iou``, of masks (N, *shape) that belong together."""
+        """The figure ``iou``.
+
+        Args:
+            real: (N, *shape) true masks in [-1, 1].
+            fake: (N, *shape) predicted masks in [-1, 1], in the same order.
+            data: the data part, which this metric does not use.
+        """
         both, y, p = overlap(real, fake)
         union = y + p - both
         return {"iou": float(torch.where(union > 0, both / union.clamp(min=1), 1.0).mean())}

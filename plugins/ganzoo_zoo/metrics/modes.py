@@ -29,13 +29,23 @@ class Modes(ganzoo.Metric):
         Incompatible: the data does not know its modes (``modes()``) or their width (``std``).
 
     Notes:
-        A perfect generator scores all K modes, high_quality 1 - exp(-9/2) = 0.98889 in the plane, spread 1 (the truth
-        is cut at 3 std likewise) and a reverse_kl of about (K-1) / 2n > 0: n samples are never quite even. A spread
-        near 0 is collapse within modes, which the other figures do not see. Where no sample is of high quality the
-        reverse_kl is log K, its largest value, and spread is 0 where no mode has two.
+        A perfect generator scores all K modes and, in the plane, high_quality 1 - exp(-9/2) = 0.98889. Its spread is 1,
+        since the truth is cut at 3 std too. Its reverse_kl is about (K-1) / 2n, since n samples are never quite even. A
+        spread near 0 is collapse within modes, which the other figures do not show. Where no sample is of high quality,
+        reverse_kl is log K, the largest value. Where no mode has two samples, spread is 0.
 
     Source: Srivastava et al., VEEGAN, 2017, arXiv:1705.07761, section 4.1; Lin et al., PacGAN, 2017,
         arXiv:1712.04086, section 4.1
+
+    Example:
+        A generator that makes two of the eight centres, and nothing else.
+
+        >>> import ganzoo, torch
+        >>> ring = ganzoo.part("data", "ring")
+        >>> fake = ring.modes()[:2].repeat(50, 1)
+        >>> figures = ganzoo.part("metric", "modes").score(fake, fake, ring)
+        >>> {name: round(value, 3) for name, value in figures.items()}
+        {'modes': 2.0, 'high_quality': 1.0, 'reverse_kl': 1.386, 'spread': 0.0}
     """
 
     samples: ClassVar[int] = 2500
@@ -47,7 +57,16 @@ class Modes(ganzoo.Metric):
     }
 
     def score(self, real: Tensor, fake: Tensor, data: ganzoo.Data) -> Mapping[str, float]:
-        """``modes``, ``high_quality``, ``reverse_kl`` and ``spread`` of the fakes; the reals are not looked at."""
+        """The figures ``modes``, ``high_quality``, ``reverse_kl`` and ``spread``.
+
+        Args:
+            real: (N, *shape) samples of the data, which the figures do not use.
+            fake: (N, *shape) samples of the generator.
+            data: the data part, with ``modes()`` and ``std``.
+
+        Raises:
+            Incompatible: the data does not know its modes or their width.
+        """
         centres, std = data.modes(), getattr(data, "std", None)
         if centres is None or std is None:
             raise errors.Incompatible(
@@ -77,7 +96,7 @@ class Modes(ganzoo.Metric):
 
 
 def _width_within(radius: float, dim: int) -> float:
-    """Std along each axis of a standard normal that is cut off at that radius."""
+    """The std along each axis of a standard normal distribution that is cut at a radius."""
     half, cut = torch.tensor(dim / 2, dtype=torch.float64), torch.tensor(radius**2 / 2, dtype=torch.float64)
     inside = torch.special.gammainc(half, cut)  # P(|n| <= radius)
     return math.sqrt(float(torch.special.gammainc(half + 1, cut) / inside))

@@ -40,19 +40,24 @@ class StackedModes(ganzoo.Metric):
         accuracy: of the classifier on MNIST's test images
 
     Args:
-        count: fakes that are classified; 26,000 as published.
-        cache: folder that keeps the classifier; none is GANZOO_CACHE, or ~/.cache/ganzoo.
+        count: number of fakes that are classified, at least 1. The papers classify 26,000.
+        cache: folder that keeps the classifier. none stands for GANZOO_CACHE, or ~/.cache/ganzoo.
 
     Raises:
         Incompatible: the data is no stack of digits.
 
     Notes:
-        At 26,000 fakes the floor is 0.0192, and stacked MNIST itself has 0.0236, since MNIST's digits are not equally
-        many: published figures such as 0.029 are that close to the end of the scale. The classifier is our own, so
-        figures made with another one differ in the last digits. Compare equal counts only.
+        At 26,000 fakes the floor is 0.0192. Stacked MNIST itself has 0.0236, since MNIST's digits are not equally many,
+        so that published figures such as 0.029 are close to the end of the scale. Figures that were made with another
+        classifier differ in the last digits. Compare equal counts only.
 
     Source: Srivastava et al., VEEGAN, 2017, arXiv:1705.07761, section 4.2; Lin et al., PacGAN, 2017,
         arXiv:1712.04086, section 4.2
+
+    Example:
+        >>> import ganzoo
+        >>> ganzoo.part("metric", "stacked-modes:count=500").samples
+        500
     """
 
     count: Annotated[int, Ge(1)] = 26_000
@@ -66,7 +71,16 @@ class StackedModes(ganzoo.Metric):
         return self.count
 
     def score(self, real: Tensor, fake: Tensor, data: ganzoo.Data) -> Mapping[str, float]:
-        """``modes``, ``kl``, ``floor`` and ``accuracy``; the reals are not looked at."""
+        """The figures ``modes``, ``kl``, ``floor`` and ``accuracy``.
+
+        Args:
+            real: (N, 3, H, W) samples of the data, which this metric does not use.
+            fake: (N, 3, H, W) samples of the generator in [-1, 1].
+            data: the data part, with ``digits()``.
+
+        Raises:
+            Incompatible: the data is no stack of digits.
+        """
         if not hasattr(data, "digits") or fake.dim() != 4 or fake.shape[1] != 3:
             raise Incompatible(
                 f"metric stacked-modes reads three digits in an image, and {type(data).__name__} has none: use it with "
@@ -87,11 +101,11 @@ class StackedModes(ganzoo.Metric):
 
 @cache
 def classifier(data: Any, folder: str | None) -> tuple[nn.Module, float]:
-    """A classifier of one digit, (N, 1, size, size) -> (N, 10), with its accuracy on MNIST's test images.
+    """A classifier of single digits, (N, 1, size, size) -> (N, 10), with its accuracy on MNIST's test images.
 
     Args:
-        data: gives ``digits("train")`` and ``digits("test")``.
-        folder: where it is kept; see ``StackedModes``.
+        data: a data part with ``digits("train")`` and ``digits("test")``.
+        folder: the folder that keeps the classifier. See ``StackedModes``.
     """
     train, test = data.digits("train"), data.digits("test")
     content = hashlib.blake2b(_RECIPE.encode(), digest_size=8)

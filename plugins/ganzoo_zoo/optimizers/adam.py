@@ -23,21 +23,33 @@ class Adam(ganzoo.Optimizer):
     Formula:
         m <- beta1 m + (1 - beta1) g
         v <- beta2 v + (1 - beta2) g^2
-        w <- w - lr m^ / (sqrt(v^) + eps)      m^ and v^ are m and v freed of their start at 0
+        w <- w - lr m^ / (sqrt(v^) + eps)      m^ and v^ are m and v divided by 1 - beta^t
 
     Args:
-        lr: learning rate.
-        betas: decay of the mean gradient and of the mean squared gradient, each of a step.
-        eps: floor under the root, in units of the gradient.
-        weight_decay: weight of w^2/2 in the loss of the player.
+        lr: learning rate, at least 0.
+        betas: decay of the mean gradient and of the mean squared gradient in each step, both from 0 to below 1.
+        eps: floor under the root, above 0, in units of the gradient.
+        weight_decay: weight of w^2/2 in the loss of the player, at least 0.
 
     Notes:
-        The published settings: DCGAN 2e-4 and 0.5,0.999; WGAN-GP 1e-4 and 0.0,0.9; SNGAN 2e-4 and 0.0,0.9; SAGAN 4e-4
-        for the discriminator, 1e-4 for the generator (TTUR) and 0.0,0.9. A momentum (first beta) above 0.5 makes most
-        GANs swing. Scaling a loss does not change Adam's move: it is lr that sets the pace of a player.
+        The published settings are 2e-4 with 0.5,0.999 for DCGAN, 1e-4 with 0.0,0.9 for WGAN-GP and 2e-4 with 0.0,0.9
+        for SNGAN. SAGAN has 4e-4 for the discriminator and 1e-4 for the generator (TTUR) with 0.0,0.9. With a momentum
+        (first beta) above 0.5 most GANs oscillate. A factor in front of a loss does not change the step of Adam, so
+        that only lr sets the pace of a player.
 
     Source:
         Kingma and Ba 2015, arXiv:1412.6980, algorithm 1.
+
+    Example:
+        The first step has the length lr, however long the gradient is.
+
+        >>> import ganzoo, torch
+        >>> w = torch.nn.Parameter(torch.tensor([1.0]))
+        >>> optimizer = ganzoo.part("optimizer", "adam:lr=0.1").build([w])
+        >>> w.grad = torch.tensor([1000.0])
+        >>> _ = optimizer.step()
+        >>> round(w.item(), 4)
+        0.9
     """
 
     lr: Annotated[float, Ge(0)] = 2e-4
@@ -46,7 +58,11 @@ class Adam(ganzoo.Optimizer):
     weight_decay: Annotated[float, Ge(0)] = 0.0
 
     def build(self, parameters: Sequence[nn.Parameter]) -> torch.optim.Optimizer:
-        """Adam from torch, as one kernel where there is one."""
+        """Torch's Adam, with a fused kernel where torch has a fused kernel.
+
+        Args:
+            parameters: the parameters of a player.
+        """
         return torch.optim.Adam(
             parameters,
             lr=self.lr,

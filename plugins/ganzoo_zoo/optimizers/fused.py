@@ -8,5 +8,14 @@ from torch import nn
 
 
 def can_fuse(parameters: Sequence[nn.Parameter]) -> bool:
-    """Whether one kernel can move all of these parameters at once."""
+    """Whether a fused kernel can move all parameters at once.
+
+    Args:
+        parameters: the parameters of a player.
+
+    Example:
+        >>> import torch
+        >>> can_fuse([torch.nn.Parameter(torch.zeros(2))])
+        True
+    """
     return all(p.is_floating_point() and p.device.type in ("cpu", "cuda") for p in parameters)

@@ -19,21 +19,31 @@ class RMSprop(ganzoo.Optimizer):
 
     Formula:
         v <- alpha v + (1 - alpha) g^2
-        w <- w - lr g / (sqrt(v) + eps)      with momentum the quotient is gathered first
+        w <- w - lr g / (sqrt(v) + eps)      with momentum, the quotient is accumulated first
 
     Args:
-        lr: learning rate.
-        alpha: decay of the mean squared gradient, of a step.
-        eps: floor beside the root, in units of the gradient.
-        weight_decay: weight of w^2/2 in the loss of the player.
-        momentum: share of the last move that is kept.
+        lr: learning rate, at least 0.
+        alpha: decay of the mean squared gradient in each step, from 0 to below 1.
+        eps: floor beside the root, above 0, in units of the gradient.
+        weight_decay: weight of w^2/2 in the loss of the player, at least 0.
+        momentum: share of the last step that is kept, from 0 to below 1.
 
     Notes:
-        The published settings: WGAN with clipping 5e-5 and no momentum; the single-loss one-step GAN 1e-4 and 0.99.
-        v starts at 0 and is not freed of it: the first moves are up to 1 / sqrt(1 - alpha) times lr.
+        The published settings are 5e-5 without momentum for WGAN with clipping, and 1e-4 with alpha 0.99 for the
+        single-loss one-step GAN. v starts at 0 and is not corrected for the start, so that the first steps are up to 1
+        / sqrt(1 - alpha) times lr long.
 
     Source:
         Tieleman and Hinton 2012, Neural networks for machine learning, lecture 6.5.
+
+    Example:
+        >>> import ganzoo, torch
+        >>> w = torch.nn.Parameter(torch.tensor([1.0]))
+        >>> optimizer = ganzoo.part("optimizer", "rmsprop:lr=0.01,alpha=0.99").build([w])
+        >>> w.grad = torch.tensor([1000.0])
+        >>> _ = optimizer.step()
+        >>> round(w.item(), 4)
+        0.9
     """
 
     lr: Annotated[float, Ge(0)] = 5e-5
@@ -43,7 +53,11 @@ class RMSprop(ganzoo.Optimizer):
     momentum: Annotated[float, Ge(0), Lt(1)] = 0.0
 
     def build(self, parameters: Sequence[nn.Parameter]) -> torch.optim.Optimizer:
-        """RMSprop from torch, which batches its kernels on a GPU by itself."""
+        """Torch's RMSprop, which batches its kernels on a GPU by itself.
+
+        Args:
+            parameters: the parameters of a player.
+        """
         return torch.optim.RMSprop(
             parameters,
             lr=self.lr,

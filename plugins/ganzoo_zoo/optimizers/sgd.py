@@ -23,21 +23,30 @@ class SGD(ganzoo.Optimizer):
         w <- w - lr b            Nesterov: w <- w - lr (g + momentum b)
 
     Args:
-        lr: learning rate.
-        momentum: share of the last move that is kept.
-        weight_decay: weight of w^2/2 in the loss of the player.
-        nesterov: look ahead along the momentum; wants momentum above 0.
+        lr: learning rate, at least 0.
+        momentum: share of the last step that is kept, from 0 to below 1.
+        weight_decay: weight of w^2/2 in the loss of the player, at least 0.
+        nesterov: whether the step looks ahead along the momentum, which then must be above 0.
 
     Raises:
         ValueError: ``nesterov`` without momentum.
 
     Notes:
-        The optimizer of the theory: simultaneous and alternating descent differ here as the papers say, and scaling a
-        player's loss is scaling its lr. For pictures take adam.
+        Theory is written for this optimizer. Simultaneous and alternating descent differ as the papers state, and a
+        factor in front of a player's loss is a factor of its learning rate. Use adam for images.
 
     Source:
         Robbins and Monro 1951, A stochastic approximation method; Sutskever et al. 2013, On the importance of
         initialization and momentum in deep learning, section 2.
+
+    Example:
+        >>> import ganzoo, torch
+        >>> w = torch.nn.Parameter(torch.tensor([1.0]))
+        >>> optimizer = ganzoo.part("optimizer", "sgd:lr=0.1").build([w])
+        >>> w.grad = torch.tensor([2.0])
+        >>> _ = optimizer.step()
+        >>> round(w.item(), 4)
+        0.8
     """
 
     lr: Annotated[float, Ge(0)] = 0.01
@@ -50,7 +59,11 @@ class SGD(ganzoo.Optimizer):
             raise ValueError("nesterov=true has no momentum to look along: give momentum, such as momentum=0.9")
 
     def build(self, parameters: Sequence[nn.Parameter]) -> torch.optim.Optimizer:
-        """SGD from torch, as one kernel where there is one."""
+        """Torch's SGD, with a fused kernel where torch has a fused kernel.
+
+        Args:
+            parameters: the parameters of a player.
+        """
         return torch.optim.SGD(
             parameters,
             lr=self.lr,

@@ -55,7 +55,7 @@ class SelfAttention(nn.Module):
         return a
 
     def attended(self, x: Tensor) -> Tensor:
-        """What is added to the maps, before gamma scales the sum.
+        """The term that gamma scales and adds to the maps.
 
         Args:
             x: (N, C, H, W), H and W even.

@@ -12,7 +12,7 @@ from ganzoo_zoo.architectures.layers.conditioning import ClassProjection, Condit
 
 @dataclass(frozen=True, kw_only=True)
 class Heads:
-    """What a discriminator is given and returns.
+    """The inputs and outputs of a discriminator.
 
     Args:
         conditional: how the labels enter: none, concat or projection.
@@ -55,7 +55,7 @@ class HeadedDiscriminator(nn.Module):
     A subclass makes ``layers``, ``class_head`` and ``projection``, and defines ``last``.
 
     Args:
-        heads: what the discriminator is given and returns.
+        heads: inputs and outputs of the discriminator.
     """
 
     features_after: ClassVar[type[nn.Module]]  # the maps after each layer of this type are the returned features
@@ -68,7 +68,7 @@ class HeadedDiscriminator(nn.Module):
         self.heads = heads
 
     def summary(self, maps: Tensor) -> Tensor:
-        """What the heads read.
+        """The tensor that the heads read.
 
         Args:
             maps: (N, C, H, W), the output of ``layers``.
@@ -136,11 +136,11 @@ def _vectors(summary: Tensor) -> Tensor:
 
 
 def judgement(last: Tensor, heads: Heads) -> Tensor | dict[str, Tensor]:
-    """What a discriminator returns, from the output of its last layer.
+    """The outputs of a discriminator, from the output of its last layer.
 
     Args:
         last: (N, ``heads.size``).
-        heads: what the discriminator returns.
+        heads: the outputs of the discriminator.
 
     Returns:
         (N,) logits, or a mapping with ``logits`` and ``embedding`` or ``class_logits``.
