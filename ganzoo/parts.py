@@ -1,7 +1,7 @@
-"""The contracts: what a loss, a regularizer, an architecture, ... is.
+"""The contracts: the classes that a loss, a regularizer, an architecture, ... derives from.
 
-A part is a class. Its annotated fields are its parameters; the base class turns it into a frozen, keyword-only
-dataclass, so ``class Hinge(Loss): margin: float = 1.0`` is all that there is to declare. No part calls ``backward``,
+A part is a class whose annotated fields are the parameters. The base class turns the class into a frozen, keyword-only
+dataclass, so that ``class Hinge(Loss): margin: float = 1.0`` is a complete declaration. No part calls ``backward``,
 ``step`` or ``zero_grad``: the game owns gradients and optimizers.
 """
 
@@ -447,10 +447,10 @@ def _check_names(cls: type[Part]) -> None:
 
 
 class Loss(Part):
-    """Arithmetic on scores: what each player minimises.
+    """Arithmetic on scores: the two numbers that the players minimise.
 
-    The properties below are facts about the loss. A subclass gives another value as a constant
-    (``bounded: ClassVar[bool] = False``) or, where the value depends on parameters, as a property.
+    The properties below are facts about the loss. A subclass gives another value as a constant (``bounded:
+    ClassVar[bool] = False``) or, where the value depends on parameters, as a property.
 
     Example:
         >>> from ganzoo import Scores
@@ -479,12 +479,12 @@ class Loss(Part):
 
     @property
     def saturates(self) -> bool:
-        """A player's gradient may vanish, by design, at scores that are most wrong. The exam reads this fact."""
+        """A player's gradient may vanish, by design, at scores that are most wrong. The exam reads the fact."""
         return False
 
     @property
     def reads_scores(self) -> bool:
-        """The loss is arithmetic on scores. The exam asks nothing about scores of a loss that reads other outputs."""
+        """The loss is arithmetic on scores. A loss that reads other outputs alone is not examined on scores."""
         return True
 
     @property
@@ -499,7 +499,7 @@ class Loss(Part):
 
     @property
     def supports_shared_backward(self) -> bool:
-        """Both losses read fakes through their scores alone, and dL_D/df is nonzero wherever dL_G/df is.
+        """Both losses read fakes only through the scores, and dL_D/df is nonzero wherever dL_G/df is nonzero.
 
         The two gradients of a sample are then equal up to a factor, so that one backward pass gives both.
         """
@@ -516,27 +516,57 @@ class Loss(Part):
         return False
 
     def check(self, spec: Spec, outputs: Mapping[str, Sequence[tuple[int, ...]]]) -> None:
-        """Raise Incompatible, in one line, where the loss cannot do with such samples, noise or condition (``spec``),
-        or with what the discriminator returns beside logits (``Architecture.outputs``)."""
+        """Raise Incompatible, in one line, where the part cannot be used with the samples or the outputs.
+
+        Args:
+            spec: shape and type of samples, latents and the data part's other tensors.
+            outputs: the discriminator's outputs beside logits, as ``Architecture.outputs`` gives the shapes.
+
+        Raises:
+            Incompatible: the part cannot be used.
+        """
 
     def discriminator(self, s: Scores) -> Tensor:
-        """The scalar that the discriminator minimises."""
+        """The scalar that the discriminator minimises.
+
+        Args:
+            s: the round: real and fake scores, and all that belongs to the two.
+
+        Returns:
+            (): the loss.
+        """
         raise NotImplementedError
 
     def generator(self, s: Scores) -> Tensor:
-        """The scalar that the generator minimises."""
+        """The scalar that the generator minimises.
+
+        Args:
+            s: the round.
+
+        Returns:
+            (): the loss.
+        """
         raise NotImplementedError
 
 
 class Regularizer(Part):
-    """A penalty, a transform, a change of targets or of the nets. Only what a subclass defines costs anything.
+    """A penalty, a transform, a change of targets or of the nets. Only hooks that a subclass defines cost time.
 
     The properties below are facts about the regularizer. A subclass gives another value as a constant
     (``per_sample_gradients: ClassVar[bool] = True``) or, where the value depends on parameters, as a property.
 
     Args:
         every: lazy regularization: the penalty is applied every ``every`` updates of the player, multiplied by
-            ``every``. Only a part with a penalty has this parameter.
+            ``every``. Only a part with a penalty has the parameter.
+
+    Example:
+        >>> import torch
+        >>> class Drift(Regularizer):
+        ...     weight: float = 0.5
+        ...     def discriminator_penalty(self, s):
+        ...         return self.weight * s.real.square().mean()
+        >>> Drift().discriminator_penalty(Scores(real=torch.tensor([2.0])))
+        tensor(2.)
     """
 
     kind: ClassVar[str] = "regularizer"
@@ -545,8 +575,8 @@ class Regularizer(Part):
     def needs_grad_of(self) -> frozenset[str]:
         """The images, of ``"real"`` and ``"fake"``, by which the penalty differentiates the scores.
 
-        The gradient then comes from the pass that judged these images. ``"latent"``: the penalty differentiates the
-        fakes by their latents.
+        The gradient then comes from the pass that judged the images. ``"latent"``: the penalty differentiates the fakes
+        by the latents.
         """
         return frozenset()
 
@@ -572,7 +602,7 @@ class Regularizer(Part):
 
     @property
     def module(self) -> Any:
-        """The module that ``prepare`` returned in this run, saved and restored with the run. None outside a run."""
+        """The module that ``prepare`` returned, saved and restored with the run. None outside a run."""
         return None
 
     every: Annotated[int, Ge(1)] = 1
@@ -586,30 +616,64 @@ class Regularizer(Part):
             )
 
     def prepare(self, networks: Networks, spec: Spec) -> nn.Module | None:
-        """Change the nets once, at assembly; return a module of the part's own (its state, its networks) or None."""
+        """Change the nets once, at assembly, and make the part's own state.
+
+        Args:
+            networks: the two players.
+            spec: shape and type of samples and latents.
+
+        Returns:
+            A module with the part's state or networks, which the part reads as ``self.module``. None: the part has no
+            state.
+        """
         return None
 
     def images(self, images: Tensor, s: Scores) -> Tensor:
-        """What the discriminator sees instead of these images, for real and fake alike."""
+        """Transform the images that the discriminator sees, real and fake alike.
+
+        Args:
+            images: (N, *shape), in [-1, 1].
+            s: the round.
+
+        Returns:
+            (N, *shape): the images for the discriminator.
+        """
         return images
 
     def targets(self, s: Scores, real: Tensor | float, fake: Tensor | float) -> tuple[Tensor | float, Tensor | float]:
-        """The targets instead of these, of real and of fake samples."""
+        """Replace the targets of real and of fake samples.
+
+        Args:
+            s: the round.
+            real: target of real samples so far, a number or (N,).
+            fake: target of fake samples so far, a number or (N,).
+
+        Returns:
+            The targets of real and of fake samples, numbers or (N,).
+        """
         return real, fake
 
     def discriminator_penalty(self, s: Scores) -> Tensor:
-        """A scalar added to the discriminator's loss."""
+        """A scalar that is added to the discriminator's loss.
+
+        Args:
+            s: the round.
+        """
         raise NotImplementedError
 
     def generator_penalty(self, s: Scores) -> Tensor:
-        """A scalar added to the generator's loss."""
+        """A scalar that is added to the generator's loss.
+
+        Args:
+            s: the round.
+        """
         raise NotImplementedError
 
     def linear_term(self, jacobian: Tensor, curvature: float) -> Tensor | None:
-        """What the part adds to the Jacobian of the players' gradients at the equilibrium of the Dirac-GAN.
+        """The part's contribution to the Jacobian of the players' gradients at the equilibrium of the Dirac-GAN.
 
-        Optional. ``ganzoo.lab`` compares the eigenvalues that follow with measured ones. In the Dirac-GAN the real
-        sample is 0, the fake sample is theta and D(x) = psi x. The equilibrium is theta = psi = 0.
+        Optional. ``ganzoo.lab`` compares the eigenvalues that follow with measured eigenvalues. In the Dirac-GAN the
+        real sample is 0, the fake sample is theta and D(x) = psi x. The equilibrium is theta = psi = 0.
 
         Args:
             jacobian: (2, 2) float64: of the two losses without regularizers. Row 0 is the gradient of the generator's
@@ -617,43 +681,79 @@ class Regularizer(Part):
             curvature: the sum of the second derivatives of the discriminator's loss by the real and the fake score.
 
         Returns:
-            (2, 2): the term. None: there is no closed form.
+            (2, 2): the term. None: no closed form is known.
         """
         return None
 
     def joint_penalty(self, gradients: Mapping[Player, Sequence[Tensor]]) -> Tensor:
-        """A scalar added to both players' losses, from the gradient of each one's loss by its own parameters."""
+        """A scalar that is added to both players' losses.
+
+        Args:
+            gradients: the gradient of each player's loss by the player's own parameters, with a graph.
+        """
         raise NotImplementedError
 
     def observe(self, player: Player, s: Scores) -> None:
-        """See a round before the player's penalties, to keep statistics; called without gradients.
+        """Keep statistics of a round. The hook is called before the player's penalties, without gradients.
 
-        Where a batch is cut into pieces, each piece begins with the module as the update found it, and the mean of what
-        they left is kept: a statistic moves once an update.
+        Under accumulation every micro-batch starts from the same buffers. The changes are averaged, so that a statistic
+        moves once an update.
+
+        Args:
+            player: the player whose update follows.
+            s: the round.
         """
 
     def select_samples(self, s: Scores) -> Tensor:
-        """(k,) numbers of the samples of a round that the generator's loss sees."""
+        """The rows, (k,), of the samples of a round that the generator's loss sees.
+
+        Args:
+            s: the round.
+        """
         raise NotImplementedError
 
     def modify_gradients(self, player: Player, gradients: Sequence[Tensor]) -> Sequence[Tensor]:
-        """What a player moves along instead of these gradients."""
+        """Replace the gradients along which a player moves.
+
+        Args:
+            player: the player.
+            gradients: one tensor for each parameter of the player.
+
+        Returns:
+            One tensor for each parameter.
+        """
         return gradients
 
     def after_update(self, player: Player, module: nn.Module) -> None:
-        """Change a player's weights in place, right after it moved; called without gradients."""
+        """Change a player's weights in place, right after the player's move. The hook is called without gradients.
+
+        Args:
+            player: the player that moved.
+            module: the player's net.
+        """
 
     def report(self) -> Mapping[str, Tensor]:
-        """Scalars for the records, left on the device; asked for when records are due."""
+        """Scalars for the records, left on the device. The hook is called when records are due."""
         return {}
 
     def check(self, spec: Spec, outputs: Mapping[str, Sequence[tuple[int, ...]]]) -> None:
-        """Raise Incompatible, in one line, where the part cannot do with such samples, noise or condition (``spec``),
-        or with what the discriminator returns beside logits (``Architecture.outputs``)."""
+        """Raise Incompatible, in one line, where the part cannot be used with the samples or the outputs.
+
+        Args:
+            spec: shape and type of samples, latents and the data part's other tensors.
+            outputs: the discriminator's outputs beside logits, as ``Architecture.outputs`` gives the shapes.
+
+        Raises:
+            Incompatible: the part cannot be used.
+        """
 
     @classmethod
     def defines(cls, method: str) -> bool:
-        """Whether the part brings that method itself."""
+        """Whether the class defines a hook.
+
+        Args:
+            method: name of the hook.
+        """
         return getattr(cls, method) is not getattr(Regularizer, method)
 
     @classmethod
@@ -663,23 +763,35 @@ class Regularizer(Part):
 
 
 class Architecture(Part):
-    """The two networks, plain modules, and how they are fed."""
+    """The two networks, plain modules, and how the engine calls the modules."""
 
     kind: ClassVar[str] = "architecture"
 
     def classes(self, available: int) -> int:
-        """How many classes the nets want to be given, where the data has ``available`` (0: no labels)."""
+        """The number of classes that the nets are given, 0 for no labels.
+
+        Args:
+            available: number of classes in the data, 0 where the data has no labels.
+        """
         return 0
 
     def build(self, spec: Spec) -> Networks:
-        """Make the two players for samples of that shape."""
+        """Make the two players.
+
+        Args:
+            spec: shape and type of samples and latents.
+        """
         raise NotImplementedError
 
     def generate(self, generator: nn.Module, batch: Batch) -> Tensor:
-        """(N, *shape) samples from the latent of a batch, its labels if there are any, and what the data brings.
+        """Samples, (N, *shape), from a batch's latent, labels and the data part's other tensors.
 
-        Unless overridden, the generator is called with the latent, with the labels if the batch has some, and by
-        keyword with each tensor of the data part's: ``generator(latent, labels, tokens=tokens)``.
+        Unless overridden, the generator is called with the latent, with the labels if the batch has labels, and by
+        keyword with each tensor of the data part: ``generator(latent, labels, tokens=tokens)``.
+
+        Args:
+            generator: the generator, or the generator's average.
+            batch: the latent, and all tensors by which the samples are conditioned.
         """
         given = [batch.latent] if batch.labels is None else [batch.latent, batch.labels]
         return generator(*given, **batch.inputs)  # type: ignore[no-any-return]  # nn.Module is called untyped
@@ -688,16 +800,34 @@ class Architecture(Part):
         """The discriminator's output for images: logits (N, ...) or a mapping with ``logits`` and more.
 
         Unless overridden, the discriminator is called as the generator is by ``generate``, with images for the latent.
+
+        Args:
+            discriminator: the discriminator.
+            images: (N, *shape).
+            batch: all tensors by which the images are conditioned.
         """
         given = [images] if batch.labels is None else [images, batch.labels]
         return discriminator(*given, **batch.inputs)
 
     def outputs(self, spec: Spec) -> Mapping[str, Sequence[tuple[int, ...]]]:
-        """What ``judge`` returns beside ``logits``, by name: the shape of each of its tensors, without the batch."""
+        """The outputs of ``judge`` beside ``logits``, by name: the shape of each tensor, without the batch.
+
+        Args:
+            spec: shape and type of samples and latents.
+        """
         return {}
 
     def encode(self, discriminator: nn.Module, images: Tensor, batch: Batch) -> Tensor:
-        """(N, latent_dim): the noise that would make these images, where the discriminator is an encoder."""
+        """The latents that would make the images, (N, latent_dim), where the discriminator is an encoder.
+
+        Args:
+            discriminator: the discriminator.
+            images: (N, *shape), in [-1, 1].
+            batch: all tensors by which the images are conditioned.
+
+        Raises:
+            Incompatible: the discriminator is no encoder.
+        """
         raise Incompatible(
             f"architecture {type(self).__name__} has no encoder: use one that has, such as dcgan:embedding=latent"
         )
@@ -792,7 +922,7 @@ class Game:
 
 
 class Schedule(Part):
-    """Who moves when."""
+    """The order of rounds and moves in a step of training."""
 
     kind: ClassVar[str] = "schedule"
 
@@ -803,21 +933,34 @@ class Schedule(Part):
 
     @property
     def module(self) -> Any:
-        """The module that ``prepare`` returned in this run, saved and restored with the run. None outside a run."""
+        """The module that ``prepare`` returned, saved and restored with the run. None outside a run."""
         return None
 
     def prepare(self, networks: Networks, spec: Spec) -> nn.Module | None:
-        """Once, at assembly, after the regularizers: a module of the schedule's own state, or None."""
+        """Make the schedule's own state once, at assembly, after the regularizers.
+
+        Args:
+            networks: the two players.
+            spec: shape and type of samples and latents.
+
+        Returns:
+            A module with the schedule's state, which the schedule reads as ``self.module``. None: the schedule has no
+            state.
+        """
         return None
 
     def step(self, game: Game) -> None:
-        """One step of training: any number of rounds and updates."""
+        """Make one step of training: any number of rounds and updates.
+
+        Args:
+            game: rounds, losses and updates.
+        """
         raise NotImplementedError
 
     def linear_step(self, jacobian: Tensor, lr: float) -> Tensor | None:
         """The matrix of one step of plain gradient descent where the players' gradients are linear: J (theta, psi).
 
-        Optional. ``ganzoo.lab`` compares the eigenvalues of the matrix with measured ones.
+        Optional. ``ganzoo.lab`` compares the eigenvalues of the matrix with measured eigenvalues.
 
         Args:
             jacobian: (2, 2) float64, J: row 0 is the gradient of the generator's loss by theta, row 1 is the gradient
@@ -825,13 +968,13 @@ class Schedule(Part):
             lr: the learning rate of both players.
 
         Returns:
-            (2, 2): the matrix that one step multiplies (theta, psi) by. None: there is no closed form.
+            (2, 2): the matrix by which one step multiplies (theta, psi). None: no closed form is known.
         """
         return None
 
 
 class Data(Part):
-    """Where real samples come from."""
+    """A source of real samples."""
 
     kind: ClassVar[str] = "data"
 
@@ -844,8 +987,11 @@ class Data(Part):
         return None
 
     def dataset(self) -> Dataset[Any]:
-        """A map-style dataset. An item is a sample (a uint8 tensor, or a floating one in [-1, 1]), or a
-        ``(sample, label)`` pair, or a mapping with ``image`` and any of ``label``, ``condition``."""
+        """A map-style dataset of samples.
+
+        An item is a sample (a uint8 tensor, or a floating tensor in [-1, 1]), a ``(sample, label)`` pair, or a mapping
+        with ``image`` and any of ``label``, ``condition``.
+        """
         raise NotImplementedError
 
     def modes(self) -> Tensor | None:
@@ -853,7 +999,7 @@ class Data(Part):
         return None
 
     def held_out(self) -> Dataset[Any] | None:
-        """Samples of the same kind that training never sees, as ``dataset()`` gives them; None where there are none."""
+        """Samples that training never sees, in the form of ``dataset()``. None: the data holds none out."""
         return None
 
 
@@ -882,21 +1028,35 @@ class Metric(Part):
         return False
 
     def score(self, real: Tensor, fake: Tensor, data: Data) -> Mapping[str, float]:
-        """Named figures, from (samples, *shape) reals and fakes in [-1, 1] on the CPU."""
+        """Compute the named figures.
+
+        Args:
+            real: (samples, *shape), in [-1, 1], on the CPU.
+            fake: (samples, *shape), in [-1, 1], on the CPU.
+            data: the data part of the run.
+
+        Returns:
+            A number for each name in ``figures``.
+        """
         raise NotImplementedError
 
 
 class Optimizer(Part):
-    """How a player moves along its gradient.
+    """The rule by which a player moves along the gradient.
 
-    A field that is also a setting of torch's parameter groups, such as ``lr``, is theirs at first; where it follows the
-    run, each step sets the groups' to today's number. Gradients come laid out in memory as their weights are.
+    A field that is also a setting of torch's parameter groups, such as ``lr``, sets the groups at first. Where the
+    field follows the run, each step sets the groups to the number of the step. Gradients have the memory layout of the
+    weights.
     """
 
     kind: ClassVar[str] = "optimizer"
 
     def build(self, parameters: Sequence[nn.Parameter]) -> TorchOptimizer:
-        """A torch optimizer over one player's parameters."""
+        """Make a torch optimizer.
+
+        Args:
+            parameters: one player's parameters.
+        """
         raise NotImplementedError
 
 

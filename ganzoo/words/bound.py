@@ -1,4 +1,4 @@
-"""A part in a run: the part itself never changes, and its numbers of the present step stand beside it."""
+"""A part in a run: the part never changes, and the numbers of the present step are kept beside the part."""
 
 from __future__ import annotations
 
@@ -14,21 +14,25 @@ PartT = TypeVar("PartT", bound=Part)
 
 
 def scheduled(part: Part) -> Mapping[str, ScheduledNumber]:
-    """The parameters of a part that follow the run, by name."""
+    """The parameters of a part that follow the run, by name.
+
+    Args:
+        part: as described, or of a run.
+    """
     part = unbound(part)
     return {f.name: value for f in fields(part) if isinstance(value := getattr(part, f.name), ScheduledNumber)}
 
 
 @dataclass(frozen=True)
 class Bound(Generic[PartT]):
-    """A part in a run. The part itself never changes: what changes in a run stands in ``values``.
+    """A part in a run. The part never changes: ``values`` keeps the numbers and tensors that change in a run.
 
     Attributes:
-        frozen: the part as the user described it, with a ScheduledNumber where a parameter follows the run.
-        part: the part that the engine calls. It is of the same class, reads each scheduled parameter and ``module``
-            from ``values``, and is ``frozen`` itself where there is neither.
-        values: today's number of each scheduled parameter, and ``module``, the module that ``prepare`` returned. A
-            captured step puts tensors in place of the numbers.
+        frozen: the part as the user described the part, with a ScheduledNumber where a parameter follows the run.
+        part: the part that the engine calls. The part has the same class, reads each scheduled parameter and ``module``
+            from ``values``, and is ``frozen`` where neither exists.
+        values: the number of the present step for each scheduled parameter, and ``module``, the module that ``prepare``
+            returned. A captured step puts tensors in place of the numbers.
         scheduled: the parameters that follow the run.
 
     Example:
@@ -47,13 +51,21 @@ class Bound(Generic[PartT]):
     scheduled: Mapping[str, ScheduledNumber]
 
     def set_progress(self, progress: float) -> None:
-        """Set each scheduled parameter to its number at ``progress``, from 0 (first step) to 1 (last step)."""
+        """Set each scheduled parameter to the number at a progress.
+
+        Args:
+            progress: from 0 (first step) to 1 (last step).
+        """
         for name, number in self.scheduled.items():
             self.values[name] = number.at(progress)
 
 
 def bind(part: PartT) -> Bound[PartT]:
-    """Make the part of one run: its scheduled parameters are at their start, and ``module`` is None."""
+    """Make the part of one run. Scheduled parameters are at the start, and ``module`` is None.
+
+    Args:
+        part: as described, or of another run.
+    """
     frozen = unbound(part)
     numbers = scheduled(frozen)
     values: dict[str, Any] = {name: number.start for name, number in numbers.items()}
@@ -63,7 +75,11 @@ def bind(part: PartT) -> Bound[PartT]:
 
 
 def unbound(part: PartT) -> PartT:
-    """The part as the user described it, given that part or the one that a run made of it."""
+    """The part as the user described the part.
+
+    Args:
+        part: that part, or the part that a run made of it.
+    """
     frozen: PartT = vars(part).get("_frozen", part)
     return frozen
 
