@@ -479,7 +479,7 @@ def _manifest(place: Path) -> Manifest:
     if STATE not in manifest.sha256:
         raise errors.CheckpointError(f"checkpoint {place} is damaged: it is not of step {step_of(place)}")
     for name in manifest.sha256:
-        if Path(name).name != name:  # a name such as ../x would be read from outside of the checkpoint
+        if Path(name).name != name or name == "..":  # a name such as ../x would be read from outside of the checkpoint
             raise errors.CheckpointError(f"checkpoint {place} names a file outside itself: {name!r}")
         if name != STATE and not name.endswith(TENSORS):
             raise errors.CheckpointError(f"checkpoint {place} holds {name}, which is no part of a checkpoint")

@@ -1,4 +1,4 @@
-"""Repeat the step; once in a while record, sample, evaluate, save."""
+"""The training loop: make the steps, and log, sample, evaluate and save at their intervals."""
 
 from __future__ import annotations
 
@@ -33,19 +33,19 @@ from ganzoo.training.signals import LAUNCHER_SECONDS, Interrupt, Interrupted, in
 from ganzoo.training.steps import advance, compiled_steps, conditions, step_compiler
 
 MOST_COLUMNS = 32
-"""Classes that a grid still shows a column each."""
+"""A grid shows one column for each class up to this number of classes."""
 
 
 CHECKED_EVERY = 50
-"""Steps after which the records are fetched from the device at the latest, so that a NaN is known by then."""
+"""The scalars are fetched from the device after this many steps at the latest, so that a NaN is noticed by then."""
 
 
 MOST_ROLLBACKS = 3
-"""Returns to one checkpoint before giving up."""
+"""Rollbacks to one checkpoint before training stops."""
 
 
 MOST_SKIPPED = 100
-"""Steps skipped in a row before giving up."""
+"""Steps skipped in a row before training stops."""
 
 
 PHASES = {
@@ -60,11 +60,11 @@ PHASES = {
     "discriminator_penalty": "in a penalty",
     "generator_penalty": "in a penalty",
 }
-"""What the game's functions do, for a person."""
+"""What each function of the game does, for the message about memory that ran out."""
 
 
 class Events(Protocol):
-    """Who is told of a run's life: the event hooks of ``ganzoo.hookspecs``."""
+    """The receiver of a run's events: the event hooks of ``ganzoo.hookspecs``."""
 
     def run_started(self, run: Run) -> None: ...
     def step_recorded(self, run: Run, step: int, values: Mapping[str, float]) -> None: ...
@@ -83,22 +83,22 @@ def train(
     quiet: bool = False,
     processes: Processes = SINGLE_PROCESS,
 ) -> None:
-    """Train a run up to a step, in its directory.
+    """Train a run up to a step, in the run's directory.
 
     Args:
-        run: as assembled, or as read from a checkpoint.
-        game: over the run's state.
-        feed: its data.
+        run: a run as assembled, or as read from a checkpoint.
+        game: the game over the run's state.
+        feed: the run's data.
         until: the step to stop at.
-        events: who is told.
-        quiet: show only what goes wrong.
+        events: the receiver of the run's events.
+        quiet: show warnings only.
         processes: the processes that train the run together; the main process alone writes.
 
     Raises:
-        NonFinite: a loss or gradient is not finite; the update was not made, the last checkpoint is intact.
-        OutOfMemory: the device has no room.
-        RankLost: another of these processes ended.
-        Interrupted: a signal asked to stop; the state was saved.
+        NonFinite: a loss or gradient is not finite. The update was not made and the last checkpoint is intact.
+        OutOfMemory: the device has no room for a step.
+        RankLost: another of the processes ended.
+        Interrupted: a signal asked to stop. The state was saved.
     """
     if not processes.is_main:
         events = cast(Events, NullLogger())
@@ -121,21 +121,21 @@ def train(
 
 
 class Trainer:
-    """One call of ``train``: what is done besides the step itself."""
+    """One call of ``train``: everything beside the step, such as logs, samples, metrics and checkpoints."""
 
     def __init__(
         self, run: Run, game: Game, feed: Feed, until: int, events: Events, quiet: bool, processes: Processes
     ) -> None:
-        from ganzoo.disk.record import RunLogger  # the only place from where TensorBoard is reached
+        from ganzoo.disk.record import RunLogger  # imports TensorBoard, which is slow, so not at the top
 
         self.processes = processes
         self.run, self.game, self.feed, self.until, self.events = run, game, feed, until, events
         self.folder, self.settings, self.counters = run.dir, run.settings, run.state.counters
         self.display = Display(self.counters.step, until, quiet) if processes.is_main else cast(Display, NullLogger())
-        self.open_recorder: Callable[[int], Any] = (
+        self.open_logger: Callable[[int], Any] = (
             partial(RunLogger, run.dir, warn=self.display.warn) if processes.is_main else NullLogger
         )
-        self.recorder = self.open_recorder(self.counters.step)
+        self.logger = self.open_logger(self.counters.step)
         self.writer = checkpoint.Writer()
         records = step_compiler(run, processes.world_size)
         self.steps = None if records is None else compiled_steps(run, game, records, self.display.warn)
@@ -143,8 +143,10 @@ class Trainer:
             what = "compiled" if run.settings.compile else "captured in CUDA graphs"
             self.display.say(f"several processes make their steps as written; those of one would be {what}")
         self.failed_saves = self.rollbacks = self.skipped = 0
-        self.best = self.saving = run.state.best  # that is on disk, and that is being written
-        self.said: set[str] = set()
+        self.best = self.saving = (
+            run.state.best
+        )  # the best checkpoint on disk, and the best one after the save under way
+        self.warned: set[str] = set()
         self.rows: list[dict[str, Tensor]] = []
         self.since = (time.monotonic(), self.counters.step)
         self.saved: int = processes.broadcast_object(
@@ -160,7 +162,7 @@ class Trainer:
 
     def train(self) -> None:
         run, counters, settings = self.run, self.counters, self.settings
-        self.recorder.settings(*hparams(run))
+        self.logger.settings(*hparams(run))
         if counters.step == 0:
             self.picture("samples/real", self.real)
         if counters.step < self.until:
@@ -171,10 +173,10 @@ class Trainer:
         patience = LAUNCHER_SECONDS if launch_id() else 0.0
         with self.display, interruptible(patience) as interrupt:
             if settings.on_nonfinite == "rollback" and self.saved < 0:
-                self.save()  # somewhere to return to
+                self.save()  # a rollback needs a checkpoint
             while counters.step < self.until:
                 try:
-                    ended = self.round(interrupt)
+                    ended = self.iteration(interrupt)
                 except errors.NonFinite as error:
                     self.roll_back(error)
                     continue
@@ -190,8 +192,12 @@ class Trainer:
             f"{self.until}, on {self.run.device}, in {self.folder}"
         )
 
-    def round(self, interrupt: Interrupt) -> int:
-        """A step, and what is due after it; the signal that asks to stop, or 0."""
+    def iteration(self, interrupt: Interrupt) -> int:
+        """Make a step and do what is due after the step.
+
+        Returns:
+            The number of the signal that asks to stop, or 0.
+        """
         self.make_step()
         step, settings = self.counters.step, self.settings
         done = step == self.until
@@ -210,7 +216,7 @@ class Trainer:
         return ended
 
     def roll_back(self, error: errors.NonFinite) -> None:
-        """Return to the last checkpoint, and go on from there with other random numbers."""
+        """Load the last checkpoint; the counter of rollbacks gives the steps other random numbers."""
         if self.settings.on_nonfinite != "rollback" or self.rollbacks >= MOST_ROLLBACKS:
             if self.rollbacks:
                 error.add_note(f"after {self.rollbacks} returns to one checkpoint, each with other random numbers")
@@ -229,8 +235,8 @@ class Trainer:
         self.saved = step = self.counters.step
         self.rows = []
         self.since = time.monotonic(), step
-        self.recorder.close()
-        self.recorder = self.open_recorder(step)
+        self.logger.close()
+        self.logger = self.open_logger(step)
         if step == 0:
             self.picture("samples/real", self.real)
         self.display.warn(
@@ -251,17 +257,19 @@ class Trainer:
             raise
 
     def too_large(self, error: BaseException) -> str:
-        """Where memory ran out, and what would fit."""
+        """The message about memory that ran out: where, and the batch size that would fit."""
         batch, pieces = self.settings.batch_size, self.game.environment.micro_batches
         doing = next((PHASES[name] for name in _functions(error) if name in PHASES), "between two moves")
         fits = batch // 2
         try:
             fixed, each = memory(self.run, self.game, self.feed)
             fits = min(fits, pieces * int((0.8 * hardware.memory(self.run.device) - fixed) / max(1, each)))
-        except (MemoryError, RuntimeError):  # not even for two samples: half of what did not fit is a guess
+        except (MemoryError, RuntimeError):  # not even two samples fit: half of the batch is a guess
             pass
         fits = max(2, pieces, fits - fits % pieces)
-        own = batch // (pieces // self.settings.accumulate)  # a process's share, which more pieces must divide
+        own = batch // (
+            pieces // self.settings.accumulate
+        )  # the share of one process, which the micro-batches must divide
         more = next((k for k in range(1, own + 1) if own % k == 0 and batch // k <= fits), own)
         return (
             f"step {self.counters.step + 1}, {doing}: {self.run.device} has no room for a batch of {batch}: "
@@ -270,7 +278,7 @@ class Trainer:
         )
 
     def fetch(self) -> None:
-        """Bring the steps' scalars from the device, in one transfer, and look whether they are finite."""
+        """Fetch the scalars of the last steps from the device in one transfer and check that they are finite."""
         rows, self.rows = self.rows, []
         values: Iterator[float] = iter(())
         if rows:
@@ -291,13 +299,13 @@ class Trainer:
                 self.run.sums[tag] = total + value, count + 1
 
     def skip(self, step: int, known: Mapping[str, float]) -> None:
-        """Count a step that was undone."""
+        """Count a step that was undone, and stop after too many in a row."""
         self.skipped += 1
         self.counters.skipped += 1
         if self.skipped >= MOST_SKIPPED:
             raise errors.NonFinite(f"{self.skipped} steps in a row were skipped; {self.not_finite(step, known)}")
-        if "skipped" not in self.said:
-            self.said.add("skipped")
+        if "skipped" not in self.warned:
+            self.warned.add("skipped")
             self.display.warn(f"warning: {self.not_finite(step, known)}; training goes on (see faults/skipped)")
 
     def not_finite(self, step: int, known: Mapping[str, float]) -> str:
@@ -325,7 +333,7 @@ class Trainer:
 
     def what_is_saved(self) -> str:
         if not self.processes.is_main:
-            return "the first process keeps the checkpoints"
+            return "the main process keeps the checkpoints"
         self.settle_quietly()
         kept = checkpoint.found(self.folder / "checkpoints")
         return (
@@ -335,23 +343,23 @@ class Trainer:
         )
 
     def record(self, values: dict[str, float]) -> None:
-        """Scalars of now, to everyone who wants them; what looks bad in them is said once, the best state is saved."""
+        """Log the scalars of a step, warn of each sign of trouble once, and save the best state."""
         if not values:
             return
         self.run.metrics.update(values)
-        self.recorder.scalars(self.counters.step, self.counters.images, values)
+        self.logger.scalars(self.counters.step, self.counters.images, values)
         self.events.step_recorded(self.run, self.counters.step, values)
         # the names cost an import of all regularizers, so they are looked up for a sign alone
         found = [name for name, _ in diagnostics.signs(values, step=self.counters.step)]
-        constraints = self.constraints() if any(name not in self.said for name in found) else ()
+        constraints = self.constraints() if any(name not in self.warned for name in found) else ()
         for name, line in diagnostics.signs(values, step=self.counters.step, constraints=constraints):
-            if name not in self.said:
-                self.said.add(name)
+            if name not in self.warned:
+                self.warned.add(name)
                 self.display.say(f"warning: step {self.counters.step}: {line}")
         self.compare(values)
 
     def log(self) -> dict[str, float]:
-        """The means of the steps' scalars since the last time, and how fast they were."""
+        """The means of the scalars since the last call, the learning rates, and the speed."""
         self.fetch()
         now, (then, step) = time.monotonic(), self.since
         self.since = now, self.counters.step
@@ -368,7 +376,7 @@ class Trainer:
         return values
 
     def look(self) -> dict[str, float]:
-        """Sample grids from fixed latents, and the metrics; where memory does not suffice for them, without."""
+        """Log sample grids from fixed latents and compute the metrics; without enough memory, warn and go on."""
         began = time.monotonic()
         figures: dict[str, float] = {}
         try:
@@ -380,9 +388,9 @@ class Trainer:
                 f"warning: step {self.counters.step}: there is no memory for samples and metrics: training goes on "
                 "without; fewer --samples may help"
             )
-        self.recorder.flush()
+        self.logger.flush()
         figures = self.processes.broadcast_object(figures)
-        self.since = self.since[0] + time.monotonic() - began, self.since[1]  # looking is not training
+        self.since = self.since[0] + time.monotonic() - began, self.since[1]  # sampling counts for no speed
         return figures
 
     def figures(self) -> dict[str, float]:
@@ -403,7 +411,7 @@ class Trainer:
         return figures
 
     def compare(self, values: Mapping[str, float]) -> None:
-        """Save if this is the best so far."""
+        """Save a checkpoint if the figure of ``--best`` is better than ever before."""
         wanted = self.settings.best
         figures = [tag for tag in values if tag.startswith("metrics/")]
         if wanted is None or not figures:
@@ -415,30 +423,34 @@ class Trainer:
         sign = 1.0 if self.run.parts.metrics[label].figures[name] else -1.0
         before = state.best["value"] if state.best is not None and state.best["figure"] == wanted else -sign * math.inf
         better = math.isfinite(value) and sign * value > sign * before
-        if self.processes.broadcast_object(better):  # only the first process knows whether the best was written
+        if self.processes.broadcast_object(better):  # the metrics are computed by the main process alone
             state.best = {"figure": wanted, "value": value, "step": self.counters.step}
             self.save()
 
     def samples(self, source: str) -> Tensor:
-        """From fixed noise, for the conditions that are shown."""
+        """Samples from fixed latents, for the conditions that the grids show."""
         condition = self.shown.get("condition")
         count = self.count if condition is None else len(condition)
         return self.run.sample(count, source=source, condition=condition)
 
     def picture(self, tag: str, samples: Tensor) -> None:
-        classes = self.run.spec.classes  # labels come in turn, so that a column is a class
+        classes = self.run.spec.classes  # labels repeat in order, so that a column is a class
         columns = classes if 0 < classes <= MOST_COLUMNS and tag != "samples/real" else None
         seen = samples
         if "condition" in self.shown:
             pair = pictures.beside(self.shown["condition"], self.real)
             seen = pair if tag == "samples/real" else pictures.beside(pair, samples)
         among = self.among if tag != "samples/real" else {}
-        self.recorder.images(self.counters.step, tag, seen, columns, **among)
+        self.logger.images(self.counters.step, tag, seen, columns, **among)
         self.events.images_recorded(self.run, self.counters.step, tag, samples)
 
     def save(self, wait: bool = False) -> None:
-        """Copy the state off the device, and have it written in the background; ``wait`` until it is on disk."""
-        self.fetch()  # a NaN that is on its way must not be saved
+        """Copy the state to the host and write a checkpoint in the background.
+
+        Args:
+            wait: return when the checkpoint is on disk.
+        """
+        self.fetch()  # a NaN in scalars that are not fetched yet must not be saved
         self.settle(wait=True)
         step, state = self.counters.step, self.run.state
         if self.saved == step:
@@ -449,7 +461,7 @@ class Trainer:
             self.saved = step
             return
         # A run that is resumed from this checkpoint must find the logs up to the checkpoint, even after a power cut.
-        self.recorder.sync()
+        self.logger.sync()
         numbers = {
             **state.numbers(),
             "spec": plain_spec(self.run.spec),
@@ -473,7 +485,12 @@ class Trainer:
             self.settle(wait=True, last=True)
 
     def settle(self, wait: bool, last: bool = False) -> None:
-        """Look how the save in the background went; one that failed is tried again when the next is due."""
+        """Take the result of the save in the background. A failed save is repeated when the next one is due.
+
+        Args:
+            wait: wait for a save under way.
+            last: no further save is due, so that a failure raises.
+        """
         try:
             path = self.writer.finished(wait)
         except (errors.RunError, MemoryError, RuntimeError) as error:
@@ -489,34 +506,39 @@ class Trainer:
             self.events.checkpoint_saved(self.run, self.saved, path)
 
     def not_saved(self, error: errors.RunError, last: bool) -> None:
-        """Say that a save failed; raise it if it was the last one, or the second in a row."""
+        """Warn that a save failed. Raise the error after the last save, and after two failures in a row."""
         self.failed_saves += 1
-        if self.run.state.best is self.saving:  # or the next save would keep one that is not there, not this one
+        if self.run.state.best is self.saving:
+            # the failed save never became the best checkpoint; without this, pruning would keep a missing one
             self.run.state.best = self.best
         if last or self.failed_saves > 1:
             raise errors.RunError(f"{error}; {self.what_is_saved()}; then go on with: ganzoo resume {self.folder}")
         self.display.warn(f"warning: {error}; training goes on, and stops if the next one fails too")
 
     def settle_quietly(self) -> None:
-        """Wait for a save under way, where training ends with an error of its own that matters more than the save's."""
+        """Wait for a save under way; its failure is a warning, since training ends with a more important error."""
         try:
             self.settle(wait=True)
         except errors.RunError as error:
             self.display.warn(f"warning: {error}")
 
     def close(self, at_once: bool) -> None:
-        """Let a save under way end, unless the user is in a hurry, and close the records."""
+        """Wait for a save under way and close the logs.
+
+        Args:
+            at_once: do not wait, since the user pressed Ctrl-C twice.
+        """
         if not at_once:
             self.settle_quietly()
-        self.recorder.close()
+        self.logger.close()
 
 
 def _functions(error: BaseException) -> Iterator[str]:
-    """The functions that an exception went through, innermost first."""
+    """The names of the functions in the traceback of an exception, innermost first."""
     frames = [frame.f_code.co_name for frame, _ in traceback.walk_tb(error.__traceback__)]
     return reversed(frames)
 
 
 def _spread(samples: Tensor) -> Tensor:
-    """How much samples differ: the standard deviation over them of each number, averaged."""
+    """(): the standard deviation over the samples, averaged over the numbers of a sample."""
     return samples.double().std(0, correction=0).mean()

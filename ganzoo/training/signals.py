@@ -1,7 +1,8 @@
-"""What signals do to a training run.
+"""The signals that a training run handles.
 
-SIGINT (Ctrl-C) and SIGTERM finish the step, save and stop, with 130 and 143; a second SIGINT stops at once, and leaves
-the last checkpoint as it is; SIGUSR1 saves and goes on; SIGHUP is not heard.
+SIGINT (Ctrl-C) and SIGTERM: the trainer finishes the step, saves the state and stops. The exit codes are 130 and 143. A
+second SIGINT stops at once and leaves the last checkpoint as it is. SIGUSR1: the trainer saves the state and goes on.
+SIGHUP is ignored.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from typing import Any, ClassVar
 from ganzoo import errors
 
 LAUNCHER_SECONDS = 2.0
-"""In which a Ctrl-C that torchrun passes on arrives after the terminal's own."""
+"""Seconds within which a second SIGINT counts as torchrun forwarding the first."""
 
 
 class Interrupted(errors.TrainingStopped):
@@ -51,10 +52,13 @@ class Interrupt:
 
 @contextmanager
 def interruptible(patience: float = 0.0) -> Iterator[Interrupt]:
-    """Hear signals, in the main thread only: what each does is said on top of this file.
+    """A context that handles the signals listed at the top of this module, in the main thread alone.
 
     Args:
-        patience: seconds in which a second SIGINT is taken for the first.
+        patience: seconds within which a second SIGINT counts as the first, see ``LAUNCHER_SECONDS``.
+
+    Yields:
+        The signals received so far; the handlers write into the value.
     """
     asked = Interrupt()
     if threading.current_thread() is not threading.main_thread():
@@ -65,7 +69,7 @@ def interruptible(patience: float = 0.0) -> Iterator[Interrupt]:
 
     def ask(number: int, frame: FrameType | None) -> None:
         nonlocal first
-        # a launcher (torchrun) hears Ctrl-C too and passes it on: twice in a moment is once
+        # the terminal sends Ctrl-C to torchrun too, which forwards the signal: two signals in a moment are one
         if asked.signal is not None and number == signal.SIGINT and time.monotonic() - first > patience:
             raise KeyboardInterrupt
         first = first if asked.signal is not None else time.monotonic()
@@ -74,9 +78,9 @@ def interruptible(patience: float = 0.0) -> Iterator[Interrupt]:
     def ask_to_save(number: int, frame: FrameType | None) -> None:
         asked.save = True
 
-    heard: dict[str, Any] = {"SIGINT": ask, "SIGTERM": ask, "SIGUSR1": ask_to_save, "SIGHUP": signal.SIG_IGN}
-    # by name: not every system has all of them
-    numbers = {getattr(signal, name): handler for name, handler in heard.items() if hasattr(signal, name)}
+    handlers: dict[str, Any] = {"SIGINT": ask, "SIGTERM": ask, "SIGUSR1": ask_to_save, "SIGHUP": signal.SIG_IGN}
+    # by name, since Windows has no SIGUSR1 and no SIGHUP
+    numbers = {getattr(signal, name): handler for name, handler in handlers.items() if hasattr(signal, name)}
     before = {number: signal.signal(number, handler) for number, handler in numbers.items()}
     try:
         yield asked
