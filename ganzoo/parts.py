@@ -829,7 +829,7 @@ class Architecture(Part):
             Incompatible: the discriminator is no encoder.
         """
         raise Incompatible(
-            f"architecture {type(self).__name__} has no encoder: use one that has, such as dcgan:embedding=latent"
+            f"architecture {type(self).__name__} has no encoder: use an architecture that defines encode"
         )
 
 

@@ -186,5 +186,5 @@ class MicroBatches(Scores):
     def __getattr__(self, name: str) -> Any:
         raise errors.Incompatible(
             f"a schedule that reads a round's {name.lstrip('_')} cannot be trained with --accumulate, which makes a "
-            "round piece by piece when the players move: leave --accumulate out, or use onestep or alternating"
+            "round piece by piece when the players move: leave --accumulate out, or use another schedule"
         )

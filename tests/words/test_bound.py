@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 import ganzoo
-from ganzoo.words import ScheduledNumber, bind, parameters, plain, scheduled, spelled, unbound
+from ganzoo.words import PartSpec, ScheduledNumber, bind, described, parameters, plain, scheduled, unbound
 
 
 class Noisy(ganzoo.Regularizer):
@@ -69,7 +69,7 @@ def test_the_part_of_a_run_is_one_of_its_class() -> None:
     assert bound.part.defines("images")
     assert bound.part.trained_by == "discriminator"
     assert plain(bound.part) == plain(bound.frozen) == {"sigma": "1.0..0.0", "power": 3}
-    assert spelled("noisy", bound.part) == "noisy:sigma=1.0..0.0,power=3"
+    assert str(described(PartSpec("noisy", kind="regularizer"), bound.part)) == "noisy:sigma=1.0..0.0,power=3"
     assert list(parameters(type(bound.frozen))) == ["sigma", "power"]
     assert scheduled(bound.part) == {"sigma": FALLING}
     assert type(bind(bound.part).part) is type(bound.part)
