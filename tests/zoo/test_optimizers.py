@@ -73,7 +73,8 @@ def test_defaults_are_those_that_gans_are_trained_with():
 
 
 def test_rates_may_end_at_zero_and_not_below():
-    assert ganzoo.part("optimizer", "adam:lr=2e-4..0").lr == 2e-4
+    lr = ganzoo.part("optimizer", "adam:lr=2e-4..0").lr
+    assert (lr.at(0), lr.at(1)) == (2e-4, 0)
     with pytest.raises(BadParameter, match="lr=-1"):
         ganzoo.part("optimizer", "adam:lr=-1")
     with pytest.raises(BadParameter, match=r"betas=0\.5,1"):
