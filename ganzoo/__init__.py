@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ganzoo import errors
     from ganzoo.api import catalogue, load, part, resume, run
     from ganzoo.hookspecs import hookimpl
+    from ganzoo.kinds import Kind, Setting
     from ganzoo.parts import (
         Architecture,
         Batch,
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
         Metric,
         Networks,
         Optimizer,
+        Part,
         Regularizer,
         Schedule,
         Scores,
@@ -48,6 +50,8 @@ Example:
 """
 
 _HOME = {
+    "Kind": "ganzoo.kinds",
+    "Setting": "ganzoo.kinds",
     "hookimpl": "ganzoo.hookspecs",
     **dict.fromkeys(
         (
@@ -59,6 +63,7 @@ _HOME = {
             "Metric",
             "Networks",
             "Optimizer",
+            "Part",
             "Regularizer",
             "Schedule",
             "Scores",
@@ -77,15 +82,18 @@ __all__ = [
     "Batch",
     "Data",
     "Game",
+    "Kind",
     "Loss",
     "Metric",
     "Networks",
     "Optimizer",
+    "Part",
     "Regularizer",
     "Run",
     "Schedule",
     "ScheduledNumber",
     "Scores",
+    "Setting",
     "Spec",
     "catalogue",
     "errors",

@@ -56,6 +56,28 @@ def of_kinds(kinds: Iterable[Kind]) -> ModuleType:
     return page
 
 
+class RegisterKind(Protocol):
+    """``register(ganzoo.Kind("alarm", "my_alarms:Alarm", "checks of a run's scalars"))``."""
+
+    def __call__(self, kind: Kind) -> None: ...
+
+
+class RegisterCommand(Protocol):
+    """``register("export", "my_export.command:command", "Write the generator in another format.")``."""
+
+    def __call__(self, name: str, target: str, help: str = "") -> None: ...
+
+
+@hookspec
+def register_kinds(register: RegisterKind) -> None:
+    """Bring kinds of parts. Each kind gets a hook, options of ``ganzoo run``, and listings as the kinds of ganzoo."""
+
+
+@hookspec
+def register_commands(register: RegisterCommand) -> None:
+    """Bring commands of the command line: ``click`` commands, imported when they are used."""
+
+
 @hookspec
 def register_presets(register: RegisterPreset) -> None:
     """Bring presets: settings by name, as a config file holds them."""

@@ -59,7 +59,7 @@ class Kind:
 
     Args:
         name: the kind's name in the singular: ``loss``.
-        contract: the class that parts of the kind derive from, as ``module:Class``.
+        contract: the class that parts of the kind derive from, as ``module:Class`` or the class itself.
         help: one line for listings.
         settings: the settings of a run that name parts of this kind; none where runs do not use the kind.
         many: the name in the plural, where it is not the singular with an ``s``.
@@ -72,7 +72,7 @@ class Kind:
     """
 
     name: str
-    contract: str
+    contract: str | type[Part]
     help: str
     settings: tuple[Setting, ...] = ()
     many: str = ""
@@ -91,11 +91,15 @@ class Kind:
     @property
     def contract_name(self) -> str:
         """The contract, as messages name it: ``ganzoo.Loss``."""
+        if isinstance(self.contract, type):
+            return f"{self.contract.__module__}.{self.contract.__qualname__}"
         module, _, name = self.contract.partition(":")
         return f"ganzoo.{name}" if module == "ganzoo.parts" else f"{module}.{name}"
 
     def load(self) -> type[Part]:
         """The contract; its module is imported now."""
+        if isinstance(self.contract, type):
+            return self.contract
         module, _, path = self.contract.partition(":")
         found: type[Part] = operator.attrgetter(path)(importlib.import_module(module))
         return found

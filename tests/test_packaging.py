@@ -17,17 +17,27 @@ import ganzoo
 
 ROOT = Path(__file__).parents[1]
 EXAMPLE = ROOT / "examples" / "ganzoo-softmargin"
+CSVLOG = ROOT / "examples" / "ganzoo-csvlog"
 
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory):
     """The folder that pip installed the example into, with no network, from a copy of it."""
+    return pip_installed(EXAMPLE, tmp_path_factory.mktemp("softmargin"))
+
+
+@pytest.fixture(scope="module")
+def csvlog(tmp_path_factory):
+    """The same for the example that brings a kind, a part of it and a command."""
+    return pip_installed(CSVLOG, tmp_path_factory.mktemp("csvlog"))
+
+
+def pip_installed(example, base):
     pytest.importorskip("setuptools")
-    base = tmp_path_factory.mktemp("softmargin")
     source, target = base / "source", base / "site"
-    for file in EXAMPLE.rglob("*"):
+    for file in example.rglob("*"):
         if file.is_file() and "__pycache__" not in file.parts:
-            copy = source / file.relative_to(EXAMPLE)
+            copy = source / file.relative_to(example)
             copy.parent.mkdir(parents=True, exist_ok=True)
             copy.write_bytes(file.read_bytes())
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
@@ -68,6 +78,24 @@ def test_it_is_as_small_as_promised():
     python = [re.sub('""".*?"""', "", file.read_text(), flags=re.DOTALL) for file in EXAMPLE.rglob("*.py")]
     assert len([line for text in python for line in text.splitlines() if line.strip()]) == 12
     assert len((EXAMPLE / "setup.cfg").read_text().splitlines()) == 8
+
+
+def test_a_package_brings_a_kind_a_part_of_it_and_a_command(csvlog, tmp_path):
+    """Listings, help, a run with the kind's option, config.yaml, resume, the exam, and the command."""
+    assert "logger\tcsv\tcsvlog\tScalars in a CSV file: step, tag, value.\n" in ask(csvlog, "list", "loggers")
+    assert "path: text, default scalars.csv" in ask(csvlog, "show", "logger:csv")
+    assert "scalars Print the last scalars that --log csv wrote. [csvlog]" in " ".join(ask(csvlog, "--help").split())
+    assert "--log NAME[:KEY=VALUE,...]" in ask(csvlog, "run", "--help")
+    small = ["--data", "ring", "--arch", "mlp:width=4", "-r", "none", "--batch-size", "4", "--log-every", "1", "-q"]
+    logdir = ["--logdir", str(tmp_path), "--name", "a", "--samples", "4", "--steps", "2"]
+    ask(csvlog, "run", *small, *logdir, "--log", "csv:path=my figures.csv")
+    file = tmp_path / "a" / "my figures.csv"
+    assert [line.split(",")[0] for line in file.read_text().splitlines()][:2] == ["step", "1"]
+    assert "name: csvlog/csv\n  path: my figures.csv" in (tmp_path / "a" / "config.yaml").read_text()
+    ask(csvlog, "resume", str(tmp_path / "a"), "--steps", "3", "-q")
+    assert file.read_text().splitlines()[-1].startswith("3,")
+    assert "loss/discriminator\t" in ask(csvlog, "scalars", str(file))
+    assert " failed" not in ask(csvlog, "check", "logger:csv").replace(" 0 failed", "")
 
 
 def test_our_version_is_the_same_in_every_file():

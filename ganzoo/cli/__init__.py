@@ -10,14 +10,19 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 import ganzoo
 from ganzoo import errors
 from ganzoo.launcher import is_main_process
-from ganzoo.names import nearest
+from ganzoo.names import nearest, one_line
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+    from ganzoo.plugins.discovery import PluginCommand
 
 COMMANDS = {  # name -> its module, where it is called `command`, and what it does
     "run": ("ganzoo.cli.run", "Train a GAN from named parts."),
@@ -61,38 +66,77 @@ def steadfast() -> Iterator[None]:
 
 
 class Commands(click.Group):
-    """A group that knows its commands by a table, so that `ganzoo --help` imports none of them."""
+    """The commands of ganzoo by a table, so that `ganzoo --help` imports none of them, and the commands of plugins."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """The names, in the order of the table."""
-        return [*COMMANDS]
+        """The names: ganzoo's commands in the order of the table, then those of plugins."""
+        return [*COMMANDS, *_of_plugins(ctx)]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command, imported now."""
-        if cmd_name not in COMMANDS:
+        if cmd_name in COMMANDS:
+            if cmd_name in TRAIN and not ctx.resilient_parsing:
+                ctx.with_resource(steadfast())  # before torch is imported, which takes seconds
+            command: click.Command = importlib.import_module(COMMANDS[cmd_name][0]).command
+            return command
+        found = _of_plugins(ctx).get(cmd_name)
+        if found is None:
             return None
-        if cmd_name in TRAIN and not ctx.resilient_parsing:
-            ctx.with_resource(steadfast())  # before torch is imported, which takes seconds
-        command: click.Command = importlib.import_module(COMMANDS[cmd_name][0]).command
-        return command
+        loaded = found.load()
+        if not isinstance(loaded, click.Command):
+            raise errors.PluginError(f"plugin {found.provider}: {found.target} is not a click command")
+        return loaded
 
-    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+    def invoke(self, ctx: click.Context) -> object:
+        """Run the command. What a plugin's command raises by mistake becomes one line that names the plugin."""
+        try:
+            return super().invoke(ctx)
+        except (click.ClickException, click.Abort, click.exceptions.Exit, errors.GanzooError, SystemExit, OSError):
+            raise
+        except BaseException as error:
+            name = ctx.invoked_subcommand
+            if name in COMMANDS or name is None or isinstance(error, KeyboardInterrupt):
+                raise
+            provider = _of_plugins(ctx)[name].provider
+            raise errors.PluginError(f"plugin {provider}: command {name} failed: {one_line(error)}") from error
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
         """The command that the arguments begin with, or the nearest name to it."""
-        if args[0] not in COMMANDS and not ctx.resilient_parsing:
-            raise click.UsageError(f"there is no command {args[0]!r}{nearest(args[0], COMMANDS)}", ctx)
+        if args[0] not in COMMANDS and not ctx.resilient_parsing and args[0] not in _of_plugins(ctx):
+            near = nearest(args[0], self.list_commands(ctx))
+            raise click.UsageError(f"there is no command {args[0]!r}{near}", ctx)
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """The table, as help shows it."""
+        """The table, as help shows it, and the commands of plugins."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, does) for name, (_, does) in COMMANDS.items()])
+        if found := _of_plugins(ctx):
+            with formatter.section("Commands of plugins"):
+                formatter.write_dl([(name, f"{each.help} [{each.provider}]".strip()) for name, each in found.items()])
 
-    def shell_complete(self, ctx: click.Context, incomplete: str) -> Any:
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """The options and the names, without importing a command."""
         from click.shell_completion import CompletionItem
 
         options = click.Command.shell_complete(self, ctx, incomplete)
-        return options + [CompletionItem(n, help=does) for n, (_, does) in COMMANDS.items() if n.startswith(incomplete)]
+        does = {name: text for name, (_, text) in COMMANDS.items()}
+        does |= {name: each.help for name, each in _of_plugins(ctx).items()}
+        return options + [CompletionItem(n, help=text) for n, text in does.items() if n.startswith(incomplete)]
+
+
+def _of_plugins(ctx: click.Context) -> dict[str, PluginCommand]:
+    """The commands that plugins bring: none with a name of ganzoo's own, and none where plugins cannot be read."""
+    from ganzoo.plugins import load_catalogue
+
+    given = ctx.find_root().params
+    try:
+        catalogue = load_catalogue(no_plugins=bool(given.get("no_plugins")), files=tuple(given.get("plugin") or ()))
+    except errors.GanzooError:  # a plugin file that is missing, say: the command that needs it says so
+        return {}
+    return {name: each for name, each in catalogue.commands.items() if name not in COMMANDS}
 
 
 @click.group(cls=Commands, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ganzoo import errors
 from ganzoo.names import nearest, one_line
-from ganzoo.plugins.discovery import Discovery, Entry, listed
+from ganzoo.plugins.discovery import Discovery, Entry, PluginCommand, listed, raise_interrupt
 from ganzoo.plugins.events import Events
 
 if TYPE_CHECKING:
@@ -93,7 +93,8 @@ class Catalogue:
             module_name, _, path = found.partition(":")
             try:
                 found = module = importlib.import_module(module_name)
-            except (Exception, SystemExit) as error:
+            except BaseException as error:
+                raise_interrupt(error)
                 raise errors.PluginError(f"{said} cannot be imported: {one_line(error)}") from error
             try:
                 for step in path.split("."):
@@ -207,6 +208,11 @@ class Catalogue:
     def events(self, parts: Mapping[str, Part]) -> Events:
         """The plugins and the parts that receive a run's events."""
         return Events(self.plugins, parts)
+
+    @property
+    def commands(self) -> dict[str, PluginCommand]:
+        """The commands that plugins bring, by name."""
+        return {name: each for plugin in self.plugins for name, each in plugin.commands.items()}
 
     @property
     def sources(self) -> list[str]:

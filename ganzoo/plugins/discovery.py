@@ -7,6 +7,8 @@ is imported before it is used: what listings say of a part is read off its sourc
 from __future__ import annotations
 
 import contextlib
+import importlib
+import operator
 import os
 import re
 import sys
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
 GROUP = "ganzoo"
 BUILTIN = "ganzoo"  # the distribution whose entry points are built in
 PRESETS = "register_presets"
+KINDS = "register_kinds"
+COMMANDS = "register_commands"
 EVENTS = ("run_started", "step_recorded", "images_recorded", "checkpoint_saved", "run_finished")
 OLDEST_API_VERSION = 1
 """The oldest version of the plugin API that this ganzoo supports."""
@@ -90,6 +94,31 @@ class Entry:
         return tuple(p.name for p in self.peek.parameters)
 
 
+@dataclass(frozen=True)
+class PluginCommand:
+    """A command that a plugin brings: ``target`` is ``module:name`` of a click command, imported when it is used."""
+
+    name: str
+    target: str
+    help: str
+    provider: str
+
+    def load(self) -> object:
+        """The click command.
+
+        Raises:
+            PluginError: the module cannot be imported, or has no such name.
+        """
+        module, _, path = self.target.partition(":")
+        try:
+            return operator.attrgetter(path)(importlib.import_module(module))
+        except BaseException as error:
+            raise_interrupt(error)
+            raise errors.PluginError(
+                f"plugin {self.provider}: command {self.name} ({self.target}) cannot be imported: {one_line(error)}"
+            ) from error
+
+
 @dataclass
 class Plugin:
     """A plugin: who brings it, what it brings (nothing, when it could not be loaded) and the hooks it implements."""
@@ -101,6 +130,7 @@ class Plugin:
     builtin: bool
     entries: list[Entry] = field(default_factory=list)
     presets: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    commands: dict[str, PluginCommand] = field(default_factory=dict)
     manager: pluggy.PluginManager | None = None
 
     def implements(self, event: str) -> bool:
@@ -124,12 +154,17 @@ class Discovery:
         self.problems: list[Problem] = []
         self.kinds = Kinds()
         self._strict = os.environ.get("GANZOO_STRICT_PLUGINS", "0") not in ("", "0")
+        imported: list[tuple[Plugin, object]] = []
         for plugin, point in self._discovered(no_plugins):
             self.plugins.append(plugin)
             if isinstance(found := self._imported(plugin, point), errors.PluginError):
                 self._report(plugin.name, str(found), found.__cause__)
             else:
-                self._open(plugin, found)
+                imported.append((plugin, found))
+        for plugin, found in imported:  # first all kinds: a plugin may bring parts of another plugin's kind
+            self._add_kinds(plugin, found)
+        for plugin, found in imported:
+            self._open(plugin, found)
         for file in files:
             self._add_file(file)
 
@@ -194,7 +229,8 @@ class Discovery:
         try:
             with contextlib.redirect_stdout(sys.stderr):  # what a plugin prints must not mix with a listing's --json
                 return point.load()
-        except (Exception, SystemExit) as error:
+        except BaseException as error:
+            raise_interrupt(error)
             said = errors.PluginError(f"cannot be imported: {one_line(error)}")
             said.__cause__ = error
             return said
@@ -207,10 +243,11 @@ class Discovery:
         manager = pluggy.PluginManager("ganzoo")
         manager.add_hookspecs(hookspecs)
         manager.add_hookspecs(hookspecs.of_kinds(self.kinds.values()))
-        known = (*(kind.hook for kind in self.kinds.values()), PRESETS, *EVENTS)
+        known = (*(kind.hook for kind in self.kinds.values()), PRESETS, KINDS, COMMANDS, *EVENTS)
         try:
             hooks = self._hooks(plugin, spoken, manager, known)
-        except (Exception, SystemExit) as error:
+        except BaseException as error:
+            raise_interrupt(error)
             self._report(plugin.name, f"its hooks cannot be read: {one_line(error)}", error)
             return
         for name, function in hooks:
@@ -224,14 +261,17 @@ class Discovery:
         registers: dict[str, object] = {
             kind.hook: self._register(plugin, kind, brought) for kind in self.kinds.values()
         }
-        for hook, register in {**registers, PRESETS: self._register_preset(plugin)}.items():
+        registers[PRESETS], registers[COMMANDS] = self._register_preset(plugin), self._register_command(plugin)
+        for hook, register in registers.items():
             try:
                 with contextlib.redirect_stdout(sys.stderr):
                     getattr(manager.hook, hook)(register=register)
-            except (Exception, SystemExit) as error:
+            except BaseException as error:
+                raise_interrupt(error)
                 if self._strict and isinstance(error, errors.PluginError):
                     raise  # the register's own, which says more
                 self._report(plugin.name, f"dropped with all that it brings: {hook} failed: {one_line(error)}", error)
+                plugin.commands.clear()
                 return
         plugin.entries, plugin.manager = brought, manager
 
@@ -274,6 +314,49 @@ class Discovery:
 
         return register
 
+    def _add_kinds(self, plugin: Plugin, source: object) -> None:
+        """Take the kinds that a plugin brings; the others' stay as they are whatever fails here."""
+
+        def register(kind: Kind) -> None:
+            if not isinstance(kind, Kind) or not NAME.fullmatch(kind.name):
+                wrong = "it is not a ganzoo.Kind with a name"
+            elif kind.name in self.kinds or kind.hook in [other.hook for other in self.kinds.values()]:
+                wrong = "there is a kind of that name"
+            elif taken := [setting.name for setting in kind.settings if setting.name in self.kinds.settings]:
+                wrong = f"there is a setting {taken[0]}"
+            else:
+                brought.append(kind)
+                return
+            self._report(plugin.name, f"kind {getattr(kind, 'name', kind)!r} left out: {wrong}")
+
+        brought: list[Kind] = []
+        hook: Any = getattr(source, KINDS, None)
+        if not hasattr(hook, "ganzoo_impl") or _unsupported_version(source):
+            return  # what is wrong otherwise is reported when the plugin is opened
+        try:
+            with contextlib.redirect_stdout(sys.stderr):
+                hook(register)
+        except BaseException as error:
+            raise_interrupt(error)
+            self._report(plugin.name, f"{KINDS} failed: {one_line(error)}", error)
+            return
+        self.kinds = Kinds(*self.kinds.values(), *brought)
+
+    def _register_command(self, plugin: Plugin) -> hookspecs.RegisterCommand:
+        def register(name: str, target: str, help: str = "") -> None:
+            if not (isinstance(name, str) and NAME.fullmatch(name)):
+                wrong = "it is not a name (letters, digits, . _ -)"
+            elif not (isinstance(target, str) and _TARGET.fullmatch(target)):
+                wrong = f"{target!r} is not of the form 'module:command'"
+            elif other := next((p.name for p in self.plugins if name in p.commands), ""):
+                wrong = f"plugin {other} brings a command of that name"
+            else:
+                plugin.commands[name] = PluginCommand(name, target, str(help), plugin.name)
+                return
+            self._report(plugin.name, f"command {name!r} left out: {wrong}")
+
+        return register
+
     def _register_preset(self, plugin: Plugin) -> hookspecs.RegisterPreset:
         def register(name: str, settings: Mapping[str, Any]) -> None:
             if not (isinstance(name, str) and NAME.fullmatch(name) and isinstance(settings, Mapping)):
@@ -296,9 +379,11 @@ class Discovery:
         try:
             module = _executed(file)
             self.plugins.append(plugin)
-            hooks = [*(kind.hook for kind in self.kinds.values()), PRESETS, *EVENTS]
+            self._add_kinds(plugin, module)
+            hooks = [*(kind.hook for kind in self.kinds.values()), PRESETS, KINDS, COMMANDS, *EVENTS]
             self._open(plugin, module if _is_plugin(module, hooks) else _as_plugin(module, self.kinds))
-            if not (plugin.entries or plugin.presets or any(plugin.implements(event) for event in EVENTS)):
+            brings = plugin.entries or plugin.presets or plugin.commands or hasattr(module, KINDS)
+            if not (brings or any(plugin.implements(event) for event in EVENTS)):
                 raise errors.PluginError(f"plugin {plugin.name}: neither a part nor a hook is defined in {file}")
         finally:
             self._strict = strict
@@ -324,6 +409,12 @@ def _unsupported_version(plugin: object) -> str:
     return ""
 
 
+def raise_interrupt(error: BaseException) -> None:
+    """Raise a Ctrl-C again. Whatever else a plugin raises (SystemExit, CancelledError, pytest.skip) stays with it."""
+    if isinstance(error, KeyboardInterrupt):
+        raise error
+
+
 def listed(names: Sequence[str]) -> str:
     """``a, b and c``."""
     return f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else names[0]
@@ -341,7 +432,8 @@ def _wrong_target(kind: Kind, target: object) -> str:
 def _executed(file: Path) -> ModuleType:
     try:
         return file_modules.import_file(file)
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
+        raise_interrupt(error)
         raise errors.PluginError(f"plugin file {file} cannot be loaded: {one_line(error)}") from error
 
 

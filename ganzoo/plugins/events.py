@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ganzoo.names import one_line
-from ganzoo.plugins.discovery import EVENTS, Plugin
+from ganzoo.plugins.discovery import EVENTS, Plugin, raise_interrupt
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -63,6 +63,7 @@ class Events:
         for name, listener in list(self._listeners[event].items()):
             try:
                 listener(**facts)
-            except (Exception, SystemExit) as error:
+            except BaseException as error:
+                raise_interrupt(error)
                 del self._listeners[event][name]
                 _log.warning("%s failed, and is switched off: %s", name, one_line(error))

@@ -781,3 +781,142 @@ def test_parts_can_be_listed_from_a_checkout_that_is_not_installed(tmp_path):
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "plugin ganzoo: its standard parts are missing, as ganzoo is not installed" in out.stdout
+
+
+KIND = """
+    import ganzoo
+    from ganzoo.parts import Part
+
+    @ganzoo.hookimpl
+    def register_kinds(register):
+        setting = ganzoo.Setting("alarms", "checks of scalars.", many=True)
+        register(ganzoo.Kind("alarm", "{module}_contract:Alarm", "checks", settings=(setting,)))
+"""
+
+FAULTS = [
+    "SystemExit(3)",
+    "asyncio.CancelledError()",
+    "pytest.skip.Exception('x')",
+    "ValueError('x')",
+    "GeneratorExit()",
+]
+
+
+class TestKinds:
+    def test_a_kind_of_one_plugin_has_parts_of_another(self, site):
+        module = site.add("alarms", KIND)
+        (site.path / f"{module}_contract.py").write_text(
+            "import ganzoo\nclass Alarm(ganzoo.Part):\n    kind = 'alarm'\n"
+        )
+        site.add(
+            "aaa",
+            f"""
+            import ganzoo
+            from {module}_contract import Alarm
+
+            class Bell(Alarm):
+                '''Rings.'''
+                loud: float = 1.0
+
+            @ganzoo.hookimpl
+            def register_alarms(register):
+                register("bell", Bell)
+        """,
+        )
+        found = Catalogue()
+        assert [str(problem) for problem in found.problems] == []
+        spec, part = found.make("alarm", "bell:loud=2")
+        assert (part.loud, spec.address, spec.kind) == (2.0, "aaa/bell", "alarm")
+        assert list(found.kinds) == [*Kinds(), "alarm"]
+        assert "alarms" in found.kinds.settings
+
+    @pytest.mark.parametrize(
+        ("kind", "message"),
+        [
+            ('ganzoo.Kind("loss", "a:B", "")', "kind 'loss' left out: there is a kind of that name"),
+            ('ganzoo.Kind("x", "a:B", "", settings=(ganzoo.Setting("data", ""),))', "there is a setting data"),
+            ("3", "kind 3 left out: it is not a ganzoo.Kind with a name"),
+        ],
+    )
+    def test_a_kind_that_cannot_be(self, site, kind, message):
+        site.add(
+            "bad",
+            f"""
+            import ganzoo
+
+            @ganzoo.hookimpl
+            def register_kinds(register):
+                register({kind})
+        """,
+        )
+        found = Catalogue()
+        assert message in str(found.problems[0])
+        assert list(found.kinds) == list(Kinds())
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+class TestWhateverIsRaised:
+    """SystemExit, CancelledError, pytest.skip: a plugin that raises stays alone with it."""
+
+    @pytest.mark.parametrize("where", ["import", "register_kinds", "register_commands", "register_losses"])
+    def test_at_discovery(self, site, fault, where):
+        code = "import asyncio, pytest, ganzoo\n"
+        hook = "" if where == "import" else f"@ganzoo.hookimpl\ndef {where}(register):\n    "
+        site.add("bad", f"{code}{hook}raise {fault}\n")
+        site.add("sound", GOOD)
+        found = Catalogue()
+        assert found.find("loss", "sound/good")
+        assert {problem.plugin for problem in found.problems} == {"bad"}
+
+    @pytest.mark.parametrize("where", ["import", "call"])
+    def test_in_a_command(self, site, fault, where, capsys):
+        from ganzoo.cli import main
+
+        module = site.add(
+            "tool",
+            """
+            import ganzoo
+
+            @ganzoo.hookimpl
+            def register_commands(register):
+                register("toll", "{module}_command:command", "Rings.")
+        """,
+        )
+        body = f"raise {fault}"
+        late = f"import asyncio, pytest, click\n@click.command()\ndef command():\n    {body}\n"
+        (site.path / f"{module}_command.py").write_text(
+            late if where == "call" else f"import asyncio, pytest\n{body}\n"
+        )
+        assert main(["--help"]) == 0
+        assert "toll" in capsys.readouterr().out
+        if where == "call" and fault.startswith("SystemExit"):
+            with pytest.raises(SystemExit):  # a command may end the process as it likes
+                main(["toll"])
+            return
+        assert main(["toll"]) == 2
+        assert capsys.readouterr().err.startswith("ganzoo: error: plugin tool: command toll ")
+        assert main(["presets"]) == 0
+
+
+def test_a_command_cannot_take_the_place_of_ours(site, capsys):
+    from ganzoo.cli import main
+
+    site.add(
+        "thief",
+        """
+        import ganzoo
+
+        @ganzoo.hookimpl
+        def register_commands(register):
+            register("presets", "os:system")
+            register("bad name", "os:system")
+            register("bad", "os.system")
+    """,
+    )
+    assert main(["presets"]) == 0
+    assert "sngan" in capsys.readouterr().out
+    messages = [problem.message for problem in Catalogue().problems]
+    assert messages == [
+        "command 'bad name' left out: it is not a name (letters, digits, . _ -)",
+        "command 'bad' left out: 'os.system' is not of the form 'module:command'",
+    ]
