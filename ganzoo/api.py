@@ -10,7 +10,7 @@ from ganzoo import errors
 from ganzoo.names import nearest
 from ganzoo.parts import Architecture, Data, Loss, Metric, Optimizer, Part, Regularizer, Schedule
 from ganzoo.plugins import Catalogue, Entry, load_catalogue
-from ganzoo.recipe.assemble import assemble, train
+from ganzoo.recipe.assemble import assemble, training
 from ganzoo.recipe.resume import begin, reload, reopen
 from ganzoo.recipe.settings import PartsDict, SettingsDict, resolve
 from ganzoo.training.run import Run
@@ -55,7 +55,10 @@ def run(
     catalogue = load_catalogue(no_plugins=no_plugins, files=plugins)
     resolved = resolve(catalogue, preset=preset, config=config, given=settings, overrides=overrides)
     experiment = assemble(resolved, catalogue)
-    return train(experiment, begin(experiment), quiet=quiet)
+    # A context and not a call: between this function and a part's code lie few frames.
+    with training(experiment, begin(experiment), quiet=quiet) as trainer:
+        trainer.train()
+    return experiment.run
 
 
 def resume(
@@ -83,7 +86,9 @@ def resume(
         CheckpointError: no checkpoint is complete.
     """
     experiment, total = reopen(run_dir, load_catalogue(files=plugins), steps=steps, parts=parts)
-    return train(experiment, total, quiet=quiet)
+    with training(experiment, total, quiet=quiet) as trainer:
+        trainer.train()
+    return experiment.run
 
 
 def load(

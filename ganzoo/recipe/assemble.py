@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -363,13 +363,21 @@ def total_steps(settings: Settings) -> int:
     return settings.steps
 
 
-def train(experiment: Experiment, total: int | None = None, *, quiet: bool = False) -> Run:
-    """Train an experiment in its directory, up to a step (as its settings say, unless told)."""
+@contextmanager
+def training(experiment: Experiment, total: int | None = None, *, quiet: bool = False) -> Iterator[loop.Trainer]:
+    """What training an experiment in its directory needs; the lock and the other processes are left on the way out.
+
+    Args:
+        experiment: with its directory opened.
+        total: the step to train up to; the settings say unless given.
+        quiet: show only what goes wrong.
+    """
     steps = total_steps(experiment.run.settings) if total is None else total
     run_, processes = experiment.run, experiment.processes
     try:
-        with processes.relay_errors():
-            loop.train(
+        with (
+            processes.relay_errors(),
+            loop.training(
                 run_,
                 experiment.game,
                 experiment.feed,
@@ -377,9 +385,17 @@ def train(experiment: Experiment, total: int | None = None, *, quiet: bool = Fal
                 experiment.catalogue.events(run_.parts.others),
                 quiet=quiet,
                 processes=processes,
-            )
+            ) as trainer,
+        ):
+            yield trainer
     finally:
         if experiment.lock is not None:
             experiment.lock.release()
         leave()
-    return run_
+
+
+def train(experiment: Experiment, total: int | None = None, *, quiet: bool = False) -> Run:
+    """Train an experiment in its directory, up to a step; see ``training``."""
+    with training(experiment, total, quiet=quiet) as trainer:
+        trainer.train()
+    return experiment.run

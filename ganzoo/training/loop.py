@@ -6,6 +6,7 @@ import math
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -73,7 +74,8 @@ class Events(Protocol):
     def run_finished(self, run: Run, error: BaseException | None) -> None: ...
 
 
-def train(
+@contextmanager
+def training(
     run: Run,
     game: Game,
     feed: Feed,
@@ -82,8 +84,10 @@ def train(
     *,
     quiet: bool = False,
     processes: Processes = SINGLE_PROCESS,
-) -> None:
-    """Train a run up to a step, in the run's directory.
+) -> Iterator[Trainer]:
+    """What training a run up to a step needs: its conditions, its display and its records, closed on the way out.
+
+    A context and not a call, so that few frames lie between the caller of ``Trainer.train`` and the step.
 
     Args:
         run: a run as assembled, or as read from a checkpoint.
@@ -106,7 +110,7 @@ def train(
     error: BaseException | None = None
     try:
         with conditions(run):
-            trainer.train()
+            yield trainer
     except errors.RankLost as caught:
         error = errors.RankLost(f"step {run.step + 1}: {caught}; {trainer.what_is_saved()}")
         raise error from caught
@@ -118,6 +122,21 @@ def train(
         feed.close()
         trainer.close(at_once=isinstance(error, KeyboardInterrupt))
         events.run_finished(run, error)
+
+
+def train(
+    run: Run,
+    game: Game,
+    feed: Feed,
+    until: int,
+    events: Events,
+    *,
+    quiet: bool = False,
+    processes: Processes = SINGLE_PROCESS,
+) -> None:
+    """Train a run up to a step, in its directory; see ``training``."""
+    with training(run, game, feed, until, events, quiet=quiet, processes=processes) as trainer:
+        trainer.train()
 
 
 class Trainer:
@@ -176,7 +195,11 @@ class Trainer:
                 self.save()  # a rollback needs a checkpoint
             while counters.step < self.until:
                 try:
-                    ended = self.iteration(interrupt)
+                    with self.explained_memory():
+                        # Called from this loop, and not from a method of its own: a traceback of a part is short.
+                        advance(self.run, self.game, self.until, self.steps)
+                        self.keep_scalars()
+                    ended = self.after_step(interrupt)
                 except errors.NonFinite as error:
                     self.roll_back(error)
                     continue
@@ -192,13 +215,12 @@ class Trainer:
             f"{self.until}, on {self.run.device}, in {self.folder}"
         )
 
-    def iteration(self, interrupt: Interrupt) -> int:
-        """Make a step and do what is due after the step.
+    def after_step(self, interrupt: Interrupt) -> int:
+        """Do what is due after a step.
 
         Returns:
             The number of the signal that asks to stop, or 0.
         """
-        self.make_step()
         step, settings = self.counters.step, self.settings
         done = step == self.until
         self.display.advance(step)
@@ -244,13 +266,18 @@ class Trainer:
             f"({self.rollbacks} of {MOST_ROLLBACKS} times)"
         )
 
-    def make_step(self) -> None:
+    def keep_scalars(self) -> None:
+        """Keep the scalars of the step that was just made, with the regularizers' reports where records are due."""
+        step = self.counters.step
+        if step % self.settings.log_every == 0 or step in (1, self.until):
+            self.game.log_reports()
+        self.rows.append(self.game.pop_scalars())
+
+    @contextmanager
+    def explained_memory(self) -> Iterator[None]:
+        """Turn torch's error of a full device into one that says what would fit."""
         try:
-            advance(self.run, self.game, self.until, self.steps)
-            step = self.counters.step
-            if step % self.settings.log_every == 0 or step in (1, self.until):
-                self.game.log_reports()
-            self.rows.append(self.game.pop_scalars())
+            yield
         except (MemoryError, RuntimeError) as error:
             if hardware.out_of_memory(error):
                 raise errors.OutOfMemory(self.too_large(error)) from error
