@@ -338,9 +338,12 @@ class RecordedSteps:
         recording = None
         try:
             truth = _Made(rehearsal, gradients)
+            gradients.clear()
             recording = self._recorded(calls, start)
             self._compare(truth, recording, start, step)
-            self._compare(self._other(calls, start, step, progress), recording, start, step + 1)
+            with self._other_batches(calls):
+                other = self._other(calls, start, step, progress)
+                self._compare(other, recording, start, step + 1, self._cycle())
             self.recordings[kind] = recording
         except BrokenOff as error:
             recording, self.over = None, True
@@ -358,10 +361,10 @@ class RecordedSteps:
             del self._replay(recording, keep_batches=True)[1:]  # nothing holds the gradients any more
 
     def _other(self, calls: list[_MadeCall], start: _Start, step: int, progress: float) -> _Made:
-        """A step from the same state, made by Python, that differs in random numbers and scheduled numbers."""
-        start.restore()
+        """A step from the same state, made by Python, that differs in all numbers that a recording could freeze."""
+        start.restore(self._cycle())
         self._set_step(step + 1, 1.0 if progress < 0.5 else 0.0)
-        # The batch stays: a stream of batches does not turn back. What is drawn again are the latents.
+        # The batch is that of `_other_batches`: a stream of batches does not turn back. Latents are drawn again.
         batches = {made.arguments: made.result for made in calls if made.call == self.game.host.reals}
 
         def on_host(call: Callable[..., Any], /, *arguments: Any) -> Any:
@@ -371,6 +374,28 @@ class RecordedSteps:
         with self._rehearsed(on_host) as (rehearsal, gradients):
             self.play(rehearsal)
         return _Made(rehearsal, gradients)
+
+    def _cycle(self) -> int:
+        """Updates after which the same penalties are due, and the weight of the average has changed."""
+        return 1000 * math.lcm(*(every for _, every, _ in self.game.lazy_queries))
+
+    @contextmanager
+    def _other_batches(self, calls: Sequence[_MadeCall]) -> Iterator[None]:
+        """While this lasts, each real batch holds the first half of its samples, each of them twice.
+
+        A recording that froze the batch gives other gradients then. Another order alone would not show it, since most
+        losses are means over the batch.
+        """
+        batches = [tensor for made in calls if made.call == self.game.host.reals for tensor in _tensors(made.result)]
+        kept = [_on_cpu(tensor) for tensor in batches]
+        try:
+            for tensor in batches:
+                rows = torch.arange(len(tensor), device=tensor.device) // 2
+                tensor.copy_(tensor.index_select(0, rows))
+            yield
+        finally:
+            for tensor, value in zip(batches, kept, strict=True):
+                tensor.copy_(value)
 
     def _set_step(self, step: int, progress: float) -> None:
         """The random numbers of a step, and the scheduled numbers of a progress."""
@@ -484,19 +509,21 @@ class RecordedSteps:
                 found[f"module {label} {name}".strip()] = _plain_values(each)
         found["the optimizers' state"] = self.state.numbers()["optimizers"]
         found["a part that draws from Python's random numbers: what it draws"] = random.getstate()
-        found["a part that draws from NumPy's random numbers: what it draws"] = str(np.random.get_state())
+        found["a part that draws from NumPy's random numbers: what it draws"] = [
+            str(each) if isinstance(each, str) else np.asarray(each).tobytes() for each in np.random.get_state()
+        ]
         if self.game.environment.device.type != "cpu":
             # On a CPU these are the parts' own stream, which each step seeds.
             found["a part that draws random numbers on the CPU: what it draws"] = bytes(torch.get_rng_state().tolist())
         return found
 
-    def _compare(self, truth: _Made, recording: _Recording, start: _Start, step: int) -> None:
+    def _compare(self, truth: _Made, recording: _Recording, start: _Start, step: int, ahead: int = 0) -> None:
         """Replay a step, and compare the outcome with the step that Python made.
 
         Raises:
             Refused: they differ.
         """
-        start.restore()
+        start.restore(ahead)
         self.game.host.seed_step(step)
         results = iter(self._replay(recording, keep_batches=True)[1:])
         made = _Made(self.game, [(player, [next(results) for _ in taken]) for player, taken in truth.gradients])
@@ -511,9 +538,10 @@ class _Made:
     """The outcome of a step: its gradients, its scalars, and the state afterwards."""
 
     def __init__(self, game: Game, gradients: list[tuple[Player, list[Tensor]]]) -> None:
-        self.gradients = [(player, [gradient.detach().clone() for gradient in taken]) for player, taken in gradients]
-        self.scalars = {tag: value.clone() for tag, value in game.scalars.items()}
-        self.state = {key: value.detach().clone() for key, value in game.state.held().items()}
+        # On the CPU: copies on the device would take several times the memory of a step, and runs that fit would not.
+        self.gradients = [(player, [_on_cpu(gradient) for gradient in taken]) for player, taken in gradients]
+        self.scalars = {tag: _on_cpu(value) for tag, value in game.scalars.items()}
+        self.state = {key: _on_cpu(value) for key, value in game.state.held().items()}
 
     def against(self, other: _Made, start: _Start, tolerance: float) -> Iterator[_Pair]:
         """The pairs of tensors that must agree with those of another outcome."""
@@ -560,14 +588,21 @@ class _Start:
     def __init__(self, game: Game) -> None:
         self.game, self.counts, self.nonfinite = game, game.state.counters.copy(), game.nonfinite
         self.held = game.state.held()
-        self.values = {key: value.detach().clone() for key, value in self.held.items()}
+        self.values = {key: _on_cpu(value) for key, value in self.held.items()}
 
     @torch.no_grad()
-    def restore(self) -> None:
-        """Put all back, whatever a trial left behind."""
+    def restore(self, ahead: int = 0) -> None:
+        """Put all back, whatever a trial left behind.
+
+        Args:
+            ahead: updates by which the players' counts are ahead of the start, in a trial.
+        """
         self.game.close()
         self.game.discard_trial(self.nonfinite)
         self.game.state.counters.set(self.counts)
+        for player in self.counts.updates:
+            self.game.state.counters.updates[player] += ahead
+        self.game.host.keep_counters()
         for key, value in self.values.items():
             self.held[key].copy_(value)
         for parameters in self.game.parameters.values():
@@ -660,6 +695,11 @@ def _bring_to_device(optimizer: torch.optim.Optimizer) -> None:
 
 def _plain_values(owner: object) -> dict[str, Any]:
     return {key: value for key, value in vars(owner).items() if isinstance(value, (bool, int, float, str))}
+
+
+def _on_cpu(tensor: Tensor) -> Tensor:
+    """A copy on the CPU."""
+    return tensor.detach().to("cpu", copy=True)
 
 
 def _norm(tensors: Iterable[Tensor]) -> float:

@@ -29,8 +29,12 @@ class HostSide:
 
     def begin(self, step: int) -> None:
         """Start a step: keep the counters, and set the random numbers to the step's."""
-        self.counters_at_start = self.state.counters.copy()
+        self.keep_counters()
         self.seed_step(step)
+
+    def keep_counters(self) -> None:
+        """Take the counters as they are for those at the start of the step."""
+        self.counters_at_start = self.state.counters.copy()
 
     def seed_step(self, step: int) -> None:
         """Set the random numbers to those of a step."""

@@ -1,0 +1,6 @@
+"""What the tests on a CUDA device share with the tests of the same engine on the CPU."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "speed"))
