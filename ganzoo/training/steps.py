@@ -85,16 +85,24 @@ def compiled_steps(run: Run, game: Game, compiler: StepCompiler, warn: Callable[
     return RecordedSteps(game, play, parts, optimizers, numbers, compiler, tolerance, warn)
 
 
-def step_compiler(run: Run, world: int = 1) -> StepCompiler | None:
-    """Who records the steps of a run, as its settings want it; nobody where processes wait for one another in them."""
-    if world > 1:
+def step_compiler(run: Run, world_size: int = 1) -> StepCompiler | None:
+    """Choose how the steps of a run are recorded.
+
+    Args:
+        run: the run; its settings ``compile`` and ``capture`` decide.
+        world_size: the number of processes that train the run.
+
+    Returns:
+        None: the steps are made as written. With several processes they always are, since a step waits for the others.
+    """
+    if world_size > 1:
         return None
     graph = captures(run)
     return Compiled(graph) if run.settings.compile else graph
 
 
 def captures(run: Run) -> StepCompiler | None:
-    """Who captures steps, on a GPU."""
+    """The recorder of CUDA graphs, or None where the device or the settings do not capture."""
     return Graph(run.device) if hardware.can_capture(run.device) and run.settings.capture else None
 
 
@@ -104,7 +112,13 @@ def _on_tensor_cores(run: Run) -> bool:
 
 @contextmanager
 def conditions(run: Run) -> Iterator[int]:
-    """What the steps of a run are made in; the caller's are left as they were. Gives the number of CPU threads."""
+    """A context with the conditions that a run asks for: determinism, TF32, CPU threads, random state.
+
+    The conditions of the caller are restored at the end.
+
+    Yields:
+        The number of CPU threads.
+    """
 
     def step() -> int:
         return hardware.flops(run.parts.architecture, run.state.networks, run.spec, run.settings.batch_size)

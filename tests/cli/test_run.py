@@ -435,3 +435,14 @@ def test_every_setting_that_names_no_part_has_a_group() -> None:
 
     grouped = [name for names in GROUPS.values() for name in names]
     assert sorted(grouped) == sorted(words.parameters(Settings))
+
+
+def test_a_finished_run_that_is_resumed_had_nothing_left_to_do(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--data", "ring", "--arch", "mlp", "--steps", "2", "--device", "cpu"]
+    assert main(["run", *words, "--logdir", str(tmp_path), "--name", "a", "-q"]) == 0
+    capsys.readouterr()
+    assert main(["resume", str(tmp_path / "a"), "-q"]) == 0
+    first = capsys.readouterr().out.splitlines()[0]
+    assert first == f"ganzoo: {tmp_path / 'a'} is at step 2 already, nothing was left to do; --steps 3 or more goes on"

@@ -364,7 +364,7 @@ class TestCompiled:
     def test_off_unless_asked_for(self, experiment: Any) -> None:
         assert step_compiler(experiment().run) is None
         assert isinstance(step_compiler(experiment(compile=True).run), capture.Compiled)
-        assert step_compiler(experiment(compile=True).run, world=2) is None
+        assert step_compiler(experiment(compile=True).run, world_size=2) is None
 
 
 class Device:
