@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import warnings
-from collections.abc import Mapping
 from importlib.util import find_spec
 
 import torch
@@ -67,6 +66,4 @@ def _exports_mean_the_same(part: parts.Architecture) -> None:
 def _inputs(spec: Spec) -> tuple[list[str], tuple[Tensor, ...]]:
     """The names and values of the tensors that fakes are made from."""
     batch = _batch(spec).replace(images=None)
-    found = dict(batch) if isinstance(batch, Mapping) else vars(batch)
-    known = {name: value for name, value in found.items() if value is not None}
-    return list(known), tuple(known.values())
+    return list(batch), tuple(batch.values())
