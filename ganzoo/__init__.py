@@ -1,9 +1,9 @@
 """ganzoo: train any GAN from interchangeable parts.
 
 For plugin authors: ``hookimpl``, the contracts (``Architecture``, ``Loss``, ``Regularizer``, ``Schedule``, ``Data``,
-``Metric``, ``Optimizer``), what they are handed (``Batch``, ``Scores``, ``Networks``, ``Spec``, ``Game``),
-``ScheduledNumber`` (a number that follows the run) and the module ``ganzoo.testing``. For users: ``run``, ``resume``,
-``load``, ``part``, ``catalogue``, ``Run``, ``ganzoo.errors`` and the module ``ganzoo.lab``.
+``Metric``, ``Optimizer``), what they are handed (``Batch``, ``Scores``, ``Networks``, ``Spec``, ``TensorSpec``,
+``Game``), ``ScheduledNumber`` (a number that follows the run) and the module ``ganzoo.testing``. For users: ``run``,
+``resume``, ``load``, ``part``, ``catalogue``, ``Run``, ``ganzoo.errors`` and the module ``ganzoo.lab``.
 
 Names are imported when they are first used, so that ``import ganzoo`` costs nothing and brings no torch.
 """
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         Schedule,
         Scores,
         Spec,
+        TensorSpec,
     )
     from ganzoo.training.run import Run
     from ganzoo.words import ScheduledNumber
@@ -68,6 +69,7 @@ _HOME = {
             "Schedule",
             "Scores",
             "Spec",
+            "TensorSpec",
         ),
         "ganzoo.parts",
     ),
@@ -95,6 +97,7 @@ __all__ = [
     "Scores",
     "Setting",
     "Spec",
+    "TensorSpec",
     "catalogue",
     "errors",
     "hookimpl",

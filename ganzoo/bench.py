@@ -332,7 +332,8 @@ class Plain:
         game = self.game
         for _ in range(self.moves["discriminator"]):
             fakes, reals = game.on_host(game.host.latents), game.on_host(game.host.reals, game.next_batch(), 0)
-            fakes, slopes = fakes.replace(**reals.inputs), game.slopes_due()
+            inputs = {name: reals[name] for name in game.environment.feed.inputs}
+            fakes, slopes = fakes.replace(**inputs), game.slopes_due()
             if "latent" in slopes:
                 fakes.latent.requires_grad_()
             images = game.generate(fakes)

@@ -8,7 +8,7 @@ dataclass, so that ``class Hinge(Loss): margin: float = 1.0`` is a complete decl
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import FrozenInstanceError, dataclass, fields
+from dataclasses import FrozenInstanceError, dataclass, field, fields
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple, dataclass_transform
 
 from annotated_types import Ge
@@ -32,6 +32,25 @@ class Networks(NamedTuple):
     discriminator: nn.Module
 
 
+@dataclass(frozen=True)
+class TensorSpec:
+    """What is known of a named tensor of a batch before any batch is drawn.
+
+    Args:
+        shape: the shape of one sample, without the batch.
+        dtype: ``"float"`` for the floating-point type of the run, otherwise torch's name, such as ``"int64"``.
+        range: the smallest and the largest value, or None where both are unknown.
+
+    Example:
+        >>> TensorSpec((3,), "int64", (0, 99)).shape
+        (3,)
+    """
+
+    shape: tuple[int, ...]
+    dtype: str = "float"
+    range: tuple[float, float] | None = None
+
+
 @dataclass(frozen=True, kw_only=True)
 class Spec:
     """What an architecture is built for.
@@ -40,13 +59,15 @@ class Spec:
         shape: of one sample, without the batch: ``(C, H, W)`` for images, ``(2,)`` for points in the plane.
         latent_dim: size of the noise vector.
         classes: number of classes that the nets are given, 0 when they are given no labels.
-        condition_shape: of what the generator is given besides noise, ``None`` when nothing.
+        inputs: the tensors by name that the data part brings beside images and classes, such as ``condition``. The
+            networks are given each of them. Labels that are no class numbers (several labels a sample, or continuous
+            labels) are among them as ``labels``.
     """
 
     shape: tuple[int, ...]
     latent_dim: int
     classes: int = 0
-    condition_shape: tuple[int, ...] | None = None
+    inputs: Mapping[str, TensorSpec] = field(default_factory=dict)
 
 
 class Batch(Mapping[str, "Tensor"]):
@@ -435,13 +456,13 @@ def _check_names(cls: type[Part]) -> None:
     """Refuse a parameter that hides an attribute of the contract: the engine would read the parameter in its place."""
     inherited = {f.name: f for f in fields(cls.__mro__[1])}
     contracts = [base for base in cls.__mro__[1:] if base is Part or "kind" in vars(base)]
-    for field in fields(cls):
-        if inherited.get(field.name) is field:
+    for declared in fields(cls):
+        if inherited.get(declared.name) is declared:
             continue
-        if any(field.name in vars(base) and field.name not in inherited for base in contracts):
+        if any(declared.name in vars(base) and declared.name not in inherited for base in contracts):
             kind = next((vars(base)["kind"] for base in contracts if "kind" in vars(base)), "part")
             raise TypeError(
-                f"parameter {field.name!r} of {cls.__qualname__} has the name of an attribute that every {kind} "
+                f"parameter {declared.name!r} of {cls.__qualname__} has the name of an attribute that every {kind} "
                 f"has: rename the parameter, or give the attribute as a constant (without annotation) or a property"
             )
 

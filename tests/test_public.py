@@ -34,6 +34,7 @@ PUBLIC = [
     "Scores",
     "Setting",
     "Spec",
+    "TensorSpec",
     "catalogue",
     "errors",
     "hookimpl",

@@ -83,20 +83,20 @@ def command(
             raise errors.SettingsError(f"--label {label}: this run has {has}")
         labels = torch.full((count,), label)
     given = None
-    if trained.spec.condition_shape is not None:
+    if trained.spec.inputs:
         given = shown(trained, count)[0]
         assert given.images is not None
         count = len(given.images)
-    condition = None if given is None else given.get("condition")
-    batch = trained.latents(count, seed=seed, truncation=truncation, labels=labels, condition=condition)
+    inputs = {} if given is None else {name: given[name] for name in trained.spec.inputs}
+    batch = trained.latents(count, seed=seed, truncation=truncation, labels=labels, inputs=inputs)
     if mcmc is not None:
         batch, accepted = trained.walk(
             batch, mcmc, steps=mcmc_steps, step_size=step_size, prior=prior, seed=seed, source=source
         )
         click.echo(f"{100 * accepted:.1f} % of the proposals were taken", err=True)
     samples = trained.generated(batch, source)
-    if given is not None and "condition" in given:
-        samples = pictures.beside(pictures.beside(given["condition"], given.images), samples)
+    if given is not None:
+        samples = pictures.all_beside([*inputs.values(), given.images, samples])
     out = out or trained.dir / "samples" / (f"seed{seed}" if single else f"seed{seed}.png")
     if single:
         for i, sample in enumerate(samples):

@@ -15,6 +15,7 @@ import statistics
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
+from types import MappingProxyType
 from typing import Any
 from weakref import WeakSet, finalize, proxy
 
@@ -25,7 +26,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler, TensorDataset
 from ganzoo import errors
 from ganzoo.data import workers
 from ganzoo.launcher import launch
-from ganzoo.parts import Batch
+from ganzoo.parts import Batch, TensorSpec
 from ganzoo.step.randomness import derive_seed
 
 RESIDENT_BYTES = 4 << 30
@@ -56,13 +57,13 @@ class Feed:
     Attributes:
         shape: of one sample.
         classes: number of classes in the data, 0 when it has no labels.
-        condition_shape: of an item's condition, None when it has none.
+        inputs: the tensors by name that an item brings beside the image and the class.
         size: samples in the dataset.
         held_out: a feed of samples that training never sees; None where there are none, or nobody asks for them.
     """
 
     shape: tuple[int, ...]
-    condition_shape: tuple[int, ...] | None = None
+    inputs: Mapping[str, TensorSpec] = MappingProxyType({})
     classes: int = 0
     size: int
     held_out: Feed | None = None
@@ -154,6 +155,14 @@ class Feed:
             self.classes = max(1 + int(known.max()), len(getattr(dataset, "classes", ())))
             self._frequencies = torch.bincount(known.long(), minlength=self.classes).to(self.device, torch.float32)
 
+    def prepared(self, values: Tensor) -> Tensor:
+        """Bring bytes and floating values to the floating-point type of the run. Other types, such as tokens, stay.
+
+        Args:
+            values: (N, ...).
+        """
+        return self.normalised(values) if values.is_floating_point() or values.dtype == torch.uint8 else values
+
     def normalised(self, images: Tensor) -> Tensor:
         """(N, *shape) in [-1, 1]: bytes by x / 127.5 - 1, floating values as they are."""
         if images.dtype == torch.uint8:
@@ -171,9 +180,15 @@ class Resident(Feed):
         self.images = dataset.tensors[0].to(device)
         self.size, self.shape = len(self.images), tuple(self.images.shape[1:])
         self._labels = None
+        self._others: dict[str, Tensor] = {}
         if len(dataset.tensors) > 1:
-            self._labels = dataset.tensors[1].to(device).long()
-            self._know(dataset, self._labels)
+            labels = dataset.tensors[1].to(device)
+            if _is_class({"label": labels[0]}):
+                self._labels = labels.long()
+                self._know(dataset, self._labels)
+            else:
+                self._others = {"labels": labels}
+                self.inputs = {"labels": _spec_of(labels[0])}
         self._epoch, self._order = -1, torch.empty(0)
 
     def reals(self, draw: int, piece: int = 0) -> Batch:
@@ -185,7 +200,8 @@ class Resident(Feed):
         rows = self.rows(self._order, draw, piece)
         labels = self._labels[rows] if self.with_labels and self._labels is not None else None
         images = self.images.index_select(0, rows)  # a tenth of the time of [rows]
-        return Batch(images=self.normalised(images), labels=labels)
+        others = {name: self.prepared(value[rows]) for name, value in self._others.items()}
+        return Batch(images=self.normalised(images), labels=labels).replace(**others)
 
     def fingerprint(self) -> dict[str, Any]:
         """The same, and ``content``, a digest of all there is, where that takes half a second at most."""
@@ -193,7 +209,7 @@ class Resident(Feed):
         if self.images.nbytes > FINGERPRINTED_BYTES:
             return found
         digest = hashlib.sha256()
-        for value in (self.images, self._labels):
+        for value in (self.images, self._labels, *self._others.values()):
             if value is None:
                 continue
             for piece in torch.split(value, FINGERPRINTED):
@@ -203,7 +219,8 @@ class Resident(Feed):
     def look(self, count: int) -> Batch:
         rows = self.order(-1)[:count].to(self.device)
         labels = None if self._labels is None else self._labels[rows].cpu()
-        return Batch(images=self.normalised(self.images[rows]).cpu(), labels=labels)
+        others = {name: self.prepared(value[rows]).cpu() for name, value in self._others.items()}
+        return Batch(images=self.normalised(self.images[rows]).cpu(), labels=labels).replace(**others)
 
 
 class _Pieces(Sampler[list[int]]):
@@ -234,11 +251,12 @@ class Streamed(Feed):
         self.size = len(dataset)  # type: ignore[arg-type]  # map-style datasets have a length
         item = _item(dataset[0])
         self.shape = tuple(item["image"].shape)
-        if "condition" in item:
-            self.condition_shape = tuple(item["condition"].shape)
-        known = dataset.tensors[1] if isinstance(dataset, TensorDataset) and "label" in item else None
-        self._know(dataset, known)
-        if "label" in item and not self.classes:
+        self._has_classes = _is_class(item)
+        self.inputs = {name: _spec_of(value) for name, value in _others(item, self._has_classes).items()}
+        known = dataset.tensors[1] if isinstance(dataset, TensorDataset) else None
+        if self._has_classes:
+            self._know(dataset, known)
+        if self._has_classes and not self.classes:
             self.classes = len(getattr(dataset, "classes", ())) or 1 + max(
                 int(_item(dataset[i])["label"]) for i in range(self.size)
             )
@@ -279,21 +297,19 @@ class Streamed(Feed):
                 raise why from error
             raise
         self._next = self.after(draw, piece)
-        return Batch(
-            images=self.normalised(item["image"]),
-            labels=item["label"] if self.with_labels else None,
-            condition=self.normalised(item["condition"]) if "condition" in item else None,
-        )
+        return self._batch(item, self.with_labels)
 
     def look(self, count: int) -> Batch:
         rows = self.order(-1)[:count].tolist()
         items = _collate(workers.SeededItems(self.dataset, self.seed).__getitems__([-1, 0, *rows]))
-        condition = items.get("condition")
-        return Batch(
-            images=self.normalised(items["image"]),
-            labels=items.get("label"),
-            condition=None if condition is None else self.normalised(condition),
-        )
+        return self._batch(items, with_classes=True)
+
+    def _batch(self, item: Mapping[str, Tensor], with_classes: bool) -> Batch:
+        """A batch of collated items. The dtype of whole numbers, such as tokens, stays as the data part has it."""
+        others = {name: self.prepared(value) for name, value in _others(item, self._has_classes).items()}
+        if with_classes and self._has_classes:
+            others["labels"] = item["label"]
+        return Batch(images=self.normalised(item["image"]), **others)
 
     def close(self) -> None:
         if self._dropped is not None:
@@ -419,7 +435,7 @@ def _check_range(images: Tensor, name: str) -> None:
 
 
 def _item(item: Any) -> dict[str, Tensor]:
-    """An item in one form: a mapping with ``image`` and any of ``label``, ``condition``."""
+    """An item in one form: a mapping with ``image``, ``label`` if there is one, and the data part's other tensors."""
     if isinstance(item, Tensor):
         return {"image": item}
     if isinstance(item, Mapping):
@@ -427,8 +443,34 @@ def _item(item: Any) -> dict[str, Tensor]:
     else:
         found = {"image": item[0], "label": item[1]} if len(item) > 1 else {"image": item[0]}
     if "label" in found:
-        found["label"] = torch.as_tensor(found["label"]).long()
+        label = torch.as_tensor(found["label"])
+        # A single whole number is a class. Several numbers, or a fraction, are labels that pass as the data has them.
+        found["label"] = label.long() if _is_class({"label": label}) else label
     return found
+
+
+_INPUT_NAMES = {"label": "labels"}
+"""The names of a batch's tensors where they differ from the names in an item."""
+
+
+def _is_class(item: Mapping[str, Any]) -> bool:
+    """Whether the label of an item is a class number."""
+    label = item.get("label")
+    return isinstance(label, Tensor) and label.ndim == 0 and not label.is_floating_point()
+
+
+def _others(item: Mapping[str, Tensor], is_class: bool) -> dict[str, Tensor]:
+    """The tensors of an item, or of collated items, beside the image and the class, by their names in a batch."""
+    left_out = {"image", "label"} if is_class else {"image"}
+    return {_INPUT_NAMES.get(name, name): value for name, value in item.items() if name not in left_out}
+
+
+def _spec_of(value: Tensor) -> TensorSpec:
+    """What is known of a named tensor from one item."""
+    if value.dtype == torch.uint8:  # an image in bytes becomes floating values in [-1, 1]
+        return TensorSpec(tuple(value.shape), "float", (-1.0, 1.0))
+    dtype = "float" if value.is_floating_point() else str(value.dtype).removeprefix("torch.")
+    return TensorSpec(tuple(value.shape), dtype)
 
 
 def _collate(items: list[Any]) -> dict[str, Tensor]:
@@ -443,7 +485,7 @@ def _gathered(dataset: TensorDataset, pieces: _Pieces, *, pin: bool) -> Iterator
             key: values.index_select(0, torch.tensor(rows, device="cpu"))
             for key, values in zip(("image", "label"), dataset.tensors, strict=False)
         }
-        if "label" in batch:
+        if "label" in batch and batch["label"].ndim == 1 and not batch["label"].is_floating_point():
             batch["label"] = batch["label"].long()
         yield {key: value.pin_memory() for key, value in batch.items()} if pin else batch
 

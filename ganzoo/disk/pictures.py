@@ -81,6 +81,21 @@ def beside(left: Tensor, right: Tensor) -> Tensor:
     return torch.cat(sides, 3)
 
 
+def all_beside(images: Sequence[Tensor]) -> Tensor:
+    """Put several images of a sample side by side, see ``beside``. Tensors that are not images are left out.
+
+    Args:
+        images: (N, *shape) each, the last one a sample.
+
+    Returns:
+        The images, or the last one alone where no other one is an image of the same height.
+    """
+    joined = images[0]
+    for image in images[1:]:
+        joined = beside(joined, image)
+    return joined
+
+
 def single(sample: Tensor) -> Tensor:
     """Draw one sample.
 

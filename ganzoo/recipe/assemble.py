@@ -17,6 +17,7 @@ from ganzoo import errors, launcher, words
 from ganzoo.data import feed
 from ganzoo.disk import checkpoint
 from ganzoo.disk.lock import Lock
+from ganzoo.names import one_line
 from ganzoo.parts import (
     PLAYERS,
     Architecture,
@@ -112,10 +113,10 @@ def _assembled(
             shape=source.shape,
             latent_dim=settings.latent_dim,
             classes=classes,
-            condition_shape=source.condition_shape,
+            inputs=source.inputs,
         )
         run_ = build(settings, cast_, spec)
-        if source.condition_shape is not None or any(metric.pairs for metric in cast_.metrics.values()):
+        if source.inputs or any(metric.pairs for metric in cast_.metrics.values()):
             source.held_out = held_out(run_)
     run_.warnings = check(cast_, run_.state.networks, spec)
     for label, regularizer in cast_.regularizers.items():
@@ -191,9 +192,14 @@ def _choose_precision(
         return environment.autocast
     times = 0.0
     if hardware.has_bf16(run_.device) and not run_.settings.deterministic and processes.is_main:
-        cost = hardware.flops(run_.parts.architecture, run_.state.networks, run_.spec, run_.settings.batch_size)
-        if run_.device.type != "cpu" or cost >= hardware.SMALL_STEP:
-            times = probe.probe(run_, game_parts, environment, source)
+        cost = hardware.estimated_flops(
+            run_.parts.architecture, run_.state.networks, run_.spec, run_.settings.batch_size
+        )
+        if run_.device.type != "cpu" or (cost or 0) >= hardware.SMALL_STEP:
+            try:
+                times = probe.probe(run_, game_parts, environment, source)
+            except Exception as error:  # the run itself will tell whether the step is at fault
+                run_.choices.append(f"precision fp32: the trial of bf16 failed ({one_line(error)})")
     times = processes.broadcast_object(times)
     name: Literal["bf16", "fp32"] = "bf16" if times > hardware.WORTHWHILE else "fp32"
     run_.settings = replace(run_.settings, precision=name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from ganzoo.names import one_line
 from ganzoo.parts import PLAYERS
 from ganzoo.recipe.assemble import Experiment, total_steps
 from ganzoo.training import probe
@@ -24,9 +25,13 @@ def description(experiment: Experiment) -> Iterator[tuple[str, str]]:
         yield player, f"{count:,} parameters"
     yield "steps", f"{total_steps(run_.settings):,} of batch {run_.settings.batch_size}, seed {run_.settings.seed}"
     yield "runs on", "; ".join([f"{run_.device}, {run_.settings.precision}", *run_.choices])
-    fixed, each = probe.memory(run_, experiment.game, source)
-    most = fixed + each * run_.settings.batch_size // experiment.game.environment.micro_batches
-    yield "memory", f"about {most / 2**20:,.0f} MiB on top of torch and the data"
+    try:
+        fixed, each = probe.memory(run_, experiment.game, source)
+    except Exception as error:  # an estimate that fails says nothing about the training
+        yield "memory", f"not known: the estimate failed ({one_line(error)})"
+    else:
+        most = fixed + each * run_.settings.batch_size // experiment.game.environment.micro_batches
+        yield "memory", f"about {most / 2**20:,.0f} MiB on top of torch and the data"
     yield "records", f"a directory in {run_.settings.logdir}"
 
 

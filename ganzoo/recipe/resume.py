@@ -12,13 +12,12 @@ from ganzoo.disk import checkpoint
 from ganzoo.disk.lock import Lock
 from ganzoo.kinds import Kinds
 from ganzoo.launcher import launch, launch_id
-from ganzoo.parts import Spec
 from ganzoo.recipe.assemble import Experiment, adopt, assemble, build, gather, total_steps
 from ganzoo.recipe.directory import open_directory
 from ganzoo.recipe.settings import RESUME_MAY_CHANGE, PartSource, Settings, resolve
 from ganzoo.training import run
 from ganzoo.training.display import Display
-from ganzoo.training.run import Run
+from ganzoo.training.run import Run, read_spec
 
 
 def begin(experiment: Experiment) -> int:
@@ -170,9 +169,7 @@ def reload(
 
     folder, settings = _settings_of(run_dir, catalogue, parts or {})
     saved = checkpoint.chosen(folder / "checkpoints", which)
-    was = dict(saved.numbers["spec"])
-    condition = was.pop("condition_shape")
-    spec = Spec(shape=tuple(was.pop("shape")), condition_shape=None if condition is None else tuple(condition), **was)
+    spec = read_spec(saved.numbers["spec"])
     made = build(settings, gather(settings, catalogue), spec)
     made.directory = folder
     made.warnings += saved.passed_over

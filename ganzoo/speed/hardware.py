@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import logging
 import os
 import statistics
 import time
@@ -19,7 +20,7 @@ from torch.utils.flop_counter import flop_registry
 
 from ganzoo import errors
 from ganzoo.launcher import launch
-from ganzoo.parts import Architecture, Batch, Networks, Spec
+from ganzoo.parts import Architecture, Batch, Networks, Spec, TensorSpec
 
 SMALL_STEP = 4e9
 """A step of fewer floating-point operations than this is computed on one thread of a CPU, see ``threads``."""
@@ -317,6 +318,10 @@ class Flops(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's clas
         return out
 
 
+def _dtype(spec: TensorSpec) -> dict[str, torch.dtype]:
+    return {} if spec.dtype == "float" else {"dtype": getattr(torch, spec.dtype)}
+
+
 def flops(architecture: Architecture, networks: Networks, spec: Spec, batch_size: int) -> int:
     """Floating-point operations of a one-step step, 3g + 7d, counted on copies of the nets that hold no numbers."""
     generator, discriminator = (copy.deepcopy(net).to("meta") for net in networks)
@@ -327,8 +332,7 @@ def flops(architecture: Architecture, networks: Networks, spec: Spec, batch_size
     batch = Batch(
         latent=empty(spec.latent_dim),
         labels=empty(dtype=torch.long) if spec.classes else None,
-        condition=None if spec.condition_shape is None else empty(*spec.condition_shape),
-    )
+    ).replace(**{name: empty(*each.shape, **_dtype(each)) for name, each in spec.inputs.items()})
     with torch.no_grad(), Flops() as g:
         architecture.generate(generator.float(), batch)
     with torch.no_grad(), Flops() as d:
@@ -336,8 +340,30 @@ def flops(architecture: Architecture, networks: Networks, spec: Spec, batch_size
     return int(3 * g.total + 7 * d.total)
 
 
+def estimated_flops(architecture: Architecture, networks: Networks, spec: Spec, batch_size: int) -> int | None:
+    """Count the floating-point operations of a step, where the networks allow the count.
+
+    The count serves the choice of threads and of precision. A network that cannot be put on torch's meta device, or
+    that computes with the values of tensors, is trained without the count.
+
+    Args:
+        architecture: how the networks are called.
+        networks: the two players.
+        spec: what the networks were built for.
+        batch_size: samples in a batch.
+
+    Returns:
+        The number of operations, or None where the count fails.
+    """
+    try:
+        return flops(architecture, networks, spec, batch_size)
+    except Exception as error:  # whatever a network raises without values
+        logging.getLogger("ganzoo").debug("the operations of a step cannot be counted: %s", error)
+        return None
+
+
 @contextmanager
-def threads(number: int | None, step: Callable[[], int]) -> Iterator[int]:
+def threads(number: int | None, step: Callable[[], int | None]) -> Iterator[int]:
     """A context in which torch computes on so many CPU threads; ``None`` chooses.
 
     A small step is hundreds of operations of microseconds, and after each the threads wait for one another: two of them
@@ -353,8 +379,10 @@ def threads(number: int | None, step: Callable[[], int]) -> Iterator[int]:
     """
     before = torch.get_num_threads()
     if number is None:
-        small = before > 1 and "OMP_NUM_THREADS" not in os.environ and step() < SMALL_STEP
-        number = 1 if small else before
+        number = before
+        if before > 1 and "OMP_NUM_THREADS" not in os.environ:
+            operations = step()
+            number = 1 if operations is not None and operations < SMALL_STEP else before
     torch.set_num_threads(number)
     try:
         yield number

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 import torch
 from torch import Tensor
 
-from ganzoo.parts import Architecture, Batch, Loss, Player, Regularizer
+from ganzoo.parts import Architecture, Batch, Loss, Player, Regularizer, TensorSpec
 from ganzoo.step.state import State
 
 Answer = TypeVar("Answer")
@@ -43,8 +43,8 @@ class Feed(Protocol):
         """(count,) labels for fakes in the proportions of the data; None where the networks are given no labels."""
 
     @property
-    def condition_shape(self) -> tuple[int, ...] | None:
-        """Shape of the condition that the generator is given beside latents; None where it is given no condition."""
+    def inputs(self) -> Mapping[str, TensorSpec]:
+        """The tensors by name that networks are given beside latents, images and classes; fakes take the reals' own."""
 
 
 class ProcessGroup(Protocol):

@@ -62,7 +62,7 @@ class Game(Surroundings):
         """
         if self.is_paired:  # fake i is generated for the condition of real sample i
             assert isinstance(reals, Batch)
-            latents = latents.replace(**reals.inputs)
+            latents = latents.replace(**{name: reals[name] for name in self.environment.feed.inputs})
         slopes = self.slopes_due()
         # A joint penalty contains the generator's gradient, whoever pays.
         joint = any(self.due("discriminator", r) for r in self.with_hook["joint_penalty"].values())
@@ -97,7 +97,7 @@ class Game(Surroundings):
     @property
     def is_paired(self) -> bool:
         """Whether each fake is generated for the condition of a real sample."""
-        return self.environment.feed.condition_shape is not None
+        return bool(self.environment.feed.inputs)
 
     def generate(self, batch: Batch) -> Tensor:
         """G(z): fakes, (N, *shape), from a batch of latents."""

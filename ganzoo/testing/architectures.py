@@ -12,7 +12,7 @@ from torch.nn.modules.batchnorm import _BatchNorm  # the base of all; torch has 
 
 from ganzoo import parts
 from ganzoo.errors import Incompatible
-from ganzoo.parts import PLAYERS, Batch, Networks, Spec
+from ganzoo.parts import PLAYERS, Batch, Networks, Spec, TensorSpec
 from ganzoo.testing.harness import asks
 from ganzoo.testing.tools import (
     all_finite,
@@ -31,7 +31,12 @@ def _built(part: parts.Architecture, only: int | None = None) -> list[tuple[Spec
     built = []
     for shape in _SHAPES:
         for classes, condition in ((part.classes(3), None), (part.classes(3), shape)):
-            spec = Spec(shape=shape, latent_dim=6, classes=classes, condition_shape=condition)
+            spec = Spec(
+                shape=shape,
+                latent_dim=6,
+                classes=classes,
+                inputs={"condition": TensorSpec(condition)} if condition else {},
+            )
             torch.manual_seed(0)
             try:
                 built.append((spec, part.build(spec)))
@@ -50,7 +55,7 @@ def _batch(spec: Spec, count: int = 3, dtype: torch.dtype = torch.float32, seed:
         images=torch.rand(count, *spec.shape, generator=g, dtype=dtype) * 2 - 1,
         latent=torch.randn(count, spec.latent_dim, generator=g, dtype=dtype),
         labels=torch.arange(count) % spec.classes if spec.classes else None,
-        condition=torch.rand(count, *shape, generator=g, dtype=dtype) if (shape := spec.condition_shape) else None,
+        **{n: torch.rand(count, *each.shape, generator=g, dtype=dtype) for n, each in spec.inputs.items()},
     )
 
 
@@ -128,7 +133,7 @@ def _noise_matters(part: parts.Architecture) -> None:
     for spec, nets in _built(part):
         one, two = (_batch(spec, seed=seed) for seed in (0, 1))
         a, b = _generated(part, nets, one), _generated(part, nets, one.replace(latent=two.latent))
-        if spec.condition_shape is None:
+        if not spec.inputs:
             require(not is_close(a, b, 1e-6, 1e-9), "the generator does not heed its noise")
         there, back = _judged(part, nets, a, one), _judged(part, nets, -a, one)
         require(not there.equal(back), "the discriminator does not heed its input")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 import traceback
@@ -291,12 +292,12 @@ class Trainer:
         try:
             fixed, each = memory(self.run, self.game, self.feed)
             fits = min(fits, pieces * int((0.8 * hardware.memory(self.run.device) - fixed) / max(1, each)))
-        except (MemoryError, RuntimeError):  # not even two samples fit: half of the batch is a guess
-            pass
+        except Exception as failure:
+            # There is no memory even for two samples, or the networks are odd. Half of the batch is then a guess.
+            logging.getLogger("ganzoo").debug("the memory of a step cannot be estimated: %s", failure)
         fits = max(2, pieces, fits - fits % pieces)
-        own = batch // (
-            pieces // self.settings.accumulate
-        )  # the share of one process, which the micro-batches must divide
+        # The share of one process, which the micro-batches must divide.
+        own = batch // (pieces // self.settings.accumulate)
         more = next((k for k in range(1, own + 1) if own % k == 0 and batch // k <= fits), own)
         return (
             f"step {self.counters.step + 1}, {doing}: {self.run.device} has no room for a batch of {batch}: "
@@ -431,7 +432,9 @@ class Trainer:
                 source = (self.feed.held_out if metric.pairs else None) or self.feed
                 count = min(metric.samples, source.size)
                 real = source.look(count)
-                fake = self.run.sample(count, seed=self.settings.seed + 1, condition=real.get("condition"))
+                fake = self.run.sample(
+                    count, seed=self.settings.seed + 1, inputs={name: real[name] for name in self.run.spec.inputs}
+                )
                 assert real.images is not None
                 found = metric.score(real.images.float(), fake.float(), self.run.parts.data)
             figures.update({f"metrics/{name}/{key}": float(value) for key, value in found.items()})
@@ -455,17 +458,17 @@ class Trainer:
             self.save()
 
     def samples(self, source: str) -> Tensor:
-        """Samples from fixed latents, for the conditions that the grids show."""
-        condition = self.shown.get("condition")
-        count = self.count if condition is None else len(condition)
-        return self.run.sample(count, source=source, condition=condition)
+        """Samples from fixed latents, for the inputs that the grids show."""
+        inputs = {name: self.shown[name] for name in self.run.spec.inputs}
+        count = self.shown.size if inputs else self.count
+        return self.run.sample(count, source=source, inputs=inputs)
 
     def picture(self, tag: str, samples: Tensor) -> None:
         classes = self.run.spec.classes  # labels repeat in order, so that a column is a class
         columns = classes if 0 < classes <= MOST_COLUMNS and tag != "samples/real" else None
         seen = samples
-        if "condition" in self.shown:
-            pair = pictures.beside(self.shown["condition"], self.real)
+        if self.run.spec.inputs:
+            pair = pictures.all_beside([*(self.shown[name] for name in self.run.spec.inputs), self.real])
             seen = pair if tag == "samples/real" else pictures.beside(pair, samples)
         among = self.among if tag != "samples/real" else {}
         self.logger.images(self.counters.step, tag, seen, columns, **among)

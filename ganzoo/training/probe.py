@@ -26,7 +26,7 @@ class OneBatch:
     """A feed that gives the same batch at every call: no data is read."""
 
     def __init__(self, feed: Feed, batch: Batch) -> None:
-        self.condition_shape, self.labels = feed.condition_shape, feed.labels
+        self.inputs, self.labels = feed.inputs, feed.labels
         self.batch = batch
 
     def reals(self, draw: int, piece: int = 0) -> Batch:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +25,7 @@ from ganzoo.parts import (
     Regularizer,
     Schedule,
     Spec,
+    TensorSpec,
 )
 from ganzoo.step.randomness import derive_seed
 from ganzoo.step.round import logits
@@ -144,7 +145,7 @@ class Run:
         source: str = "auto",
         truncation: float | None = None,
         labels: Tensor | None = None,
-        condition: Tensor | None = None,
+        inputs: Mapping[str, Tensor] | None = None,
     ) -> Tensor:
         """Samples, (count, *shape) in [-1, 1] on the CPU; the same for a seed, whatever the count before it.
 
@@ -154,14 +155,14 @@ class Run:
             source: ``ema``, ``generator``, or ``auto``: the average where there is one.
             truncation: draw the noise from N(0, 1) cut off beyond that absolute value; None cuts nothing.
             labels: (count,) class numbers; all classes in turn unless told.
-            condition: (count, *condition_shape) what to make samples for, where the generator is given one.
+            inputs: the tensors by name that the generator is given besides, (count, *shape) each; see ``spec.inputs``.
 
         Raises:
             SettingsError: a value that is not one of these.
         """
         if count < 1:
             raise errors.SettingsError(f"count {count} is not a whole number >= 1")
-        batch = self.latents(count, seed=seed, truncation=truncation, labels=labels, condition=condition)
+        batch = self.latents(count, seed=seed, truncation=truncation, labels=labels, inputs=inputs)
         return self.generated(batch, source)
 
     def generated(self, batch: Batch, source: str = "auto") -> Tensor:
@@ -285,7 +286,7 @@ class Run:
         seed: int = 0,
         truncation: float | None = None,
         labels: Tensor | None = None,
-        condition: Tensor | None = None,
+        inputs: Mapping[str, Tensor] | None = None,
     ) -> Batch:
         """The batch that ``sample`` generates from."""
         noise = torch.Generator().manual_seed(derive_seed(seed, "sample"))
@@ -303,14 +304,18 @@ class Run:
             labels = labels.to(self.device)
         else:
             labels = None
-        due = self.spec.condition_shape
-        found = None if condition is None else tuple(condition.shape)
-        if found != (None if due is None else (count, *due)):
-            wanted = "takes none" if due is None else f"makes each sample for a condition: give ({count}, {due})"
-            raise errors.SettingsError(f"a condition of shape {found} was given, and this run {wanted}")
-        if condition is not None:
-            condition = condition.to(self.device, self.dtype)
-        return Batch(latent=latent.to(self.device, self.dtype), labels=labels, condition=condition)
+        due = {name: (count, *each.shape) for name, each in self.spec.inputs.items()}
+        found = {name: tuple(value.shape) for name, value in (inputs or {}).items()}
+        if found != due:
+            wanted = f"makes each sample for {_shapes(due)}" if due else "takes none"
+            raise errors.SettingsError(
+                f"inputs: {_shapes(found) or 'none'} given, and this run {wanted}: give inputs={{name: tensor}}"
+            )
+        brought = {
+            name: value.to(self.device, self.dtype if value.is_floating_point() else None)
+            for name, value in (inputs or {}).items()
+        }
+        return Batch(latent=latent.to(self.device, self.dtype), labels=labels).replace(**brought)
 
 
 @contextmanager
@@ -326,6 +331,10 @@ def evaluating(*networks: nn.Module) -> Iterator[None]:
             network.train(training)
 
 
+def _shapes(found: Mapping[str, tuple[int, ...]]) -> str:
+    return ", ".join(f"{name} of shape {shape}" for name, shape in found.items())
+
+
 def read_sums(numbers: Mapping[str, Any]) -> dict[str, tuple[float, int]]:
     """A run's sums, as a checkpoint holds them."""
     return {tag: (float(total), int(count)) for tag, (total, count) in numbers.get("sums", {}).items()}
@@ -337,5 +346,26 @@ def plain_spec(spec: Spec) -> dict[str, Any]:
         "shape": list(spec.shape),
         "latent_dim": spec.latent_dim,
         "classes": spec.classes,
-        "condition_shape": None if spec.condition_shape is None else list(spec.condition_shape),
+        "inputs": {name: asdict(each) for name, each in spec.inputs.items()},
     }
+
+
+def read_spec(plain: Mapping[str, Any]) -> Spec:
+    """Read a spec from plain data: the inverse of ``plain_spec``.
+
+    Args:
+        plain: the spec as a checkpoint holds it.
+
+    Example:
+        >>> read_spec({"shape": [1, 8, 8], "latent_dim": 4, "classes": 0, "inputs": {}}).shape
+        (1, 8, 8)
+    """
+    return Spec(
+        shape=tuple(plain["shape"]),
+        latent_dim=plain["latent_dim"],
+        classes=plain["classes"],
+        inputs={
+            name: TensorSpec(tuple(each["shape"]), each["dtype"], each["range"] and tuple(each["range"]))
+            for name, each in plain.get("inputs", {}).items()
+        },
+    )

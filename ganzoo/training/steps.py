@@ -120,8 +120,8 @@ def conditions(run: Run) -> Iterator[int]:
         The number of CPU threads.
     """
 
-    def step() -> int:
-        return hardware.flops(run.parts.architecture, run.state.networks, run.spec, run.settings.batch_size)
+    def step() -> int | None:
+        return hardware.estimated_flops(run.parts.architecture, run.state.networks, run.spec, run.settings.batch_size)
 
     cuda, exact = run.device.type == "cuda", run.settings.deterministic
     with (

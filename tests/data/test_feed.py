@@ -97,7 +97,7 @@ def test_bytes_fill_minus_one_to_one_exactly() -> None:
 def test_a_mapping_item_brings_a_condition() -> None:
     items = [{"image": x, "condition": x.float() / 127.5 - 1} for x in pictures()]
     fed = made(Items(items))
-    assert fed.condition_shape == (1, 2, 2)
+    assert fed.inputs["condition"].shape == (1, 2, 2)
     batch = fed.reals(0)
     assert torch.allclose(batch["condition"], batch.images)
 

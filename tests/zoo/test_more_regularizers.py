@@ -406,7 +406,9 @@ def test_path_length_follows_its_mean_and_differentiates_through_it():
 
 def test_path_length_is_refused_where_noise_may_not_matter():
     with pytest.raises(Incompatible, match="leave path-length out"):
-        part("path-length").check(ganzoo.Spec(shape=(1, 8, 8), latent_dim=2, condition_shape=(1, 8, 8)), {})
+        part("path-length").check(
+            ganzoo.Spec(shape=(1, 8, 8), latent_dim=2, inputs={"condition": ganzoo.TensorSpec((1, 8, 8))}), {}
+        )
 
 
 # -- spectral norms and orthogonality --------------------------------------------------------------------------------

@@ -84,7 +84,9 @@ def test_plain_l1() -> None:
 
 def test_the_critic_sees_the_photo_through_the_mask() -> None:
     part: Any = ganzoo.part("architecture", "segan:width=4,d_norm=none")
-    nets = part.build(ganzoo.Spec(shape=(1, 16, 16), latent_dim=4, condition_shape=(3, 16, 16)))
+    nets = part.build(
+        ganzoo.Spec(shape=(1, 16, 16), latent_dim=4, inputs={"condition": ganzoo.TensorSpec((3, 16, 16))})
+    )
     photo, mask = torch.randn(2, 3, 16, 16), torch.rand(2, 1, 16, 16)
     output = part.judge(nets.discriminator, 2 * mask - 1, ganzoo.Batch(condition=photo))
     assert_close(output["features"][0], photo * mask)
@@ -95,7 +97,9 @@ def test_the_critic_sees_the_photo_through_the_mask() -> None:
 
 def test_one_photo_has_one_mask_whatever_the_noise() -> None:
     part: Any = ganzoo.part("architecture", "segan:width=4")
-    nets = part.build(ganzoo.Spec(shape=(1, 16, 16), latent_dim=4, condition_shape=(3, 16, 16)))
+    nets = part.build(
+        ganzoo.Spec(shape=(1, 16, 16), latent_dim=4, inputs={"condition": ganzoo.TensorSpec((3, 16, 16))})
+    )
     nets.generator.eval()
     photo = torch.randn(2, 3, 16, 16)
     one, two = (part.generate(nets.generator, ganzoo.Batch(latent=torch.randn(2, 4), condition=photo)) for _ in "ab")
@@ -111,7 +115,7 @@ SEGAN = {"loss": "segan", "arch": "segan:width=4", "data": "digits-masks:size=16
     [
         ({"loss": "segan"}, "this data has no pairs: use data such as pairs or digits-masks"),
         ({**SEGAN, "data": "digits"}, "gives no photo as a condition"),
-        ({**SEGAN, "arch": "dcgan:width=4"}, "this data gives a condition"),
+        ({**SEGAN, "arch": "dcgan:width=4"}, "this data gives condition of shape"),
         ({"metrics": ["dice"]}, "metric dice compares pairs, and data digits gives no condition"),
         ({**SEGAN, "data": "digits-masks:size=16,hold_out=0", "metrics": ["iou"]}, "holds none out"),
     ],
@@ -136,11 +140,11 @@ def test_each_fake_is_the_mask_of_its_own_reals_photo(experiment: Any) -> None:
 
 def test_sampling_wants_a_condition_and_refuses_one_that_has_no_use(experiment: Any) -> None:
     run = experiment(**SEGAN).run
-    assert run.sample(3, condition=torch.zeros(3, 3, 16, 16)).shape == (3, 1, 16, 16)
-    with pytest.raises(SettingsError, match=r"makes each sample for a condition: give \(3, \(3, 16, 16\)\)"):
+    assert run.sample(3, inputs={"condition": torch.zeros(3, 3, 16, 16)}).shape == (3, 1, 16, 16)
+    with pytest.raises(SettingsError, match=r"makes each sample for condition of shape \(3, 3, 16, 16\)"):
         run.sample(3)
     with pytest.raises(SettingsError, match="takes none"):
-        experiment().run.sample(2, condition=torch.zeros(2, 3, 16, 16))
+        experiment().run.sample(2, inputs={"condition": torch.zeros(2, 3, 16, 16)})
 
 
 def test_a_run_shows_photo_mask_and_prediction_and_scores_held_out_pairs(tmp_path: Path) -> None:

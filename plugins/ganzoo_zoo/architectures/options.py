@@ -56,10 +56,11 @@ class Conditional(ganzoo.Architecture):
         Raises:
             Incompatible: the data gives a condition, or no labels where the networks are conditional.
         """
-        if spec.condition_shape is not None:
+        if spec.inputs:
+            given = ", ".join(f"{key} of shape {each.shape}" for key, each in spec.inputs.items())
             raise Incompatible(
-                f"{name} makes samples from noise and labels alone, and this data gives a condition of "
-                f"shape {spec.condition_shape}: use an architecture that takes one"
+                f"{name} makes samples from noise and class labels alone, and this data gives {given}: use an "
+                "architecture that takes what the data gives"
             )
         return self.classes(spec.classes)
 

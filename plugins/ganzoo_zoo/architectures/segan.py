@@ -64,17 +64,18 @@ class SegAN(ganzoo.Architecture):
         Raises:
             Incompatible: see the class.
         """
-        if spec.condition_shape is None:
+        photos = spec.inputs.get("condition")
+        if photos is None:
             raise Incompatible(
                 "segan predicts the mask of a photo, and this data gives no photo as a condition: use data of pairs, "
                 "such as pairs or digits-masks"
             )
-        if len(spec.condition_shape) != 3 or spec.condition_shape[1:] != spec.shape[1:]:
+        if len(photos.shape) != 3 or photos.shape[1:] != spec.shape[1:]:
             raise Incompatible(
-                f"segan wants a photo and a mask of one size, and this data gives {spec.condition_shape} and "
+                f"segan wants a photo and a mask of one size, and this data gives {photos.shape} and "
                 f"{spec.shape}: set the data's size"
             )
-        widths, masks, photo = self.widths(spec), spec.shape[0], spec.condition_shape[0]
+        widths, masks, photo = self.widths(spec), spec.shape[0], photos.shape[0]
         return ganzoo.Networks(Segmentor(photo, widths, masks, self.norm), Critic(photo * masks, widths, self.d_norm))
 
     def widths(self, spec: ganzoo.Spec) -> list[int]:
@@ -93,7 +94,6 @@ class SegAN(ganzoo.Architecture):
     def judge(self, discriminator: nn.Module, images: Tensor, batch: ganzoo.Batch) -> Any:
         """What the critic says of photos seen through masks."""
         photo, mask = batch["condition"], (images + 1) / 2
-        assert photo is not None
         return discriminator((mask[:, :, None] * photo[:, None]).flatten(1, 2))
 
     def outputs(self, spec: ganzoo.Spec) -> Mapping[str, Sequence[tuple[int, ...]]]:
@@ -102,8 +102,7 @@ class SegAN(ganzoo.Architecture):
         Args:
             spec: shape, noise and classes that the networks are built for.
         """
-        side, photo = spec.shape[-1], spec.condition_shape
-        assert photo is not None
+        side, photo = spec.shape[-1], spec.inputs["condition"].shape
         first = (photo[0] * spec.shape[0], side, side)
         return {"features": [first, *((w, side >> i, side >> i) for i, w in enumerate(self.widths(spec), 1))]}
 

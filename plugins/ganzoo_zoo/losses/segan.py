@@ -70,7 +70,7 @@ class SegAN(ganzoo.Loss):
 
     def check(self, spec: ganzoo.Spec, outputs: Mapping[str, Sequence[tuple[int, ...]]]) -> None:
         """Require pairs from the data and features from the discriminator."""
-        if spec.condition_shape is None:
+        if "condition" not in spec.inputs:
             raise Incompatible(
                 "segan compares a photo's predicted mask with its true one, and this data has no pairs: use data such "
                 "as pairs or digits-masks"

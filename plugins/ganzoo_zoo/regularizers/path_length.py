@@ -64,7 +64,7 @@ class PathLength(ganzoo.Regularizer):
 
     def check(self, spec: ganzoo.Spec, outputs: object) -> None:
         """Require latents."""
-        if spec.condition_shape is not None:
+        if spec.inputs:
             raise Incompatible(
                 "path-length measures how noise moves a sample, and this data gives a condition to make it from, with "
                 "which nets do without noise: leave path-length out"
