@@ -230,6 +230,7 @@ class Watchdog(threading.Thread):
     def stop(self) -> None:
         """End the thread."""
         self._stopped.set()
+        self.join(2.0)  # seconds: the thread wakes at once, and only a busy machine delays the end
 
 
 def failure(error: BaseException, workers: Sequence[BaseProcess], expired: bool) -> errors.DataError | None:
