@@ -8,7 +8,7 @@ switched off, and training goes on.
 from __future__ import annotations
 
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import pluggy
 
@@ -35,7 +35,7 @@ class Register(Protocol):
 class RegisterPreset(Protocol):
     """``register("sngan", {"loss": "hinge", "regularizers": ["sn"]})``."""
 
-    def __call__(self, name: str, settings: Mapping[str, Any]) -> None: ...
+    def __call__(self, name: str, settings: Mapping[str, object]) -> None: ...
 
 
 def of_kinds(kinds: Iterable[Kind]) -> ModuleType:

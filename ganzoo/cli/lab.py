@@ -164,7 +164,7 @@ def _panels(found: list[Dirac]) -> list[tuple[str, str, str, list[tuple[float, f
     ]
 
 
-def _finite(value: Any) -> Any:
+def _finite(value: object) -> object:
     """JSON has no infinity; null is what readers of JSON expect."""
     if isinstance(value, dict):
         return {key: _finite(each) for key, each in value.items()}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
 
 import click
 
@@ -25,5 +24,5 @@ def command(as_json: bool, catalogue: Catalogue) -> None:
     _tables.write(("name", "settings"), [(name, _said(settings)) for name, settings in presets.items()])
 
 
-def _said(settings: Mapping[str, Any]) -> str:
+def _said(settings: Mapping[str, object]) -> str:
     return "  ".join(f"{k}={' '.join(v) or 'none' if isinstance(v, list) else v}" for k, v in settings.items())

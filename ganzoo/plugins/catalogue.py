@@ -197,9 +197,9 @@ class Catalogue:
                 names.append(name)
         return names
 
-    def presets(self) -> dict[str, Mapping[str, Any]]:
+    def presets(self) -> dict[str, Mapping[str, object]]:
         """Settings by preset name; a preset that ships with ganzoo cannot be taken over."""
-        found: dict[str, Mapping[str, Any]] = {}
+        found: dict[str, Mapping[str, object]] = {}
         for plugin in sorted(self.plugins, key=lambda p: not p.builtin):
             if plugin.manager is not None:
                 found.update({name: preset for name, preset in plugin.presets.items() if name not in found})

@@ -129,7 +129,7 @@ class Plugin:
     version: str
     builtin: bool
     entries: list[Entry] = field(default_factory=list)
-    presets: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    presets: dict[str, Mapping[str, object]] = field(default_factory=dict)
     commands: dict[str, PluginCommand] = field(default_factory=dict)
     manager: pluggy.PluginManager | None = None
 
@@ -358,7 +358,7 @@ class Discovery:
         return register
 
     def _register_preset(self, plugin: Plugin) -> hookspecs.RegisterPreset:
-        def register(name: str, settings: Mapping[str, Any]) -> None:
+        def register(name: str, settings: Mapping[str, object]) -> None:
             if not (isinstance(name, str) and NAME.fullmatch(name) and isinstance(settings, Mapping)):
                 self._report(plugin.name, f"preset {name!r} left out: a name and a mapping of settings are expected")
                 return

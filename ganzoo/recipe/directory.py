@@ -13,7 +13,7 @@ import time
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import torch
@@ -106,7 +106,7 @@ def plain_settings(run_: Run, kinds: Kinds) -> dict[str, object]:
     return {**plain, **words.plain(run_.settings)}
 
 
-def environment(experiment: Experiment) -> dict[str, Any]:
+def environment(experiment: Experiment) -> dict[str, object]:
     """Versions, device and plugin distributions of a run."""
     device = experiment.run.device
     return {

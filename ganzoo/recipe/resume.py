@@ -45,7 +45,7 @@ def begin(experiment: Experiment) -> int:
 
 
 def reopen(
-    run_dir: str | Path, catalogue: PartSource, *, steps: int | None = None, parts: Mapping[str, Any] | None = None
+    run_dir: str | Path, catalogue: PartSource, *, steps: int | None = None, parts: Mapping[str, object] | None = None
 ) -> tuple[Experiment, int]:
     """A run ready to go on from its newest whole checkpoint, and the step to train up to; see ``resume``."""
     folder, settings = _settings_of(run_dir, catalogue, parts or {})
@@ -141,9 +141,9 @@ def _same_run(folder: Path, was: Mapping[str, Any], run_: Run, kinds: Kinds) -> 
             )
 
 
-def _flat(settings: Mapping[str, Any], kinds: Kinds) -> dict[str, object]:
+def _flat(settings: Mapping[str, object], kinds: Kinds) -> dict[str, object]:
     """Settings that move the weights, one level deep: ``{"loss.name": "hinge", "r1.gamma": 10}``."""
-    found: dict[str, Any] = {}
+    found: dict[str, object] = {}
     for key, value in settings.items():
         if key in RESUME_MAY_CHANGE or (key in kinds.settings and kinds.settings[key].resume_may_change):
             continue
@@ -160,7 +160,7 @@ def _flat(settings: Mapping[str, Any], kinds: Kinds) -> dict[str, object]:
 def reload(
     run_dir: str | Path,
     catalogue: PartSource,
-    parts: Mapping[str, Any] | None = None,
+    parts: Mapping[str, object] | None = None,
     *,
     which: str | int = "newest",
 ) -> Run:
@@ -178,7 +178,7 @@ def reload(
     return made
 
 
-def _settings_of(run_dir: str | Path, catalogue: PartSource, parts: Mapping[str, Any]) -> tuple[Path, Settings]:
+def _settings_of(run_dir: str | Path, catalogue: PartSource, parts: Mapping[str, object]) -> tuple[Path, Settings]:
     folder = Path(run_dir)
     config = folder / "config.yaml"
     try:
