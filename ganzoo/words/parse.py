@@ -139,7 +139,7 @@ def plain(part: Part) -> dict[str, Any]:
 
 def described(spec: PartSpec, part: Part) -> PartSpec:
     """The spec of a part that was made: with every parameter as plain data, and the part's defaults."""
-    defaults = {name: _plain(parameter.default) for name, parameter in parameters(type(part)).items()}
+    defaults = {name: _plain(parameter.default) for name, parameter in parameters(type(unbound(part))).items()}
     return replace(spec, parameters=plain(part), defaults=defaults)
 
 
