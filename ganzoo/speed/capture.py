@@ -1,9 +1,9 @@
 """Steps that are recorded once and replayed many times: as a CUDA graph, or compiled.
 
-A recording reads and writes the tensors that it was recorded with, and never runs Python code. So all that differs
+A recording reads and writes the tensors of the recorded step, and never runs Python code. So all that differs
 from step to step reaches a recording through tensors that are filled before each replay: batches, latents, scheduled
-numbers, the weight of the average. Python itself decides one thing in a step, namely which lazy penalties are due. So
-each set of due penalties has a recording of its own.
+numbers, the weight of the average. Python decides one thing in a step, namely which lazy penalties are due. So
+each set of due penalties has a recording.
 
 A recording is used only after a trial: two steps that differ in random numbers and scheduled numbers must come out of
 the recording as they come out of Python, one operation at a time. After the trial the state is put back, and all steps
@@ -33,18 +33,18 @@ from ganzoo.step.state import Counters, TensorKey
 from ganzoo.words import Bound
 
 MAX_RECORDINGS = 32
-"""Recordings kept in memory; steps of further kinds run as Python code."""
+"""Recordings kept in memory. Steps of further kinds run as Python code."""
 
 TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-3, torch.bfloat16: 5e-2}
 """How far the gradients of a recording may differ, relative to the norm of the player's gradient, by the type that the
-networks compute in. float32 rounds to 1e-6 of the norm; a few units that fall on the other side of a kink add 1e-4."""
+networks compute in. float32 rounds to 1e-6 of the norm. A few units that fall on the other side of a kink add 1e-4."""
 
 TF32 = 1e-2
 """The same for compiled float32 steps on tensor cores, which round the factors of products to 5e-4."""
 
 MOVES = 0.1
-"""How far the changes of weights may differ, relative to their norm. Adam makes full-length updates out of the rounding
-of a gradient that is zero but for rounding, such as the gradient of a bias before BatchNorm."""
+"""How far the changes of weights may differ, relative to the norm of the changes. Adam makes full-length updates out
+of the rounding of a gradient that is zero but for rounding, such as the gradient of a bias before BatchNorm."""
 
 RESETS = torch.__version__ >= "2.14"
 """Whether torch forgets a capture that failed when its graph is reset. Earlier versions leave the memory allocator in
@@ -54,10 +54,10 @@ Step = Callable[[], list[Tensor]]
 
 
 class StepCompiler(Protocol):
-    """Turns a step into something that can be replayed.
+    """Turns a step into a function that replays the step.
 
     Attributes:
-        name: what has been done to a step, for messages: ``"compiled"``.
+        name: a participle for messages: ``"compiled"``.
     """
 
     name: str
@@ -66,17 +66,17 @@ class StepCompiler(Protocol):
         """Record a step.
 
         Args:
-            step: makes the step and returns its results. Every call is another step, as it changes the tensors in
-                ``reads``. It may be called as often as is needed.
+            step: makes the step and returns the results. Every call is another step, as each call changes the tensors
+                in ``reads``. Any number of calls is allowed.
             reads: the tensors that the step reads and writes.
 
         Returns:
-            A function that replays the step, and returns new values of its results.
+            A function that replays the step, and returns new values of the results.
         """
 
 
 class BrokenOff(Exception):
-    """A capture failed half-way; ``__cause__`` is why.
+    """A capture failed half-way. ``__cause__`` is the reason.
 
     Earlier captures must not be replayed. Some versions of torch leave the random number generator and the memory
     allocator in the state of a capture that goes on.
@@ -84,7 +84,7 @@ class BrokenOff(Exception):
 
 
 class Graph:
-    """Captures steps in CUDA graphs, which share one memory pool: only one of them runs at a time."""
+    """Captures steps in CUDA graphs, which share one memory pool: at most a single graph runs at a time."""
 
     name = "captured in a CUDA graph"
 
@@ -94,7 +94,7 @@ class Graph:
         self.pool = torch.cuda.graph_pool_handle()
 
     def __call__(self, step: Step, reads: Sequence[Tensor]) -> Step:
-        """Rehearse the step on the capture's stream, then capture it.
+        """Rehearse the step on the capture's stream, then capture the step.
 
         Raises:
             BrokenOff: the capture failed half-way.
@@ -131,7 +131,7 @@ class Graph:
     def _without_waiting(self) -> Iterator[None]:
         """On the capture's stream, raise where the host would wait for the device.
 
-        The same wait inside a capture would break the capture off, and with it all later ones.
+        The same wait inside a capture would break the capture off, and all later captures.
         """
         mode, outside = torch.cuda.get_sync_debug_mode(), torch.cuda.current_stream()
         self.stream.wait_stream(outside)
@@ -147,15 +147,15 @@ class Graph:
 
 
 _broken_off: list[Any] = []
-"""Graphs whose capture failed, kept alive as long as the process: the memory allocator may still ask them."""
+"""Graphs of failed captures, kept alive as long as the process: the memory allocator may still use the graphs."""
 
 
 class Compiled:
-    """Compiles steps by torch, and hands them to another compiler of steps if there is one.
+    """Compiles steps by torch, and hands the compiled step to another compiler of steps if one is given.
 
     ``torch.compile`` does not trace through ``autograd.grad``, and loses penalties if the modules are compiled alone.
-    So the step is traced once below autograd, as plain operations, among which backward passes and their backward
-    passes are like any others. The trace is what is compiled.
+    So the step is traced once below autograd, as plain operations, among which first and second
+    backward passes are like any others. Then the trace is compiled.
     """
 
     name = "compiled"
@@ -193,7 +193,7 @@ def _call_operator(name: str, *given: Any, **named: Any) -> None:
 
 
 class Refused(Exception):
-    """A step cannot be recorded; the message says why."""
+    """A step cannot be recorded. The message has the reason."""
 
 
 class RecordedSteps:
@@ -210,16 +210,16 @@ class RecordedSteps:
         tolerance: float,
         warn: Callable[[str], None],
     ) -> None:
-        """Record nothing yet.
+        """Start without recordings.
 
         Args:
             game: the game of the run.
             play: makes a step of the schedule with a game.
-            parts: the bound parts of the run, by kind and name; some of their numbers may be scheduled.
+            parts: the bound parts of the run, by kind and name. Some numbers may be scheduled.
             optimizers: the bound optimizer parts of the players.
-            set_numbers: sets all scheduled numbers to those of a progress in [0, 1].
+            set_numbers: sets all scheduled numbers to the values at a progress in [0, 1].
             compiler: records a step.
-            tolerance: largest relative difference of gradients; see ``TOLERANCE``.
+            tolerance: largest relative difference of gradients, see ``TOLERANCE``.
             warn: shows the user a line.
         """
         self.game, self.state, self.play, self.set_numbers = game, game.state, play, set_numbers
@@ -247,6 +247,7 @@ class RecordedSteps:
             self.loads = self.state.loads
             self.recordings.clear()
             self.numbers = self._scheduled()
+        # Python must know the kind before the step is made: the penalties due follow from the counters alone.
         kind = self._kind(self.state.counters)
         if (recording := self.recordings.get(kind)) is not None:
             self._replay(recording)
@@ -276,7 +277,7 @@ class RecordedSteps:
         return found
 
     def _kind(self, counts: Counters) -> Any:
-        """What Python decides a step by: the penalties that are due, and the optimizers' numbers without a schedule."""
+        """The key of a recording: the penalties that are due, and the optimizers' numbers without a schedule."""
         updates = counts.updates
         due = [(player, every, at, (updates[player] + at) % every == 0) for player, every, at in self.game.lazy_queries]
         scheduled = {(id(number.owner), number.key) for number in self.numbers}
@@ -290,10 +291,10 @@ class RecordedSteps:
         return tuple(sorted(due)), tuple(fixed)
 
     def _replay(self, recording: _Recording, keep_batches: bool = False) -> list[Tensor]:
-        """Make a step from its recording: first the calls on the host, then the work of the device.
+        """Replay a step: first the calls on the host, then the work of the device.
 
         Args:
-            recording: of this kind of steps.
+            recording: the recording of the kind of steps.
             keep_batches: leave the real batches in place that the recording was made with, in a trial.
         """
         self.counters_at_start = self.state.counters.copy()
@@ -311,10 +312,11 @@ class RecordedSteps:
         return results
 
     def _record(self, step: int, progress: float) -> None:
-        """Make a step, and record its kind if that is possible."""
+        """Make a step, and record the kind of step if that is possible."""
         game = self.game
         for optimizer in self.state.optimizers.values():
             _bring_to_device(optimizer)
+        # What the step may change, before the step: tensors to restore, and host values to compare.
         start, before = _Start(game), self._host_state()
         calls: list[_MadeCall] = []
 
@@ -335,8 +337,9 @@ class RecordedSteps:
             self._warn(why)
             game.finish_with(rehearsal.scalars, rehearsal.nonfinite)
             return
-        recording = None
+        recording = None  # until both trials agree
         try:
+            # Two trials: one step with the recorded numbers, and one in which all of them differ.
             truth = _Made(rehearsal, gradients)
             gradients.clear()
             recording = self._recorded(calls, start)
@@ -407,7 +410,7 @@ class RecordedSteps:
         tags: list[str] = []
 
         def step() -> list[Tensor]:
-            """A step in Python, over tensors that last. What it counts on the host is undone: `_replay` counts."""
+            """A step in Python, over tensors that last. The counters are put back: `_replay` counts."""
             counts, results = self.state.counters.copy(), iter(calls)
             self.state.counters.set(self.counters_at_start)
             try:
@@ -417,7 +420,7 @@ class RecordedSteps:
                 ):
                     self.play(rehearsal)
                     self.nonfinite.copy_(rehearsal.nonfinite)
-                    tags[:] = rehearsal.scalars
+                    tags[:] = rehearsal.scalars  # the tags are the same in every replay
                     scalars = torch.stack([scalar.double() for scalar in rehearsal.scalars.values()])
                 return [scalars, *(gradient for _, taken in gradients for gradient in taken)]
             finally:
@@ -425,6 +428,7 @@ class RecordedSteps:
 
         start.restore()
         self.counters_at_start = start.counts
+        # All that a replay may read: anything else would be a constant of the recording.
         reads = [
             *self.state.held().values(),
             *(number.tensor for number in self.numbers),
@@ -464,6 +468,7 @@ class RecordedSteps:
         if self.game.environment.device.type == "cuda":
             # Optimizers refuse to step inside a capture unless they are told of it.
             places += [(group, "capturable", True) for group in groups if "capturable" in group]
+        # Put back on every way out: the values belong to the run.
         kept = [owner[key] for owner, key, _ in places]
         for owner, key, value in places:
             owner[key] = value
@@ -474,7 +479,7 @@ class RecordedSteps:
                 owner[key] = value
 
     def _own_tensors(self, result: Batch | float | None) -> Batch | Tensor | None:
-        """Tensors that last, for the result of a host call: each replay fills them anew."""
+        """Tensors that last, for the result of a host call: each replay fills the tensors anew."""
         if result is None:
             return None
         if isinstance(result, Batch):
@@ -490,7 +495,7 @@ class RecordedSteps:
             self.warn(f"warning: steps are made as written, not {self.compiler.name}: {why}")
 
     def _refusal(self, rehearsal: Game, start: _Start, before: Mapping[str, Any]) -> str | None:
-        """Why a step must not be recorded, None where it may be: a replay does not do what the host did in Python."""
+        """Why a step must not be recorded, None where recording is safe: a replay leaves out the host's Python code."""
         if rehearsal.step_number_was_read:
             return "the schedule goes by the number of the step"
         if name := start.replaced():
@@ -500,7 +505,7 @@ class RecordedSteps:
         return f"{changed[0]} changes from step to step on the host" if changed else None
 
     def _host_state(self) -> dict[str, Any]:
-        """What a step could change on the host: attributes of parts and nets, optimizers' numbers, random numbers."""
+        """All that a step could change on the host: attributes of parts and nets, optimizers' and random numbers."""
         found: dict[str, Any] = {}
         for label, part in self.parts.items():
             found[label] = _plain_values(part.part)
@@ -521,10 +526,11 @@ class RecordedSteps:
         """Replay a step, and compare the outcome with the step that Python made.
 
         Raises:
-            Refused: they differ.
+            Refused: the outcomes differ.
         """
         start.restore(ahead)
         self.game.host.seed_step(step)
+        # The first result are the scalars, the others are the gradients in the order of the updates.
         results = iter(self._replay(recording, keep_batches=True)[1:])
         made = _Made(self.game, [(player, [next(results) for _ in taken]) for player, taken in truth.gradients])
         for what, ours, theirs, scale, bound in truth.against(made, start, self.tolerance):
@@ -535,7 +541,7 @@ class RecordedSteps:
 
 
 class _Made:
-    """The outcome of a step: its gradients, its scalars, and the state afterwards."""
+    """The outcome of a step: gradients, scalars, and the state afterwards."""
 
     def __init__(self, game: Game, gradients: list[tuple[Player, list[Tensor]]]) -> None:
         # On the CPU: copies on the device would take several times the memory of a step, and runs that fit would not.
@@ -544,7 +550,7 @@ class _Made:
         self.state = {key: _on_cpu(value) for key, value in game.state.held().items()}
 
     def against(self, other: _Made, start: _Start, tolerance: float) -> Iterator[_Pair]:
-        """The pairs of tensors that must agree with those of another outcome."""
+        """The pairs of tensors that must agree between two outcomes."""
         for (player, mine), (_, theirs) in zip(self.gradients, other.gradients, strict=True):
             yield _Pair(f"the {player}'s gradient", mine, theirs, mine, tolerance)
         for tag, value in self.scalars.items():
@@ -569,9 +575,9 @@ class _Pair(NamedTuple):
 
     Attributes:
         what: a name for messages.
-        ours: of the step that Python made.
-        theirs: of the recording.
-        scale: tensors whose norm the difference is relative to.
+        ours: the tensors of the step that Python made.
+        theirs: the tensors of the recording.
+        scale: tensors with the norm that the difference is divided by.
         bound: the largest relative difference.
     """
 
@@ -587,12 +593,13 @@ class _Start:
 
     def __init__(self, game: Game) -> None:
         self.game, self.counts, self.nonfinite = game, game.state.counters.copy(), game.nonfinite
+        # The tensor objects, to find a step that replaces one, and copies of the numbers in them.
         self.held = game.state.held()
         self.values = {key: _on_cpu(value) for key, value in self.held.items()}
 
     @torch.no_grad()
     def restore(self, ahead: int = 0) -> None:
-        """Put all back, whatever a trial left behind.
+        """Put the state of the start back after a trial.
 
         Args:
             ahead: updates by which the players' counts are ahead of the start, in a trial.
@@ -621,7 +628,7 @@ class _ScheduledTensor:
 
     Attributes:
         owner: the dict that holds the number: the values of a bound part, or an optimizer's group.
-        key: the name of the number there.
+        key: the name of the number in the dict.
         tensor: (), on the device.
         last: the number that the tensor was filled with.
     """
@@ -632,7 +639,7 @@ class _ScheduledTensor:
     last: float | None = None
 
     def fill(self) -> None:
-        """Copy the number into the tensor, where it has changed: each copy to a device costs a launch."""
+        """Copy the number into the tensor, if the number has changed: each copy to a device costs a launch."""
         if (value := float(self.owner[self.key])) != self.last:
             self.tensor.fill_(value)
             self.last = value
@@ -648,7 +655,7 @@ class _MadeCall(NamedTuple):
 
 @dataclass
 class _Recording:
-    """A recorded step: how to replay it, the host calls before each replay, and the tags of its scalars."""
+    """A recorded step: the replay, the host calls before each replay, and the tags of the scalars."""
 
     run: Step
     calls: list[_MadeCall]
@@ -656,7 +663,8 @@ class _Recording:
 
 
 def _answer(calls: Iterator[_MadeCall], call: Callable[..., Any], /, *arguments: Any) -> Any:
-    """Answer the host calls of a step that is being recorded by lasting tensors; make the calls without a result."""
+    """Answer the host calls of a step that is being recorded by lasting tensors. Calls without a result are made."""
+    # The calls of a recorded step must come in the order of the step in Python: results are matched by position.
     known = next(calls, None)
     if known is None or known[:2] != (call, arguments):
         raise Refused("it asks for batches and moves in another order each time")
@@ -675,7 +683,7 @@ def _fill(lasting: Batch | Tensor | None, result: Any) -> None:
 
 
 def _alias(batch: Batch) -> Batch:
-    """Other tensors over the same memory: a step that differentiates by them leaves no mark on the first ones."""
+    """Other tensors over the same memory: to differentiate by the aliases leaves no mark on the originals."""
     return batch.map(Tensor.detach)
 
 
@@ -708,7 +716,8 @@ def _norm(tensors: Iterable[Tensor]) -> float:
 
 
 def _in_a_line(error: BaseException) -> str:
-    """An exception in one line, with the part that raised it."""
+    """An exception in one line, with the part that raised the exception."""
+    # One line of 200 characters: errors of torch are pages.
     line = " ".join(str(error).split())[:200] or type(error).__name__
     cause: BaseException | None = error
     while cause is not None:  # a broken capture raises an exception of its own on top of the cause

@@ -1,4 +1,4 @@
-"""Gradient accumulation: each batch is taken in micro-batches, one after another."""
+"""Gradient accumulation: each batch is taken in consecutive micro-batches."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from ganzoo.step.gradients import Gradients, copy_into, moved
 
 
 class AccumulatingGame(Game):
-    """A game whose rounds are computed in micro-batches, at the time of the update.
+    """A game that computes the losses of a round in micro-batches, at the time of the update.
 
     Formula:
         grad L = 1/m sum_k grad L(micro-batch k)
 
-    A round cannot be scored when the schedule asks for it: m graphs would be in memory at once. So a round is a
+    A round cannot be scored when the schedule asks for the round: m graphs would be in memory at once. So a round is a
     placeholder (``MicroBatches``), and the loss on a round is a symbol: a leaf of zero. A schedule may scale and add
-    such losses. ``update`` differentiates what the schedule made of them by the leaves, which gives each loss's
-    coefficient, and then computes the losses one micro-batch at a time. No pass is added, and the memory is that of one
+    symbols. ``update`` differentiates the schedule's result by the leaves, which gives the coefficient of each loss,
+    and then computes the losses one micro-batch at a time. No pass is added, and the memory is that of one
     micro-batch.
     """
 
@@ -116,7 +116,7 @@ class AccumulatingGame(Game):
         self._deferred = []
 
     def rehearsal(self, environment: StepEnvironment, **given: Any) -> AccumulatingGame:
-        """A game that makes the begun step in another environment, with deferred losses of its own."""
+        """A game that makes the begun step in another environment, with an empty list of deferred losses."""
         other = super().rehearsal(environment, **given)
         other._deferred = []
         return other
@@ -129,7 +129,7 @@ class AccumulatingGame(Game):
     def _coefficients(
         self, losses: Mapping[Player, Tensor], leaves: list[Tensor]
     ) -> dict[Player, Sequence[Tensor | None]]:
-        """The factor of each deferred loss in each player's loss, None where a loss is not part of it."""
+        """The factor of each deferred loss in each player's loss, None where a loss does not occur."""
         found: dict[Player, Sequence[Tensor | None]] = {}
         for player, loss in losses.items():
             found[player] = torch.autograd.grad(loss, leaves, allow_unused=True) if loss.requires_grad else [None]
@@ -141,7 +141,7 @@ class AccumulatingGame(Game):
 
 
 class RoundInputs:
-    """What one round is computed from: latents, and the number of a real batch.
+    """The inputs of one round: latents, and the number of a real batch.
 
     Apart from ``MicroBatches``, so that the formulas of a micro-batch's scores hold no reference to the placeholder
     that holds the scores.
@@ -151,7 +151,7 @@ class RoundInputs:
         self.game, self.latents, self.number, self.generator_learns = game, latents, number, generator_learns
 
     def reals(self, piece: int) -> Batch:
-        """The real samples of a micro-batch; where no batch was drawn yet, the first to read draws one for all."""
+        """The real samples of a micro-batch. The first call draws the batch where ``round`` did not."""
         if self.number is None:
             self.number = self.game.next_batch()
         return self.game.on_host(self.game.host.reals, self.number, piece)
@@ -167,7 +167,7 @@ class RoundInputs:
 class MicroBatches(Scores):
     """A round under gradient accumulation: a placeholder, to be handed to the game's losses.
 
-    A micro-batch has scores only while ``update`` computes it. To read a score raises Incompatible.
+    A micro-batch has scores only during ``update``. To read a score raises Incompatible.
     """
 
     def __init__(self, inputs: RoundInputs) -> None:
@@ -175,7 +175,7 @@ class MicroBatches(Scores):
         self._computed: tuple[int, Scores] | None = None
 
     def current(self) -> Scores:
-        """The scores of the micro-batch that is being computed; both players' losses share them."""
+        """The scores of the micro-batch that is being computed. Both players' losses share the scores."""
         piece = self._inputs.game.micro_batch
         assert piece is not None
         if self._computed is None or self._computed[0] != piece:

@@ -10,11 +10,11 @@ from ganzoo.step.game import Game
 def build_game(parts: GameParts, environment: StepEnvironment) -> Game:
     """Make a game over a run's state.
 
-    Several games may share one state, as long as only one of them is in the middle of a step.
+    Several games may share one state, as long as at most a single game is in the middle of a step.
 
     Args:
-        parts: what is played with; ``game.parts`` of another game of the run.
-        environment: what surrounds the step; ``dataclasses.replace(game.environment, ...)`` of another game.
+        parts: the parts and the state of the run, such as ``game.parts`` of another game.
+        environment: the surroundings of the step, such as ``dataclasses.replace(game.environment, ...)``.
 
     Returns:
         A game that takes each batch whole, or an ``AccumulatingGame`` where the environment asks for micro-batches.

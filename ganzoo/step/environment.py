@@ -1,4 +1,4 @@
-"""What surrounds a training step, as one frozen value that a game is given."""
+"""The surroundings of a training step, as one frozen value that a game is given."""
 
 from __future__ import annotations
 
@@ -17,41 +17,41 @@ Answer = TypeVar("Answer")
 
 
 class HostCall(Protocol):
-    """Makes the calls of a step that run on the CPU and that no recording of GPU kernels contains.
+    """Makes the calls of a step that run on the CPU, outside every recording of GPU kernels.
 
     A step draws random latents, fetches batches and counts through its ``HostCall``. ``call_directly`` makes each call
-    at once. A recorder of steps puts another ``HostCall`` in its place: it keeps a list of the calls, and makes them
-    again before each replay.
+    at once. A recorder of steps uses another ``HostCall``, which keeps a list of the calls. Before each replay the
+    recorder makes the listed calls again.
     """
 
     def __call__(self, call: Callable[..., Answer], /, *arguments: Any) -> Answer:
-        """Return ``call(*arguments)``, or an equivalent of its result."""
+        """Return ``call(*arguments)``, or an equivalent result."""
 
 
 def call_directly(call: Callable[..., Answer], /, *arguments: Any) -> Answer:
-    """Call a function with its arguments: the ``HostCall`` of every step that is not being recorded."""
+    """Call a function: the ``HostCall`` of every step that is not being recorded."""
     return call(*arguments)
 
 
 class Feed(Protocol):
-    """Source of real batches; the implementations are in ``ganzoo.data.feed``."""
+    """Source of real batches. The implementations are in ``ganzoo.data.feed``."""
 
     def reals(self, draw: int, piece: int = 0) -> Batch:
-        """A batch by its number in the run, or this process's micro-batch of it; the same batch at every call."""
+        """The batch with a number in the run, or a micro-batch of the process. Every call returns the same samples."""
 
     def labels(self, count: int, generator: torch.Generator) -> Tensor | None:
-        """(count,) labels for fakes in the proportions of the data; None where the networks are given no labels."""
+        """(count,) labels for fakes in the proportions of the data, None where the networks are given no labels."""
 
     @property
     def inputs(self) -> Mapping[str, TensorSpec]:
-        """The tensors by name that networks are given beside latents, images and classes; fakes take the reals' own."""
+        """The tensors by name that networks are given beside latents, images and classes. Fakes take the reals' tensors."""
 
 
 class ProcessGroup(Protocol):
-    """The processes that train the same networks; the implementation is in ``ganzoo.training.distributed``.
+    """The processes that train the same networks. The implementation is in ``ganzoo.training.distributed``.
 
     Attributes:
-        rank: number of this process, from 0.
+        rank: number of the process, from 0.
         world_size: number of processes.
     """
 
@@ -73,7 +73,7 @@ class SingleProcess:
     world_size = 1
 
     def mean(self, tensors: Sequence[Tensor]) -> Callable[[], list[Tensor]]:
-        """The tensors themselves, as they are their own average."""
+        """The tensors unchanged: the average over one process."""
         return lambda: list(tensors)
 
 
@@ -81,11 +81,11 @@ class Clock(Protocol):
     """Measures the time of the phases of a step."""
 
     def phase(self, name: str) -> AbstractContextManager[None]:
-        """A context whose time counts for a phase."""
+        """A context that is timed as a part of a phase."""
 
 
 class GameParts(NamedTuple):
-    """The parts that a game is played with, and the state that it changes.
+    """The parts that a game is played with, and the state of the run.
 
     Attributes:
         state: networks, optimizers, the average of the generator, counters.
@@ -93,7 +93,7 @@ class GameParts(NamedTuple):
         architecture: how the networks are called.
         loss_name: name of the loss, for messages.
         loss: both players' losses.
-        regularizers: penalties, transforms and the rest, by name, in the order in which they apply.
+        regularizers: penalties, transforms and the rest, by name, in the order of application.
     """
 
     state: State
@@ -106,10 +106,10 @@ class GameParts(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class StepEnvironment:
-    """Everything around a step that is not a part and not state.
+    """The surroundings of a step: all that is neither a part nor state.
 
-    Whoever wants a step under other circumstances (a trial in bf16, a recording, a measurement) changes this value with
-    ``dataclasses.replace`` and builds another game from it. No module writes into a game that runs.
+    For a step under other circumstances (a trial in bf16, a recording, a measurement), change the value with
+    ``dataclasses.replace`` and build another game from the changed value. No module writes into a game that runs.
 
     Attributes:
         feed: source of real batches.
@@ -121,27 +121,31 @@ class StepEnvironment:
         autocast: makes the context that the networks run in, such as torch's autocast to bf16.
         process_group: the processes that train the same networks.
         on_host: makes the calls of a step that run on the CPU.
-        accumulate: micro-batches that this process takes each batch in, one after another.
-        buffers: tensors that modules keep of the samples that they saw (such as running means), which differ between
-            micro-batches; empty where a batch is taken whole.
-        skip_nonfinite: undo a step whose losses or gradients are not finite, and train on.
-        with_penalties: False leaves out all penalties, to measure what they cost.
-        watch_gradients: called with a player and its gradients before each update.
-        clock: measures the phases of a step; None measures nothing and costs nothing.
+        accumulate: number of consecutive micro-batches that the process takes each batch in.
+        buffers: tensors in which modules keep statistics of samples (such as running means). The statistics differ
+            between micro-batches. Empty where a batch is taken whole.
+        skip_nonfinite: undo a step with losses or gradients that are not finite, and train on.
+        with_penalties: False leaves out all penalties, to measure the cost of penalties.
+        watch_gradients: called with a player and the player's gradients before each update.
+        clock: measures the phases of a step. None costs no time.
     """
 
+    # the data
     feed: Feed
     batch_size: int
     latent_dim: int
     seed: int
+    # where and in what types the arithmetic runs
     device: torch.device
     dtype: torch.dtype
     autocast: Callable[[], AbstractContextManager[Any]] = nullcontext
+    # how the batch is cut: over processes, and over micro-batches of each process
     process_group: ProcessGroup = field(default_factory=SingleProcess)
     on_host: HostCall = call_directly
     accumulate: int = 1
     buffers: tuple[Tensor, ...] = ()
     skip_nonfinite: bool = False
+    # what an instrument changes to measure a step
     with_penalties: bool = True
     watch_gradients: Callable[[Player, Sequence[Tensor]], None] | None = None
     clock: Clock | None = None

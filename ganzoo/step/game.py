@@ -1,7 +1,8 @@
-"""One training step: a round, the players' losses with their penalties, an update. The page to read beside a paper.
+"""One training step: a round, the players' losses with penalties, an update. The page to read beside a paper.
 
-A schedule plays ``Game``: it asks for rounds (a real batch and its fakes, scored), for each player's loss on a round,
-and for an update. With psi the discriminator's parameters, theta the generator's, and the scores f = D(x), g = D(G(z)):
+A schedule plays ``Game``: the schedule asks for rounds (a real batch and fakes, scored), for each player's loss on a
+round, and for an update. With psi the discriminator's parameters, theta the generator's, and the scores f = D(x), g =
+D(G(z)):
 
     L_D(psi, theta) = loss.discriminator(f, g) + penalties        psi   <- psi   - step of grad_psi   L_D
     L_G(psi, theta) = loss.generator(f, g)     + penalties        theta <- theta - step of grad_theta L_G
@@ -29,16 +30,15 @@ from ganzoo.step.surroundings import Surroundings
 
 
 class Game(Surroundings):
-    """Two players, their losses, and which loss changes whose weights.
+    """Two players, two losses, and the updates of each player by the player's own loss.
 
-    What is needed around a step (the constructor, the begin and the end of a step, scalars for the records) is in
-    ``Surroundings``.
+    The constructor, the begin and the end of a step, and scalars for the records are in ``Surroundings``.
     """
 
     # -- the round -----------------------------------------------------------------------------------------------
 
     def round(self, *players: Player) -> Scores:
-        """Draw latents and a real batch, generate fakes; their scores are computed when a loss reads them.
+        """Draw latents and a real batch, and generate fakes. A score is computed when a loss reads the score.
 
         The real batch is drawn at once where the discriminator learns from the round, as every discriminator's loss
         reads real samples. A round of the generator alone draws one only if the loss reads real samples too, as
@@ -57,7 +57,7 @@ class Game(Surroundings):
 
         Args:
             latents: latents and labels of the fakes.
-            reals: the real batch, or how to fetch it.
+            reals: the real batch, or a function that fetches the batch.
             generator_learns: keep the graph from the fakes to the generator's parameters.
         """
         if self.is_paired:  # fake i is generated for the condition of real sample i
@@ -80,13 +80,13 @@ class Game(Surroundings):
         return round_scores(self, reals, latents, fakes, slopes)
 
     def next_batch(self) -> int:
-        """Count a real batch of this step; returns its number in the step, from 0."""
+        """Count a real batch. Returns the number of the batch in the step, from 0."""
         number = self.state.counters.draws - self.host.counters_at_start.draws
         self.on_host(self.host.count_batch)
         return number
 
     def own_rows(self, latents: Batch, piece: int = 0) -> Batch:
-        """The rows of a whole batch that belong to a micro-batch of this process."""
+        """The rows of a whole batch that belong to a micro-batch of the process."""
         environment = self.environment
         if environment.micro_batches == 1:
             return latents
@@ -111,14 +111,14 @@ class Game(Surroundings):
             return self.architecture.judge(self._discriminator, images, batch)
 
     def transformed(self, images: Tensor, s: Scores) -> Tensor:
-        """T(x): the images as the discriminator sees them (augmented, with noise), real and fake alike."""
+        """T(x): the images that the discriminator sees (augmented, with noise), real and fake alike."""
         for name, regularizer in self.with_hook["images"].items():
             with named("regularizer", name):
                 images = regularizer.images(images, s)
         return images
 
     def targets(self, s: Scores) -> tuple[Tensor | float, Tensor | float]:
-        """The targets of real and of fake samples: 1 and 0, unless a regularizer smooths them."""
+        """The targets of real and of fake samples: 1 and 0, unless a regularizer smooths the targets."""
         real: Tensor | float = 1.0
         fake: Tensor | float = 0.0
         for name, regularizer in self.with_hook["targets"].items():
@@ -195,6 +195,7 @@ class Game(Surroundings):
             )
             for player in PLAYERS
         }
+        # Kept with the round's scores: the second player's loss finds the penalties there.
         known = {name: r.joint_penalty(gradients) for name, r in self.with_hook["joint_penalty"].items()}
         vars(s)["_joint_penalties"] = known
         return known
@@ -222,7 +223,7 @@ class Game(Surroundings):
         start: Snapshot | None = None,
         trial: bool = False,
     ) -> None:
-        """Take the gradients of the given losses at the old point, then move the players along them."""
+        """Take the gradients of the given losses at the old point, then move the players along the gradients."""
         losses: dict[Player, Tensor] = {}
         if discriminator is not None:
             losses["discriminator"] = discriminator
@@ -231,7 +232,7 @@ class Game(Surroundings):
         self.apply(self.gradients(losses), start, trial)
 
     def gradients(self, losses: Mapping[Player, Tensor]) -> dict[Player, Gradients]:
-        """grad_psi L_D and grad_theta L_G, each loss by its own player's parameters alone.
+        """grad_psi L_D and grad_theta L_G, each loss by the parameters of one player alone.
 
         ``inputs=`` of ``autograd.grad`` prunes the rest of the graph. So the generator's gradient passes through the
         discriminator (d), and never into the discriminator's weights.
@@ -247,12 +248,13 @@ class Game(Surroundings):
         return {player: averaged() for player, averaged in under_way.items()}
 
     def apply(self, gradients: Mapping[Player, Gradients], start: Snapshot | None = None, trial: bool = False) -> None:
-        """Move players along gradients, from where they are or from a snapshot."""
+        """Move players along gradients, from the present weights or from a snapshot."""
         self.parametrizations.close()  # the weights are about to change
         lengths = norms(gradients)
         losses = [taken.loss for taken in gradients.values()]
         self.nonfinite = raise_flag(self.nonfinite, [*lengths.values(), *losses])
         if start is not None:
+            # Extragradient: the gradients are of the point ahead, the update starts from the old point.
             self.restore(start)
         for player, taken in gradients.items():
             self.log_scalar(f"grad/{player}", lengths[player])
@@ -271,7 +273,7 @@ class Game(Surroundings):
         self.step_optimizer(player)
         for parameter in self.parameters[player]:
             parameter.grad = None  # no part ever finds a gradient there
-        if not trial:
+        if not trial:  # moves on trial count for no lazy penalty and no average
             self.on_host(self.host.count_update, player)
         for name, regularizer in self.with_hook["after_update"].items():
             with torch.no_grad(), named("regularizer", name):
@@ -301,12 +303,12 @@ class Game(Surroundings):
         return unrolled_generator_loss(self, steps, rate)
 
     def replace_discriminator(self, network: nn.Module) -> None:
-        """Judge by another network from now on; with ``modules["discriminator"]``, by the game's own again."""
+        """Judge by another network from now on. ``modules["discriminator"]`` is the game's own."""
         self.parametrizations.close()  # the cached weights are not the ones of this network
         self._discriminator = network
 
     def snapshot(self, *players: Player, memory: bool = False) -> Snapshot:
-        """Copies of what some players train (both unless named), with their optimizers' ``memory`` on request."""
+        """Copies of the parameters of some players (both unless named), with the optimizers' ``memory`` on request."""
         return take_snapshot(self, players or PLAYERS, memory)
 
     def restore(self, snapshot: Snapshot) -> None:

@@ -1,4 +1,4 @@
-"""Gradients together with the loss that they are of."""
+"""Gradients together with the loss."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Gradients(NamedTuple):
     """The gradient of one player's loss, and the loss.
 
     Attributes:
-        grads: one tensor for each of the player's parameters, in their order.
+        grads: one tensor for each of the player's parameters, in the same order.
         loss: (), the loss, without a graph.
     """
 
@@ -24,14 +24,14 @@ class Gradients(NamedTuple):
     loss: Tensor
 
     def mean(self, group: ProcessGroup) -> Callable[[], Gradients]:
-        """Start to average over the processes; the function that is returned waits and returns the average.
+        """Start to average over the processes. The returned function waits for the average.
 
         The loss travels with the gradients: one all-reduce a player and update.
         """
         wait = group.mean([*self.grads, self.loss])
 
         def averaged() -> Gradients:
-            *grads, loss = wait()
+            *grads, loss = wait()  # the loss came last in the flat tensor
             return Gradients(grads, loss)
 
         return averaged
@@ -40,7 +40,7 @@ class Gradients(NamedTuple):
 def norms(gradients: Mapping[Player, Gradients]) -> dict[Player, Tensor]:
     """The Euclidean norm of each player's gradient, as a scalar on the device.
 
-    Costs one kernel for all tensors of both players where the device has one.
+    Costs one kernel for all tensors of both players where the device has a fused kernel.
     """
     each = torch.stack(torch._foreach_norm([g for taken in gradients.values() for g in taken.grads]))
     by_player = torch.split(each, [len(taken.grads) for taken in gradients.values()])
@@ -48,10 +48,11 @@ def norms(gradients: Mapping[Player, Gradients]) -> dict[Player, Tensor]:
 
 
 def with_layout_of(weight: Tensor, gradient: Tensor) -> Tensor:
-    """A gradient in the memory layout of its weight; most have the layout already, and cost nothing.
+    """A gradient in the memory layout of the weight. Most gradients have the layout already, and are not copied.
 
     ``backward`` takes care of the layout and ``autograd.grad`` does not. torch's fused optimizer kernels walk the
-    memory of weight and gradient in one order: with two layouts they would move the wrong numbers, without an error.
+    memory of weight and gradient in one order: with two layouts the kernels would move the wrong numbers, without
+    an error.
     """
     return gradient if gradient.stride() == weight.stride() else torch.empty_like(weight).copy_(gradient)
 
@@ -63,5 +64,6 @@ def copy_into(targets: Sequence[Tensor], values: Sequence[Tensor]) -> None:
 
 
 def moved(start: Tensor, change: Tensor) -> Tensor:
-    """A buffer after an average change, in the type of the buffer; a counter stays a whole number."""
+    """A buffer after an average change, in the type of the buffer. A counter stays a whole number."""
+    # A counter of batches that grew by 1 in every process grows by 1, not by 0.9999.
     return start + (change if start.is_floating_point() else change.round()).to(start.dtype)

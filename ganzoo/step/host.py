@@ -1,4 +1,4 @@
-"""What a step does on the host (the CPU) while its arithmetic runs on the device."""
+"""The work of a step on the host (the CPU), beside the arithmetic on the device."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from ganzoo.step.state import State
 class HostSide:
     """Draws latents, fetches real batches and counts.
 
-    A step makes these calls through ``StepEnvironment.on_host``. Their results are all that differs from one step to
-    the next, so a recorded step can be replayed after the calls are made again and their results copied into place.
+    A step makes the calls through ``StepEnvironment.on_host``. Two steps differ in the results of the calls alone. So a
+    recorded step can be replayed after the calls are made again and the results are copied into place.
 
     Attributes:
         streams: the random numbers of the step.
@@ -37,12 +37,12 @@ class HostSide:
         self.counters_at_start = self.state.counters.copy()
 
     def seed_step(self, step: int) -> None:
-        """Set the random numbers to those of a step."""
+        """Set the random numbers of a step."""
         environment = self.environment
         self.streams.seed_step(environment.seed, step, self.state.counters.rollbacks, environment.process_group.rank)
 
     def latents(self) -> Batch:
-        """Draw what fakes are generated from: latents (N, latent_dim) from N(0, 1), and labels (N,).
+        """Draw the inputs of the generator: latents (N, latent_dim) from N(0, 1), and labels (N,).
 
         Every process draws the whole batch. So a sample has the same latent however the batch is cut.
         """
@@ -55,6 +55,7 @@ class HostSide:
             device=environment.device,
             dtype=environment.dtype,
         )
+        # After the latents, from the same generator: the order is part of what a seed means.
         return Batch(latent=latent, labels=environment.feed.labels(environment.batch_size, generator))
 
     def reals(self, number: int, piece: int) -> Batch:
@@ -62,12 +63,12 @@ class HostSide:
 
         Args:
             number: number of the batch in the step, from 0. A number in the run would differ in every replay.
-            piece: the micro-batch of this process, from 0.
+            piece: the micro-batch of the process, from 0.
         """
         return self.environment.feed.reals(self.counters_at_start.draws + number, piece)
 
     def count_batch(self) -> None:
-        """Count a real batch, and its images."""
+        """Count a real batch and the images in the batch."""
         self.state.counters.draws += 1
         self.state.counters.images += self.environment.batch_size
 
@@ -76,5 +77,5 @@ class HostSide:
         self.state.counters.updates[player] += 1
 
     def ema_weight(self) -> float | Tensor:
-        """The generator's weight in the average of its weights, after the update that was just counted."""
+        """The generator's weight in the average of generator weights, after the update that was just counted."""
         return self.state.ema_weight()

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @torch.no_grad()
 def take_snapshot(game: Game, players: Sequence[Player], memory: bool) -> Snapshot:
-    """Copy the parameters of some players, and with ``memory`` the state of their optimizers."""
+    """Copy the parameters of some players, and with ``memory`` the state of the optimizers."""
     remembered: dict[Player, list[dict[str, Any]]] = {}
     if memory:
         for player in players:
@@ -78,11 +78,11 @@ def unrolled_generator_loss(game: Game, steps: int, rate: float | None) -> Tenso
         game.replace_discriminator(WithWeights(network, weights))
         return game.generator_loss(game.round("generator"))
     finally:
-        game.replace_discriminator(network)
+        game.replace_discriminator(network)  # whatever a loss raised, later rounds judge by the real weights
 
 
 class WithWeights(nn.Module):
-    """A network that computes with other weights than its own."""
+    """A network that computes with given weights."""
 
     def __init__(self, network: nn.Module, weights: dict[str, Tensor]) -> None:
         super().__init__()

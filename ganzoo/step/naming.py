@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class named:  # reads as a word; contextlib's generator form would cost a microsecond a part and step
-    """A context that notes a part's kind and name on exceptions that pass, and leaves their type and traceback alone.
+    """A context that notes a part's kind and name on exceptions that pass. Type and traceback stay.
 
     Args:
         kind: kind of the part, such as ``"loss"``.
@@ -25,7 +25,7 @@ class named:  # reads as a word; contextlib's generator form would cost a micros
         self.kind, self.name = kind, name
 
     def __enter__(self) -> None:
-        """Do nothing: all work is on the way out."""
+        """Enter: all work is on the way out."""
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         """Add the note. KeyboardInterrupt and SystemExit are no fault of a part, and pass without."""

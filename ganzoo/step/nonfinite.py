@@ -14,7 +14,7 @@ from ganzoo.step.state import State
 def raise_flag(flag: Tensor, values: Iterable[Tensor]) -> Tensor:
     """The flag, set to 1 where any of some scalars is NaN or infinite.
 
-    The flag lives on the device. The host reads it when it fetches the scalars of many steps at once, so that no step
+    The flag lives on the device. The host reads the flag together with the scalars of many steps, so that no step
     waits for the device.
 
     Args:
@@ -49,7 +49,7 @@ class StepSnapshot:
     """
 
     def __init__(self, state: State) -> None:
-        """Copy the state as it is."""
+        """Copy the present state."""
         self.state = state
         self.before = {
             (group, name): value.detach().clone()

@@ -15,7 +15,7 @@ class ParametrizationCache:
     """Keeps the value of every parametrized weight from the first pass of a round to the next update.
 
     Without a cache, each look at a spectrally normalised weight would make one more power iteration. With the cache
-    there is one iteration an update and one sigma for all passes, as in the paper: both players' gradients are of one
+    each update makes one iteration and one sigma for all passes, as in the paper: both players' gradients are of one
     function, and a third of the cost is saved.
     """
 
@@ -32,12 +32,14 @@ class ParametrizationCache:
         # torch's cache is a process-wide switch. The stack turns it off again, whatever happens in the step.
         self._stack = ExitStack()
         self._is_open = False
+        # Most networks have no parametrization, and pay one comparison a round.
         self._any = any(self._weights.values())
 
     def open(self, *players: Player) -> None:
-        """Turn the cache on, and compute the weights of some players into it.
+        """Turn the cache on, and compute the weights of some players.
 
-        A player is left out where its pass builds no graph: a cached weight without a graph would have no gradient.
+        A player is left out where the player's pass builds no graph: a cached weight without a graph would have no
+        gradient.
         """
         if not self._any:
             return

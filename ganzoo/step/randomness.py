@@ -10,7 +10,7 @@ import torch
 def derive_seed(seed: int, stream: str, *position: int) -> int:
     """Derive the seed of one stream of random numbers at one position.
 
-    The seed is a hash, so that neighbouring positions give unrelated numbers, and it is the same on every machine.
+    The seed is a hash, so that neighbouring positions give unrelated numbers. The hash is the same on every machine.
 
     Args:
         seed: the seed of the run.
@@ -32,9 +32,9 @@ def derive_seed(seed: int, stream: str, *position: int) -> int:
 
 
 class RandomStreams:
-    """The two streams that a step draws from: latents have one of their own, parts share torch's default generators.
+    """The two streams that a step draws from: one generator draws latents, and parts share torch's default generators.
 
-    The separation keeps the latents of a run the same whatever its parts draw (dropout, instance noise, augmentation).
+    The separation keeps the latents of a run independent of the draws of parts (dropout, noise, augmentation).
 
     Attributes:
         latents: the generator of latents and of the labels of fakes, on the device.
@@ -55,7 +55,7 @@ class RandomStreams:
             seed: the seed of the run.
             step: number of the step, from 0.
             rollbacks: how often the run returned to a checkpoint after a number that was not finite.
-            rank: number of this process, from 0.
+            rank: number of the process, from 0.
         """
         if rollbacks:
             # After a rollback the same numbers would lead to the same NaN.

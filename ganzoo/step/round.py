@@ -1,4 +1,4 @@
-"""The scores of one round: formulas that are evaluated when a loss reads them."""
+"""The scores of one round: formulas that are evaluated at the first read."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ if TYPE_CHECKING:
 def round_scores(
     game: Game, reals: Batch | Callable[[Scores], Batch], fakes: Batch, fake_images: Tensor, slopes: frozenset[str]
 ) -> Scores:
-    """The scores of a real batch (or a micro-batch of it) and its fakes.
+    """The scores of a real batch (or of a micro-batch) and of fakes.
 
     Every value is a formula. So a loss that reads no real scores costs no pass of the discriminator over real samples.
-    The formulas take the ``Scores`` as their argument and hold no reference to them. A cycle of references would keep a
-    round, with its whole graph, in memory until Python's garbage collector runs.
+    A formula takes the ``Scores`` as the argument and holds no reference to the ``Scores``. A cycle of references would
+    keep a round, with the whole graph, in memory until Python's garbage collector runs.
 
     Args:
-        game: whose networks and regularizers compute the values.
-        reals: the real batch, or how to fetch it.
+        game: the game with the networks and regularizers.
+        reals: the real batch, or a function that fetches the batch.
         fakes: latents and labels that the fakes were generated from.
         fake_images: (N, *shape) the fakes.
         slopes: the images, of ``"real"`` and ``"fake"``, by which a loss or penalty differentiates the scores.
@@ -40,6 +40,7 @@ def round_scores(
         seen = images if as_is else game.transformed(images, s)
         return logits(game.judge(seen, s.fake_batch if fake else s.real_batch))
 
+    # Every image is scored once: both players' losses and all penalties read the same values.
     return Scores(
         real_batch=reals,
         fake_batch=fakes,
@@ -62,12 +63,12 @@ def round_scores(
 def logits(output: Any) -> Tensor:
     """(N,) scores from the output of a discriminator, in float32 at least.
 
-    Patch discriminators give many logits an image. Their mean is taken, so that every image weighs the same. Losses and
-    penalties are computed in float32 or float64 whatever the networks ran in, as bf16 has 8 bits for a difference of
-    scores.
+    Patch discriminators give many logits an image. The mean is taken, so that every image weighs the same. Losses and
+    penalties are computed in float32 or float64 even where the networks ran in bf16, as bf16 has 8 bits for a
+    difference of scores.
 
     Args:
-        output: (N, ...) logits, or a mapping that has them as ``logits``.
+        output: (N, ...) logits, or a mapping with the entry ``logits``.
 
     Example:
         >>> logits({"logits": torch.tensor([[1.0, 3.0], [5.0, 7.0]])}).tolist()

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from ganzoo.step.game import Game
 
 LARGEST_RATIO = 1e20
-"""The ratio of the two players' slopes up to which the shared backward is exact. Beyond it, the products leave the
-range of float32."""
+"""The ratio of the two players' slopes up to which the shared backward is exact. For larger ratios the products
+leave the range of float32."""
 
 
 def shared_gradients(game: Game, s: Scores, weight: float) -> dict[Player, Gradients]:
@@ -26,12 +26,12 @@ def shared_gradients(game: Game, s: Scores, weight: float) -> dict[Player, Gradi
         grad_psi   L_D = sum_i a_i df_i/dpsi + (the real samples)
         grad_theta L_G = sum_i c_i df_i/dx_i dx_i/dtheta = sum_i (c_i / a_i) (a_i df_i/dx_i) dx_i/dtheta
 
-    The bracket (a_i df_i/dx_i) is what the discriminator's own backward pass computes on the way to the images, as long
-    as no layer of the discriminator mixes samples. The assembly checks this.
+    The discriminator's own backward pass computes the bracket (a_i df_i/dx_i) on the way to the images, as long as no
+    layer of the discriminator mixes samples. The assembly checks the layers.
 
     Args:
-        game: whose losses and parameters these are.
-        s: a round whose scores were not read yet.
+        game: the game with the losses and the parameters.
+        s: a round before the first read of a score.
         weight: factor of the generator's loss.
     """
     images = s.fake_images

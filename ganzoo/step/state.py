@@ -1,7 +1,7 @@
-"""Everything that changes during training, as one value.
+"""The state of a run: all that changes during training, as one value.
 
-The networks, the average of the generator, the optimizers, the parts' own modules and the counters. Randomness is not
-among them: it is a function of (seed, stream, step), see ``derive_seed``.
+The networks, the average of the generator, the optimizers, the parts' own modules and the counters. Randomness is no
+part of the state: random numbers are a function of (seed, stream, step), see ``randomness.derive_seed``.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Counters:
         images: real images drawn from the data.
         updates: moves that each player made.
         skipped: steps that were undone because of a loss or gradient that is not finite.
-        rollbacks: returns to a checkpoint for that reason; each goes on with other random numbers.
+        rollbacks: returns to a checkpoint for that reason. Each return goes on with other random numbers.
     """
 
     step: int = 0
@@ -40,16 +40,26 @@ class Counters:
     rollbacks: int = 0
 
     def copy(self) -> Counters:
-        """As they are now."""
+        """A copy of the counters."""
         return replace(self, updates=dict(self.updates))
 
     def set(self, other: Counters) -> None:
-        """To what others are."""
+        """Copy the values of other counters.
+
+        Args:
+            other: the counters to copy.
+        """
         vars(self).update(vars(other.copy()))
 
 
 class TensorKey(NamedTuple):
-    """Where a tensor is held: its group, what it is there (``weights``, a buffer's or a memory's name), its name."""
+    """The place of a tensor in the state.
+
+    Attributes:
+        group: group of tensors, such as ``generator`` or ``optimizer-discriminator``.
+        kind: ``weights``, or the name of a buffer or of an optimizer's tensor.
+        name: name in the group.
+    """
 
     group: str
     kind: str
@@ -57,7 +67,7 @@ class TensorKey(NamedTuple):
 
 
 class State:
-    """The one value. ``tensors`` and ``numbers`` take it out, ``load`` puts it back, bit for bit."""
+    """The state of a run. ``tensors`` and ``numbers`` read the state, ``load`` restores the state bit for bit."""
 
     def __init__(
         self,
@@ -66,13 +76,13 @@ class State:
         modules: Mapping[str, nn.Module],
         ema_decay: float,
     ) -> None:
-        """Take over networks that are already on their device.
+        """Take over networks that are already on the device.
 
         Args:
             networks: the two players.
             optimizers: each player's, over ``parameters(player)``.
             modules: the parts' own modules, by the part's label.
-            ema_decay: of the average of the generator, per update; 0 keeps no average.
+            ema_decay: decay of the average of the generator, per update. 0 keeps no average.
         """
         self.networks = networks
         self.optimizers = dict(optimizers)
@@ -88,7 +98,7 @@ class State:
         self.best: dict[str, Any] | None = None  # step and value of the best checkpoint, where one is asked for
 
     def ema_weight(self) -> float | Tensor:
-        """1 - b, the generator's share in its average today: b = min(decay, (1+t)/(10+t)) after t updates.
+        """1 - b, the generator's weight in the average: b = min(decay, (1+t)/(10+t)) after t updates.
 
         The warm-up makes a short run's average useful.
         """
@@ -116,7 +126,7 @@ class State:
             torch._foreach_copy_(mine, theirs)
 
     def held(self) -> dict[TensorKey, Tensor]:
-        """The very tensors that training reads and writes, where ``tensors`` gives others over the same memory."""
+        """The tensor objects that training reads and writes. ``tensors`` returns other objects over the same memory."""
         found: dict[TensorKey, Tensor] = {}
         for group, module in self.modules_by_group():
             found.update({TensorKey(group, "weights", name): value for name, value in module.named_parameters()})
@@ -135,11 +145,12 @@ class State:
         yield "discriminator", self.networks.discriminator
         if self.ema is not None:
             yield "ema", self.ema
+        # The prefix keeps a part that is called "ema" apart from the average.
         for label, module in self.modules.items():
             yield f"part-{label}", module
 
     def tensors(self) -> dict[str, dict[str, Tensor]]:
-        """All tensors by group (``generator``, ``ema``, ``optimizer-discriminator``, ...) and name; not copies."""
+        """All tensors by group (``generator``, ``ema``, ``optimizer-discriminator``, ...) and name, without copies."""
         found = {group: dict(module.state_dict()) for group, module in self.modules_by_group()}
         for player, optimizer in self.optimizers.items():
             found[f"optimizer-{player}"] = {
@@ -151,7 +162,7 @@ class State:
         return found
 
     def numbers(self) -> dict[str, Any]:
-        """The rest, as plain data: counters, and what the optimizers keep besides tensors."""
+        """The numbers of the state as plain data: the counters, and the optimizers' numbers."""
         rest: dict[str, Any] = {"counters": asdict(self.counters), "best": self.best, "optimizers": {}}
         for player, optimizer in self.optimizers.items():
             saved = optimizer.state_dict()
@@ -165,7 +176,7 @@ class State:
         return rest
 
     def copies(self) -> dict[str, dict[str, Tensor]]:
-        """``tensors``, copied to the CPU: what a checkpoint is written from while training goes on."""
+        """``tensors``, copied to the CPU, so that a checkpoint can be written while training goes on."""
         return {
             group: {name: value.detach().to("cpu", copy=True) for name, value in named.items()}
             for group, named in self.tensors().items()
@@ -175,7 +186,7 @@ class State:
     def unsound(self) -> str | None:
         """A value that must not be saved, by group and name, or None. Waits for the device once.
 
-        NaN is nowhere right; an infinity is, in a module's buffer (a mask).
+        NaN is never right. An infinity is right in a module's buffer (a mask).
         """
         weights = {(group, name) for group, module in self.modules_by_group() for name, _ in module.named_parameters()}
         sound: dict[str, Tensor] = {}
@@ -222,13 +233,14 @@ class State:
             raise errors.CheckpointError(
                 f"the checkpoint counts {', '.join(sorted(unknown))}, which this ganzoo does not: it needs a newer one"
             )
+        # In place: games and recordings hold this very object.
         self.counters.set(Counters(**numbers["counters"]))
         self.loads += 1
         self.best = numbers.get("best")
 
     @torch.no_grad()
     def adopt(self, tensors: Mapping[str, Mapping[str, Tensor]]) -> None:
-        """Start from another run's networks: the generator, the discriminator and the average, nothing else.
+        """Start from another run's networks: the generator, the discriminator and the average alone.
 
         Raises:
             CheckpointError: the value is of other networks.

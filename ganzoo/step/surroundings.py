@@ -1,4 +1,4 @@
-"""What a game holds, and what is done before and after a step."""
+"""The attributes of a game, and the begin and the end of a step."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ HOOKS = (
     "after_update",
     "report",
 )
-"""The methods by which a regularizer takes part in a step, besides its penalties."""
+"""The methods by which a regularizer takes part in a step, besides penalties."""
 
 
 class Surroundings(contracts.Game):
@@ -36,17 +36,17 @@ class Surroundings(contracts.Game):
 
     Attributes:
         parts: architecture, loss, regularizers, and the state that the game changes.
-        environment: what surrounds the step.
+        environment: the surroundings of the step.
         parameters: the tensors that each player's optimizer trains.
-        with_hook: the regularizers that define a method of ``HOOKS``, by method and name. What a regularizer does not
-            define costs nothing.
-        penalties: the regularizers whose penalty is part of a player's loss, by player and name.
-        host: what the step does on the CPU.
+        with_hook: the regularizers that define a method of ``HOOKS``, by method and name. An undefined
+            method costs no time.
+        penalties: the regularizers with a penalty on a player's loss, by player and name.
+        host: the work of the step on the CPU.
         scalars: the step's losses, scores and norms, on the device, by tag.
-        nonfinite: (), on the device: 1 from the first update whose loss or gradients are not finite. From then on
-            updates change nothing, until ``clear_nonfinite``.
-        lazy_queries: (player, interval, offset) of every question whether a lazy penalty is due: what Python decides in
-            a step, and so what tells apart the recordings of steps.
+        nonfinite: (), on the device: 1 from the first update with a loss or gradients that are not finite. From then
+            on updates change no weights, until ``clear_nonfinite``.
+        lazy_queries: (player, interval, offset) of every question whether a lazy penalty is due. Python decides a
+            step by the answers alone, so the answers tell recordings of steps apart.
         progress: 0 at the first step of the run, 1 at the last.
     """
 
@@ -92,7 +92,7 @@ class Surroundings(contracts.Game):
     # -- begin and end of a step ---------------------------------------------------------------------------------
 
     def begin(self, step: int, progress: float) -> None:
-        """Get ready for a step: its random numbers are a function of (seed, stream, step).
+        """Get ready for a step: the random numbers of a step are a function of (seed, stream, step).
 
         Args:
             step: number of the step, from 0.
@@ -108,12 +108,12 @@ class Surroundings(contracts.Game):
 
     @property
     def step_number(self) -> int:  # type: ignore[override]  # a plain attribute in the contract
-        """Number of the step, from 0. A step whose schedule reads it is not recorded: a replay would not know it."""
+        """Number of the step, from 0. A step is not recorded if the schedule reads the number."""
         self.step_number_was_read = True
         return self._step_number
 
     def average_buffers(self) -> None:
-        """Average over the processes what modules keep of the samples that they saw, such as running means."""
+        """Average over the processes the buffers with statistics of samples, such as running means."""
         environment = self.environment
         if environment.buffers and environment.process_group.world_size > 1:
             # The changes are averaged, not the values: a buffer that did not change keeps its last bit.
@@ -123,11 +123,11 @@ class Surroundings(contracts.Game):
             copy_into(environment.buffers, [moved(s, mean) for s, mean in zip(starts, means, strict=True)])
 
     def log_scalar(self, tag: str, value: Tensor) -> None:
-        """Keep a scalar for the records; it stays on the device."""
+        """Keep a scalar for the records, on the device."""
         self.scalars[tag] = value.detach() if value.requires_grad else value
 
     def pop_scalars(self) -> dict[str, Tensor]:
-        """The scalars of the step, which is undone first if it was not finite and such steps are to be skipped."""
+        """The scalars of the step. With ``skip_nonfinite``, a step that is not finite is undone first."""
         if self._before_step is not None:
             self._before_step.restore_if(self.nonfinite.bool())
             self._before_step = None
@@ -136,7 +136,7 @@ class Surroundings(contracts.Game):
         return scalars
 
     def log_reports(self) -> None:
-        """Log what regularizers report of themselves: called now and then, when records are due."""
+        """Log the reports of regularizers: called now and then, when records are due."""
         with torch.no_grad():
             for name, regularizer in self.with_hook["report"].items():
                 with named("regularizer", name):
@@ -148,7 +148,7 @@ class Surroundings(contracts.Game):
         self.nonfinite = torch.zeros_like(self.nonfinite)  # a new tensor: the old one may be among the scalars
 
     def close(self) -> None:
-        """Leave no process-wide switch on, whatever became of the step."""
+        """Turn all process-wide switches off, also after an exception."""
         self.parametrizations.close()
 
     # -- steps that are made otherwise ---------------------------------------------------------------------------
@@ -156,14 +156,14 @@ class Surroundings(contracts.Game):
     def rehearsal(
         self, environment: StepEnvironment, *, progress: float | Tensor, nonfinite: Tensor | None = None
     ) -> Self:
-        """A game that makes the step which this one has begun, in another environment.
+        """A game that makes the begun step in another environment.
 
-        It has the state, the random streams and the counters of this game, and scalars of its own.
+        The rehearsal shares the state, the random streams and the counters, and starts with no scalars.
 
         Args:
-            environment: differs from this game's in ``on_host`` and ``watch_gradients`` at most.
-            progress: as ``begin`` is given it, or a tensor that a recording reads.
-            nonfinite: the flag to start from; this game's unless given.
+            environment: differs in ``on_host`` and ``watch_gradients`` at most.
+            progress: 0 to 1 as in ``begin``, or a tensor that a recording reads.
+            nonfinite: the flag to start from. The default is the present flag.
         """
         other = copy.copy(self)
         other.environment, other.on_host = environment, environment.on_host
@@ -174,11 +174,11 @@ class Surroundings(contracts.Game):
         return other
 
     def discard_trial(self, nonfinite: Tensor) -> None:
-        """Forget the scalars of a trial, and set the flag to what it was before."""
+        """Forget the scalars of a trial, and put an earlier flag back."""
         self.scalars, self.nonfinite = {}, nonfinite
 
     def finish_with(self, scalars: Mapping[str, Tensor], nonfinite: Tensor) -> None:
-        """Take over the scalars and the flag of the begun step from what made it instead: a rehearsal, a recording."""
+        """Take over the scalars and the flag of the begun step from a rehearsal or a recording."""
         self.scalars.update(scalars)
         self.nonfinite = nonfinite
 
