@@ -44,7 +44,7 @@ class Feed(Protocol):
 
     @property
     def inputs(self) -> Mapping[str, TensorSpec]:
-        """The tensors by name that networks are given beside latents, images and classes. Fakes take the reals' tensors."""
+        """The tensors that networks are given beside latents, images and labels, by name."""
 
 
 class ProcessGroup(Protocol):
