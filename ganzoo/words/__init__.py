@@ -1,4 +1,4 @@
-"""The text that names a part, its parameters and their values; and the docstring that explains them."""
+"""Read and write the text that names a part with parameters, and read the docstring of a part."""
 
 from __future__ import annotations
 

@@ -14,10 +14,20 @@ PartT = TypeVar("PartT", bound=Part)
 
 
 def scheduled(part: Part) -> Mapping[str, ScheduledNumber]:
-    """The parameters of a part that follow the run, by name.
+    """Find the parameters of a part that follow the run.
 
     Args:
-        part: as described, or of a run.
+        part: a part as the user described the part, or a part of a run.
+
+    Returns:
+        The scheduled numbers by parameter name.
+
+    Example:
+        >>> from ganzoo import Regularizer
+        >>> class Noise(Regularizer):
+        ...     sigma: float = 0.1
+        >>> scheduled(Noise(sigma=ScheduledNumber("linear", 1.0, 0.0)))
+        {'sigma': 1.0..0.0}
     """
     part = unbound(part)
     return {f.name: value for f in fields(part) if isinstance(value := getattr(part, f.name), ScheduledNumber)}
@@ -64,7 +74,10 @@ def bind(part: PartT) -> Bound[PartT]:
     """Make the part of one run. Scheduled parameters are at the start, and ``module`` is None.
 
     Args:
-        part: as described, or of another run.
+        part: a part as the user described the part, or a part of another run.
+
+    Returns:
+        The part of the run. The numbers of the other run are not carried over.
     """
     frozen = unbound(part)
     numbers = scheduled(frozen)
@@ -75,17 +88,20 @@ def bind(part: PartT) -> Bound[PartT]:
 
 
 def unbound(part: PartT) -> PartT:
-    """The part as the user described the part.
+    """Find the part as the user described the part.
 
     Args:
-        part: that part, or the part that a run made of it.
+        part: a part as the user described the part, or a part of a run.
+
+    Returns:
+        The part with a ScheduledNumber where a parameter follows the run.
     """
     frozen: PartT = vars(part).get("_frozen", part)
     return frozen
 
 
 def _running(frozen: PartT, values: dict[str, Any]) -> PartT:
-    if not values:
+    if not values:  # no parameter changes in the run, so the part itself serves
         return frozen
     cls: type = type(frozen)
     part: PartT = object.__new__(_running_class(cls, tuple(values)))
@@ -98,15 +114,15 @@ def _running(frozen: PartT, values: dict[str, Any]) -> PartT:
 
 @cache
 def _running_class(cls: type, names: tuple[str, ...]) -> type:
-    """A subclass of a part's class that reads these names from the values of the run."""
+    """Make a subclass of a part's class that reads some parameters from the values of the run."""
 
     def reader(name: str) -> property:
         return property(lambda part: part._values[name])
 
-    def __reduce__(part: Any) -> tuple[Any, ...]:  # this class is no attribute of a module, where pickle would look
+    def __reduce__(part: Any) -> tuple[Any, ...]:  # pickle looks up a class in a module, which lacks this class
         return _rebound, (part._frozen, part._values)
 
-    def __new__(_: type, **parameters: Any) -> Any:  # dataclasses.replace makes a part with other parameters so
+    def __new__(_: type, **parameters: Any) -> Any:  # dataclasses.replace calls this: the copy is of the class proper
         return cls(**parameters)
 
     own: dict[str, Any] = {name: getattr(cls, name) for name in ("__module__", "__qualname__", "__doc__")}

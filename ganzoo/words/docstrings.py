@@ -1,4 +1,4 @@
-"""A part's docstring, taken apart: summary, sections, the meaning of each parameter."""
+"""Split the docstring of a part into the summary, the sections and the meaning of each parameter."""
 
 from __future__ import annotations
 
@@ -12,7 +12,13 @@ from ganzoo.parts import Part
 
 @dataclass(frozen=True)
 class Docstring:
-    """A part's docstring, taken apart: one line, the body by section, the meaning of each parameter."""
+    """The docstring of a part.
+
+    Args:
+        summary: the first line.
+        sections: the text of each section by heading. The text before the first heading has the heading "".
+        meanings: the meaning of each parameter by name, on one line.
+    """
 
     summary: str
     sections: Mapping[str, str]
@@ -20,12 +26,20 @@ class Docstring:
 
 
 def documented(cls: type[Part]) -> Docstring:
-    """What a part's docstring says, or its nearest base's; meanings of parameters from all of them."""
+    """Read the docstring of a part's class.
+
+    Args:
+        cls: the class of the part.
+
+    Returns:
+        Summary and sections of the class, or of the nearest base class with a docstring. The meanings of parameters
+        come from the class and all base classes: the class overrides the base classes.
+    """
     said = []
     for c in cls.__mro__:
         doc = vars(c).get("__doc__") or ""
         if c is not object and not _is_contract(c) and doc and not doc.startswith(f"{c.__name__}("):
-            said.append(sections(doc))  # a dataclass that has no docstring is given its signature for one
+            said.append(sections(doc))  # `dataclass` sets the signature as docstring where a class has none
     if not said:
         return sections("")
     return replace(said[0], meanings={k: v for doc in reversed(said) for k, v in doc.meanings.items()})
@@ -36,7 +50,19 @@ def _is_contract(cls: type) -> bool:
 
 
 def sections(doc: str) -> Docstring:
-    """Take a docstring apart at its headings (``Formula:``, ``Args:``, ``Raises:``, ``Source:``, ``Notes:``)."""
+    r"""Split a docstring at the headings (``Formula:``, ``Args:``, ``Raises:``, ``Source:``, ``Notes:``).
+
+    Args:
+        doc: the docstring, with the indentation of the source.
+
+    Returns:
+        The summary, the sections, and the meanings from the section ``Args``.
+
+    Example:
+        >>> doc = sections("R1 penalty.\n\nArgs:\n    gamma: the weight,\n        above 0.\nSource: Mescheder 2018.")
+        >>> doc.summary, doc.meanings["gamma"], doc.sections["Source"]
+        ('R1 penalty.', 'the weight, above 0.', 'Mescheder 2018.')
+    """
     lines = inspect.cleandoc(doc).splitlines()
     found: dict[str, list[str]] = {"": []}
     current = ""
@@ -52,8 +78,9 @@ def sections(doc: str) -> Docstring:
         if (match := re.fullmatch(r"([A-Za-z_][\w, ]*): (.*)", line)) and not line.startswith(" "):
             key = match[1]
             meanings[key] = match[2]
-        elif key and line.strip():
+        elif key and line.strip():  # an indented line continues the meaning before
             meanings[key] += " " + line.strip()
+    # "width, height: pixels" describes two parameters.
     split_ = {name.strip(): meaning for names, meaning in meanings.items() for name in names.split(",")}
     body = {name: inspect.cleandoc("\n".join(["", *text])).strip() for name, text in found.items()}
     return Docstring(lines[0] if lines else "", {k: v for k, v in body.items() if v}, split_)

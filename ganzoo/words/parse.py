@@ -1,4 +1,4 @@
-"""Parameters of a part: declared by annotated fields, given as text or plain data, validated by pydantic."""
+"""The parameters of a part: annotated fields declare the parameters, and pydantic validates text and plain data."""
 
 from __future__ import annotations
 
@@ -27,7 +27,16 @@ NOT_A_PARAMETER: Mapping[str, bool] = {"parameter": False}
 
 @dataclass(frozen=True)
 class Parameter:
-    """One parameter of a part: its annotation, default (``...`` when it must be given), meaning and choices."""
+    """A parameter of a part.
+
+    Args:
+        name: the name of the field.
+        annotation: the annotation of the field.
+        default: the default value, ``...`` where users must give the parameter.
+        meaning: the text of the docstring's ``Args``, "" where the docstring lacks the parameter.
+        choices: the values of a ``Literal`` as text, () for other annotations. "none" is the last where None is
+            allowed.
+    """
 
     name: str
     annotation: Any
@@ -37,19 +46,19 @@ class Parameter:
 
     @property
     def type_name(self) -> str:
-        """The type as a person says it: ``float``, ``int >= 1``, ``batch | none``."""
+        """The type in help texts and messages: ``number``, ``whole number >= 1``, ``batch | none``."""
         if self.choices:
             return " | ".join(self.choices)
         return _spoken(self.annotation)
 
     @property
     def default_text(self) -> str | None:
-        """The default as words spell it; None when the parameter must be given."""
+        """The default as text of the grammar, or None where users must give the parameter."""
         return None if self.default is ... else spelled(_plain(self.default))
 
     @property
     def can_follow(self) -> bool:
-        """Whether the value may follow the run: it is a float."""
+        """Whether the value may be a scheduled number, which the annotation ``float`` allows."""
         bare = _bare(self.annotation)
         return float in ([_bare(option) for option in typing.get_args(bare)] if _is_union(bare) else [bare])
 
@@ -58,7 +67,24 @@ _parameters: dict[type[Part], Mapping[str, Parameter]] = {}
 
 
 def parameters(cls: type[Part]) -> Mapping[str, Parameter]:
-    """The parameters of a part, in the order of their declaration."""
+    """Read the parameters from the fields of a part's class.
+
+    Args:
+        cls: the class of the part.
+
+    Returns:
+        The parameters by name, in the order of declaration. ``every`` comes last.
+
+    Raises:
+        PluginError: an annotation names a class that is not imported when the module runs.
+
+    Example:
+        >>> from ganzoo import Regularizer
+        >>> class Noise(Regularizer):
+        ...     sigma: float = 0.1
+        >>> parameters(Noise)["sigma"].type_name, parameters(Noise)["sigma"].default_text
+        ('number', '0.1')
+    """
     if cls not in _parameters:
         _parameters[cls] = _declared(cls)
     return _parameters[cls]
@@ -74,7 +100,7 @@ def _declared(cls: type[Part]) -> Mapping[str, Parameter]:
         ) from error
     meanings = documented(cls).meanings
     found = {}
-    for field in sorted(fields(cls), key=lambda f: f.name == "every"):  # the inherited one comes last
+    for field in sorted(fields(cls), key=lambda f: f.name == "every"):  # an inherited `every` comes last
         if NOT_A_PARAMETER.items() <= field.metadata.items():
             continue
         if field.name == "every" and not _is_penalty(cls):
@@ -97,15 +123,26 @@ def _is_penalty(cls: type[Part]) -> bool:
 
 
 def make(cls: type[PartT], label: str, values: Mapping[str, Any]) -> PartT:
-    """A part from values as a user gives them: text from words, or plain data from a config file.
+    """Make a part from the values of a user.
 
     Args:
-        cls: the part's class.
-        label: what the user called it, for messages: ``"loss hinge"``.
-        values: by parameter name; text is read as the annotation asks.
+        cls: the class of the part.
+        label: the name of the part in messages, such as ``"loss hinge"``.
+        values: text from the command line, or plain data from a config file, by parameter name. Text is read as the
+            annotation requires.
+
+    Returns:
+        The part, with the defaults where ``values`` lacks a parameter.
 
     Raises:
-        BadParameter: unknown key, wrong type, or value out of range, in one line.
+        BadParameter: unknown key, missing parameter, wrong type, or value out of range.
+
+    Example:
+        >>> from ganzoo import Regularizer
+        >>> class Noise(Regularizer):
+        ...     sigma: float = 0.1
+        >>> make(Noise, "regularizer noise", {"sigma": "0.5"}).sigma
+        0.5
     """
     known = parameters(cls)
     checked: dict[str, Any] = {}
@@ -120,25 +157,58 @@ def make(cls: type[PartT], label: str, values: Mapping[str, Any]) -> PartT:
         raise errors.BadParameter(f"{label} needs {' and '.join(missing)}: write {name}:{missing[0]}=...")
     try:
         return cls(**checked)
-    except ValueError as error:  # a part's own __post_init__ found values that do not go together
+    except ValueError as error:  # the part's __post_init__ refuses the values together
         raise errors.BadParameter(f"{label}: {error}") from error
 
 
 def remade(part: PartT, label: str) -> PartT:
-    """A validated copy of a part that was made in Python."""
+    """Make a validated copy of a part that was made in Python.
+
+    Args:
+        part: the part, or the part of a run.
+        label: the name of the part in messages, such as ``"loss hinge"``.
+
+    Returns:
+        The copy, as the user described the part.
+
+    Raises:
+        BadParameter: wrong type, or value out of range.
+    """
     part = unbound(part)
     given = {f.name: getattr(part, f.name) for f in fields(part) if f.name in parameters(type(part))}
     return make(type(part), label, given)
 
 
 def plain(part: Part) -> dict[str, Any]:
-    """The part's parameters as plain data, as a config file holds them."""
+    """Write the parameters of a part as plain data for a config file.
+
+    Args:
+        part: a part as the user described the part, or a part of a run.
+
+    Returns:
+        Numbers, text, booleans, None, and lists of the same, by parameter name. A scheduled number is text.
+
+    Example:
+        >>> from ganzoo import Regularizer
+        >>> class Noise(Regularizer):
+        ...     sigma: float = 0.1
+        >>> plain(Noise(sigma=ScheduledNumber("linear", 1.0, 0.0)))
+        {'sigma': '1.0..0.0'}
+    """
     part = unbound(part)
     return {name: _plain(getattr(part, name)) for name in parameters(type(part))}
 
 
 def described(spec: PartSpec, part: Part) -> PartSpec:
-    """The spec of a part that was made: with every parameter as plain data, and the part's defaults."""
+    """Complete the spec of a part after the part was made.
+
+    Args:
+        spec: the spec that named the part.
+        part: the part.
+
+    Returns:
+        A spec with every parameter as plain data, and the defaults of the part.
+    """
     defaults = {name: _plain(parameter.default) for name, parameter in parameters(type(unbound(part))).items()}
     return replace(spec, parameters=plain(part), defaults=defaults)
 
@@ -153,7 +223,7 @@ def _plain(value: Any) -> Any:
 def _validated(parameter: Parameter, label: str, value: Any) -> Any:
     if isinstance(value, str):
         if parameter.can_follow and (found := read_scheduled(value)) is not None:
-            for end in (found.start, found.end):
+            for end in (found.start, found.end):  # a range is valid where both ends are
                 _validated(parameter, label, end)
             return found
         value = _read(parameter, value)
@@ -161,7 +231,7 @@ def _validated(parameter: Parameter, label: str, value: Any) -> Any:
         return _validated(parameter, label, str(value))
     try:
         if isinstance(value, bool) and "true" not in parameter.type_name:
-            value = str(value).lower()  # pydantic takes it for 0 or 1
+            value = str(value).lower()  # pydantic would accept True as the number 1
         return _adapter(parameter).validate_python(value)
     except ValidationError as error:
         said = brief(value)
@@ -182,7 +252,7 @@ def _article(expected: str) -> str:
 
 
 def _read(parameter: Parameter, text: str) -> Any:
-    """Text as far as pydantic does not read it by itself: ``none`` and comma lists."""
+    """Read the text that pydantic does not read: ``none``, choices that are numbers, and lists with commas."""
     bare = _bare(parameter.annotation)
     options = typing.get_args(bare) if _is_union(bare) else (bare,)
     spelled_so = any("none" in _choices(option) for option in options)  # Literal["none", ...] means the text

@@ -1,4 +1,4 @@
-"""Numbers that follow the run, and how they are spelled: ``0.1..0``, ``cosine(1,0.1)``, ``warmup(0.1,2e-4)``."""
+"""Numbers that follow the run, as text: ``0.1..0``, ``cosine(1,0.1)``, ``warmup(0.1,2e-4)``."""
 
 from __future__ import annotations
 
@@ -18,10 +18,28 @@ _CALL = re.compile(rf"\s*(linear|cosine)\(\s*({_NUMBER})\s*,\s*({_NUMBER})\s*\)\
 
 
 class ScheduledNumber(float):
-    """A number that follows the run from ``start`` (progress 0) to ``end`` (progress 1); outside a run it is its start.
+    """A number that follows the run from ``start`` (progress 0) to ``end`` (progress 1).
 
-    linear: start + (end - start) p;  cosine: end + (start - end) (1 + cos(pi p)) / 2. After a ``warmup`` of so much of
-    the run, in which it rises from 0 to ``start`` in a straight line, p is the share of what is left.
+    Outside a run, the float has the value ``start``. With a warm-up, the number rises from 0 to ``start`` in a straight
+    line first. p is then the share of the run after the warm-up.
+
+    Formula:
+        linear: start + (end - start) p
+        cosine: end + (start - end) (1 + cos(pi p)) / 2
+
+    Args:
+        shape: ``linear`` or ``cosine``.
+        start: the number at progress 0, or at the end of the warm-up.
+        end: the number at progress 1.
+        warmup: the share of the run that the warm-up takes, 0 <= warmup < 1.
+
+    Raises:
+        BadWords: ``warmup`` is outside the range.
+
+    Example:
+        >>> rate = ScheduledNumber("cosine", 1.0, 0.0, warmup=0.2)
+        >>> rate, rate.at(0.1), round(rate.at(0.6), 3), rate.at(1.0)
+        (warmup(0.2,cosine(1.0,0.0)), 0.5, 0.5, 0.0)
     """
 
     def __new__(
@@ -38,22 +56,33 @@ class ScheduledNumber(float):
     end: float
     warmup: float
 
-    def __getnewargs__(self) -> tuple[Any, ...]:  # what copies and pickles are made from
+    def __getnewargs__(self) -> tuple[Any, ...]:  # copy and pickle pass these values to __new__
         return self.shape, self.start, self.end, self.warmup
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, ScheduledNumber) and self.__getnewargs__() == other.__getnewargs__()
 
-    def __ne__(self, other: object) -> bool:  # or float's would compare the starts
+    def __ne__(self, other: object) -> bool:  # without this method, float.__ne__ would compare the starts
         return not self == other
 
     def __hash__(self) -> int:
         return hash(self.__getnewargs__())
 
     def at(self, progress: float) -> float:
-        """Today's number; exactly ``end`` from progress 1 on."""
+        """Compute the number at a progress.
+
+        Args:
+            progress: the share of the run that is done. Values outside 0 to 1 are clamped.
+
+        Returns:
+            The number, which is exactly ``end`` from progress 1 on.
+
+        Example:
+            >>> ScheduledNumber("linear", 1.0, 0.0).at(0.25)
+            0.75
+        """
         p = min(max(progress, 0.0), 1.0)
-        if p == 1.0:
+        if p == 1.0:  # the formula below may miss `end` by rounding
             return self.end
         if p < self.warmup:
             return self.start * p / self.warmup
@@ -71,13 +100,29 @@ class ScheduledNumber(float):
 
 
 def read_scheduled(text: str) -> ScheduledNumber | None:
-    """The scheduled number that a text spells, or None: ``0.1..0``, ``cosine(1,0.1)``, ``warmup(0.1,2e-4)``."""
+    """Read a scheduled number: ``0.1..0``, ``linear(0.1,0)``, ``cosine(1,0.1)``, ``warmup(0.1,2e-4)``.
+
+    Args:
+        text: as typed on the command line.
+
+    Returns:
+        The scheduled number, or None where the text has another form.
+
+    Raises:
+        BadWords: the share of the warm-up is outside 0 <= share < 1.
+
+    Example:
+        >>> read_scheduled("warmup(0.1,0.2..0)")
+        warmup(0.1,0.2..0.0)
+        >>> read_scheduled("0.2") is None
+        True
+    """
     if match := _WARMUP.fullmatch(text):
         share, rest = float(match[1]), match[2].strip()
         after = (
             ScheduledNumber("linear", float(rest), float(rest)) if re.fullmatch(_NUMBER, rest) else read_scheduled(rest)
         )
-        if after is None or after.warmup:
+        if after is None or after.warmup:  # a warm-up inside a warm-up has no meaning
             return None
         return ScheduledNumber(after.shape, after.start, after.end, share)
     if match := _RANGE.fullmatch(text):

@@ -1,8 +1,8 @@
-"""A part as a user names it, as one value: ``"r1:gamma=10,every=16"`` is parsed once and carried from then on.
+"""The name and the parameters of a part as one value: ``"r1:gamma=10,every=16"`` is parsed once into a ``PartSpec``.
 
 text      = [provider "/"] name [":" key "=" value {"," key "=" value}]
-value     = characters up to the next ``,key=``: ``betas=0.0,0.9`` is one value, and a path may hold commas
-quoted    = a value between ' or ", where it holds ``,key=`` itself or begins or ends with a space
+value     = characters up to the next ``,key=``: ``betas=0.0,0.9`` is a single value, and a path may hold commas
+quoted    = a value between ' or ", needed where the value contains ``,key=`` or begins or ends with a space
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Origin:
 
     Args:
         provider: the plugin's name.
-        distribution: the installed package; empty for a file that the user named.
+        distribution: the installed package. The text is empty for a file that the user named.
         version: the version of the package.
         builtin: whether the part ships with ganzoo.
     """
@@ -44,11 +44,11 @@ class PartSpec:
 
     Args:
         name: the part's name, or the class name of a part that was made in Python.
-        parameters: values by parameter name: as given, text from the command line or data from a config file; after
-            validation, every parameter of the part as plain data.
-        provider: the plugin that is meant, where the name alone does not say so.
-        kind: the kind of part, once it is known.
-        origin: the plugin that brings the part; None before the part is looked up, and for a part made in Python.
+        parameters: values by parameter name. Before validation: text from the command line, or data from a config
+            file. After validation: every parameter of the part as plain data.
+        provider: the plugin that is meant, or None where the name suffices.
+        kind: the kind of part, "" before the part is looked up.
+        origin: the plugin that brings the part. None before the part is looked up, and for a part made in Python.
         defaults: the part's default values, which ``str`` leaves out.
 
     Example:
@@ -73,6 +73,9 @@ class PartSpec:
         Args:
             text: as typed on the command line.
 
+        Returns:
+            The spec. Every value is text.
+
         Raises:
             BadWords: the text does not follow the grammar.
         """
@@ -88,7 +91,7 @@ class PartSpec:
                 if key in values:
                     raise errors.BadWords(f"{text!r} gives {key} twice: give it once")
                 values[key] = chunk[match.end() :]
-            elif key is not None:  # "0.9" of "betas=0.0,0.9" continues the value before it
+            elif key is not None:  # "0.9" of "betas=0.0,0.9" continues the value of betas
                 values[key] += "," + chunk
             else:
                 raise errors.BadWords(
@@ -98,13 +101,20 @@ class PartSpec:
 
     @classmethod
     def of(cls, value: object) -> PartSpec:
-        """The spec that a setting's value stands for: text, a mapping with ``name``, or a spec.
+        """Make the spec from the value of a setting.
 
         Args:
-            value: as the command line, a config file or Python gives it.
+            value: text, a mapping with ``name`` and parameters, or a spec.
+
+        Returns:
+            The spec. A spec is returned unchanged.
 
         Raises:
             BadWords: the text does not follow the grammar, or the value is of another type.
+
+        Example:
+            >>> str(PartSpec.of({"name": "r1", "gamma": 10}))
+            'r1:gamma=10'
         """
         if isinstance(value, PartSpec):
             return value
@@ -117,27 +127,42 @@ class PartSpec:
 
     @property
     def label(self) -> str:
-        """``name``, or ``provider/name`` where the provider is needed; the key of records and checkpoints."""
+        """The key of records and checkpoints: ``name``, or ``provider/name`` where ``provider`` is set."""
         return f"{self.provider}/{self.name}" if self.provider else self.name
 
     @property
     def address(self) -> str:
-        """The name that config.yaml holds: with its provider, unless the part ships with ganzoo."""
+        """The name in config.yaml: ``provider/name``, or the label of a part that ships with ganzoo."""
         if self.origin is None or self.origin.builtin:
             return self.label
         return f"{self.origin.provider}/{self.name}"
 
     @property
     def source(self) -> str:
-        """Who brings the part: ``zoo (ganzoo 0.1.0)``, or ``python object``."""
+        """The plugin that brings the part: ``zoo (ganzoo 0.1.0)``, or ``python object``."""
         return "python object" if self.origin is None else str(self.origin)
 
     def with_parameters(self, **values: object) -> PartSpec:
-        """The same part with other values of some parameters."""
+        """Change the values of some parameters.
+
+        Args:
+            values: the new values by parameter name.
+
+        Returns:
+            A new spec with the same name.
+        """
         return replace(self, parameters={**self.parameters, **values})
 
     def plain(self) -> dict[str, object]:
-        """The mapping that config.yaml holds: the address under ``name``, and each parameter."""
+        """Make the mapping for config.yaml.
+
+        Returns:
+            The address under ``name``, and each parameter.
+
+        Example:
+            >>> PartSpec.parse("r1:gamma=10").plain()
+            {'name': 'r1', 'gamma': '10'}
+        """
         return {"name": self.address, **self.parameters}
 
     def __str__(self) -> str:
@@ -151,7 +176,18 @@ class PartSpec:
 
 
 def spelled(value: object) -> str:
-    """A value as the grammar writes it: ``none``, ``true``, ``0.0,0.9``, text in quotes where it needs them."""
+    """Write a value as text of the grammar: ``none``, ``true``, ``0.0,0.9``, or quoted text.
+
+    Args:
+        value: plain data.
+
+    Returns:
+        The text. Quotes enclose text with commas, brackets, quotes, equals signs or spaces at an end.
+
+    Example:
+        >>> spelled((0.0, 0.9)), spelled(None), spelled("a,b")
+        ('0.0,0.9', 'none', "'a,b'")
+    """
     if isinstance(value, (list, tuple)):
         return ",".join(spelled(each) for each in value)
     if value is None or isinstance(value, bool):
@@ -162,12 +198,15 @@ def spelled(value: object) -> str:
 
 
 def _split_at_commas(text: str) -> list[str]:
-    """Split on the commas that are outside brackets and quotes."""
+    """Split a text at the commas outside brackets and quotes."""
     chunks, depth, quote, start = [], 0, "", 0
     for i, c in enumerate(text):
         if quote:
             quote = "" if c == quote else quote
-        elif c in "'\"" and text[:i].rstrip()[-1:] in ("=", ","):  # where a value begins: not in /it's/mine
+        elif c in "'\"" and text[:i].rstrip()[-1:] in (
+            "=",
+            ",",
+        ):  # a quote opens only where a value begins: not in /it's/mine
             quote = c
         elif c in "([":
             depth += 1
