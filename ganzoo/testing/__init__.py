@@ -1,4 +1,6 @@
-"""The exam that every part sits, the built-in ones and anyone's: in a plugin's tests
+"""The checks that every part has to pass, whether the part is built in or comes from a plugin.
+
+A plugin's tests run the checks of a kind on parts of the plugin::
 
     from ganzoo.testing import parametrize_with_checks
 
@@ -6,8 +8,10 @@
     def test_contract(part, check):
         check(part)
 
-or ``check_part(SoftMargin, margin=2.0)`` anywhere. A check raises AssertionError and says what is wrong; its docstring
-says what it assumes. Random numbers are seeded and put back; a GPU, where there is one, is examined too.
+``check_part(SoftMargin, margin=2.0)`` runs all checks in one call. A check that fails raises AssertionError with a
+message about the fault. The docstring of a check states the assumptions of the check. Each check runs with a fixed
+seed, and the state of torch's random number generators is restored afterwards. Where CUDA is available, parts are
+also examined on the GPU.
 """
 
 from ganzoo.testing import (  # noqa: F401  # importing a file registers its checks

@@ -1,4 +1,8 @@
-"""The harness of the exam: checks, how a part sits them, and the pytest decorator."""
+"""Define a check, run the checks of a kind on a part, and turn checks into pytest cases.
+
+The checks themselves are in the other files of this package, one file for each kind of part. Importing such a file
+registers the file's checks.
+"""
 
 from __future__ import annotations
 
@@ -18,32 +22,51 @@ F = TypeVar("F", bound=Callable[..., None])
 
 
 _CHECKS: list[Check] = []
+"""All checks, in the order of registration. `asks` adds to the list."""
 
 
 @dataclass(frozen=True)
 class Check:
-    """One question of the exam: call it with a part of its kind."""
+    """One check of a kind of part. A check is called with a part of the kind.
+
+    Args:
+        kind: the kind of part, such as ``"loss"``, or ``"any"`` for a check of every kind.
+        ask: the function that examines a part and raises AssertionError where the part is wrong.
+
+    Example:
+        >>> check = checks_for("loss")[0]
+        >>> check.kind, check.name
+        ('any', 'says_what_it_is')
+    """
 
     kind: str
     ask: Callable[[Any], None]
 
     @property
     def name(self) -> str:
-        """``gradients_flow``, say."""
+        """The name of the check, such as ``gradients_flow``."""
         return self.ask.__name__.strip("_")
 
     @property
     def summary(self) -> str:
-        """What it asks, in a line."""
+        """The first line of the check's docstring."""
         return inspect.cleandoc(self.ask.__doc__ or "").split("\n", maxsplit=1)[0]
 
     @property
     def text(self) -> str:
-        """All that it says of itself: what it asks, what it assumes, in one line."""
+        """The whole docstring of the check in one line: the question and the assumptions."""
         return " ".join((self.ask.__doc__ or "").split())
 
     def __call__(self, part: Part) -> None:
-        """Raise AssertionError, with the part's kind and class, this check's name, and what is wrong."""
+        """Examine a part with a fixed seed, and restore the state of torch's random number generators.
+
+        Args:
+            part: a part of the check's kind.
+
+        Raises:
+            AssertionError: the part fails. The message holds the kind and the class of the part, the name of the check,
+                and the fault. Any other exception that the part raises is reported as an AssertionError too.
+        """
         who = f"{part.kind} {type(part).__name__}, {self.name}"
         # The exam uses the current accelerator alone. Without this list, torch warns where there are several.
         current = [torch.accelerator.current_device_index()] if len(available_devices()) > 1 else []
@@ -59,10 +82,20 @@ class Check:
 
 
 def checks_for(kind: str) -> tuple[Check, ...]:
-    """The exam of a kind of part, in order.
+    """The checks of a kind of part, in the order in which the checks run.
+
+    Args:
+        kind: the kind of part, such as ``"loss"``.
+
+    Returns:
+        The checks of every part, then the checks of the kind.
 
     Raises:
-        ValueError: there is no such kind.
+        ValueError: no kind has the given name.
+
+    Example:
+        >>> {check.kind for check in checks_for("schedule")} == {"any", "schedule"}
+        True
     """
     known = {cls.kind: cls for cls in Part.__subclasses__()}  # the contracts, those of plugins included
     if kind not in known:
@@ -71,20 +104,32 @@ def checks_for(kind: str) -> tuple[Check, ...]:
 
 
 def all_checks() -> tuple[Check, ...]:
-    """Every check: those of every part (kind ``any``), then kind by kind."""
+    """All checks, sorted by kind.
+
+    Returns:
+        The checks of every part (kind ``any``), then the checks of each kind in the order of ``KINDS``.
+
+    Example:
+        >>> all_checks()[0].kind
+        'any'
+    """
     return tuple(sorted(_CHECKS, key=lambda check: ("any", *KINDS).index(check.kind)))
 
 
 def check_part(part: Part | type[Part], **parameters: Any) -> None:
-    """Sit the whole exam.
+    """Run all checks of a part's kind, and stop at the first failure.
 
     Args:
-        part: a part, or its class.
-        parameters: for the class to be made with.
+        part: a part, or the class of a part.
+        parameters: values of the part's parameters, for a class.
 
     Raises:
-        AssertionError: the first thing that is wrong.
-        BadParameter: the class does not take these parameters.
+        AssertionError: a check fails. The message names the check and the fault.
+        BadParameter: the class does not accept the parameters.
+
+    Example:
+        >>> import ganzoo
+        >>> check_part(ganzoo.part("optimizer", "sgd"))
     """
     made = _made(part, parameters)
     for check in checks_for(made.kind):
@@ -93,12 +138,12 @@ def check_part(part: Part | type[Part], **parameters: Any) -> None:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of one check.
+    """The result of one check.
 
     Attributes:
-        check: the question.
+        check: the check that ran.
         verdict: passed, failed, or expected failure.
-        why: it failed; an expected failure's is the reason that was declared.
+        why: the fault where the check failed, the declared reason of an expected failure, "" where the check passed.
     """
 
     check: Check
@@ -107,15 +152,23 @@ class Outcome:
 
 
 def examine(part: Part | type[Part], expected_failures: Mapping[str, str] | None = None) -> Iterator[Outcome]:
-    """Sit the whole exam, whatever fails: an outcome a check, in order.
+    """Run all checks of a part's kind, and go on after a failure.
 
     Args:
-        part: a part, or its class.
-        expected_failures: the name of each check that the part is known to fail, and the reason. One that passes after
-            all has failed: the reason has gone.
+        part: a part, or the class of a part.
+        expected_failures: the reason of each known failure, by the name of the check. A check that is expected to fail
+            and passes counts as failed, because the reason no longer holds.
+
+    Returns:
+        An iterator over the outcomes, in the order of ``checks_for``. A check runs when the iterator reaches the check.
 
     Raises:
-        ValueError: an expected failure of a check that is not in the exam, or without a reason.
+        ValueError: an expected failure names no check of the part's kind, or has no reason.
+
+    Example:
+        >>> import ganzoo
+        >>> {outcome.verdict for outcome in examine(ganzoo.part("optimizer", "sgd"))}
+        {'passed'}
     """
     made = _made(part, {})
     reasons = _reasons(made, expected_failures)
@@ -123,9 +176,11 @@ def examine(part: Part | type[Part], expected_failures: Mapping[str, str] | None
 
 
 def _outcome(part: Part, check: Check, reason: str | None) -> Outcome:
+    """The outcome of a check on a part, given the reason of an expected failure or None."""
     try:
         check(part)
     except AssertionError as error:
+        # The caller prints the name of the check. So the fault begins after the name.
         why = str(error).partition(f", {check.name}: ")[2] or str(error)
         return Outcome(check, "failed", why) if reason is None else Outcome(check, "expected failure", reason)
     if reason is not None:
@@ -134,6 +189,7 @@ def _outcome(part: Part, check: Check, reason: str | None) -> Outcome:
 
 
 def _reasons(part: Part, expected: Mapping[str, str] | None) -> Mapping[str, str]:
+    """The reasons of the expected failures, validated: each names a check of the part's kind and is not blank."""
     who, names = f"{part.kind} {type(part).__name__}", [check.name for check in checks_for(part.kind)]
     for name, reason in (expected or {}).items():
         if name not in names:
@@ -147,15 +203,18 @@ def parametrize_with_checks(
     examined: Iterable[Part | type[Part]],
     expected_failures: Callable[[Part], Mapping[str, str]] | Mapping[str, str] | None = None,
 ) -> Callable[[F], F]:
-    """A pytest decorator: ``test(part, check)`` once for each part and each check of its kind.
+    """A pytest decorator that calls ``test(part, check)`` for each part and each check of the part's kind.
 
     Args:
-        examined: parts, or their classes.
-        expected_failures: the name of each check that the parts are known to fail, and the reason; or a function from
-            a part to such a mapping. Pytest reports these as expected failures, and as failures where they pass.
+        examined: parts, or classes of parts.
+        expected_failures: the reason of each known failure, by the name of the check, or a function from a part to a
+            mapping of that form. Pytest reports a known failure as ``xfailed``, and as failed where the check passes.
+
+    Returns:
+        A decorator for a test function with the parameters ``part`` and ``check``.
 
     Raises:
-        ValueError: an expected failure of a check that is not in the exam, or without a reason.
+        ValueError: an expected failure names no check of the part's kind, or has no reason.
     """
     import pytest
 
@@ -171,13 +230,24 @@ def parametrize_with_checks(
 
 
 def _made(part: Part | type[Part], parameters: Mapping[str, Any]) -> Part:
+    """A part with validated parameters, made from a class or from a part."""
     if isinstance(part, type):
         return words.make(part, f"{part.kind} {part.__name__}", parameters)
     return words.remade(part, f"{part.kind} {type(part).__name__}")
 
 
 def asks(*kinds: str) -> Callable[[F], F]:
-    """Add the decorated function to the exam of these kinds, or of all kinds with ``any``."""
+    """A decorator that registers a function as a check.
+
+    The function's name without leading underscores is the name of the check. The function's docstring is printed by
+    ``ganzoo check --list``.
+
+    Args:
+        kinds: the kinds of part that the check examines, or ``"any"`` for every kind.
+
+    Returns:
+        A decorator that leaves the function unchanged.
+    """
 
     def add(ask: F) -> F:
         _CHECKS.extend(Check(kind, ask) for kind in kinds)
