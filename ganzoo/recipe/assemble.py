@@ -1,4 +1,4 @@
-"""A run's settings to an assembled experiment: the parts, the nets, what trains them."""
+"""Assemble an experiment from the settings of a run: the parts, the networks, the game and the data feed."""
 
 from __future__ import annotations
 
@@ -52,27 +52,40 @@ PartT = TypeVar("PartT", bound=Part)
 
 @dataclass
 class Experiment:
-    """A run with what trains it."""
+    """A run, and the objects that train the run.
+
+    Args:
+        run: the run, at step 0 until a checkpoint is loaded.
+        game: the game that computes the losses, the gradients and the updates.
+        feed: the real batches.
+        catalogue: the source of parts, presets and plugins.
+        processes: the processes that train the run together.
+        lock: the lock on the run directory. None while the directory is not open for training.
+    """
 
     run: Run
     game: Game
     feed: feed.Feed
     catalogue: PartSource
-    processes: Processes = SINGLE_PROCESS  # those that train the run together
-    lock: Lock | None = None  # on the run directory, while it is open for training
+    processes: Processes = SINGLE_PROCESS
+    lock: Lock | None = None
 
 
 @hardware.room("there is no memory for the networks and the data: give a smaller --arch or less data")
 def assemble(settings: Settings, catalogue: PartSource, *, fresh: bool = True) -> Experiment:
-    """Parts, data, nets, optimizers and game, ready to train; every rule across parts is looked at here.
+    """Make the parts, data, networks, optimizers and game of a run, and check every rule across parts.
 
     Args:
-        settings: all of them.
-        catalogue: where parts are looked up.
-        fresh: the run begins here, with the networks of ``init_from`` if any; a checkpoint is not loaded on top.
+        settings: the settings of the run.
+        catalogue: the source in which the parts are looked up.
+        fresh: whether the run begins at step 0. A fresh run starts from the networks of ``init_from``, if given. A run
+            that is not fresh takes the networks of a checkpoint, which the caller loads.
+
+    Returns:
+        The experiment, ready to train. No run directory is made.
 
     Raises:
-        GanzooError: whatever cannot be found, made or put together.
+        GanzooError: a part or the data cannot be found or made, or two parts cannot go together.
     """
     cast_ = gather(settings, catalogue)
     device = hardware.device(settings.device)
@@ -184,9 +197,13 @@ def _assembled(
 def _choose_precision(
     run_: Run, game_parts: GameParts, environment: StepEnvironment, source: feed.Feed, processes: Processes
 ) -> Callable[[], AbstractContextManager[Any]]:
-    """The context that the networks run in; replaces precision ``auto`` of the settings by bf16 where it is faster.
+    """Choose the precision of the networks' passes, and write the choice into the run's settings.
 
-    A small step on a CPU and a deterministic run take fp32 without a trial.
+    Precision ``auto`` becomes bf16 where a trial shows that a step in bf16 is faster. A small step on a CPU and a
+    deterministic run take fp32 without a trial. The main process decides for all processes.
+
+    Returns:
+        The function that makes the autocast context.
     """
     if run_.settings.precision != "auto":
         return environment.autocast
@@ -198,7 +215,7 @@ def _choose_precision(
         if run_.device.type != "cpu" or (cost or 0) >= hardware.SMALL_STEP:
             try:
                 times = probe.probe(run_, game_parts, environment, source)
-            except Exception as error:  # the run itself will tell whether the step is at fault
+            except Exception as error:  # if the step itself is at fault, training raises the same error again
                 run_.choices.append(f"precision fp32: the trial of bf16 failed ({one_line(error)})")
     times = processes.broadcast_object(times)
     name: Literal["bf16", "fp32"] = "bf16" if times > hardware.WORTHWHILE else "fp32"
@@ -209,7 +226,14 @@ def _choose_precision(
 
 
 def gather(settings: Settings, catalogue: PartSource) -> Parts:
-    """The parts that the settings name, looked up and validated, each a copy of its own.
+    """Look up and validate the parts that the settings name.
+
+    Args:
+        settings: the settings of the run.
+        catalogue: the source in which the parts are looked up.
+
+    Returns:
+        The parts. Each part is a copy, bound to the values of this run.
 
     Raises:
         GanzooError: a part is unknown, a value does not fit, or a part is named twice.
@@ -265,7 +289,16 @@ def gather(settings: Settings, catalogue: PartSource) -> Parts:
 
 
 def build(settings: Settings, cast_: Parts, spec: Spec) -> Run:
-    """Nets, prepared by the regularizers, with their optimizers: a run at step 0, a function of the seed."""
+    """Make the networks and optimizers of a run at step 0. The result is a function of the seed.
+
+    Args:
+        settings: the settings of the run.
+        cast_: the parts of the run.
+        spec: the shapes of samples, latents and inputs, and the number of classes.
+
+    Returns:
+        The run, without a directory. The regularizers and the schedule have prepared the networks.
+    """
     device = hardware.device(settings.device)
     precision = hardware.precision(settings.precision, device)
     with hardware.random_state_kept(device):
@@ -297,10 +330,17 @@ def build(settings: Settings, cast_: Parts, spec: Spec) -> Run:
 
 
 def adopt(run_: Run, source: str | Path) -> None:
-    """Start from another run's networks and average, to fine-tune them; everything else is new.
+    """Take over the networks and the average of another run, to fine-tune the networks.
+
+    Optimizers, counters and random numbers stay those of the new run.
+
+    Args:
+        run_: the new run. The networks of this run are overwritten.
+        source: the directory of the other run. The newest checkpoint is read.
 
     Raises:
-        RunError: that is no run directory; CheckpointError: its networks are not of this shape.
+        RunError: the source is no run directory.
+        CheckpointError: the networks of the two runs differ in shape.
     """
     folder = Path(source)
     if not (folder / "config.yaml").is_file():
@@ -312,7 +352,14 @@ def adopt(run_: Run, source: str | Path) -> None:
 
 
 def held_out(run_: Run) -> feed.Feed | None:
-    """A feed of samples that the run's training never sees, None where its data holds none out."""
+    """Make a feed of the samples that training never sees.
+
+    Args:
+        run_: the run.
+
+    Returns:
+        The feed, or None where the data part holds no samples out.
+    """
     dataset = run_.parts.data.held_out()
     if dataset is None:
         return None
@@ -320,7 +367,14 @@ def held_out(run_: Run) -> feed.Feed | None:
 
 
 def shown(run_: Run, count: int) -> tuple[Batch, bool]:
-    """Up to so many samples of the run's data to look at, and whether training never saw them (or it holds none out).
+    """Read samples of the run's data to look at. Samples that are held out of training are preferred.
+
+    Args:
+        run_: the run.
+        count: the largest number of samples.
+
+    Returns:
+        The samples, and whether the samples were held out of training.
 
     Raises:
         DataError: the data is missing or unreadable.
@@ -335,13 +389,16 @@ def shown(run_: Run, count: int) -> tuple[Batch, bool]:
 
 
 def other(run_: Run, named: str, catalogue: PartSource, count: int) -> Batch:
-    """Up to so many samples of other data, at the run's size and channels where the data takes these.
+    """Read samples of other data, at the run's size and channels if the data part has parameters of these names.
 
     Args:
         run_: the run that the samples are for.
-        named: the data, as ``--data`` takes it.
-        catalogue: where parts are looked up.
-        count: samples at most.
+        named: the data part, written as for ``--data``.
+        catalogue: the source in which the part is looked up.
+        count: the largest number of samples.
+
+    Returns:
+        The samples.
 
     Raises:
         GanzooError: the data cannot be found, made or read.
@@ -361,7 +418,21 @@ def other(run_: Run, named: str, catalogue: PartSource, count: int) -> Batch:
 
 
 def total_steps(settings: Settings) -> int:
-    """Steps to train: as told, or as many as see that many images."""
+    """Compute the number of steps to train, from ``steps`` or from ``images``.
+
+    Args:
+        settings: the settings of the run.
+
+    Returns:
+        The number of steps. With ``images``, the smallest number of batches that holds as many images.
+
+    Raises:
+        SettingsError: neither ``steps`` nor ``images`` is given.
+
+    Example:
+        >>> total_steps(Settings(batch_size=64, images=1000))
+        16
+    """
     if settings.images is not None:
         return math.ceil(settings.images / settings.batch_size)
     if settings.steps is None:
@@ -371,12 +442,15 @@ def total_steps(settings: Settings) -> int:
 
 @contextmanager
 def training(experiment: Experiment, total: int | None = None, *, quiet: bool = False) -> Iterator[loop.Trainer]:
-    """What training an experiment in its directory needs; the lock and the other processes are left on the way out.
+    """Open the context in which an experiment is trained. At the exit the lock is released and the process group left.
 
     Args:
-        experiment: with its directory opened.
-        total: the step to train up to; the settings say unless given.
-        quiet: show only what goes wrong.
+        experiment: an experiment whose run directory is open.
+        total: the step to train up to. None takes the number of steps of the settings.
+        quiet: whether to show warnings and errors only.
+
+    Yields:
+        The trainer. The method ``train`` of the trainer makes the steps.
     """
     steps = total_steps(experiment.run.settings) if total is None else total
     run_, processes = experiment.run, experiment.processes
@@ -401,7 +475,16 @@ def training(experiment: Experiment, total: int | None = None, *, quiet: bool = 
 
 
 def train(experiment: Experiment, total: int | None = None, *, quiet: bool = False) -> Run:
-    """Train an experiment in its directory, up to a step; see ``training``."""
+    """Train an experiment up to a step.
+
+    Args:
+        experiment: an experiment whose run directory is open.
+        total: the step to train up to. None takes the number of steps of the settings.
+        quiet: whether to show warnings and errors only.
+
+    Returns:
+        The trained run.
+    """
     with training(experiment, total, quiet=quiet) as trainer:
         trainer.train()
     return experiment.run

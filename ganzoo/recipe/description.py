@@ -1,4 +1,4 @@
-"""What would be trained, as ``ganzoo run --dry-run`` prints it."""
+"""The description of a run before training, for ``ganzoo run --dry-run``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,14 @@ from ganzoo.training import probe
 
 
 def description(experiment: Experiment) -> Iterator[tuple[str, str]]:
-    """What would be trained, a line each: parts with their providers, shapes, sizes, memory."""
+    """Describe an experiment: parts with providers, shapes, sizes and memory.
+
+    Args:
+        experiment: an assembled experiment. No run directory is needed.
+
+    Yields:
+        The heading and the text of each line.
+    """
     run_, source = experiment.run, experiment.feed
     for setting, text in run_.parts.labels.items():
         providers = ", ".join(dict.fromkeys(spec.source for spec in run_.parts.specs[setting]))
@@ -27,7 +34,7 @@ def description(experiment: Experiment) -> Iterator[tuple[str, str]]:
     yield "runs on", "; ".join([f"{run_.device}, {run_.settings.precision}", *run_.choices])
     try:
         fixed, each = probe.memory(run_, experiment.game, source)
-    except Exception as error:  # an estimate that fails says nothing about the training
+    except Exception as error:  # an estimate may fail where training works, so that the description goes on
         yield "memory", f"not known: the estimate failed ({one_line(error)})"
     else:
         most = fixed + each * run_.settings.batch_size // experiment.game.environment.micro_batches

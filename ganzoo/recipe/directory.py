@@ -1,4 +1,4 @@
-"""The run directory: its name, and what is written into it before training starts."""
+"""Make a run directory: the name, and the files that are written before training starts."""
 
 from __future__ import annotations
 
@@ -31,17 +31,24 @@ if TYPE_CHECKING:
     from ganzoo.recipe.assemble import Experiment
 
 LONGEST_NAME = 200
+"""The largest number of characters in the name of a run directory."""
 
 ABANDONED = 3600.0
-"""Seconds after which a run directory that has no name yet is nobody's."""
+"""Seconds after which a draft of a run directory is removed, because the process that made the draft was killed."""
 
 
 NAMED_AFTER = ("arch", "loss", "regularizers", "schedule", "data")
-"""The settings whose parts a run directory is named after."""
+"""The settings that give a run directory a name: the names of the parts are joined in the order of the settings."""
 
 
 def open_directory(experiment: Experiment) -> None:
-    """Make the run's directory, and write what it is: config, command, environment. Nothing is ever overwritten.
+    """Make the run directory with config, command and environment, and lock the directory.
+
+    No file is overwritten. The directory is written as a draft and renamed, so that a directory with a run's name is
+    complete and can be resumed.
+
+    Args:
+        experiment: the experiment. The run's directory and the lock are set.
 
     Raises:
         RunError: the name is taken, leaves the log directory, or the place cannot be written.
@@ -59,7 +66,7 @@ def open_directory(experiment: Experiment) -> None:
             if (logdir / settings.name).exists():
                 raise _exists(logdir / settings.name)
         _sweep(logdir)
-        draft = logdir / f".{uuid4().hex}"  # what bears a run's name is whole, and can be resumed
+        draft = logdir / f".{uuid4().hex}"  # renamed when complete, so that a killed process leaves no half run
         try:
             draft.mkdir()
             (draft / "config.yaml").write_text(as_yaml(run_, experiment.catalogue.kinds), encoding="utf-8")
@@ -80,14 +87,22 @@ def open_directory(experiment: Experiment) -> None:
 
 
 def _sweep(logdir: Path) -> None:
-    """Remove what is left of directories that were never named: their makers were killed."""
+    """Remove old drafts of run directories, left by processes that were killed."""
     for left in logdir.glob(".*"):
         if re.fullmatch(r"\.[0-9a-f]{32}", left.name) and time.time() - left.stat().st_mtime > ABANDONED:
             shutil.rmtree(left, ignore_errors=True)
 
 
 def as_yaml(run_: Run, kinds: Kinds) -> str:
-    """The settings, resolved, as a config file."""
+    """Write the resolved settings as a config file.
+
+    Args:
+        run_: the run.
+        kinds: the kinds of parts, those of plugins included.
+
+    Returns:
+        The text of ``config.yaml``.
+    """
     import yaml
 
     text = yaml.safe_dump(plain_settings(run_, kinds), sort_keys=False, allow_unicode=True)
@@ -95,19 +110,34 @@ def as_yaml(run_: Run, kinds: Kinds) -> str:
 
 
 def plain_settings(run_: Run, kinds: Kinds) -> dict[str, object]:
-    """The settings, resolved, as plain data: every part with every parameter."""
+    """Convert the resolved settings to plain data: every part with every parameter.
+
+    Args:
+        run_: the run.
+        kinds: the kinds of parts, those of plugins included.
+
+    Returns:
+        The settings by name. The value of a setting that names parts is a mapping, or a list of mappings.
+    """
     plain: dict[str, object] = {}
     for setting, specs in run_.parts.specs.items():
         mappings = [spec.plain() for spec in specs]
         plain[setting] = mappings if kinds.settings[setting].many else mappings[0]
-    if plain["d_optimizer"] == plain["g_optimizer"]:  # one for both, in one place, so that -o optimizer.lr reaches both
+    if plain["d_optimizer"] == plain["g_optimizer"]:  # written once, so that -o optimizer.lr changes both players
         plain["optimizer"] = plain["g_optimizer"]
         plain["d_optimizer"] = plain["g_optimizer"] = None
     return {**plain, **words.plain(run_.settings)}
 
 
 def environment(experiment: Experiment) -> dict[str, object]:
-    """Versions, device and plugin distributions of a run."""
+    """Collect versions, device and plugin distributions of a run.
+
+    Args:
+        experiment: the experiment.
+
+    Returns:
+        The content of ``environment.json``.
+    """
     device = experiment.run.device
     return {
         "ganzoo": version("ganzoo"),
@@ -125,7 +155,10 @@ def environment(experiment: Experiment) -> dict[str, object]:
 
 
 def _named(draft: Path, name: str | None, slug: str) -> Path:
-    """Give a run directory its name, or ``00007-slug``, the next free number; two runs that start at once get two."""
+    """Rename a draft to the name that the user gave, or to ``00007-slug`` with the next free number.
+
+    Two runs that start at the same time get two numbers, since the rename of the slower run fails and is tried again.
+    """
     while True:
         taken = [int(match[1]) for p in draft.parent.iterdir() if (match := re.match(r"(\d{5,})-", p.name))]
         folder = draft.with_name(name or f"{max(taken, default=-1) + 1:05d}-{slug}")

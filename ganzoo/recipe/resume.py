@@ -1,4 +1,4 @@
-"""A run from its directory: begin it, go on with it, or read it as it is on disk."""
+"""Begin a run in a new directory, resume a run from a directory, or read a run from disk without training."""
 
 from __future__ import annotations
 
@@ -21,13 +21,16 @@ from ganzoo.training.run import Run, read_spec
 
 
 def begin(experiment: Experiment) -> int:
-    """Make the run's directory, or find the one that these processes began before torchrun started them again.
+    """Make the run directory, or find the run directory that was made before torchrun restarted the processes.
+
+    Args:
+        experiment: a fresh experiment.
 
     Returns:
         The step to train up to.
 
     Raises:
-        RunError: as ``open_directory``.
+        RunError: the directory exists, lies outside the log directory, or cannot be written.
     """
     processes = experiment.processes
     with processes.relay_errors():
@@ -47,14 +50,33 @@ def begin(experiment: Experiment) -> int:
 def reopen(
     run_dir: str | Path, catalogue: PartSource, *, steps: int | None = None, parts: Mapping[str, object] | None = None
 ) -> tuple[Experiment, int]:
-    """A run ready to go on from its newest whole checkpoint, and the step to train up to; see ``resume``."""
+    """Prepare a run to continue from the newest complete checkpoint.
+
+    Args:
+        run_dir: the run directory.
+        catalogue: the source in which the parts are looked up.
+        steps: the step to train up to. None takes the step that the run was begun or resumed with.
+        parts: the parts that were given as Python objects, by setting.
+
+    Returns:
+        The experiment, and the step to train up to.
+
+    Raises:
+        RunError: the directory is no run directory.
+        CheckpointError: no checkpoint is complete, or the data differ from the data of the run.
+        SettingsError: a setting that moves the weights differs, or the run is beyond ``steps``.
+    """
     folder, settings = _settings_of(run_dir, catalogue, parts or {})
     experiment = assemble(settings, catalogue, fresh=False)
     return experiment, _go_on(experiment, folder, steps)
 
 
 def _go_on(experiment: Experiment, folder: Path, steps: int | None = None) -> int:
-    """Put an experiment where its run directory says that it is; the step to train up to."""
+    """Load the newest checkpoint into an experiment, or begin again at step 0 where no checkpoint was written.
+
+    Returns:
+        The step to train up to.
+    """
     run_, screen = experiment.run, Display(0, 0, quiet=True)
     run_.directory = folder
     total = steps or total_steps(run_.settings)
@@ -64,7 +86,7 @@ def _go_on(experiment: Experiment, folder: Path, steps: int | None = None) -> in
             try:
                 checkpoints = folder / "checkpoints"
                 saved = checkpoint.newest(checkpoints, set_aside=True) if checkpoint.found(checkpoints) else None
-                if saved is None:  # stopped before its first checkpoint: the seed gives the same run again
+                if saved is None:  # stopped before the first checkpoint: the seed gives the same run again
                     screen.warn(f"warning: {folder} has no checkpoint: it begins again at step 0, from its seed")
                     if run_.settings.init_from is not None:
                         adopt(run_, run_.settings.init_from)
@@ -91,28 +113,31 @@ def _go_on(experiment: Experiment, folder: Path, steps: int | None = None) -> in
 
 
 def _begun(logdir: Path) -> Path | None:
-    """The run directory that an earlier start of this call of torchrun made."""
+    """Find the run directory that an earlier start of the same torchrun call made."""
     for file in sorted(logdir.glob("[!.]*/environment.json"), key=lambda file: file.stat().st_mtime, reverse=True):
         try:
             if json.loads(file.read_text()).get("launch") == launch_id():
                 return file.parent
-        except (OSError, ValueError):  # another run's, which is none of our business
+        except (OSError, ValueError):  # another run's directory, damaged or without permission to read
             continue
     return None
 
 
 def _same_run(folder: Path, was: Mapping[str, Any], run_: Run, kinds: Kinds) -> None:
-    """Refuse to go on with other settings or data than a run was trained with; note other versions.
+    """Compare a run with the checkpoint's record of settings, data and versions.
+
+    Other settings or data are refused. Other versions add a warning to the run.
 
     Raises:
-        SettingsError: a setting that moves the weights differs; CheckpointError: the data do.
+        SettingsError: a setting that moves the weights differs.
+        CheckpointError: the data differ.
     """
-    now = json.loads(json.dumps(run_.identity))  # lists for tuples, as they are read back
+    now = json.loads(json.dumps(run_.identity))  # lists instead of tuples, as in the record read from disk
     before, after = _flat(was.get("settings", {}), kinds), _flat(now["settings"], kinds)
     changed = [
         f"{key} was {before[key]} and is {after.get(key, 'gone')}"
         for key in before
-        # a parameter that a newer version added is at its default; an object's address says nothing
+        # A parameter that a newer version added has the default value. An object's address differs in every process.
         if before[key] != after.get(key)
         and (key in after or key.endswith(".name"))
         and " at 0x" not in str(before[key])
@@ -164,7 +189,21 @@ def reload(
     *,
     which: str | int = "newest",
 ) -> Run:
-    """A run as it is on disk; see ``load``."""
+    """Read a run from disk. The data are not needed.
+
+    Args:
+        run_dir: the run directory.
+        catalogue: the source in which the parts are looked up.
+        parts: the parts that were given as Python objects, by setting.
+        which: the checkpoint: ``"newest"``, ``"best"`` or a step.
+
+    Returns:
+        The run, with networks, average and newest metrics.
+
+    Raises:
+        RunError: the directory is no run directory.
+        CheckpointError: the checkpoint is missing or damaged.
+    """
     from ganzoo.disk.record import newest
 
     folder, settings = _settings_of(run_dir, catalogue, parts or {})
@@ -179,6 +218,7 @@ def reload(
 
 
 def _settings_of(run_dir: str | Path, catalogue: PartSource, parts: Mapping[str, object]) -> tuple[Path, Settings]:
+    """Check that a path is a run directory, and resolve the settings of ``config.yaml``."""
     folder = Path(run_dir)
     config = folder / "config.yaml"
     try:

@@ -1,4 +1,4 @@
-"""The rules across parts: what cannot go together, and what probably should not."""
+"""The rules across parts: combinations that are refused, and combinations that give a warning."""
 
 from __future__ import annotations
 
@@ -11,10 +11,18 @@ from ganzoo.training.run import Parts
 
 
 def check(cast_: Parts, networks: Networks, spec: Spec) -> list[str]:
-    """Refuse what cannot go together; return a line for each thing that probably should not.
+    """Refuse parts that cannot go together, and collect warnings on parts that probably should not.
+
+    Args:
+        cast_: the parts of the run.
+        networks: the networks, prepared by the regularizers.
+        spec: the shapes of samples, latents and inputs, and the number of classes.
+
+    Returns:
+        The warnings, a line each.
 
     Raises:
-        Incompatible: one line that says why, and what to use instead.
+        Incompatible: two parts cannot go together. The message names the cause and an alternative.
     """
     loss = cast_.spec("loss").label
     cast_.loss.check(spec, cast_.architecture.outputs(spec))
@@ -51,7 +59,7 @@ def check(cast_: Parts, networks: Networks, spec: Spec) -> list[str]:
 
 
 def _check_shared(cast_: Parts, networks: Networks) -> None:
-    """Refuse a shared backward where the generator's gradient is not one with the discriminator's, sample by sample."""
+    """Refuse a shared backward pass where the two players' gradients are not proportional, sample by sample."""
     why = None
     if not cast_.loss.supports_shared_backward:
         why = f"loss {cast_.spec('loss').label} does not give both players one gradient up to a factor"
@@ -69,7 +77,11 @@ def _check_shared(cast_: Parts, networks: Networks) -> None:
 
 
 def _mixing(network: nn.Module) -> str | None:
-    """The name of a layer whose output for one sample depends on the others, or None."""
+    """Find a layer that mixes samples: the output for a sample depends on the other samples of the batch.
+
+    Returns:
+        The name of the layer's class, or None.
+    """
     for module in network.modules():
         if isinstance(module, nn.modules.batchnorm._BatchNorm) or getattr(module, "mixes_samples", False):
             return type(module).__name__

@@ -1,4 +1,4 @@
-"""A run's settings, and how they combine: defaults < preset < config file < options < ``-o key=value``.
+"""The settings of a run, and the order of precedence: defaults < preset < config file < options < ``-o key=value``.
 
 The engine knows no part by name. The defaults for parts are therefore a preset called ``default``, which a plugin
 brings as any other preset.
@@ -22,7 +22,8 @@ from ganzoo.words import NOT_A_PARAMETER, PartSpec
 if TYPE_CHECKING:
     from ganzoo.training.loop import Events
 
-CONFIG_BYTES = 1 << 20  # no honest config file is larger
+CONFIG_BYTES = 1 << 20
+"""The largest size of a config file in bytes. A larger file is refused before the file is read."""
 
 RESUME_MAY_CHANGE = frozenset(
     {
@@ -42,37 +43,72 @@ RESUME_MAY_CHANGE = frozenset(
         "capture",
     }
 )
-"""The settings that may differ when a run is resumed, because they do not move the weights.
+"""The settings that may differ when a run is resumed, because the weights do not depend on the settings.
 
-``Setting.resume_may_change`` is the same fact of a setting that names parts.
+``Setting.resume_may_change`` is the same fact about a setting that names parts.
 """
 
 
 class PartSource(Protocol):
-    """The catalogue of parts, as far as a recipe needs it."""
+    """The part of the catalogue's interface that a recipe needs."""
 
     @property
     def kinds(self) -> Kinds:
-        """The kinds of parts, those of plugins included."""
+        """The kinds of parts, with the kinds of plugins."""
 
     def presets(self) -> Mapping[str, Mapping[str, object]]:
-        """Settings by the name of a preset."""
+        """List the presets.
+
+        Returns:
+            The settings of each preset, by the preset's name.
+        """
 
     def specify(self, kind: str, given: object) -> PartSpec | Part:
-        """The part that a setting's value means: a spec, or the part that was made in Python."""
+        """Parse the value of a setting.
+
+        Args:
+            kind: the kind of part.
+            given: text, a mapping with ``name``, a spec, or a part that was made in Python.
+
+        Returns:
+            The spec, or the part that was made in Python.
+        """
 
     def make(self, kind: str, given: object) -> tuple[PartSpec, Part]:
-        """The validated part, and its complete spec."""
+        """Make a validated part.
+
+        Args:
+            kind: the kind of part.
+            given: a value that ``specify`` takes.
+
+        Returns:
+            The complete spec, and the part.
+        """
 
     def names_with(self, kind: str, fact: str) -> Sequence[str]:
-        """The names of the parts of a kind that have a fact, such as ``constrains_discriminator``."""
+        """List the parts of a kind that have a fact.
+
+        Args:
+            kind: the kind of part.
+            fact: an attribute of the contract, such as ``constrains_discriminator``.
+
+        Returns:
+            The names of the parts.
+        """
 
     def events(self, parts: Mapping[str, Part]) -> Events:
-        """The plugins and parts that receive a run's events."""
+        """Collect the plugins and parts that receive a run's events.
+
+        Args:
+            parts: the run's parts of further kinds, by ``"kind label"``.
+
+        Returns:
+            The object that passes events on.
+        """
 
     @property
     def sources(self) -> Sequence[str]:
-        """The plugins that do not ship with ganzoo: their entry points and files."""
+        """The entry points and files of the plugins that do not ship with ganzoo."""
 
 
 class Settings(Part):
@@ -140,13 +176,25 @@ class Settings(Part):
 
 
 Given: TypeAlias = str | Mapping[str, object] | PartSpec
-"""A part as a user may name it: text, a mapping with ``name``, or a spec; a part object is possible too."""
+"""The ways to name a part: text, a mapping with ``name``, or a spec. Each setting takes a part object too."""
 
 
 class PartsDict(TypedDict, total=False):
-    """The settings that name parts, as ``ganzoo.run`` and ``ganzoo.load`` take them; see ``ganzoo.kinds``.
+    """The settings that name parts, for the signatures of ``ganzoo.run`` and ``ganzoo.load``.
 
-    A setting of a plugin's kind has no key here: give it in ``config={...}``, or ignore the type checker's report.
+    A setting of a plugin's kind has no key in this type. Give the setting in ``config={...}``, or ignore the type
+    checker's report.
+
+    Attributes:
+        arch: the two networks.
+        loss: the loss that each player minimizes.
+        regularizers: penalties, transforms and changes of targets, any number.
+        schedule: the order in which the players are updated.
+        data: a data part, or the path of a folder or archive of images.
+        metrics: figures of merit of generated samples, any number.
+        optimizer: the optimizer of both players.
+        d_optimizer: the optimizer of the discriminator, where the players' optimizers differ.
+        g_optimizer: the optimizer of the generator, where the players' optimizers differ.
     """
 
     arch: Given | Architecture
@@ -161,7 +209,17 @@ class PartsDict(TypedDict, total=False):
 
 
 class SettingsDict(PartsDict, total=False):
-    """The settings of a run, as ``ganzoo.run`` takes them; ``Settings`` says what each means and its range."""
+    """The settings of a run, for the signature of ``ganzoo.run``. ``Settings`` describes meaning and range of each.
+
+    Attributes:
+        batch_size, accumulate, batch_norm, latent_dim: sizes, and the statistics of batch normalisation.
+        steps, images, ema, seed: the length of the training, the generator's average, the random numbers.
+        device, precision, threads, capture, compile, deterministic: the hardware and the way to use the hardware.
+        logdir, name, log_every, sample_every, samples: the run directory and the records.
+        checkpoint_every, keep, best: the checkpoints.
+        on_nonfinite: the reaction to a loss or gradient that is not finite.
+        init_from: the run directory to start from.
+    """
 
     batch_size: int
     accumulate: int
@@ -197,20 +255,20 @@ def resolve(
     given: Mapping[str, object] | None = None,
     overrides: Sequence[str] = (),
 ) -> Settings:
-    """Combine settings: defaults < preset < config < given < overrides. Every part's text is parsed here, once.
+    """Combine settings: defaults < preset < config < given < overrides. The text of every part is parsed once.
 
     Args:
-        source: the catalogue, for its presets and kinds; the preset ``default`` holds the defaults.
+        source: the catalogue, for presets and kinds. The preset ``default`` holds the defaults.
         preset: the name of a preset.
-        config: a YAML file, or its content.
-        given: settings by name, as the command line or ``ganzoo.run`` takes them; ``None`` is "not given".
-        overrides: ``loss.margin=2``, ``r1.gamma=5``, ``optimizer.lr=1e-4``, ``steps=100``.
+        config: a YAML file, or the content of the file as a mapping.
+        given: settings by name, from the command line or ``ganzoo.run``. None means "not given".
+        overrides: single values: ``loss.margin=2``, ``r1.gamma=5``, ``optimizer.lr=1e-4``, ``steps=100``.
 
     Returns:
-        The settings, validated; the parts in them are looked up and validated by ``assemble``.
+        The validated settings. The function ``assemble`` looks up and validates the parts.
 
     Raises:
-        SettingsError: an unknown preset or setting, or a value that does not fit, in one line.
+        SettingsError: a preset or setting is unknown, or a value does not fit.
     """
     presets = source.presets()
     chosen: dict[str, object] = dict(presets.get("default", {}))
@@ -223,7 +281,7 @@ def resolve(
             raise errors.SettingsError(f"there is no preset {name!r}{nearest(name, presets)}; there are {known}")
         chosen.update(presets[wanted])
     for layer in (loaded, {k: v for k, v in (given or {}).items() if v is not None}):
-        if "steps" in layer or "images" in layer:  # the later word for how long wins over the earlier
+        if "steps" in layer or "images" in layer:  # steps and images exclude each other: the later layer wins
             chosen.pop("steps", None)
             chosen.pop("images", None)
         chosen.update({name: str(value) if isinstance(value, Path) else value for name, value in layer.items()})
@@ -246,7 +304,7 @@ def resolve(
 
 
 def _specified(source: PartSource, name: str, value: object) -> tuple[PartSpec | Part, ...]:
-    """The parts that a setting's value names: one, or any number where the setting takes many."""
+    """Parse the value of a setting: a single part, or any number of parts where the setting takes many."""
     setting, kind = source.kinds.settings[name], source.kinds.of_setting[name]
     if setting.many:
         items = list(value or ()) if isinstance(value, (list, tuple, type(None))) else [value]
@@ -261,7 +319,7 @@ def _specified(source: PartSource, name: str, value: object) -> tuple[PartSpec |
 def _override(
     source: PartSource, parts: dict[str, tuple[PartSpec | Part, ...]], chosen: dict[str, object], override: str
 ) -> None:
-    """Apply ``part.key=value`` or ``setting=value``, where part is a setting, a kind or a part's name."""
+    """Apply ``part.key=value`` or ``setting=value``. The owner of a key is a setting, a kind or the name of a part."""
     target, equals, value = override.partition("=")
     owner, dot, key = target.strip().rpartition(".")
     if not equals or not key:
@@ -302,7 +360,13 @@ def _override(
 
 
 def read_config(path: str | Path) -> dict[str, object]:
-    """The settings in a YAML file, as plain data: loaded safely, at most 1 MiB, no key twice.
+    """Read a YAML file of settings. The file is loaded as plain data, so that reading runs no code.
+
+    Args:
+        path: the file, of at most 1 MiB. No key may be given twice.
+
+    Returns:
+        The settings by name.
 
     Raises:
         SettingsError: the file is missing, too large, not YAML, or not a mapping of settings.
@@ -310,7 +374,7 @@ def read_config(path: str | Path) -> dict[str, object]:
     import yaml
 
     class Loader(yaml.SafeLoader):
-        """Plain data only, and no key twice: PyYAML itself lets the last one win in silence."""
+        """A loader of plain data that refuses a repeated key. PyYAML takes the last value without a warning."""
 
         def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, object]:
             seen = set()
@@ -331,7 +395,9 @@ def read_config(path: str | Path) -> dict[str, object]:
         raise errors.SettingsError(f"config {path} cannot be read: {error.strerror}") from error
     except errors.SettingsError:
         raise
-    except Exception as error:  # PyYAML's own, and whatever its constructors raise for dates and numbers that are none
+    except (
+        Exception
+    ) as error:  # errors of PyYAML, and the errors that constructors raise for impossible dates and numbers
         raise errors.SettingsError(f"config {path} is not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(loaded, dict) or not all(isinstance(key, str) for key in loaded):
         raise errors.SettingsError(f"config {path} is not a mapping of settings, such as `loss: hinge`")
