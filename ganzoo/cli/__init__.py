@@ -1,4 +1,4 @@
-"""The command line: one file a command, imported when the command is used."""
+"""The command line. Each command has a file, which is imported when the command is used."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from ganzoo.plugins.discovery import PluginCommand
 
-COMMANDS = {  # name -> its module, where it is called `command`, and what it does
+COMMANDS = {  # name -> the module with the attribute `command`, and the line of `ganzoo --help`
     "run": ("ganzoo.cli.run", "Train a GAN from named parts."),
     "resume": ("ganzoo.cli.resume", "Continue a run where it stopped."),
     "sample": ("ganzoo.cli.sample", "Draw pictures from a trained run."),
@@ -44,19 +44,24 @@ TRAIN = ("run", "resume")
 
 @contextmanager
 def steadfast() -> Iterator[None]:
-    """From the first moment: SIGUSR1 (a cluster's "save now") and SIGHUP end nothing, SIGINT and SIGTERM end at once.
+    """Handle signals until training installs handlers: ignore SIGUSR1 and SIGHUP, end at once on SIGINT and SIGTERM.
 
-    Until training hears them itself there is nothing to save, and what is on disk is whole at any moment: a ``kill -9``
-    must find it so too. An exception instead would be lost where Python cannot pass one on (in a callback, in the
-    middle of an import), or come out as another.
+    A cluster sends SIGUSR1 to ask for a checkpoint. Before training, no state exists that a checkpoint could hold. The
+    files on disk are whole at any moment, as a ``kill -9`` requires, so the process may end at once. A handler that
+    raises is no alternative: Python drops an exception in a callback, and an import may replace the exception by
+    another.
+
+    Returns:
+        A context manager. The end of the context restores the handlers from before.
     """
 
     def end(number: int, frame: FrameType | None) -> None:
         os._exit(128 + number)
 
     heard: dict[str, Any] = {"SIGINT": end, "SIGTERM": end, "SIGUSR1": signal.SIG_IGN, "SIGHUP": signal.SIG_IGN}
-    main = threading.current_thread() is threading.main_thread()  # only that one may
+    main = threading.current_thread() is threading.main_thread()  # only the main thread may set handlers
     numbers = {getattr(signal, name): handler for name, handler in heard.items() if main and hasattr(signal, name)}
+    # A signal that the parent process ignores stays ignored: nohup does so with SIGHUP.
     before = {n: signal.signal(n, h) for n, h in numbers.items() if signal.getsignal(n) is not signal.SIG_IGN}
     try:
         yield
@@ -66,14 +71,32 @@ def steadfast() -> Iterator[None]:
 
 
 class Commands(click.Group):
-    """The commands of ganzoo by a table, so that `ganzoo --help` imports none of them, and the commands of plugins."""
+    """The commands of ganzoo and of plugins. ``COMMANDS`` is a table, so that `ganzoo --help` imports no command."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """The names: ganzoo's commands in the order of the table, then those of plugins."""
+        """List the names of the commands.
+
+        Args:
+            ctx: the context of click.
+
+        Returns:
+            The commands of ganzoo in the order of the table, then the commands of plugins.
+        """
         return [*COMMANDS, *_of_plugins(ctx)]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command, imported now."""
+        """Import a command.
+
+        Args:
+            ctx: the context of click.
+            cmd_name: the name of the command.
+
+        Returns:
+            The command, or None where no command has the name.
+
+        Raises:
+            PluginError: the object that a plugin names is no click command.
+        """
         if cmd_name in COMMANDS:
             if cmd_name in TRAIN and not ctx.resilient_parsing:
                 ctx.with_resource(steadfast())  # before torch is imported, which takes seconds
@@ -88,7 +111,18 @@ class Commands(click.Group):
         return loaded
 
     def invoke(self, ctx: click.Context) -> object:
-        """Run the command. What a plugin's command raises by mistake becomes one line that names the plugin."""
+        """Run the command.
+
+        Args:
+            ctx: the context of click.
+
+        Returns:
+            The result of the command.
+
+        Raises:
+            PluginError: the command of a plugin raised an unexpected error. The message is one line and names the
+                plugin.
+        """
         try:
             return super().invoke(ctx)
         except (click.ClickException, click.Abort, click.exceptions.Exit, errors.GanzooError, SystemExit, OSError):
@@ -103,14 +137,30 @@ class Commands(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """The command that the arguments begin with, or the nearest name to it."""
+        """Find the command that the arguments begin with.
+
+        Args:
+            ctx: the context of click.
+            args: the name of the command, and the arguments of the command.
+
+        Returns:
+            The name, the command, and the other arguments.
+
+        Raises:
+            UsageError: no command has the name. The message suggests the nearest name.
+        """
         if args[0] not in COMMANDS and not ctx.resilient_parsing and args[0] not in _of_plugins(ctx):
             near = nearest(args[0], self.list_commands(ctx))
             raise click.UsageError(f"there is no command {args[0]!r}{near}", ctx)
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """The table, as help shows it, and the commands of plugins."""
+        """Write the commands of ganzoo and of plugins into the help page.
+
+        Args:
+            ctx: the context of click.
+            formatter: the formatter to write to.
+        """
         with formatter.section("Commands"):
             formatter.write_dl([(name, does) for name, (_, does) in COMMANDS.items()])
         if found := _of_plugins(ctx):
@@ -118,7 +168,15 @@ class Commands(click.Group):
                 formatter.write_dl([(name, f"{each.help} [{each.provider}]".strip()) for name, each in found.items()])
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
-        """The options and the names, without importing a command."""
+        """Complete an option or the name of a command. No command is imported.
+
+        Args:
+            ctx: the context of click.
+            incomplete: the word before the cursor.
+
+        Returns:
+            The options and the names that begin with the word.
+        """
         from click.shell_completion import CompletionItem
 
         options = click.Command.shell_complete(self, ctx, incomplete)
@@ -128,13 +186,13 @@ class Commands(click.Group):
 
 
 def _of_plugins(ctx: click.Context) -> dict[str, PluginCommand]:
-    """The commands that plugins bring: none with a name of ganzoo's own, and none where plugins cannot be read."""
+    """Find the commands of plugins by name. A command of ganzoo hides a plugin's command of the same name."""
     from ganzoo.plugins import load_catalogue
 
     given = ctx.find_root().params
     try:
         catalogue = load_catalogue(no_plugins=bool(given.get("no_plugins")), files=tuple(given.get("plugin") or ()))
-    except errors.GanzooError:  # a plugin file that is missing, say: the command that needs it says so
+    except errors.GanzooError:  # such as a missing plugin file: the command that loads the file reports the error
         return {}
     return {name: each for name, each in catalogue.commands.items() if name not in COMMANDS}
 
@@ -156,27 +214,61 @@ def group(ctx: click.Context, no_plugins: bool, plugin: tuple[str, ...]) -> None
 
 
 def say(line: object, err: bool = False) -> None:
-    """A line to whoever reads; where nobody does any more (a closed pipe, a terminal that is gone), to nobody."""
+    """Print a line. A closed pipe or a closed terminal is no error.
+
+    Args:
+        line: the line, without the end of line.
+        err: print to stderr instead of stdout.
+
+    Example:
+        >>> say("step 500")
+        step 500
+    """
     try:
         click.echo(line, err=err)
-    except OSError:  # what is left in the buffer must not fail again when Python ends
+    except OSError:  # Python flushes the buffer at the end, which must not fail again
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2 if err else 1)
 
 
 def speaks(error: BaseException | None = None) -> bool:
-    """Whether this process talks to the user: of several that torchrun started, the first, or the one with an error."""
+    """Decide whether the process prints messages, so that several processes print a message once.
+
+    Args:
+        error: the error to print, or None for other messages. The attribute ``silent`` of an error overrides the rank.
+
+    Returns:
+        True in the main process, and for an error that no other process prints.
+    """
     return not getattr(error, "silent", not is_main_process())
 
 
 def main(args: Sequence[str] | None = None) -> int:
-    """Run a command, and say a user's mistake in one line. GANZOO_TRACEBACK=1 shows where it was raised."""
+    """Run a command, and print a mistake of the user in one line.
+
+    The environment variable GANZOO_TRACEBACK=1 shows the traceback of the mistake.
+
+    Args:
+        args: the arguments of the command line. None reads ``sys.argv``.
+
+    Returns:
+        The exit status: 0, the status of the command, 130 after Ctrl-C, or the ``exit_code`` of the error.
+
+    Raises:
+        OSError: the operating system refused a call, and no message of ganzoo explains the error.
+        GanzooError: GANZOO_TRACEBACK is set, and the user made a mistake.
+
+    Example:
+        >>> main(["--version"])  # doctest: +ELLIPSIS
+        ganzoo ...
+        0
+    """
     if "_GANZOO_COMPLETE" in os.environ:
         importlib.import_module("ganzoo.cli._completion")
     try:
         code = group.main(args, prog_name="ganzoo", standalone_mode=False)
         return code if isinstance(code, int) else 0
     except click.Abort as abort:
-        if isinstance(abort.__cause__, EOFError):  # click takes it for a closed terminal; here it is a damaged file
+        if isinstance(abort.__cause__, EOFError):  # click expects a closed terminal, but the cause is a damaged file
             raise abort.__cause__ from None
         return 130  # Ctrl-C
     except KeyboardInterrupt:
@@ -206,7 +298,11 @@ def main(args: Sequence[str] | None = None) -> int:
 
 
 def program() -> int:
-    """A whole process: once its command is over, a late Ctrl-C does not disturb how Python ends."""
+    """Run a command as a whole process. A late Ctrl-C does not disturb the end of Python.
+
+    Returns:
+        The exit status of ``main``.
+    """
     code = main()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     return code

@@ -1,7 +1,7 @@
-"""Completion in bash. Bash cuts words at ``:`` and ``=``, of which the words that name parts are full.
+"""Completion in bash, which splits words at ``:`` and ``=``, two characters in the names of parts.
 
-Our script sends the line as it was typed, and we give back only what follows the last cut, as bash expects. Other
-shells do not cut words, and use click's own scripts.
+The script below sends the whole line to ganzoo. ganzoo returns the text after the last split, as bash expects.
+Other shells do not split words, and use the scripts of click.
 """
 
 from __future__ import annotations
@@ -35,20 +35,31 @@ complete -o nosort -F %(complete_func)s %(prog_name)s
 
 
 class Bash(BashComplete):
-    """Click's bash completion, for words with colons and equals signs."""
+    """The bash completion of click, for words with colons and equals signs."""
 
     source_template = _SCRIPT
     _word = ""
 
     def get_completion_args(self) -> tuple[list[str], str]:
-        """The whole words before the cursor, and the one that is being typed."""
+        """Read the line from the environment of the script.
+
+        Returns:
+            The whole words before the cursor, and the word at the cursor.
+        """
         typed = os.environ["COMP_TYPED"]
         words = split_arg_string(typed)[1:]
         self._word = words.pop() if words and not typed[-1].isspace() else ""
         return words, self._word
 
     def format_completion(self, item: CompletionItem[Any]) -> str:
-        """The item, less what bash keeps of the word: all up to the last character that it cuts words at."""
+        """Write an item without the text up to the last split, which bash keeps.
+
+        Args:
+            item: a completion of the whole word.
+
+        Returns:
+            The type and the text of the item, with a comma between.
+        """
         option, equals, _ = self._word.partition("=")
         whole = f"{option}={item.value}" if equals and option.startswith("--") else str(item.value)
         kept = max((self._word.rfind(cut) + 1 for cut in ":=" if cut in os.environ["COMP_BREAKS"]), default=0)

@@ -1,4 +1,4 @@
-"""What commands share: the options that say which plugins to load, and words that complete in the shell."""
+"""The options that commands share: which plugins to load, and parameter types that complete in the shell."""
 
 from __future__ import annotations
 
@@ -19,13 +19,23 @@ if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
 if TYPE_CHECKING:
-    TextType = click.ParamType[str]  # generic for the type checker, not in every click that will do
+    TextType = click.ParamType[str]  # generic for the type checker, but not in every supported version of click
 else:
     TextType = click.ParamType
 
 
 def catalogue_of(ctx: click.Context) -> Catalogue:
-    """The catalogue that the options ask for, before the command's name or after it."""
+    """Load the catalogue that the options ask for.
+
+    Args:
+        ctx: the context of click. The options may stand before or after the name of the command.
+
+    Returns:
+        The catalogue.
+
+    Raises:
+        GanzooError: a plugin file is missing or fails.
+    """
     given = [c.params for c in (ctx.find_root(), ctx)]
     files = [file for params in given for file in params.get("plugin") or ()]
     no_plugins = any(params.get("no_plugins") for params in given)
@@ -33,10 +43,13 @@ def catalogue_of(ctx: click.Context) -> Catalogue:
 
 
 def parts_options(*, report: bool = True) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Give a command ``--no-plugins`` and ``--plugin``, and hand it what they make: ``catalogue``.
+    """Add the options ``--no-plugins`` and ``--plugin``, and pass the command the argument ``catalogue``.
 
     Args:
-        report: say on stderr what is wrong with plugins, one line each.
+        report: print each problem of a plugin to stderr.
+
+    Returns:
+        The decorator.
     """
 
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -57,17 +70,38 @@ def parts_options(*, report: bool = True) -> Callable[[Callable[..., Any]], Call
 
 
 class PartWords(TextType):
-    """Words that name a part of a kind. They complete in the shell: names, then keys, then choices."""
+    """The type of an option that names a part. The shell completes names, then keys, then choices.
+
+    Args:
+        kind: the kind of part, in the singular.
+    """
 
     def __init__(self, kind: str) -> None:
         self.kind = self.name = kind
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
-        """How help writes the value."""
+        """Write the value for help texts.
+
+        Args:
+            param: the option or argument.
+            ctx: the context of click.
+
+        Returns:
+            The text.
+        """
         return "NAME[:KEY=VALUE,...]"
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        """What may stand here, read off the parts' sources: nothing is imported, nothing fails."""
+        """Complete the name, a key, or a choice. The sources of parts are read, and no part is imported.
+
+        Args:
+            ctx: the context of click.
+            param: the option or argument.
+            incomplete: the word before the cursor.
+
+        Returns:
+            The completions. The list is empty where the plugins or the part cannot be read.
+        """
         from click.shell_completion import CompletionItem
 
         name, colon, values = incomplete.partition(":")
@@ -94,16 +128,36 @@ class PartWords(TextType):
 
 
 class Kind(TextType):
-    """A kind of part: ``loss``, ``losses``, or the beginning of either."""
+    """The type of an option that names a kind of part: ``loss``, ``losses``, or an unambiguous beginning."""
 
     name = "kind"
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
-        """How help writes the value."""
+        """Write the value for help texts.
+
+        Args:
+            param: the option or argument.
+            ctx: the context of click.
+
+        Returns:
+            The text.
+        """
         return "KIND"
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """The kind in the singular."""
+        """Find the kind.
+
+        Args:
+            value: the text of the user.
+            param: the option or argument.
+            ctx: the context of click. Without a context, the kinds of plugins are unknown.
+
+        Returns:
+            The kind in the singular.
+
+        Raises:
+            BadParameter: no kind has the name.
+        """
         kinds = catalogue_of(ctx).kinds if ctx is not None else Kinds()
         found = kinds.named(value)
         if found is None:
@@ -112,7 +166,16 @@ class Kind(TextType):
         return found.name
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        """The kinds, in the plural."""
+        """Complete the name of a kind.
+
+        Args:
+            ctx: the context of click.
+            param: the option or argument.
+            incomplete: the word before the cursor.
+
+        Returns:
+            The kinds in the plural that begin with the word.
+        """
         from click.shell_completion import CompletionItem
 
         try:
@@ -123,5 +186,16 @@ class Kind(TextType):
 
 
 def typed(given: Mapping[str, object]) -> dict[str, object]:
-    """The settings that the user typed: not the options that were left out."""
+    """Select the settings that the user gave.
+
+    Args:
+        given: the values of all options by name.
+
+    Returns:
+        The values of the options that the user gave.
+
+    Example:
+        >>> typed({"steps": 500, "seed": None, "regularizers": ()})
+        {'steps': 500}
+    """
     return {name: value for name, value in given.items() if value not in (None, ())}

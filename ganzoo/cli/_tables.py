@@ -1,4 +1,4 @@
-"""Tables: drawn on a terminal, tab-separated lines where the output is read by a program."""
+"""Tables: columns on a terminal, tab-separated lines where a program reads the output."""
 
 from __future__ import annotations
 
@@ -9,7 +9,12 @@ import click
 
 
 def write(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Write a table to stdout."""
+    """Write a table to stdout.
+
+    Args:
+        headers: the headers of the columns, which tab-separated lines leave out.
+        rows: the cells of each row.
+    """
     if not sys.stdout.isatty():
         for row in rows:
             click.echo("\t".join(" ".join(cell.split()) for cell in row))

@@ -1,4 +1,4 @@
-"""``ganzoo bench``: what a step of a recipe costs."""
+"""``ganzoo bench``: measure the cost of a step of a recipe."""
 
 from __future__ import annotations
 
@@ -65,7 +65,14 @@ def command(
 
 
 def lines(report: Report) -> Iterator[tuple[str, str]]:
-    """A report as a person reads it."""
+    """Write a report for a terminal.
+
+    Args:
+        report: the measurements of a recipe.
+
+    Returns:
+        Pairs of a header and a line.
+    """
     step = report.milliseconds
     yield from report.recipe.items()
     threads = f", {report.threads} thread{'s' * (report.threads > 1)}" if report.device == "cpu" else ""

@@ -1,4 +1,4 @@
-"""``ganzoo check KIND:NAME``: the exam, for anyone's part."""
+"""``ganzoo check KIND:NAME``: examine a part of ganzoo or of a plugin."""
 
 from __future__ import annotations
 

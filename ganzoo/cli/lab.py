@@ -1,4 +1,4 @@
-"""``ganzoo lab dirac``: which compositions converge, on the smallest GAN that there is."""
+"""``ganzoo lab dirac``: test which compositions of parts converge on the Dirac-GAN, the smallest GAN."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def dirac(
 
             picture.parent.mkdir(parents=True, exist_ok=True)
             pictures.trajectories(_panels(found)).save(picture)
-    except (OSError, ValueError) as error:  # Pillow says an unknown ending by ValueError
+    except (OSError, ValueError) as error:  # Pillow raises ValueError for an unknown ending
         raise errors.RunError(f"{csv_file or picture} cannot be written ({error}): give another file") from error
 
 
@@ -115,7 +115,7 @@ def _name(result: Dirac) -> str:
 
 
 def _complex(found: tuple[complex, complex] | None) -> str:
-    """``0.95+-0.0866i``, ``0.96 0.9375``, or a dash."""
+    """Write two eigenvalues as ``0.95+-0.0866i`` or ``0.96 0.9375``, and None as a dash."""
     if found is None:
         return "-"
     one, two = found
@@ -152,7 +152,7 @@ def _csv(found: list[Dirac]) -> str:
 
 
 def _panels(found: list[Dirac]) -> list[tuple[str, str, str, list[tuple[float, float]]]]:
-    """A row for each loss and schedule, a column for each set of regularizers: row, column, verdict and path."""
+    """Make the panels of the picture: row (loss and schedule), column (regularizers), verdict and trajectory."""
     return [
         (
             f"{r.loss}\n{r.schedule}",
@@ -165,7 +165,7 @@ def _panels(found: list[Dirac]) -> list[tuple[str, str, str, list[tuple[float, f
 
 
 def _finite(value: object) -> object:
-    """JSON has no infinity; null is what readers of JSON expect."""
+    """Replace infinities by None, because JSON has no infinity."""
     if isinstance(value, dict):
         return {key: _finite(each) for key, each in value.items()}
     if isinstance(value, (list, tuple)):

@@ -1,4 +1,4 @@
-"""``ganzoo list [KIND]``: the parts that can be named."""
+"""``ganzoo list [KIND]``: list the parts that users can name."""
 
 from __future__ import annotations
 

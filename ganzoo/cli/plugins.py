@@ -1,4 +1,4 @@
-"""``ganzoo plugins``: who brings parts, and what is wrong with whom."""
+"""``ganzoo plugins``: list the plugins that bring parts, and the problems of each plugin."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``ganzoo presets``: settings by name."""
+"""``ganzoo presets``: list the named settings."""
 
 from __future__ import annotations
 

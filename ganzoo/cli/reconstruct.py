@@ -1,4 +1,4 @@
-"""``ganzoo reconstruct``: originals beside what a run makes of them."""
+"""``ganzoo reconstruct``: show images beside the reconstructions of a run."""
 
 from __future__ import annotations
 
@@ -13,13 +13,21 @@ from ganzoo.plugins import Catalogue
 
 
 class Images(PartWords):
-    """``data``, or words that name a data part."""
+    """The type of ``--images``: ``data``, or the name and parameters of a data part."""
 
     def __init__(self) -> None:
         super().__init__("data")
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
-        """How help writes the value."""
+        """Write the value for help texts.
+
+        Args:
+            param: the option.
+            ctx: the context of click.
+
+        Returns:
+            The text.
+        """
         return "data|NAME:KEY=VALUE,..."
 
 

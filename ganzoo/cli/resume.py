@@ -1,4 +1,4 @@
-"""``ganzoo resume``: continue a run where it stopped."""
+"""``ganzoo resume``: continue a run from the newest checkpoint."""
 
 from __future__ import annotations
 

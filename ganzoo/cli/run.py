@@ -34,7 +34,11 @@ GROUPS: Mapping[str, Sequence[str]] = {
 
 
 def setting_options() -> Iterator[click.Option]:
-    """An option for every setting, by the setting's name."""
+    """Make an option for every setting.
+
+    Returns:
+        The options: the parts by kind, then the other settings.
+    """
     for kind in KINDS:
         yield from part_options(kind)
     for parameter in words.parameters(Settings).values():
@@ -53,23 +57,52 @@ def setting_options() -> Iterator[click.Option]:
 
 
 def part_options(kind: Kind) -> Iterator[click.Option]:
-    """The options of the settings that name parts of a kind."""
+    """Make the options of the settings that name parts of a kind.
+
+    Args:
+        kind: the kind of part.
+
+    Returns:
+        An option for each setting of the kind.
+    """
     for setting in kind.settings:
         names = [setting.option, *setting.flags, setting.name]
         yield click.Option(names, type=PartWords(kind.name), multiple=setting.many, help=sentence(setting.help))
 
 
 def sentence(text: str) -> str:
-    """A help text with a capital; a text that begins with a value that users type keeps that value's spelling."""
+    """Begin a help text with a capital, except where the text begins with a value of a setting.
+
+    Args:
+        text: the meaning of a setting.
+
+    Returns:
+        The help text.
+
+    Example:
+        >>> sentence("samples in a batch")
+        'Samples in a batch'
+    """
     first = re.match(r"\w+", text)
     return text if first and first[0] in LITERAL else text[:1].upper() + text[1:]
 
 
 class RunCommand(click.Command):
-    """A command that takes the settings of a run, those of the kinds that plugins bring included."""
+    """A command with an option for each setting of a run, also for the settings of the kinds that plugins bring."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Load the plugin files that the arguments name first: the options depend on their kinds."""
+        """Load the plugin files that the arguments name, then parse. The options depend on the kinds of the plugins.
+
+        Args:
+            ctx: the context of click.
+            args: the arguments of the command.
+
+        Returns:
+            The arguments that click did not parse.
+
+        Raises:
+            GanzooError: a plugin file is missing or fails, and the arguments do not ask for help.
+        """
         given = click.Context(self, parent=ctx.parent)
         given.params = {"plugin": _values(args, "--plugin"), "no_plugins": "--no-plugins" in args}
         try:
@@ -80,14 +113,26 @@ class RunCommand(click.Command):
         return super().parse_args(ctx, args)
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
-        """The command's own options and an option for each setting of a plugin's kind."""
+        """List the options.
+
+        Args:
+            ctx: the context of click, after ``parse_args``.
+
+        Returns:
+            The options of ganzoo, then an option for each setting of the kinds that plugins bring.
+        """
         found = ctx.meta.get(__name__)
         more = [kind for kind in found.kinds.values() if kind not in KINDS] if isinstance(found, Catalogue) else []
         options = [option for kind in more for option in part_options(kind)]
         return [*super().get_params(ctx), *options]
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """The options under headings, with the default of each part."""
+        """Write the options into the help page, under headings, with the default of each part.
+
+        Args:
+            ctx: the context of click.
+            formatter: the formatter to write to.
+        """
         found = ctx.meta.get(__name__)
         catalogue = found if isinstance(found, Catalogue) else load_catalogue(no_plugins=True)
         defaults = catalogue.presets().get("default", {})
@@ -107,18 +152,27 @@ class RunCommand(click.Command):
 
 
 def _values(args: Sequence[str], option: str) -> tuple[str, ...]:
-    """The values that the arguments give to an option, before click parses them."""
+    """Find the values of an option in arguments that click has not parsed."""
     after = [value for given, value in pairwise(args) if given == option]
     return (*after, *(arg.partition("=")[2] for arg in args if arg.startswith(f"{option}=")))
 
 
 class PresetName(TextType):
-    """A preset's name, which completes in the shell."""
+    """The type of ``--preset``. The shell completes the name of a preset."""
 
     name = "preset"
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        """The presets' names."""
+        """Complete the name of a preset.
+
+        Args:
+            ctx: the context of click.
+            param: the option or argument.
+            incomplete: the word before the cursor.
+
+        Returns:
+            The presets that begin with the word.
+        """
         from click.shell_completion import CompletionItem
 
         return [CompletionItem(name) for name in sorted(catalogue_of(ctx).presets()) if name.startswith(incomplete)]
@@ -168,7 +222,11 @@ command.params[5:5] = setting_options()
 
 
 def finished(run: Run) -> None:
-    """Say where everything is."""
+    """Print the paths of the run and of the newest picture, and the command that shows the records.
+
+    Args:
+        run: the run after training.
+    """
     pictures = sorted((run.dir / "samples").glob("*-ema.png")) or sorted((run.dir / "samples").glob("*-generator.png"))
     say(f"run      {run.dir}")
     if pictures:

@@ -107,11 +107,19 @@ def command(
 
 
 def write(picture: Tensor, out: Path) -> None:
-    """Write a picture as PNG, in a folder that is made where it is missing."""
+    """Write a picture as PNG. A missing folder is made.
+
+    Args:
+        picture: (3, H, W), uint8.
+        out: the path of the file.
+
+    Raises:
+        RunError: the file cannot be written, or the ending is unknown.
+    """
     from ganzoo.disk import pictures
 
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         pictures.save(picture, out)
-    except (OSError, ValueError) as error:  # Pillow says an unknown ending by ValueError
+    except (OSError, ValueError) as error:  # Pillow raises ValueError for an unknown ending
         raise errors.RunError(f"{out} cannot be written ({error}): give another --out, ending in .png") from error

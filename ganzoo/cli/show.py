@@ -1,4 +1,4 @@
-"""``ganzoo show KIND:NAME``: everything that a part says of itself."""
+"""``ganzoo show KIND:NAME``: print the documentation and the parameters of a part."""
 
 from __future__ import annotations
 
@@ -20,16 +20,33 @@ if TYPE_CHECKING:
 
 
 class PartName(TextType):
-    """``KIND:NAME``, or ``NAME``."""
+    """The type of an argument that names a part: ``KIND:NAME``, or ``NAME``."""
 
     name = "part"
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
-        """How help writes the value."""
+        """Write the value for help texts.
+
+        Args:
+            param: the option or argument.
+            ctx: the context of click.
+
+        Returns:
+            The text.
+        """
         return "KIND:NAME"
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        """Both ways to name each part."""
+        """Complete the name of a part, in both forms.
+
+        Args:
+            ctx: the context of click.
+            param: the option or argument.
+            incomplete: the word before the cursor.
+
+        Returns:
+            The names that begin with the word. The list is empty where the plugins cannot be read.
+        """
         from click.shell_completion import CompletionItem
 
         try:
@@ -55,10 +72,24 @@ def command(part: str, as_json: bool, catalogue: Catalogue) -> None:
 
 
 def entry_of(catalogue: Catalogue, part: str) -> tuple[Entry, str]:
-    """The part that is meant, and the words that name it: ``regularizer:r1:gamma=3`` -> r1, ``r1:gamma=3``.
+    """Find a part by ``KIND:NAME`` or ``NAME``, with or without parameters.
+
+    Args:
+        catalogue: the parts of all plugins.
+        part: the text of the user, such as ``regularizer:r1:gamma=3``.
+
+    Returns:
+        The part, and the text without the kind, such as ``r1:gamma=3``.
 
     Raises:
-        UnknownPart, AmbiguousPart: none, or more than one, is meant.
+        UnknownPart: no part has the name.
+        AmbiguousPart: parts of several kinds have the name.
+
+    Example:
+        >>> from ganzoo.plugins import load_catalogue
+        >>> entry, text = entry_of(load_catalogue(no_plugins=True), "regularizer:r1:gamma=3")
+        >>> entry.name, text
+        ('r1', 'r1:gamma=3')
     """
     head, colon, words = part.partition(":")
     if colon and (meant := catalogue.kinds.named(head)):
@@ -70,7 +101,7 @@ def entry_of(catalogue: Catalogue, part: str) -> tuple[Entry, str]:
         except errors.UnknownPart:
             continue
     if len(found) == 1:
-        return found[0], part  # of "r1:gamma=10" as well: words that name the part
+        return found[0], part  # `part` may be "r1:gamma=10": the name and the parameters
     if found:
         forms = " or ".join(f"{entry.kind}:{head}" for entry in found)
         raise errors.AmbiguousPart(f"{head!r} is the name of a part of {len(found)} kinds: write {forms}")

@@ -1,4 +1,4 @@
-"""``ganzoo tensorboard``: look at runs."""
+"""``ganzoo tensorboard``: show runs in TensorBoard."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ def command(runs: Path, port: int) -> int:
     """
     if not runs.is_dir():
         raise errors.RunError(f"there is no directory {runs}: give the --logdir of your runs, or train one: ganzoo run")
-    # Every picture of a run can be stepped through: TensorBoard shows ten unless told, and its fast loader takes the
-    # documented 0 for "all" as none at all. Only this machine can connect.
+    # By default TensorBoard keeps ten pictures of a run. The documented 0 for "all" makes the fast loader keep none.
+    # The host is localhost, so that only this machine can connect.
     keep = ["--samples_per_plugin", "images=100000,scalars=100000"]
     arguments = ["--logdir", str(runs), "--host", "localhost", "--port", str(port), *keep]
     # -P: a file tensorboard.py in the current directory is not the program.
     program = [sys.executable, "-P", "-m", "tensorboard.main", *arguments]
     if os.name == "posix":
-        os.execv(program[0], program)  # signals to this process reach the server: none is left behind on the port
+        os.execv(program[0], program)  # signals to this process reach the server, so that no server keeps the port
     try:
         return subprocess.run(program, check=False).returncode
     except KeyboardInterrupt:
