@@ -1,4 +1,7 @@
-"""The checks of architectures."""
+"""The checks of architectures.
+
+The networks are built for a few sample shapes. An architecture refuses a shape with ``Incompatible``.
+"""
 
 from __future__ import annotations
 
@@ -24,10 +27,11 @@ from ganzoo.testing.tools import (
 )
 
 _SHAPES = ((1, 8, 8), (3, 32, 32), (2,), (16,))
+"""The shapes to build for, without the batch dimension: pictures, then points and vectors."""
 
 
 def _built(part: parts.Architecture, only: int | None = None) -> list[tuple[Spec, Networks]]:
-    """The nets for each shape that the architecture takes; it refuses the others with Incompatible."""
+    """The networks for each of ``_SHAPES`` that the architecture accepts, or for the first ``only`` shapes."""
     built = []
     for shape in _SHAPES:
         for classes, condition in ((part.classes(3), None), (part.classes(3), shape)):
@@ -44,12 +48,13 @@ def _built(part: parts.Architecture, only: int | None = None) -> list[tuple[Spec
                 continue
             if only is not None and len(built) == only:
                 return built
-            break  # a condition only where it cannot do without
+            break  # A condition is tried only where the architecture refuses a spec without a condition.
     require(built, f"it builds for none of the shapes {', '.join(map(str, _SHAPES))}")
     return built
 
 
 def _batch(spec: Spec, count: int = 3, dtype: torch.dtype = torch.float32, seed: int = 0) -> Batch:
+    """Random images in [-1, 1], latents, labels and inputs of ``count`` samples."""
     g = torch.Generator().manual_seed(seed)
     return Batch(
         images=torch.rand(count, *spec.shape, generator=g, dtype=dtype) * 2 - 1,
@@ -60,11 +65,12 @@ def _batch(spec: Spec, count: int = 3, dtype: torch.dtype = torch.float32, seed:
 
 
 def _generated(part: parts.Architecture, nets: Networks, batch: Batch) -> Tensor:
+    """Fakes, (N, *shape), from a batch without images, as a training run generates fakes."""
     return part.generate(nets.generator, batch.replace(images=None))
 
 
 def _judged(part: parts.Architecture, nets: Networks, images: Tensor, batch: Batch) -> Tensor:
-    """(N,) scores, as the engine reads them."""
+    """The scores of images, (N,), computed from the output of judge() as a training run computes scores."""
     output = part.judge(nets.discriminator, images, batch.replace(images=images, latent=None))
     require(not isinstance(output, Mapping) or "logits" in output, "judge() gives a mapping without 'logits'")
     logits = output["logits"] if isinstance(output, Mapping) else output
@@ -77,7 +83,10 @@ def _judged(part: parts.Architecture, nets: Networks, images: Tensor, batch: Bat
 
 @asks("architecture")
 def _makes_and_judges_samples(part: parts.Architecture) -> None:
-    """For each shape that it takes: samples of that shape, finite scores, also of a single sample in evaluation."""
+    """The generator makes samples of the spec's shape, and the discriminator gives finite scores.
+
+    Three samples are made in training mode, and a single sample in evaluation mode.
+    """
     for spec, nets in _built(part):
         for count, training in ((3, True), (1, False)):
             for net in nets:
@@ -92,7 +101,7 @@ def _makes_and_judges_samples(part: parts.Architecture) -> None:
 
 @asks("architecture")
 def _returns_what_it_says(part: parts.Architecture) -> None:
-    """judge() returns, beside logits, what outputs() says, each tensor of the shape that it says."""
+    """judge() returns, beside logits, the tensors that outputs() declares, with the declared shapes."""
     for spec, nets in _built(part):
         batch = _batch(spec)
         assert batch.images is not None
@@ -108,7 +117,7 @@ def _returns_what_it_says(part: parts.Architecture) -> None:
 
 @asks("architecture")
 def _every_parameter_learns(part: parts.Architecture) -> None:
-    """A gradient reaches every parameter of both players: none is forgotten in forward()."""
+    """A gradient reaches every parameter of both players: forward() uses every parameter."""
     for spec, nets in _built(part):
         batch = _batch(spec)
         assert batch.images is not None
@@ -129,7 +138,10 @@ def _every_parameter_learns(part: parts.Architecture) -> None:
 
 @asks("architecture")
 def _noise_matters(part: parts.Architecture) -> None:
-    """Other noise makes other samples, and other samples have other scores."""
+    """Samples depend on the latents, and scores depend on the samples.
+
+    An architecture with inputs beside the latents may ignore the latents, as a segmentor does.
+    """
     for spec, nets in _built(part):
         one, two = (_batch(spec, seed=seed) for seed in (0, 1))
         a, b = _generated(part, nets, one), _generated(part, nets, one.replace(latent=two.latent))
@@ -141,7 +153,7 @@ def _noise_matters(part: parts.Architecture) -> None:
 
 @asks("architecture")
 def _has_second_derivatives(part: parts.Architecture) -> None:
-    """The slope of the scores by the samples can be differentiated by the weights: gradient penalties do that."""
+    """The gradient of the scores in the samples is differentiable in the weights, as gradient penalties require."""
     for spec, nets in _built(part):
         batch = _batch(spec)
         assert batch.images is not None
@@ -156,9 +168,10 @@ def _has_second_derivatives(part: parts.Architecture) -> None:
 
 @asks("architecture")
 def _samples_do_not_mix(part: parts.Architecture) -> None:
-    """A sample's fate is its own: in evaluation always; while D trains unless a layer of it is there to mix.
+    """The output for a sample does not depend on the other samples of the batch.
 
-    Such a layer is a BatchNorm, or has an attribute ``mixes_samples = True``.
+    The generator is examined in evaluation mode. The discriminator is examined in training mode, unless a layer of the
+    discriminator mixes samples: a BatchNorm, or a layer with the attribute ``mixes_samples = True``.
     """
     for spec, nets in _built(part):
         batch, other = _batch(spec), _batch(spec, seed=1)
@@ -181,7 +194,7 @@ def _samples_do_not_mix(part: parts.Architecture) -> None:
 
 @asks("architecture")
 def _starts_by_the_seed(part: parts.Architecture) -> None:
-    """torch.manual_seed decides the first weights, and another seed makes others."""
+    """torch.manual_seed decides the initial weights, and another seed gives other weights."""
     spec, nets = _built(part, only=1)[0]
     torch.manual_seed(0)
     same = part.build(spec)
@@ -195,12 +208,12 @@ def _starts_by_the_seed(part: parts.Architecture) -> None:
 
 @asks("architecture")
 def _goes_to_disk_and_back(part: parts.Architecture) -> None:
-    """The state_dict of both nets is all that there is to them."""
+    """Networks that load the state_dict of other networks give equal samples and scores in evaluation mode."""
     spec, nets = _built(part, only=1)[0]
     torch.manual_seed(1)
     again = part.build(spec)
     batch = _batch(spec)
-    _judged(part, nets, _generated(part, nets, batch), batch)  # running statistics move
+    _judged(part, nets, _generated(part, nets, batch), batch)  # Running statistics change in training.
     outputs = []
     for pair in (nets, again):
         for mine, theirs in zip(pair, nets, strict=True):
@@ -214,13 +227,14 @@ def _goes_to_disk_and_back(part: parts.Architecture) -> None:
 
 @asks("architecture")
 def _keeps_its_state_in_its_nets(part: parts.Architecture) -> None:
-    """Nets that were stopped and loaded from their state_dict go on as if they had not been, in training and after.
+    """Networks that load the state_dict of trained networks continue with equal outputs, in training and evaluation.
 
-    What a round changes is a parameter or a persistent buffer; an attribute, or a buffer with persistent=False, is lost
-    on resume.
+    State that changes in a round belongs into a parameter or a persistent buffer. An attribute, or a buffer with
+    ``persistent=False``, is lost on resume.
     """
 
     def play(nets: Networks, seed: int) -> list[Tensor]:
+        """Fakes, the scores of real samples and the scores of the fakes, in a round with a seed."""
         torch.manual_seed(seed)
         batch = _batch(spec, seed=seed)
         assert batch.images is not None
@@ -228,6 +242,7 @@ def _keeps_its_state_in_its_nets(part: parts.Architecture) -> None:
         return [fake, _judged(part, nets, batch.images, batch), _judged(part, nets, fake, batch)]
 
     def counted(nets: Networks) -> dict[str, Any]:
+        """The state of the part, and the plain attributes of every module, which no state_dict holds."""
         return remembered_state(part) | {
             f"{player} {type(module).__name__}.{key}": value
             for player, net in nets._asdict().items()
@@ -237,7 +252,7 @@ def _keeps_its_state_in_its_nets(part: parts.Architecture) -> None:
         }
 
     for spec, nets in _built(part):
-        play(nets, 1)
+        play(nets, 1)  # The first round may compute constants.
         before = counted(nets)
         play(nets, 2)
         require_same_state(before, counted(nets), "keep it in a buffer of the net")
@@ -255,7 +270,10 @@ def _keeps_its_state_in_its_nets(part: parts.Architecture) -> None:
 
 @asks("architecture")
 def _runs_in_any_precision_and_layout(part: parts.Architecture) -> None:
-    """float64 nets make float64 samples; channels-last changes nothing but the order in memory; so does a GPU."""
+    """float64 networks give float64 samples and scores, equal in channels-last layout and on a GPU.
+
+    The GPU is examined where CUDA is available. Equal means equal up to rounding.
+    """
     for spec, nets in _built(part):
         double = Networks(*(copy.deepcopy(net).double() for net in nets))
         batch = _batch(spec, dtype=torch.float64)

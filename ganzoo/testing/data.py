@@ -1,4 +1,4 @@
-"""The checks of data."""
+"""The checks of data parts: the items of the dataset, and the dataset in a worker process."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ganzoo.testing.tools import (
 
 
 def _item(item: Any) -> tuple[Tensor, Any, Any]:
-    """Sample, label and condition of an item of a dataset."""
+    """The sample, the label and the condition of an item of a dataset, with None for a missing entry."""
     if isinstance(item, Mapping):
         require("image" in item, f"an item is a mapping without 'image': it has {', '.join(map(str, item))}")
         return item["image"], item.get("label"), item.get("condition")
@@ -30,7 +30,10 @@ def _item(item: Any) -> tuple[Tensor, Any, Any]:
 
 @asks("data")
 def _items_are_samples(data: parts.Data) -> None:
-    """First, middle and last item: a uint8 tensor or a floating one in [-1, 1], all of one shape, labels from 0."""
+    """The first, middle and last item hold a uint8 tensor, or a floating tensor in [-1, 1], and a label from 0 up.
+
+    The items agree in shape, in dtype, and in whether labels and conditions are present.
+    """
     dataset = data.dataset()
     size = len(dataset)  # type: ignore[arg-type]  # map-style datasets have a length, which torch does not declare
     require(size >= 2, f"the dataset has {size} samples: a GAN needs two at least")
@@ -58,7 +61,7 @@ def _items_are_samples(data: parts.Data) -> None:
 
 @asks("data")
 def _goes_to_workers(data: parts.Data) -> None:
-    """The dataset is pickled to worker processes, and has the same items there."""
+    """The dataset can be pickled, as worker processes require, and the copy has items of equal shape and dtype."""
     dataset = data.dataset()
     there = pickle.loads(pickle.dumps(dataset))
     here, far = (_item(d[0])[0] for d in (dataset, there))

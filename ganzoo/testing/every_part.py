@@ -1,4 +1,4 @@
-"""The checks of every part, whatever its kind."""
+"""The checks of every part, for all kinds."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from ganzoo.testing.tools import (
 
 @asks("any")
 def _says_what_it_is(part: Part) -> None:
-    """The class has a docstring whose first line says what it is: ``ganzoo list`` shows it."""
-    doc = type(part).__dict__.get("__doc__") or ""  # a dataclass without one is given its signature
+    """The class has a docstring with a summary in the first line, which ``ganzoo list`` prints."""
+    doc = type(part).__dict__.get("__doc__") or ""  # Python gives the signature to a dataclass without a docstring.
     require(doc.strip() and not doc.startswith(f"{type(part).__name__}("), "the class has no docstring")
     require(words.sections(doc).summary, "the docstring does not begin with a line that says what the part is")
 
 
 @asks("any")
 def _parameters_are_documented(part: Part) -> None:
-    """Each parameter has its meaning under ``Args:``, and nothing else is described there."""
+    """``Args:`` of the class's docstring describes each parameter of the part, and no other name."""
     known = words.parameters(type(part))
     for name, parameter in known.items():
         require(parameter.meaning, f"the parameter {name!r} has no line '{name}: what it means' under Args:")
@@ -37,7 +37,7 @@ def _parameters_are_documented(part: Part) -> None:
 
 @asks("any")
 def _parameters_are_validated(part: Part) -> None:
-    """Each parameter has an annotation that refuses nonsense, and accepts the part's own value."""
+    """The annotation of each parameter refuses an arbitrary object."""
     for name in words.parameters(type(part)):
         try:
             words.make(type(part), "part", {**words.plain(part), name: object()})
@@ -48,7 +48,7 @@ def _parameters_are_validated(part: Part) -> None:
 
 @asks("any")
 def _copies(part: Part) -> None:
-    """A part is plain data: it is copied, pickled, and remade from what a config file holds of it."""
+    """A part can be copied, pickled, and made again from the plain values that a config file holds."""
     plain = words.plain(part)
     copies = {
         "a deep copy": copy.deepcopy(part),

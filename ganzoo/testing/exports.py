@@ -1,4 +1,4 @@
-"""The check that a generator means the same outside of eager torch."""
+"""The check that an exported generator gives the samples of the eager generator."""
 
 from __future__ import annotations
 
@@ -20,10 +20,12 @@ class _Generate(nn.Module):
     """A generator as a function of tensors in a fixed order, called as the architecture calls the generator."""
 
     def __init__(self, part: parts.Architecture, generator: nn.Module, names: list[str]) -> None:
+        """Keep the architecture, the generator and the names of the tensors in order."""
         super().__init__()
         self.part, self.generator, self.names = part, generator, names
 
     def forward(self, *given: Tensor) -> Tensor:
+        """Fakes, (N, *shape), from tensors in the order of the names."""
         return self.part.generate(self.generator, Batch(**dict(zip(self.names, given, strict=True))))
 
 
@@ -52,7 +54,7 @@ def _exports_mean_the_same(part: parts.Architecture) -> None:
     net = _Generate(part, nets.generator, names)
     net.eval()
     with torch.no_grad(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # exporters warn of their own future
+        warnings.simplefilter("ignore")  # Exporters warn that a later torch will replace them.
         due = net(*given)
         exported = torch.export.export(net, given).module()(*given)
         require(is_close(exported, due, 1e-5, 1e-7), "the program of torch.export makes other samples")

@@ -1,4 +1,8 @@
-"""The checks of losses."""
+"""The checks of losses.
+
+Most checks call a loss with scores that are made by hand. A loss that reads other values than scores, with
+``reads_scores = False``, is left out of the checks that need a formula of the scores.
+"""
 
 from __future__ import annotations
 
@@ -27,10 +31,11 @@ from ganzoo.testing.tools import (
 )
 
 _LESSONS: tuple[tuple[Player, str], ...] = (("discriminator", "real"), ("discriminator", "fake"), ("generator", "fake"))
+"""A player, and the scores that the player learns from."""
 
 
 def _of_scores(ask: F) -> F:
-    """What is asked of losses that are arithmetic on scores, and of no others."""
+    """Limit a check to losses that are a formula of the scores."""
 
     @wraps(ask)
     def asked(loss: parts.Loss) -> None:
@@ -41,8 +46,9 @@ def _of_scores(ask: F) -> F:
 
 
 def _both(loss: parts.Loss, s: Scores) -> dict[Player, Tensor]:
+    """The losses of both players, with a fixed seed."""
     torch.manual_seed(0)
-    for side in loss.needs_grad_of:  # scores that come from images, with a slope of zero
+    for side in loss.needs_grad_of:  # The loss differentiates scores in images: a gradient of zero.
         images = getattr(s, f"{side}_images").requires_grad_()
         setattr(s, side, getattr(s, side) + 0 * images.sum())
     return {"discriminator": loss.discriminator(s), "generator": loss.generator(s)}
@@ -75,7 +81,10 @@ def _keeps_dtype_and_device(loss: parts.Loss) -> None:
 @asks("loss")
 @_of_scores
 def _gradients_flow(loss: parts.Loss) -> None:
-    """The discriminator learns from real and fake scores, the generator from the fake: nobody detaches them."""
+    """The discriminator's loss has a gradient in real and fake scores, the generator's loss in fake scores.
+
+    The usual cause of a failure is a call of ``detach``.
+    """
     real, fake = make_tensors()
     values = _both(loss, make_scores(real, fake))
     for player, side in _LESSONS:
@@ -87,9 +96,12 @@ def _gradients_flow(loss: parts.Loss) -> None:
 @asks("loss")
 @_of_scores
 def _pulls_the_right_way(loss: parts.Loss) -> None:
-    """High is real: where a player is wrong by 2, half a step right lowers its loss (for LSGAN's targets too)."""
+    """A high score means real: a player's loss falls when wrong scores move in the right direction.
+
+    Scores that are wrong by 2 move to wrong by 1.5. The step is so short that the check also holds for LSGAN's targets.
+    """
     for player, side in _LESSONS:
-        right = 1.0 if (player, side) != ("discriminator", "fake") else -1.0  # fakes are to rise for G, to fall for D
+        right = 1.0 if (player, side) != ("discriminator", "fake") else -1.0  # G raises scores of fakes, D lowers.
         values = []
         for wrong in (2.0, 1.5):
             scores = {"real": [0.0] * 4, "fake": [0.0] * 4, side: [-right * wrong] * 4}
@@ -101,9 +113,9 @@ def _pulls_the_right_way(loss: parts.Loss) -> None:
 @asks("loss")
 @_of_scores
 def _learns_where_it_is_wrong(loss: parts.Loss) -> None:
-    """At scores wrong by 50 the gradient is alive, unless the loss says ``saturates = True``.
+    """The gradient does not vanish at scores that are wrong by 50, unless the loss declares ``saturates = True``.
 
-    The usual cause is log(sigmoid(x) + eps); softplus(-x) is the same without the eps.
+    The usual cause of a failure is log(sigmoid(x) + eps). The value -softplus(-x) is log(sigmoid(x)) without the eps.
     """
     if getattr(loss, "saturates", False):
         return
@@ -120,7 +132,7 @@ def _learns_where_it_is_wrong(loss: parts.Loss) -> None:
 
 @asks("loss")
 def _is_a_mean_over_the_batch(loss: parts.Loss) -> None:
-    """The batch twice over has the loss of the batch, and the order of its pairs does not matter."""
+    """A batch that holds each sample twice has the loss of the batch, and the order of the pairs does not matter."""
     real, fake = make_tensors(REAL_SCORES[:4], FAKE_SCORES[:4])
     whole = _both(loss, make_scores(real, fake))
     for rows, what in (
@@ -136,7 +148,7 @@ def _is_a_mean_over_the_batch(loss: parts.Loss) -> None:
 
 @asks("loss")
 def _never_pairs_all_with_all(loss: parts.Loss) -> None:
-    """(N, 1) scores beside (N,) ones are refused or treated as (N,), never broadcast to (N, N)."""
+    """Scores of shape (N, 1) beside (N,) are refused or treated as (N,), never broadcast to (N, N)."""
     real, fake = make_tensors()
     flat = _both(loss, make_scores(real, fake))
     for r, f in ((real[:, None], fake), (real, fake[:, None])):
@@ -151,7 +163,7 @@ def _never_pairs_all_with_all(loss: parts.Loss) -> None:
 
 @asks("loss")
 def _leaks_no_gradient(loss: parts.Loss) -> None:
-    """A loss leaves no ``.grad`` behind, of any player: it is the game that takes each gradient, for its own player."""
+    """A loss fills no ``.grad``: the game computes each gradient, for the player that the loss belongs to."""
     real, fake = make_tensors()
     _both(loss, make_scores(real, fake))
     require(real.grad is None and fake.grad is None, "a gradient leaks: backward() reaches both players")
@@ -159,7 +171,7 @@ def _leaks_no_gradient(loss: parts.Loss) -> None:
 
 @asks("loss")
 def _changes_nothing(loss: parts.Loss) -> None:
-    """Scores are left as they were, and the same scores have the same loss again."""
+    """A loss leaves scores unchanged, and equal scores have an equal loss in a second call."""
     real, fake = (t.detach().clone() for t in make_tensors())
     kept = real.clone(), fake.clone()
     first, second = (_both(loss, make_scores(real, fake)) for _ in range(2))
@@ -170,12 +182,12 @@ def _changes_nothing(loss: parts.Loss) -> None:
 
 @asks("loss")
 def _remembers_nothing(loss: parts.Loss) -> None:
-    """A round has the same loss whenever it comes: what a loss counted or averaged would be lost on resume."""
+    """The loss of a round does not depend on earlier rounds: a count or an average would be lost on resume."""
     part = words.bind(loss).part
     real, fake = (t.detach() for t in make_tensors())
     kept: list[Any] = []
     first = _both(part, make_scores(real, fake))
-    for i in range(12):  # others, at other times of the run
+    for i in range(12):  # Other scores, at other times of the run.
         _both(part, make_scores(real * (1 + i), fake - i, progress=i / 12))
         kept.append(remembered_state(part))
     require_same_state(kept[0], kept[-1], "a regularizer may keep it, in a buffer of the module that prepare returns")
@@ -187,10 +199,14 @@ def _remembers_nothing(loss: parts.Loss) -> None:
 @asks("loss")
 @_of_scores
 def _derivatives_are_right(loss: parts.Loss) -> None:
-    """First and second derivatives are those of the value (float64 finite differences): penalties need both."""
+    """First and second derivatives agree with finite differences of the loss in float64.
+
+    Gradient penalties need second derivatives.
+    """
     for player in PLAYERS:
 
         def value(real: Tensor, fake: Tensor, player: Player = player) -> Tensor:
+            """The player's loss as a function of the scores."""
             return _both(loss, make_scores(real, fake))[player]
 
         torch.autograd.gradcheck(value, make_tensors())
@@ -199,13 +215,15 @@ def _derivatives_are_right(loss: parts.Loss) -> None:
 
 @asks("loss")
 def _facts_are_true(loss: parts.Loss) -> None:
-    """``has_targets``, ``bounded`` and ``supports_shared_backward`` say what the losses do.
+    """The facts ``has_targets``, ``bounded`` and ``supports_shared_backward`` agree with the computed losses.
 
-    One that watches images may be bounded by their slopes, which scores by hand do not have.
+    ``bounded`` is not examined for a loss with ``needs_grad_of``. The gradients in the images may bound such a loss,
+    and scores that are made by hand have no gradients in the images.
     """
     real, fake = make_tensors()
 
     def moved(real_target: Tensor | float) -> Tensor:
+        """The discriminator's loss with another target of real samples."""
         return _both(loss, make_scores(real, fake, real_target=real_target))["discriminator"]
 
     if loss.has_targets:
@@ -223,6 +241,7 @@ def _facts_are_true(loss: parts.Loss) -> None:
             d, g = loss.discriminator(s := Scores(real=real, fake=fake)), loss.generator(s)
         except AttributeError as error:
             fail(f"supports_shared_backward, and it reads more of fakes than their scores: {error}")
+        # A shared backward scales the discriminator's gradient. A gradient of zero cannot be scaled to another.
         a, c = (torch.autograd.grad(value, fake, materialize_grads=True)[0] for value in (d, g))
         flat = (a == 0) & (c != 0)
         require(

@@ -1,4 +1,4 @@
-"""The checks of metrics."""
+"""The checks of metrics, on points of two Gaussians or on pictures of discs."""
 
 from __future__ import annotations
 
@@ -22,22 +22,29 @@ from ganzoo.testing.tools import (
 
 
 class _Points(parts.Data):
-    """Two Gaussians in the plane."""
+    """Points of two Gaussians in the plane, with known modes.
+
+    Args:
+        std: the standard deviation of each Gaussian.
+    """
 
     std: float = 0.05
 
     def dataset(self) -> Dataset[Any]:
+        """4096 points, (2,), from both Gaussians in turn."""
         centres = self.modes()
         return TensorDataset(centres[torch.arange(4096) % 2] + self.std * torch.randn(4096, 2))
 
     def modes(self) -> Tensor:
+        """The means of the Gaussians, (2, 2)."""
         return torch.tensor([[0.5, 0.0], [-0.5, 0.0]])
 
 
 class _Pictures(parts.Data):
-    """Coloured discs."""
+    """Pictures of coloured discs on a black ground."""
 
     def dataset(self) -> Dataset[Any]:
+        """2048 pictures, (3, 32, 32), in [-1, 1]."""
         y, x = torch.meshgrid(torch.linspace(-1, 1, 32), torch.linspace(-1, 1, 32), indexing="ij")
         place, colour = torch.rand(2048, 2, 1, 1) - 0.5, torch.rand(2048, 3, 1, 1)
         inside = (x - place[:, :1]).square() + (y - place[:, 1:]).square() < 0.15
@@ -45,14 +52,18 @@ class _Pictures(parts.Data):
 
 
 def _to_score(metric: parts.Metric) -> tuple[parts.Data, Tensor, Tensor, Tensor, Mapping[str, float]]:
-    """Data that a metric takes, reals, good and bad fakes of it, and the figures of the good ones."""
+    """Data that a metric accepts, with samples to score.
+
+    Returns:
+        The data part, real samples, good fakes (from the data), bad fakes (noise), and the figures of the good fakes.
+    """
     for data in (_Points(), _Pictures()):
         torch.manual_seed(0)
         pool = data.dataset()[torch.randperm(2048)]
         samples = pool[0][torch.arange(2 * metric.samples) % 2048]
         real, good = samples[::2].clone(), samples[1::2].clone()
         if metric.pairs:
-            good = real.clone()  # each fake is to be its own real
+            good = real.clone()  # The metric compares fake i with real sample i. The best fake equals the real sample.
         bad = torch.rand_like(good) * 2 - 1
         kept = real.clone(), good.clone()
         torch.manual_seed(0)
@@ -67,10 +78,10 @@ def _to_score(metric: parts.Metric) -> tuple[parts.Data, Tensor, Tensor, Tensor,
 
 @asks("metric")
 def _tells_good_from_bad(metric: parts.Metric) -> None:
-    """Figures are finite numbers by the names that the metric declares; what is said to be better one way is no worse
-    for real samples than for noise; nothing is changed.
+    """Figures are finite, have the declared names, and are no worse for real samples than for noise.
 
-    Asked on two Gaussians in the plane, or on small pictures where the metric refuses those.
+    The metric scores points of two Gaussians in the plane, or small pictures where the metric refuses points. A figure
+    without a declared direction may take any value. Scoring leaves the samples unchanged.
     """
     data, real, good, bad, told = _to_score(metric)
     torch.manual_seed(0)
@@ -92,7 +103,7 @@ def _tells_good_from_bad(metric: parts.Metric) -> None:
 
 @asks("metric")
 def _scores_without_memory(metric: parts.Metric) -> None:
-    """Samples have the same figures whatever was scored before: what a metric remembers would be lost on resume."""
+    """The figures of samples do not depend on earlier calls: state of a metric would be lost on resume."""
     metric = words.bind(metric).part
     data, real, good, bad, told = _to_score(metric)
     before = remembered_state(metric)

@@ -1,4 +1,4 @@
-"""The checks of optimizers."""
+"""The checks of optimizers, on a quadratic with its minimum at 1."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ from ganzoo.testing.tools import (
 
 
 def _weights() -> list[nn.Parameter]:
+    """Two parameters with fixed random values, shaped as the weight of a convolution and as a bias."""
     torch.manual_seed(0)
     return [nn.Parameter(torch.randn(4, 3, 3, 3)), nn.Parameter(torch.randn(5))]
 
 
 def _descend(optimizer: torch.optim.Optimizer, weights: list[nn.Parameter], steps: int) -> None:
-    """Steps down half of the squared distance to 1."""
+    """Minimize half of the squared distance to 1, sum of (p - 1)^2 / 2, for some steps."""
     for _ in range(steps):
         for p in weights:
             p.grad = p.detach() - 1
@@ -29,7 +30,7 @@ def _descend(optimizer: torch.optim.Optimizer, weights: list[nn.Parameter], step
 
 @asks("optimizer")
 def _moves_downhill(part: parts.Optimizer) -> None:
-    """Twenty steps lower a quadratic, over exactly the parameters that it was given."""
+    """Twenty steps lower a quadratic, and the optimizer holds exactly the parameters given to build()."""
     weights = _weights()
     optimizer = part.build(weights)
     found = type(optimizer).__name__
@@ -44,7 +45,10 @@ def _moves_downhill(part: parts.Optimizer) -> None:
 
 @asks("optimizer")
 def _follows_its_learning_rate(part: parts.Optimizer) -> None:
-    """A field ``lr`` is every group's rate at first; the game sets the groups' to today's, and at 0 nothing moves."""
+    """Every group begins with the rate of the field ``lr``, and no weight moves when the groups' rate is 0.
+
+    The game sets the learning rate of the groups in each step. A part without a field ``lr`` is not examined.
+    """
     if not hasattr(part, "lr"):
         return
     weights = _weights()
@@ -60,7 +64,7 @@ def _follows_its_learning_rate(part: parts.Optimizer) -> None:
 
 @asks("optimizer")
 def _goes_on_from_its_state(part: parts.Optimizer) -> None:
-    """An optimizer that was given another's state_dict goes on as that one does."""
+    """An optimizer that loads the state_dict of another optimizer continues with equal steps."""
     ends = []
     for stop in (False, True):
         weights = _weights()

@@ -1,4 +1,7 @@
-"""The checks of regularizers."""
+"""The checks of regularizers.
+
+The checks play rounds of a small GAN with the regularizer attached, without the training loop.
+"""
 
 from __future__ import annotations
 
@@ -27,6 +30,7 @@ from ganzoo.testing.tools import (
 )
 
 _SPEC = Spec(shape=(3, 8, 8), latent_dim=8)
+"""The spec of the small GAN: the shapes that `make_scores` draws."""
 
 
 _HOOKS = (
@@ -41,13 +45,21 @@ _HOOKS = (
     "modify_gradients",
     "after_update",
 )
+"""The methods of the contract. A regularizer defines at least one."""
 
 
 class _Round:
-    """A small smooth GAN in float64 with a regularizer on it: what the engine makes of both, by hand."""
+    """Rounds of a small smooth GAN in float64 with a regularizer, played without the training loop.
+
+    Args:
+        part: the regularizer.
+        linear: use a linear discriminator, whose gradient in the images is constant.
+    """
 
     def __init__(self, part: parts.Regularizer, *, linear: bool = False) -> None:
+        """Build the networks with a fixed seed, and prepare the regularizer."""
         torch.manual_seed(0)
+        # Tanh and Softplus have second derivatives everywhere, which finite differences of a gradient need.
         judge = (
             [nn.Flatten(), nn.Linear(192, 1)]
             if linear
@@ -68,10 +80,12 @@ class _Round:
         bound.values["module"] = module.double() if isinstance(module, nn.Module) else module
 
     def judge(self, images: Tensor, s: Scores) -> Tensor:
+        """The scores of images, (N,), after the regularizer's images()."""
         logits: Tensor = self.networks.discriminator(self.part.images(images, s))
         return logits
 
     def scores(self, generator_learns: bool = True, rows: Tensor | None = None) -> Scores:
+        """The scores of a round, of the samples with the numbers ``rows``."""
         rows = torch.arange(6) if rows is None else rows
         zeros = torch.zeros(len(rows), dtype=torch.float64)
         s = make_scores(
@@ -85,6 +99,7 @@ class _Round:
             s.latent.requires_grad_()
         with torch.set_grad_enabled(generator_learns):
             s.fake_images = self.networks.generator(s.latent)
+        # Images require a gradient only where the regularizer declares the need, as in a training run.
         if "real" in self.part.needs_grad_of:
             s.real_images.requires_grad_()
         if "fake" in self.part.needs_grad_of and not generator_learns:
@@ -95,6 +110,7 @@ class _Round:
         return s
 
     def penalty(self, player: Player, seed: int = 0, **how: Any) -> Tensor:
+        """The player's penalty in a round, after observe()."""
         torch.manual_seed(seed)
         s = self.scores(**how)
         with torch.no_grad():
@@ -103,13 +119,14 @@ class _Round:
         return value
 
     def learners(self, player: Player) -> list[nn.Parameter]:
-        """What the player's penalty may teach: its own net, and the part's where that player trains it."""
+        """The player's parameters, and the parameters of a module that the player trains."""
         own = list(getattr(self.networks, player).parameters())
         if isinstance(self.part.module, nn.Module) and self.part.trained_by == player:
             own += self.part.module.parameters()
         return own
 
     def gradient(self, player: Player, **how: Any) -> list[Tensor | None]:
+        """The gradient of the player's penalty in ``learners``, with None where the penalty does not depend."""
         value = self.penalty(player, **how)
         if not value.requires_grad:
             return [None]
@@ -117,12 +134,13 @@ class _Round:
 
 
 def _penalties(part: parts.Regularizer) -> list[Player]:
+    """The players that pay a penalty of the regularizer."""
     return [player for player in PLAYERS if part.defines(f"{player}_penalty") and player in part.paid_by]
 
 
 @asks("regularizer")
 def _does_something(part: parts.Regularizer) -> None:
-    """At least one method of the contract is defined, and the class facts are of their types."""
+    """The regularizer defines at least one method of the contract, and the facts of the class have valid values."""
     require(any(part.defines(hook) for hook in _HOOKS), f"it defines none of {', '.join(_HOOKS)}")
     watched = set(part.needs_grad_of)
     require(
@@ -139,7 +157,7 @@ def _does_something(part: parts.Regularizer) -> None:
 
 @asks("regularizer")
 def _penalty_is_a_finite_scalar(part: parts.Regularizer) -> None:
-    """A penalty is 0-dimensional and finite."""
+    """The penalty of each player that pays is a finite 0-dimensional tensor."""
     for player in _penalties(part):
         value = _Round(part).penalty(player)
         require(value.shape == (), f"the {player}'s penalty has shape {tuple(value.shape)}, not (): take the mean")
@@ -148,10 +166,10 @@ def _penalty_is_a_finite_scalar(part: parts.Regularizer) -> None:
 
 @asks("regularizer")
 def _penalty_teaches_its_player(part: parts.Regularizer) -> None:
-    """A gradient of the penalty, finite and not zero, reaches the weights of the player that pays it.
+    """A gradient of the penalty, finite and not zero, reaches the weights of the player that pays.
 
-    On a small net, or on one that is steeper by far: a penalty may be one-sided. One on a gradient needs
-    ``torch.autograd.grad(..., create_graph=True)`` for it.
+    The networks are small. Where the gradient is zero, the weights of the discriminator are multiplied by 5, because a
+    penalty may be one-sided. A gradient penalty needs ``torch.autograd.grad(..., create_graph=True)``.
     """
     for player in _penalties(part):
         game = _Round(part)
@@ -169,7 +187,10 @@ def _penalty_teaches_its_player(part: parts.Regularizer) -> None:
 
 @asks("regularizer")
 def _penalty_needs_no_graph_of_the_generator(part: parts.Regularizer) -> None:
-    """The discriminator's penalty is the same on fakes that carry no gradient, as they come in its own moves."""
+    """The discriminator's penalty has an equal gradient on fakes without a graph of the generator.
+
+    Fakes carry no such graph when the discriminator alone is updated.
+    """
     if "discriminator" in _penalties(part):
         with_, without = (_Round(part).gradient("discriminator", generator_learns=learns) for learns in (True, False))
         for a, b in zip(with_, without, strict=True):
@@ -179,11 +200,11 @@ def _penalty_needs_no_graph_of_the_generator(part: parts.Regularizer) -> None:
 
 @asks("regularizer")
 def _penalty_survives_a_flat_discriminator(part: parts.Regularizer) -> None:
-    """Penalty and gradient are finite where the discriminator is constant: sqrt(0) has an infinite slope."""
+    """Penalty and gradient are finite where the discriminator is constant: the derivative of sqrt at 0 is infinite."""
     for player in _penalties(part):
         game = _Round(part)
         if any(is_parametrized(m) for m in game.networks.discriminator.modules()):
-            return  # a net whose weights cannot all be 0
+            return  # The weights of a parametrization such as spectral normalization cannot all be 0.
         for p in game.networks.discriminator.parameters():
             nn.init.zeros_(p)
         if not all_finite([game.penalty(player), *game.gradient(player)]):
@@ -192,8 +213,9 @@ def _penalty_survives_a_flat_discriminator(part: parts.Regularizer) -> None:
 
 @asks("regularizer")
 def _penalty_is_a_mean_over_the_batch(part: parts.Regularizer) -> None:
-    """The batch twice over has the penalty of the batch: on a linear discriminator, whose slope is one everywhere.
+    """A batch that holds each sample twice has the penalty of the batch, on a linear discriminator.
 
+    The gradient of a linear discriminator is constant, so that random points between samples do not matter.
     A penalty that is random there has no such law and is not asked.
     """
     for player in _penalties(part):
@@ -207,7 +229,7 @@ def _penalty_is_a_mean_over_the_batch(part: parts.Regularizer) -> None:
 
 @asks("regularizer")
 def _second_derivatives_are_right(part: parts.Regularizer) -> None:
-    """A gradient penalty's slope along a random direction of weights is that of its value (finite differences)."""
+    """The gradient of a gradient penalty agrees with finite differences along a random direction of the weights."""
     if not (part.needs_grad_of or part.per_sample_gradients):
         return
     for player in _penalties(part):
@@ -218,7 +240,7 @@ def _second_derivatives_are_right(part: parts.Regularizer) -> None:
         way = [torch.randn(p.shape, generator=generator, dtype=p.dtype) for p in weights]
         told = sum(float((g * v).sum()) for g, v in zip(slopes, way, strict=False) if g is not None)
         values = []
-        for h in (1e-6, -2e-6):  # one step on, two back
+        for h in (1e-6, -2e-6):  # A step forward from w, then two steps back: values at w + h and at w - h.
             with torch.no_grad():
                 for p, v in zip(weights, way, strict=True):
                     p.add_(v, alpha=h)
@@ -230,7 +252,7 @@ def _second_derivatives_are_right(part: parts.Regularizer) -> None:
 
 @asks("regularizer")
 def _penalty_leaves_no_trace(part: parts.Regularizer) -> None:
-    """No .grad is filled, no weight and no image changed: the game owns the gradients."""
+    """A penalty fills no ``.grad`` and changes no weight and no image: the game computes the gradients."""
     for player in _penalties(part):
         game = _Round(part)
         weights = [*game.learners("discriminator"), *game.learners("generator")]
@@ -247,7 +269,7 @@ def _penalty_leaves_no_trace(part: parts.Regularizer) -> None:
 
 @asks("regularizer")
 def _images_stay_images(part: parts.Regularizer) -> None:
-    """images() keeps shape, dtype and device, lets gradients through, and changes nothing in place."""
+    """images() keeps shape, dtype and device, passes gradients on, and leaves the given images unchanged."""
     if not part.defines("images"):
         return
     game = _Round(part)
@@ -256,7 +278,7 @@ def _images_stay_images(part: parts.Regularizer) -> None:
         for dtype in (torch.float32, torch.float64):
             given = s.real_images.detach().to(device, dtype)
             x = given.clone().requires_grad_()
-            seen = game.part.images(x * 1, s)
+            seen = game.part.images(x * 1, s)  # torch forbids changes in place of a leaf, and allows those of x * 1.
             was = f"{tuple(x.shape)} {dtype} on {device}"
             found = f"{tuple(seen.shape)} {seen.dtype} on {seen.device.type}"
             require(found == was, f"images() makes {found} of {was}")
@@ -271,7 +293,7 @@ def _images_stay_images(part: parts.Regularizer) -> None:
 
 @asks("regularizer")
 def _is_random_only_by_the_seed(part: parts.Regularizer) -> None:
-    """Penalty and transform are a function of their input and torch's seed."""
+    """Penalties and images() are functions of the input and of torch's seed."""
     for player in _penalties(part):
         first, second = _Round(part).penalty(player), _Round(part).penalty(player)
         require(first.equal(second), f"the {player}'s penalty differs under one torch.manual_seed")
@@ -282,7 +304,7 @@ def _is_random_only_by_the_seed(part: parts.Regularizer) -> None:
 
 @asks("regularizer")
 def _targets_are_targets(part: parts.Regularizer) -> None:
-    """targets() gives a number or (N,) numbers for real and for fake, with no gradient."""
+    """targets() gives a number or a tensor (N,) for real and for fake samples, finite and without a gradient."""
     if not part.defines("targets"):
         return
     s = _Round(part).scores()
@@ -297,7 +319,7 @@ def _targets_are_targets(part: parts.Regularizer) -> None:
 
 @asks("regularizer")
 def _joint_penalty_is_a_finite_scalar(part: parts.Regularizer) -> None:
-    """joint_penalty() of both players' gradients is 0-dimensional, finite, and can be differentiated by each."""
+    """joint_penalty() is finite, 0-dimensional, and differentiable in each gradient of both players."""
     if not part.defines("joint_penalty"):
         return
     for size in (0.0, 1.0):
@@ -314,7 +336,7 @@ def _joint_penalty_is_a_finite_scalar(part: parts.Regularizer) -> None:
 
 @asks("regularizer")
 def _rows_are_rows(part: parts.Regularizer) -> None:
-    """select_samples() gives numbers of samples of the round, each once, one at least."""
+    """select_samples() gives the numbers of at least one sample of the round, each number once."""
     if part.defines("select_samples"):
         s = _Round(part).scores()
         rows = part.select_samples(s)
@@ -328,7 +350,7 @@ def _rows_are_rows(part: parts.Regularizer) -> None:
 
 @asks("regularizer")
 def _gradients_stay_gradients(part: parts.Regularizer) -> None:
-    """modify_gradients() keeps number, shapes and types, stays finite at zero, and changes nothing in place."""
+    """modify_gradients() keeps number, shapes and dtypes, is finite at zero, and leaves the input unchanged."""
     if not part.defines("modify_gradients"):
         return
     for player in PLAYERS:
@@ -344,7 +366,7 @@ def _gradients_stay_gradients(part: parts.Regularizer) -> None:
 
 @asks("regularizer")
 def _reports_scalars(part: parts.Regularizer) -> None:
-    """report() gives finite 0-dimensional tensors by name, from the part of a run."""
+    """report() gives finite 0-dimensional tensors by name, after a round."""
     if part.defines("report"):
         game = _Round(part)
         game.scores()
@@ -355,7 +377,7 @@ def _reports_scalars(part: parts.Regularizer) -> None:
 
 @asks("regularizer")
 def _after_update_keeps_to_the_player(part: parts.Regularizer) -> None:
-    """after_update() leaves the other player alone, and weights of the shapes and kinds that they were."""
+    """after_update() keeps the shapes and dtypes of the player's weights, and does not change the other player."""
     if not part.defines("after_update"):
         return
     for player, other in (PLAYERS, PLAYERS[::-1]):
@@ -375,13 +397,14 @@ def _after_update_keeps_to_the_player(part: parts.Regularizer) -> None:
 
 @asks("regularizer")
 def _keeps_its_state_in_its_module(part: parts.Regularizer) -> None:
-    """What a round changes in the part is in the module that prepare returns: anything else is lost on resume.
+    """State that a round changes is in the module that prepare() returns: an attribute is lost on resume.
 
-    The first round may compute constants; it is the second that must change nothing outside of the module. And a part
-    that was stopped, with its nets, and loaded goes on as if it had not been.
+    The first round may compute constants. The second round must not change any attribute outside the module. A part
+    that loads the state of another part, with the networks, continues with equal results.
     """
 
     def play(game: _Round, seed: int) -> list[Tensor]:
+        """Scores, targets and penalties of a round with a seed."""
         torch.manual_seed(seed)
         s = game.scores()
         told = [s.real, s.fake, *map(torch.as_tensor, (s.real_target, s.fake_target))]
@@ -410,11 +433,11 @@ def _keeps_its_state_in_its_module(part: parts.Regularizer) -> None:
 
 @asks("regularizer")
 def _prepared_nets_work(part: parts.Regularizer) -> None:
-    """After prepare() both nets still run and learn, and their state goes to disk and back."""
+    """After prepare() both networks run and learn, and networks that load the state_dict give equal scores."""
     if not part.defines("prepare"):
         return
     game = _Round(part)
-    for _ in range(3):
+    for _ in range(3):  # Estimates such as the power iteration of spectral normalization change in each round.
         s = game.scores()
     require(all_finite([s.real, s.fake]), "scores are not finite after prepare()")
     for player, net in game.networks._asdict().items():

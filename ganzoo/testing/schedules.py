@@ -1,4 +1,7 @@
-"""The checks of schedules."""
+"""The checks of schedules.
+
+A schedule plays a game that records each call and refuses calls that break the contract. No network is trained.
+"""
 
 from __future__ import annotations
 
@@ -21,23 +24,30 @@ from ganzoo.testing.tools import (
 )
 
 _PAIR = Networks(nn.Linear(2, 2), nn.Linear(2, 1))
+"""Networks for schedules that read or keep weights."""
 
 
 class _Table(parts.Game):
-    """A game that writes down what a schedule does, and knows what it must not do."""
+    """A game that records the calls of a schedule, and raises AssertionError at a call that breaks the contract.
+
+    Each round gives each player a number that requires a gradient, the player's seat. A loss is the double of the
+    seat. So the gradient of a loss in the seats shows the rounds that the loss was computed from.
+    """
 
     def __init__(self) -> None:
+        """Begin a step without rounds and updates."""
         self.rounds: list[tuple[Scores, tuple[Player, ...], dict[Player, Tensor]]] = []
         self.moves: list[tuple[Player, ...]] = []
-        self.on_trial: set[Player] = set()  # players whose last move is to be taken back
+        self.on_trial: set[Player] = set()  # Players whose last update was a trial, which restore() must undo.
         self.weights: dict[Player, list[Tensor]] = {
             player: list(getattr(_PAIR, player).parameters()) for player in PLAYERS
         }
-        self.spent = 0  # rounds up to this one were judged by weights that have moved since
+        self.spent = 0  # The number of rounds that were scored before the last update.
         self.used: set[int] = set()
-        self.told: list[Any] = []  # all that was done, as something that can be compared
+        self.told: list[Any] = []  # All calls in order, in a form that can be compared.
 
     def round(self, *players: Player) -> Scores:
+        """Record a round, and make the players' seats."""
         players = players or PLAYERS
         self.told.append(("round", players))
         seats: dict[Player, Tensor] = {player: torch.ones((), requires_grad=True) for player in PLAYERS}
@@ -46,6 +56,7 @@ class _Table(parts.Game):
         return s
 
     def _loss(self, player: Player, s: Scores) -> Tensor:
+        """The player's loss on a round of this step that no update has followed."""
         number = next((i for i, (made, *_) in enumerate(self.rounds) if made is s), None)
         if number is None:
             fail(f"a {player}'s loss is asked of scores that game.round() did not make")
@@ -55,25 +66,31 @@ class _Table(parts.Game):
         return self.rounds[number][2][player] * 2
 
     def discriminator_loss(self, s: Scores) -> Tensor:
+        """The double of the discriminator's seat in the round."""
         return self._loss("discriminator", s)
 
     def generator_loss(self, s: Scores) -> Tensor:
+        """The double of the generator's seat in the round."""
         return self._loss("generator", s)
 
     def update_both(self, s: Scores, weight: float = 1.0) -> None:
+        """Update both players on a round, with a weight on the generator's loss."""
         self.told.append(("both", weight))
         self.update(discriminator=self.discriminator_loss(s), generator=self.generator_loss(s) * weight)
 
     def unrolled_generator_loss(self, steps: int, rate: float | None = None) -> Tensor:
+        """A loss that depends on the rounds of the discriminator's ``steps`` and on a round of the generator."""
         self.told.append(("ahead", steps, rate))
         looked = [self.discriminator_loss(self.round()) for _ in range(steps)]
-        looked += [seats["generator"] for *_, seats in self.rounds[-steps:]]  # whose gradient goes through the moves
+        looked += [seats["generator"] for *_, seats in self.rounds[-steps:]]  # The gradient passes through the steps.
         return self.generator_loss(self.round()) + torch.stack(looked).sum()
 
     def snapshot(self, *players: Player, memory: bool = False) -> parts.Snapshot:
+        """A copy of the players' weights."""
         return parts.Snapshot({p: [w.detach().clone() for w in self.weights[p]] for p in players or PLAYERS}, {})
 
     def restore(self, snapshot: parts.Snapshot) -> None:
+        """Record the restored weights. Rounds from before are spent, because the weights have changed."""
         self.told.append(("restore", comparable(snapshot.weights)))
         self.on_trial -= snapshot.weights.keys()
         self.spent = len(self.rounds)
@@ -86,6 +103,7 @@ class _Table(parts.Game):
         start: parts.Snapshot | None = None,
         trial: bool = False,
     ) -> None:
+        """Record an update, and check that each loss comes from a round after the last update."""
         given: dict[Player, Tensor | None] = {"discriminator": discriminator, "generator": generator}
         losses = {player: loss for player, loss in given.items() if loss is not None}
         require(losses, "game.update() is called without a loss")
@@ -107,14 +125,14 @@ class _Table(parts.Game):
 
 
 def _seated(schedule: parts.Schedule) -> parts.Schedule:
-    """A schedule of a run."""
+    """The schedule with the module that prepare() returns, as in a training run."""
     bound = words.bind(schedule)
     bound.values["module"] = bound.part.prepare(_PAIR, Spec(shape=(2,), latent_dim=2))
     return bound.part
 
 
 def _stepped(schedule: parts.Schedule, number: int) -> _Table:
-    """What it does in that step."""
+    """The record of a step of the schedule, with the step's number as the seed."""
     torch.manual_seed(number)
     table = _Table()
     table.step_number = number
@@ -124,7 +142,10 @@ def _stepped(schedule: parts.Schedule, number: int) -> _Table:
 
 @asks("schedule")
 def _plays_by_the_rules(schedule: parts.Schedule) -> None:
-    """In each step both players move, along losses of fresh rounds; no round is made for nothing."""
+    """Each step updates both players by losses of rounds after the last update, and uses every round.
+
+    A trial update must be undone within the step, and the schedule must not call ``backward``.
+    """
     schedule = _seated(schedule)
     for number in range(3):
         table = _stepped(schedule, number)
@@ -139,9 +160,9 @@ def _plays_by_the_rules(schedule: parts.Schedule) -> None:
 
 @asks("schedule")
 def _goes_on_where_it_stopped(schedule: parts.Schedule) -> None:
-    """A schedule that was stopped and loaded goes on as if it had not been: it counts by ``game.step_number``.
+    """A schedule that loads the state of another schedule continues with equal calls.
 
-    What else it remembers is in the module that prepare returns.
+    A schedule counts steps by ``game.step_number``, and keeps other state in the module that prepare() returns.
     """
     game, again = _seated(schedule), _seated(schedule)
     kept = []
