@@ -16,7 +16,7 @@ import gc
 import math
 import random
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -27,9 +27,10 @@ import torch
 from torch import Tensor
 
 from ganzoo.parts import Batch, Player
+from ganzoo.speed.trial import Outcome, Start, norm, on_cpu
 from ganzoo.step.environment import HostCall
 from ganzoo.step.game import Game
-from ganzoo.step.state import Counters, TensorKey
+from ganzoo.step.state import Counters
 from ganzoo.words import Bound
 
 MAX_RECORDINGS = 32
@@ -41,10 +42,6 @@ networks compute in. float32 rounds to 1e-6 of the norm. A few units that fall o
 
 TF32 = 1e-2
 """The same for compiled float32 steps on tensor cores, which round the factors of products to 5e-4."""
-
-MOVES = 0.1
-"""How far the changes of weights may differ, relative to the norm of the changes. Adam makes full-length updates out
-of the rounding of a gradient that is zero but for rounding, such as the gradient of a bias before BatchNorm."""
 
 RESETS = torch.__version__ >= "2.14"
 """Whether torch forgets a capture that failed when its graph is reset. Earlier versions leave the memory allocator in
@@ -317,7 +314,7 @@ class RecordedSteps:
         for optimizer in self.state.optimizers.values():
             _bring_to_device(optimizer)
         # What the step may change, before the step: tensors to restore, and host values to compare.
-        start, before = _Start(game), self._host_state()
+        start, before = Start(game), self._host_state()
         calls: list[_MadeCall] = []
 
         def log(call: Callable[..., Any], /, *arguments: Any) -> Any:
@@ -340,7 +337,7 @@ class RecordedSteps:
         recording = None  # until both trials agree
         try:
             # Two trials: one step with the recorded numbers, and one in which all of them differ.
-            truth = _Made(rehearsal, gradients)
+            truth = Outcome(rehearsal, gradients)
             gradients.clear()
             recording = self._recorded(calls, start)
             self._compare(truth, recording, start, step)
@@ -363,7 +360,7 @@ class RecordedSteps:
         else:
             del self._replay(recording, keep_batches=True)[1:]  # nothing holds the gradients any more
 
-    def _other(self, calls: list[_MadeCall], start: _Start, step: int, progress: float) -> _Made:
+    def _other(self, calls: list[_MadeCall], start: Start, step: int, progress: float) -> Outcome:
         """A step from the same state, made by Python, that differs in all numbers that a recording could freeze."""
         start.restore(self._cycle())
         self._set_step(step + 1, 1.0 if progress < 0.5 else 0.0)
@@ -376,7 +373,7 @@ class RecordedSteps:
 
         with self._rehearsed(on_host) as (rehearsal, gradients):
             self.play(rehearsal)
-        return _Made(rehearsal, gradients)
+        return Outcome(rehearsal, gradients)
 
     def _cycle(self) -> int:
         """Updates after which the same penalties are due, and the weight of the average has changed."""
@@ -390,7 +387,7 @@ class RecordedSteps:
         losses are means over the batch.
         """
         batches = [tensor for made in calls if made.call == self.game.host.reals for tensor in _tensors(made.result)]
-        kept = [_on_cpu(tensor) for tensor in batches]
+        kept = [on_cpu(tensor) for tensor in batches]
         try:
             for tensor in batches:
                 rows = torch.arange(len(tensor), device=tensor.device) // 2
@@ -406,7 +403,7 @@ class RecordedSteps:
         self.progress = progress
         self.game.host.seed_step(step)
 
-    def _recorded(self, calls: list[_MadeCall], start: _Start) -> _Recording:
+    def _recorded(self, calls: list[_MadeCall], start: Start) -> _Recording:
         tags: list[str] = []
 
         def step() -> list[Tensor]:
@@ -494,7 +491,7 @@ class RecordedSteps:
             self.warned.add(why)
             self.warn(f"warning: steps are made as written, not {self.compiler.name}: {why}")
 
-    def _refusal(self, rehearsal: Game, start: _Start, before: Mapping[str, Any]) -> str | None:
+    def _refusal(self, rehearsal: Game, start: Start, before: Mapping[str, Any]) -> str | None:
         """Why a step must not be recorded, None where recording is safe: a replay leaves out the host's Python code."""
         if rehearsal.step_number_was_read:
             return "the schedule goes by the number of the step"
@@ -522,7 +519,7 @@ class RecordedSteps:
             found["a part that draws random numbers on the CPU: what it draws"] = bytes(torch.get_rng_state().tolist())
         return found
 
-    def _compare(self, truth: _Made, recording: _Recording, start: _Start, step: int, ahead: int = 0) -> None:
+    def _compare(self, truth: Outcome, recording: _Recording, start: Start, step: int, ahead: int = 0) -> None:
         """Replay a step, and compare the outcome with the step that Python made.
 
         Raises:
@@ -532,94 +529,12 @@ class RecordedSteps:
         self.game.host.seed_step(step)
         # The first result are the scalars, the others are the gradients in the order of the updates.
         results = iter(self._replay(recording, keep_batches=True)[1:])
-        made = _Made(self.game, [(player, [next(results) for _ in taken]) for player, taken in truth.gradients])
+        made = Outcome(self.game, [(player, [next(results) for _ in taken]) for player, taken in truth.gradients])
         for what, ours, theirs, scale, bound in truth.against(made, start, self.tolerance):
-            apart = _norm(a.double() - b.double() for a, b in zip(ours, theirs, strict=True))
+            apart = norm(a.double() - b.double() for a, b in zip(ours, theirs, strict=True))
             # Written so that a NaN on either side is a refusal.
-            if not apart <= bound * (length := _norm(scale)):
+            if not apart <= bound * (length := norm(scale)):
                 raise Refused(f"in a trial, {what} came out otherwise, by {apart:.2g} where its length is {length:.2g}")
-
-
-class _Made:
-    """The outcome of a step: gradients, scalars, and the state afterwards."""
-
-    def __init__(self, game: Game, gradients: list[tuple[Player, list[Tensor]]]) -> None:
-        # On the CPU: copies on the device would take several times the memory of a step, and runs that fit would not.
-        self.gradients = [(player, [_on_cpu(gradient) for gradient in taken]) for player, taken in gradients]
-        self.scalars = {tag: _on_cpu(value) for tag, value in game.scalars.items()}
-        self.state = {key: _on_cpu(value) for key, value in game.state.held().items()}
-
-    def against(self, other: _Made, start: _Start, tolerance: float) -> Iterator[_Pair]:
-        """The pairs of tensors that must agree between two outcomes."""
-        for (player, mine), (_, theirs) in zip(self.gradients, other.gradients, strict=True):
-            yield _Pair(f"the {player}'s gradient", mine, theirs, mine, tolerance)
-        for tag, value in self.scalars.items():
-            if not tag.startswith("scores/"):  # an accuracy is a count: it jumps where a score moves a little
-                yield _Pair(tag, [value], [other.scalars[tag]], [value.abs().clamp(min=1.0)], tolerance)
-        kinds: dict[tuple[str, str], list[TensorKey]] = {}
-        for key in self.state:
-            kinds.setdefault((key.group, key.kind), []).append(key)
-        for (group, kind), keys in kinds.items():
-            sides = self.state, other.state, start.values
-            mine, theirs, first = ([side[key] for key in keys] for side in sides)
-            if kind == "weights":
-                # Measured by the update: relative to the weights, a missing update would pass unseen.
-                updates = [after - before for after, before in zip(mine, first, strict=True)]
-                yield _Pair(f"the move of {group}", mine, theirs, updates, MOVES)
-            else:
-                yield _Pair(f"{kind} of {group}", mine, theirs, mine, tolerance)
-
-
-class _Pair(NamedTuple):
-    """Two lists of tensors that must agree.
-
-    Attributes:
-        what: a name for messages.
-        ours: the tensors of the step that Python made.
-        theirs: the tensors of the recording.
-        scale: tensors with the norm that the difference is divided by.
-        bound: the largest relative difference.
-    """
-
-    what: str
-    ours: Sequence[Tensor]
-    theirs: Sequence[Tensor]
-    scale: Sequence[Tensor]
-    bound: float
-
-
-class _Start:
-    """The state that trial steps start from."""
-
-    def __init__(self, game: Game) -> None:
-        self.game, self.counts, self.nonfinite = game, game.state.counters.copy(), game.nonfinite
-        # The tensor objects, to find a step that replaces one, and copies of the numbers in them.
-        self.held = game.state.held()
-        self.values = {key: _on_cpu(value) for key, value in self.held.items()}
-
-    @torch.no_grad()
-    def restore(self, ahead: int = 0) -> None:
-        """Put the state of the start back after a trial.
-
-        Args:
-            ahead: updates by which the players' counts are ahead of the start, in a trial.
-        """
-        self.game.close()
-        self.game.discard_trial(self.nonfinite)
-        self.game.state.counters.set(self.counts)
-        for player in self.counts.updates:
-            self.game.state.counters.updates[player] += ahead
-        self.game.host.keep_counters()
-        for key, value in self.values.items():
-            self.held[key].copy_(value)
-        for parameters in self.game.parameters.values():
-            for parameter in parameters:
-                parameter.grad = None
-
-    def replaced(self) -> str | None:
-        """The name of a tensor of the state that a step put another tensor in the place of; None where none is."""
-        held = self.game.state.held()
-        return next((str(key) for key, value in self.held.items() if held.get(key) is not value), None)
 
 
 @dataclass
@@ -703,16 +618,6 @@ def _bring_to_device(optimizer: torch.optim.Optimizer) -> None:
 
 def _plain_values(owner: object) -> dict[str, Any]:
     return {key: value for key, value in vars(owner).items() if isinstance(value, (bool, int, float, str))}
-
-
-def _on_cpu(tensor: Tensor) -> Tensor:
-    """A copy on the CPU."""
-    return tensor.detach().to("cpu", copy=True)
-
-
-def _norm(tensors: Iterable[Tensor]) -> float:
-    """The Euclidean norm of all numbers of some tensors, in float64."""
-    return math.sqrt(sum(float(tensor.double().square().sum()) for tensor in tensors))
 
 
 def _in_a_line(error: BaseException) -> str:
