@@ -23,32 +23,32 @@ from ganzoo.launcher import launch
 from ganzoo.parts import Architecture, Batch, Networks, Spec, TensorSpec
 
 SMALL_STEP = 4e9
-"""A step of fewer floating-point operations than this is computed on one thread of a CPU, see ``threads``."""
+"""A step of fewer floating-point operations than ``SMALL_STEP`` is computed on one thread of a CPU, see ``threads``."""
 
 
 PROBE_SECONDS = 2.0
-"""That finding out which precision is faster may take, after a step of each."""
+"""Seconds that the comparison of two precisions may take, after a first step in each precision."""
 
 WORTHWHILE = 1.05
-"""How many times as fast bf16 must be to be chosen: less is chance."""
+"""The ratio of speeds from which on bf16 is chosen. A smaller ratio may be chance."""
 
 
 DEVICE_TYPES = ("cuda", "xpu", "mps")
-"""The kinds of accelerator that ``--device`` takes, where torch has them."""
+"""The kinds of accelerator that ``--device`` takes."""
 
 
 def device(name: str) -> torch.device:
-    """Find a device by its name.
+    """Find a device by name.
 
     Args:
-        name: ``auto`` (the accelerator where torch finds one, else the CPU), ``cpu``, ``cuda``, ``xpu`` or ``mps``, the
-            latter three with the number of a device where there are several, such as ``cuda:1``.
+        name: ``auto`` (the accelerator that torch finds, else the CPU), ``cpu``, ``cuda``, ``xpu`` or ``mps``. The
+            latter three may carry the number of a device, as ``cuda:1`` does.
 
     Returns:
-        The device. Without a number, a process that torchrun started takes the device of its local rank.
+        The device. Without a number, a process that torchrun started takes the device of the local rank.
 
     Raises:
-        SettingsError: the name is not one of these, or this machine has no such device.
+        SettingsError: the name is unknown, or the machine has no device of the name.
 
     Example:
         >>> device("cpu")
@@ -81,13 +81,13 @@ def device(name: str) -> torch.device:
 
 
 def _accelerator() -> str | None:
-    """The kind of accelerator that torch finds on this machine, without a context on it."""
+    """The kind of accelerator that torch finds on the machine. The search creates no context on the accelerator."""
     found = torch.accelerator.current_accelerator(check_available=True)
     return found.type if found is not None and found.type in DEVICE_TYPES else None
 
 
 def _assigned() -> bool:
-    """Whether the launcher shows each process one GPU of its own, as SLURM's ``--gpus-per-task=1`` does."""
+    """Whether the launcher shows each process a single GPU, as SLURM's ``--gpus-per-task=1`` does."""
     return any(
         len([each for each in os.environ.get(name, "").split(",") if each.strip()]) == 1
         for name in ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES", "ZE_AFFINITY_MASK")
@@ -95,27 +95,41 @@ def _assigned() -> bool:
 
 
 def rounded(value: float, where: torch.device) -> float:
-    """A scheduled number of an optimizer, rounded as the fused kernels of a device read it from a tensor.
+    """Round a scheduled number of an optimizer as the fused kernels of a device read the number from a tensor.
 
-    On CUDA the kernels read float32. A captured step gives them a tensor, a step as written gives them a number:
-    rounding the number first makes the two steps equal bit for bit, and so runs of one and of several processes.
+    On CUDA the kernels read float32. A captured step passes a tensor, and a step as written passes a Python number.
+    Rounding the number first makes the two steps equal bit for bit. Runs of one process and of several processes are
+    then equal too.
 
     Args:
         value: the number.
         where: the device.
+
+    Returns:
+        The number rounded to float32 on CUDA, and the number itself on other devices.
+
+    Example:
+        >>> rounded(0.1, torch.device("cpu"))
+        0.1
     """
     return float(np.float32(value)) if where.type == "cuda" else value
 
 
 def default_generators(where: torch.device) -> list[torch.Generator]:
-    """The generators that parts draw from: that of the CPU, and that of the device.
+    """The random number generators that parts draw from.
 
-    Other devices are not asked: a question to an accelerator creates a context on it, of hundreds of megabytes.
+    Other devices are not queried: a query creates a context of hundreds of megabytes on an accelerator.
+
+    Args:
+        where: the device.
+
+    Returns:
+        The default generator of the CPU, and on an accelerator also the default generator of the device.
     """
     found = [torch.default_generator]
     module: Any = None if where.type == "cpu" else torch.get_device_module(where)
     if where.type == "mps":
-        found.append(module._get_default_mps_generator())  # the only name that torch has for it
+        found.append(module._get_default_mps_generator())  # torch has no public name for this generator
     elif module is not None:
         module.init()
         found.append(module.default_generators[where.index or 0])
@@ -124,7 +138,11 @@ def default_generators(where: torch.device) -> list[torch.Generator]:
 
 @contextmanager
 def random_state_kept(where: torch.device) -> Iterator[None]:
-    """A context that leaves the random numbers of the CPU and of one device as they were."""
+    """A context that restores the random number generators of the CPU and of one device at the end.
+
+    Args:
+        where: the device.
+    """
     generators = default_generators(where)
     states = [generator.get_state() for generator in generators]
     try:
@@ -135,7 +153,7 @@ def random_state_kept(where: torch.device) -> Iterator[None]:
 
 
 def seed_default_generators(where: torch.device, number: int) -> None:
-    """Seed the random numbers of the CPU and of one device; ``torch.manual_seed`` seeds those of all devices.
+    """Seed the random number generators of the CPU and of one device. ``torch.manual_seed`` seeds all devices.
 
     Args:
         where: the device.
@@ -146,29 +164,49 @@ def seed_default_generators(where: torch.device, number: int) -> None:
 
 
 def synchronize(where: torch.device) -> None:
-    """Wait until a device has done all of its work; on the CPU there is no work to wait for."""
+    """Wait until a device has finished all queued work. The CPU has no queue, so the call returns at once.
+
+    Args:
+        where: the device.
+    """
     if where.type != "cpu":
         torch.accelerator.synchronize(where)
 
 
 def has_float64(where: torch.device) -> bool:
-    """Whether a device computes in float64; Metal (``mps``) has no such type."""
+    """Whether a device computes in float64. Metal (``mps``) has no float64.
+
+    Args:
+        where: the device.
+
+    Example:
+        >>> has_float64(torch.device("cpu")), has_float64(torch.device("mps"))
+        (True, False)
+    """
     return where.type != "mps"
 
 
 def can_capture(where: torch.device) -> bool:
-    """Whether steps can be captured in graphs on a device: CUDA alone, so far."""
+    """Whether steps can be captured in graphs on a device. Only CUDA devices capture.
+
+    Args:
+        where: the device.
+
+    Example:
+        >>> can_capture(torch.device("cpu"))
+        False
+    """
     return where.type == "cuda"
 
 
 @dataclass(frozen=True)
 class Precision:
-    """What the weights are kept in, and what the nets compute in.
+    """The dtype of the weights, and the autocast context of the networks.
 
     Attributes:
         name: fp32, bf16 or fp64.
-        dtype: of weights, samples, losses, penalties and optimizer state.
-        autocast: a context in which the nets' passes run.
+        dtype: the dtype of weights, samples, losses, penalties and optimizer state.
+        autocast: makes the context in which the passes of the networks run.
     """
 
     name: str
@@ -177,10 +215,21 @@ class Precision:
 
 
 def precision(name: str, where: torch.device) -> Precision:
-    """The precision of a name; ``auto`` is fp32 until a trial shows which is faster, see ``ratio``.
+    """Find a precision by name.
+
+    Args:
+        name: fp32, bf16, fp64 or ``auto``, which is fp32 until a trial shows the faster precision, see ``ratio``.
+        where: the device.
+
+    Returns:
+        The precision.
 
     Raises:
-        SettingsError: the device does not compute in this precision.
+        SettingsError: the device does not compute in the precision.
+
+    Example:
+        >>> precision("bf16", torch.device("cpu")).dtype
+        torch.float32
     """
     if name == "fp64" and not has_float64(where):
         raise errors.SettingsError(
@@ -192,7 +241,11 @@ def precision(name: str, where: torch.device) -> Precision:
 
 
 def has_bf16(where: torch.device) -> bool:
-    """Whether a device multiplies bf16 matrices itself: a GPU since Ampere, a CPU with AVX512-BF16 or AMX."""
+    """Whether a device multiplies bf16 matrices in hardware: a GPU since Ampere, a CPU with AVX512-BF16 or AMX.
+
+    Args:
+        where: the device.
+    """
     if where.type == "cuda":
         with torch.cuda.device(where):  # torch asks the current device, and a machine may have GPUs of several kinds
             return bool(torch.cuda.is_bf16_supported(including_emulation=False))
@@ -205,7 +258,18 @@ def has_bf16(where: torch.device) -> bool:
 
 
 def ratio(one: Callable[[], object], other: Callable[[], object], where: torch.device) -> float:
-    """How many times as fast ``other`` is: the median over runs in turn, in about ``PROBE_SECONDS``."""
+    """Measure how many times as fast a function is as another function.
+
+    The two functions run in turn for about ``PROBE_SECONDS``, after a run of each to warm up.
+
+    Args:
+        one: the function to compare with.
+        other: the function to judge.
+        where: the device that the functions compute on.
+
+    Returns:
+        The median of the ratios of the seconds of ``one`` to the seconds of ``other``.
+    """
 
     def seconds(work: Callable[[], object]) -> float:
         began = time.perf_counter()
@@ -222,7 +286,16 @@ def ratio(one: Callable[[], object], other: Callable[[], object], where: torch.d
 
 
 def settle(network: nn.Module, where: torch.device, dtype: torch.dtype) -> nn.Module:
-    """A network on its device, in its precision; channels last where it convolves images."""
+    """Move a network to a device and a dtype. A network that convolves images is stored channels last.
+
+    Args:
+        network: the network, which is changed in place.
+        where: the device.
+        dtype: the dtype of the weights.
+
+    Returns:
+        The network.
+    """
     network = network.to(where, dtype)
     if any(isinstance(m, (nn.Conv2d, nn.ConvTranspose2d)) for m in network.modules()):
         network = network.to(memory_format=torch.channels_last)
@@ -231,7 +304,11 @@ def settle(network: nn.Module, where: torch.device, dtype: torch.dtype) -> nn.Mo
 
 @contextmanager
 def deterministic(on: bool) -> Iterator[None]:
-    """Only algorithms that give the same bits every time, while this lasts; ``on`` false changes nothing."""
+    """A context in which torch uses only algorithms that give the same bits every time.
+
+    Args:
+        on: False leaves the choice of algorithms to torch.
+    """
     if not on:
         yield
         return
@@ -247,10 +324,10 @@ def deterministic(on: bool) -> Iterator[None]:
 
 
 def set_cublas_workspace() -> None:
-    """Fix the workspace of cuBLAS, without which its sums depend on timing.
+    """Fix the workspace of cuBLAS. Without a fixed workspace the sums of cuBLAS depend on timing.
 
-    cuBLAS reads the variable when its first handle is made, and spectral norm multiplies matrices at assembly: a
-    deterministic run calls this function before any network is on the device.
+    cuBLAS reads the variable when the first handle is made, and spectral norm multiplies matrices at assembly. So a
+    deterministic run calls ``set_cublas_workspace`` before any network is on the device.
 
     Source:
         cuBLAS library, "Results reproducibility", https://docs.nvidia.com/cuda/cublas/
@@ -259,7 +336,14 @@ def set_cublas_workspace() -> None:
 
 
 def memory(where: torch.device) -> int:
-    """Bytes of memory that a device has in all."""
+    """The memory of a device in bytes, used and free.
+
+    Args:
+        where: the device.
+
+    Returns:
+        The size in bytes: 8 GiB where the operating system gives no size.
+    """
     if where.type in ("cuda", "xpu"):
         return int(torch.accelerator.get_memory_info(where)[1])
     return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 1 << 33
@@ -267,9 +351,13 @@ def memory(where: torch.device) -> int:
 
 @contextmanager
 def tensor_cores(on: bool) -> Iterator[None]:
-    """Matrix products of float32 on a GPU's tensor cores, in TF32, while this lasts; convolutions are by themselves.
+    """A context in which a GPU multiplies float32 matrices on tensor cores, in TF32. Convolutions already use TF32.
 
-    TF32 keeps float32's range and 10 bits of its mantissa in the factors, and sums in float32; several times as fast.
+    TF32 keeps the range of float32 and 10 bits of the mantissa in the factors, and sums in float32. A product in TF32
+    is several times as fast as a product in float32.
+
+    Args:
+        on: False changes no setting.
     """
     products: Any = torch.backends.cuda.matmul
     if not on or products.fp32_precision == "tf32":
@@ -285,13 +373,28 @@ def tensor_cores(on: bool) -> Iterator[None]:
 
 
 def out_of_memory(error: Exception) -> bool:
-    """Whether an exception says that there is no memory left, on the device or beside it."""
+    """Whether an exception reports that the memory of the device or of the host is exhausted.
+
+    Args:
+        error: any exception.
+
+    Example:
+        >>> out_of_memory(MemoryError()), out_of_memory(ValueError())
+        (True, False)
+    """
     return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "can't allocate memory" in str(error)
 
 
 @contextmanager
 def room(said: str) -> Iterator[None]:
-    """Say in a line that memory ran out; also a decorator."""
+    """A context, or a decorator, that turns an exhausted memory into an error of one line.
+
+    Args:
+        said: the message.
+
+    Raises:
+        OutOfMemory: the block ran out of memory.
+    """
     try:
         yield
     except (MemoryError, RuntimeError) as error:
@@ -301,9 +404,9 @@ def room(said: str) -> Iterator[None]:
 
 
 class Flops(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's class is untyped
-    """Counts the floating-point operations of matrix products and convolutions while it is on.
+    """A context that counts the floating-point operations of matrix products and convolutions.
 
-    Torch's own FlopCounterMode follows modules too, by hooks that fail under ``autograd.grad``.
+    The FlopCounterMode of torch follows modules too, by hooks that fail under ``autograd.grad``.
     """
 
     def __init__(self) -> None:
@@ -323,7 +426,19 @@ def _dtype(spec: TensorSpec) -> dict[str, torch.dtype]:
 
 
 def flops(architecture: Architecture, networks: Networks, spec: Spec, batch_size: int) -> int:
-    """Floating-point operations of a one-step step, 3g + 7d, counted on copies of the nets that hold no numbers."""
+    """Count the floating-point operations of a step that updates both players from one round: 3g + 7d.
+
+    The operations are counted on copies of the networks on the meta device, where tensors have shapes and no values.
+
+    Args:
+        architecture: defines the passes of the networks.
+        networks: the two players.
+        spec: the shapes that the networks were built for.
+        batch_size: samples in a batch.
+
+    Returns:
+        The number of operations.
+    """
     generator, discriminator = (copy.deepcopy(net).to("meta") for net in networks)
 
     def empty(*shape: int, **kind: Any) -> torch.Tensor:
@@ -347,9 +462,9 @@ def estimated_flops(architecture: Architecture, networks: Networks, spec: Spec, 
     that computes with the values of tensors, is trained without the count.
 
     Args:
-        architecture: how the networks are called.
+        architecture: defines the passes of the networks.
         networks: the two players.
-        spec: what the networks were built for.
+        spec: the shapes that the networks were built for.
         batch_size: samples in a batch.
 
     Returns:
@@ -364,18 +479,22 @@ def estimated_flops(architecture: Architecture, networks: Networks, spec: Spec, 
 
 @contextmanager
 def threads(number: int | None, step: Callable[[], int | None]) -> Iterator[int]:
-    """A context in which torch computes on so many CPU threads; ``None`` chooses.
+    """A context in which torch computes on a number of CPU threads.
 
-    A small step is hundreds of operations of microseconds, and after each the threads wait for one another: two of them
-    are at best 1.5 times as fast as one, and many times slower where another process wants one of the cores
-    (examples/LOG.md).
+    A small step is hundreds of operations of microseconds, and the threads synchronize after each operation. Two
+    threads are at best 1.5 times as fast as a single thread, and many times slower where another process uses a core
+    (examples/LOG.md). So a small step (``SMALL_STEP``) is computed on a single thread, unless OMP_NUM_THREADS is set.
+    Other steps use the number that torch chose.
 
-    So one thread for a small step (``SMALL_STEP``) unless OMP_NUM_THREADS says otherwise, torch's own number for
-    others: a function of the recipe and not of the moment, because other numbers of threads round otherwise.
+    The choice depends on the recipe and not on the load of the machine, because the number of threads changes the
+    rounding.
 
     Args:
-        number: of threads.
-        step: counts the operations of a step; asked only where it matters.
+        number: the number of threads. None chooses the number.
+        step: counts the operations of a step. The function is called only where the choice depends on the count.
+
+    Yields:
+        The number of threads.
     """
     before = torch.get_num_threads()
     if number is None:
