@@ -34,17 +34,18 @@ def run(
         config: a YAML file of settings, or a mapping.
         overrides: single values: ``"loss.margin=2"``, ``"r1.gamma=5"``, ``"optimizer.lr=1e-4"``.
         plugins: Python files with parts of your own.
-        no_plugins: use only the parts that ship with ganzoo (and those of ``plugins``).
+        no_plugins: whether to leave out installed plugins. Parts that ship with ganzoo and ``plugins`` remain.
         quiet: show no progress.
-        settings: the options of ``ganzoo run`` by name: parts (``arch``, ``loss``, ``regularizers``, ``schedule``,
-            ``data``, ``metrics``, ``optimizer``) as text, as mappings with ``name`` or as part objects; and
-            ``batch_size``, ``steps``, ``seed``, ``device``, ``logdir`` and the other fields of ``Settings``.
+        settings: the options of ``ganzoo run`` by name. Parts (``arch``, ``loss``, ``regularizers``, ``schedule``,
+            ``data``, ``metrics``, ``optimizer``) are given as text, as mappings with ``name`` or as part objects. The
+            other settings are ``batch_size``, ``steps``, ``seed``, ``device``, ``logdir`` and further fields of
+            ``Settings``.
 
     Returns:
-        The run: its directory, networks, average, newest metrics, and ``sample``.
+        The run, with directory, networks, average, newest metrics, and the method ``sample``.
 
     Raises:
-        GanzooError: in one line, what was found, what was expected, what to do.
+        GanzooError: a setting, a part, the data or the run directory cannot be used, or training was stopped.
 
     Example:
         >>> import tempfile
@@ -69,11 +70,11 @@ def resume(
     quiet: bool = False,
     **parts: Unpack[PartsDict],
 ) -> Run:
-    """Continue a run in its own directory from its newest complete checkpoint, bit for bit as if never interrupted.
+    """Continue a run from the newest complete checkpoint. The weights are those of a run without an interruption.
 
     Args:
         run_dir: the run directory.
-        steps: the step to train up to, where it differs from the run's own.
+        steps: the step to train up to. None takes the step that the run was begun or resumed with.
         plugins: the Python files that the run's parts came from, if any.
         quiet: show no progress.
         parts: the parts that were given as Python objects, which a config file cannot hold.
@@ -98,7 +99,7 @@ def load(
     plugins: Sequence[str | Path] = (),
     **parts: Unpack[PartsDict],
 ) -> Run:
-    """Read a run from disk: its networks, average, settings and newest metrics. The run's data are not needed.
+    """Read a run from disk, with networks, average, settings and newest metrics. The data are not needed.
 
     Args:
         run_dir: the run directory.
@@ -133,12 +134,12 @@ def part(kind: Literal["optimizer"], named: str, /, **values: object) -> Optimiz
 @overload
 def part(kind: str, named: str, /, **values: object) -> Part: ...
 def part(kind: str, named: str, /, **values: object) -> Part:
-    """Make one part, outside a run.
+    """Make a part outside a run.
 
     Args:
         kind: the kind of part: ``"loss"``, ``"regularizer"``, ``"data"``, and so on.
         named: the part as text, ``"name:key=value"``.
-        values: parameters, where they are not in the text.
+        values: parameters that are not in the text.
 
     Returns:
         The part, validated.
@@ -165,11 +166,11 @@ def catalogue(kind: None = None, *, no_plugins: bool = False) -> Catalogue: ...
 @overload
 def catalogue(kind: str, *, no_plugins: bool = False) -> list[Entry]: ...
 def catalogue(kind: str | None = None, *, no_plugins: bool = False) -> Catalogue | list[Entry]:
-    """The parts that can be named.
+    """List the parts that a setting can name.
 
     Args:
-        kind: the kind whose parts are wanted; None for the whole catalogue.
-        no_plugins: only the parts that ship with ganzoo.
+        kind: the kind of part. None returns the whole catalogue.
+        no_plugins: whether to leave out installed plugins.
 
     Returns:
         The catalogue, or the entries of one kind, each with ``name``, ``provider`` and ``summary``.

@@ -1,23 +1,23 @@
-"""The family of errors. A user's mistake is one line: what was found, what was expected, what to do.
+"""The hierarchy of errors. Each message is one line: the cause, the expected value, and the remedy.
 
-    GanzooError                 everything that ganzoo raises on purpose; exit code 2
+    GanzooError                 the base of all errors that ganzoo raises on purpose, exit code 2
     |-- PartError               a part cannot be found or made
-    |   |-- UnknownPart         no part bears that name
-    |   |-- AmbiguousPart       several plugins bring a part of that name
+    |   |-- UnknownPart         no part has the name
+    |   |-- AmbiguousPart       several plugins bring a part of the name
     |   |-- BadWords            "r1:gamma" does not follow the grammar
     |   `-- BadParameter        a key or a value that the part does not take
-    |-- PluginError             a plugin could not be loaded (raised only when asked to be strict, or when it is needed)
+    |-- PluginError             a plugin could not be loaded (raised in strict mode, or when the plugin is needed)
     |-- SettingsError           a setting of the run that is unknown, of the wrong type or out of range
     |-- Incompatible            parts that cannot go together, found at assembly
     |-- DataError               a dataset that is missing, empty, unreadable or too small
     |-- RunError                a run directory that is missing, already there, or cannot be written
     |   `-- CheckpointError     a checkpoint that is missing, damaged or of another shape
-    `-- TrainingStopped         training ended before its time; exit code 1
-        |-- NonFinite           a loss or gradient is NaN or infinite; the update was not made
+    `-- TrainingStopped         training ended early, exit code 1
+        |-- NonFinite           a loss or gradient is NaN or infinite, and the update was not made
         |-- OutOfMemory         the device has no room for the step
         `-- RankLost            another process of the same training ended
 
-Anything else that leaves ganzoo is a bug, and keeps its traceback.
+Any other exception that leaves ganzoo is a bug, and is shown with the traceback.
 """
 
 from __future__ import annotations
@@ -42,19 +42,19 @@ class PartError(GanzooError):
 
 
 class UnknownPart(PartError):
-    """No part of that kind bears that name."""
+    """No part of the kind has the name."""
 
 
 class AmbiguousPart(PartError):
-    """Several plugins bring a part of that name; ``provider/name`` says which."""
+    """Several plugins bring a part of the name. ``provider/name`` is unambiguous."""
 
 
 class BadWords(PartError):
-    """The words that name a part do not follow the grammar ``name:key=value,key=value``."""
+    """The text that names a part does not follow the grammar ``name:key=value,key=value``."""
 
 
 class BadParameter(PartError):
-    """A key or a value that the part does not take."""
+    """The part does not take a key or a value."""
 
 
 class PluginError(GanzooError):
@@ -66,7 +66,7 @@ class SettingsError(GanzooError):
 
 
 class Incompatible(GanzooError):
-    """Parts that cannot go together."""
+    """Two parts cannot go together. The error is raised at assembly."""
 
 
 class DataError(GanzooError):
@@ -82,13 +82,13 @@ class CheckpointError(RunError):
 
 
 class TrainingStopped(GanzooError):
-    """Training ended before its time; what was saved before is intact."""
+    """Training ended early. Files that were saved before are intact."""
 
     exit_code: ClassVar[int] = 1
 
 
 class NonFinite(TrainingStopped):
-    """A loss or a gradient is NaN or infinite; the update was not made."""
+    """A loss or a gradient is NaN or infinite. The update was not made."""
 
 
 class OutOfMemory(TrainingStopped):
@@ -96,4 +96,4 @@ class OutOfMemory(TrainingStopped):
 
 
 class RankLost(TrainingStopped):
-    """Another process that trains the same nets ended, and with it this one."""
+    """Another process of the same training ended, so that training ended in all processes."""

@@ -1,8 +1,8 @@
-"""Every place where a plugin may speak, on one page. A plugin implements any of these with ``@ganzoo.hookimpl``.
+"""All hooks of the plugin API on one page. A plugin implements any hook with ``@ganzoo.hookimpl``.
 
-A register hook is handed ``register(name, target)``: the name that users type, and the part: ``"module:Class"``,
-imported when the part is used, or the class itself. Event hooks follow a run's life; one that fails is reported and
-switched off, and training goes on.
+A register hook receives a function ``register(name, target)``. The name is the name that users type. The target is the
+part: the class, or ``"module:Class"``, which is imported when the part is used. ganzoo calls event hooks during a run.
+An event hook that raises is reported and switched off, and training goes on.
 """
 
 from __future__ import annotations
@@ -27,22 +27,42 @@ hookimpl = pluggy.HookimplMarker("ganzoo")
 
 
 class Register(Protocol):
-    """``register("softmargin", "ganzoo_softmargin.loss:SoftMargin")``."""
+    """Register a part: ``register("softmargin", "ganzoo_softmargin.loss:SoftMargin")``."""
 
-    def __call__(self, name: str, target: str | type[Part]) -> None: ...
+    def __call__(self, name: str, target: str | type[Part]) -> None:
+        """Register a part.
+
+        Args:
+            name: the name that users type: letters, digits, ``.``, ``_`` and ``-``.
+            target: the class, or ``"module:Class"``.
+        """
 
 
 class RegisterPreset(Protocol):
-    """``register("sngan", {"loss": "hinge", "regularizers": ["sn"]})``."""
+    """Register a preset: ``register("sngan", {"loss": "hinge", "regularizers": ["sn"]})``."""
 
-    def __call__(self, name: str, settings: Mapping[str, object]) -> None: ...
+    def __call__(self, name: str, settings: Mapping[str, object]) -> None:
+        """Register a preset.
+
+        Args:
+            name: the name of the preset.
+            settings: the settings by name, as in a config file.
+        """
 
 
 def of_kinds(kinds: Iterable[Kind]) -> ModuleType:
-    """The hooks that bring parts, one a kind: ``register_losses(register)``, ``register_data(register)``, and so on.
+    """Make the hooks that bring parts, a hook for each kind: ``register_losses``, ``register_data``, and so on.
 
     Args:
-        kinds: the kinds that ship with ganzoo and those of plugins.
+        kinds: the kinds that ship with ganzoo, and the kinds of plugins.
+
+    Returns:
+        A module of hook specifications for pluggy.
+
+    Example:
+        >>> from ganzoo.kinds import Kinds
+        >>> of_kinds(Kinds().values()).register_losses.__name__
+        'register_parts'
     """
 
     def hook() -> Callable[[Register], None]:
@@ -57,52 +77,104 @@ def of_kinds(kinds: Iterable[Kind]) -> ModuleType:
 
 
 class RegisterKind(Protocol):
-    """``register(ganzoo.Kind("alarm", "my_alarms:Alarm", "checks of a run's scalars"))``."""
+    """Register a kind: ``register(ganzoo.Kind("alarm", "my_alarms:Alarm", "checks of a run's scalars"))``."""
 
-    def __call__(self, kind: Kind) -> None: ...
+    def __call__(self, kind: Kind) -> None:
+        """Register a kind of part.
+
+        Args:
+            kind: the declaration of the kind.
+        """
 
 
 class RegisterCommand(Protocol):
-    """``register("export", "my_export.command:command", "Write the generator in another format.")``."""
+    """Register a command: ``register("export", "my_export.command:command", "Write the generator to a file.")``."""
 
-    def __call__(self, name: str, target: str, help: str = "") -> None: ...
+    def __call__(self, name: str, target: str, help: str = "") -> None:
+        """Register a command of the command line.
+
+        Args:
+            name: the name on the command line.
+            target: the click command as ``"module:name"``.
+            help: the help text in one line.
+        """
 
 
 @hookspec
 def register_kinds(register: RegisterKind) -> None:
-    """Bring kinds of parts. Each kind gets a hook, options of ``ganzoo run``, and listings as the kinds of ganzoo."""
+    """Bring kinds of parts. Each kind gets a hook, options of ``ganzoo run``, and listings.
+
+    Args:
+        register: the function to call for each kind.
+    """
 
 
 @hookspec
 def register_commands(register: RegisterCommand) -> None:
-    """Bring commands of the command line: ``click`` commands, imported when they are used."""
+    """Bring click commands of the command line. Each command is imported when the command is used.
+
+    Args:
+        register: the function to call for each command.
+    """
 
 
 @hookspec
 def register_presets(register: RegisterPreset) -> None:
-    """Bring presets: settings by name, as a config file holds them."""
+    """Bring presets: named sets of settings, written as in a config file.
+
+    Args:
+        register: the function to call for each preset.
+    """
 
 
 @hookspec
 def run_started(run: Run) -> None:
-    """A run is about to make its first step (or its first step since it was resumed)."""
+    """Receive a run before the first step, or before the first step after the run was resumed.
+
+    Args:
+        run: the run.
+    """
 
 
 @hookspec
 def step_recorded(run: Run, step: int, values: Mapping[str, float]) -> None:
-    """Scalars were written: by tag, their means since the last time."""
+    """Receive the scalars of a record.
+
+    Args:
+        run: the run.
+        step: the step.
+        values: means since the last record, by tag.
+    """
 
 
 @hookspec
 def images_recorded(run: Run, step: int, tag: str, images: Tensor) -> None:
-    """A grid was written: ``samples/ema``, ``samples/generator`` or ``samples/real``; images (N, *shape) in [-1, 1]."""
+    """Receive a grid of images after the grid was written.
+
+    Args:
+        run: the run.
+        step: the step.
+        tag: ``samples/ema``, ``samples/generator`` or ``samples/real``.
+        images: the images, (N, *shape), in [-1, 1].
+    """
 
 
 @hookspec
 def checkpoint_saved(run: Run, step: int, path: Path) -> None:
-    """A checkpoint is whole and on disk."""
+    """Receive the path of a checkpoint that is complete on disk.
+
+    Args:
+        run: the run.
+        step: the step of the checkpoint.
+        path: the directory of the checkpoint.
+    """
 
 
 @hookspec
 def run_finished(run: Run, error: BaseException | None) -> None:
-    """The run made its last step, or ended early with an error."""
+    """Receive a run after the last step, or after an error.
+
+    Args:
+        run: the run.
+        error: the exception that ended the run, or None after the last step.
+    """

@@ -1,4 +1,4 @@
-"""The kinds of parts. Each is declared once, below; options, settings, hooks, listings and messages are derived.
+"""The kinds of parts. Each kind is declared once. Options, settings, hooks, listings and messages are derived.
 
 A kind is a contract (a subclass of ``ganzoo.Part``) and its declaration, a ``Kind``. Declarations stand apart from the
 contracts so that listings, help texts and completion read them without importing torch. A plugin brings a kind of its
@@ -24,10 +24,10 @@ class Setting:
 
     Args:
         name: the setting's name in config files and Python, and with dashes on the command line.
-        help: the setting's meaning, as help texts print it.
-        many: whether a run has any number of these parts, none included; otherwise a run has exactly one.
-        default: the setting that is used where this one is not given. Empty: the setting must be given.
-        resume_may_change: whether the parts may differ when a run is resumed, because they do not move the weights.
+        help: the setting's meaning, for help texts.
+        many: whether a run has any number of parts of the setting, or no part. Otherwise a run has exactly one part.
+        default: the setting that is used instead if the setting is not given. Empty: the setting must be given.
+        resume_may_change: whether the parts may differ when a run is resumed. The weights must not depend on the parts.
         flags: further names of the command line option, such as ``-r``.
 
     Example:
@@ -61,9 +61,9 @@ class Kind:
         name: the kind's name in the singular: ``loss``.
         contract: the class that parts of the kind derive from, as ``module:Class`` or the class itself.
         help: one line for listings.
-        settings: the settings of a run that name parts of this kind; none where runs do not use the kind.
+        settings: the settings of a run that name parts of the kind. Empty where runs do not use the kind.
         many: the name in the plural, where it is not the singular with an ``s``.
-        mistaken: names that users expect of another kind, and the answer to them.
+        mistaken: names that users expect although the names belong to another kind, with the answer to each name.
 
     Example:
         >>> alarm = Kind("alarm", "my_alarms:Alarm", "checks of a run's scalars")
@@ -90,14 +90,22 @@ class Kind:
 
     @property
     def contract_name(self) -> str:
-        """The contract, as messages name it: ``ganzoo.Loss``."""
+        """The name of the contract in messages: ``ganzoo.Loss``."""
         if isinstance(self.contract, type):
             return f"{self.contract.__module__}.{self.contract.__qualname__}"
         module, _, name = self.contract.partition(":")
         return f"ganzoo.{name}" if module == "ganzoo.parts" else f"{module}.{name}"
 
     def load(self) -> type[Part]:
-        """The contract; its module is imported now."""
+        """Import the module of the contract.
+
+        Returns:
+            The class that parts of the kind derive from.
+
+        Raises:
+            ImportError: the module cannot be imported.
+            AttributeError: the module has no class of the name.
+        """
         if isinstance(self.contract, type):
             return self.contract
         module, _, path = self.contract.partition(":")
@@ -109,7 +117,7 @@ LEARNING_RATE_SCHEDULES = (
     *("constant", "cosine", "cyclic", "decay", "exponential", "lambda", "linear"),
     *("multistep", "onecycle", "plateau", "poly", "step", "warmup"),
 )
-"""Names that the field gives to schedules of the learning rate."""
+"""Names of learning-rate schedules in other libraries. A user may look for the names among ganzoo's schedules."""
 
 LEARNING_RATE = (
     "a schedule says which player moves when; a learning rate is scheduled where it is set, for example: "
@@ -192,7 +200,10 @@ KINDS = (
 
 
 class Kinds(Mapping[str, Kind]):
-    """The kinds by name: those that ship with ganzoo, then those of plugins.
+    """The kinds by name: first the kinds that ship with ganzoo, then the kinds of plugins.
+
+    Args:
+        more: the kinds of plugins.
 
     Example:
         >>> kinds = Kinds()
@@ -224,11 +235,18 @@ class Kinds(Mapping[str, Kind]):
 
     @property
     def plurals(self) -> list[str]:
-        """The names in the plural, as listings use them."""
+        """The names in the plural, for listings."""
         return [kind.plural for kind in self.values()]
 
     def named(self, word: str) -> Kind | None:
-        """The kind that a user means by a singular, a plural or the beginning of either; None where not exactly one."""
+        """Find the kind that a user means.
+
+        Args:
+            word: a name of a kind, or the beginning of a singular or plural.
+
+        Returns:
+            The kind, or None where no kind or several kinds match.
+        """
         if word in self._kinds:
             return self._kinds[word]
         found = [

@@ -1,4 +1,4 @@
-"""What a name may look like, and which known name is nearest to a misspelt one."""
+"""The form of names, the nearest known name to a misspelt name, and short texts for messages."""
 
 from __future__ import annotations
 
@@ -8,28 +8,74 @@ import reprlib
 from collections.abc import Iterable
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+"""The form of a name of a part, a plugin, a preset, a command or a run."""
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """``" (did you mean 'gamma'?)"``, or nothing when no known word is near."""
+    """Suggest a known word for a misspelt word.
+
+    Args:
+        word: the word that was not found.
+        known: the words that exist.
+
+    Returns:
+        The suggestion, to append to a message. Empty where no known word is near.
+
+    Example:
+        >>> nearest("gama", ["gamma", "every"])
+        " (did you mean 'gamma'?)"
+    """
     found = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
     return f" (did you mean {found[0]!r}?)" if found else ""
 
 
 def kebab(name: str) -> str:
-    """A class name as users type it: ``SoftMargin`` -> ``soft-margin``, ``WGANDiv`` -> ``wgan-div``."""
+    """Convert the name of a class to the name that users type.
+
+    Args:
+        name: a name in CamelCase.
+
+    Returns:
+        The name in lower case, with hyphens between the words.
+
+    Example:
+        >>> kebab("SoftMargin"), kebab("WGANDiv")
+        ('soft-margin', 'wgan-div')
+    """
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "-", name).lower()
 
 
 def one_line(error: BaseException) -> str:
-    """``ModuleNotFoundError: No module named 'gudhi'``: an error in one line, however long it speaks."""
+    """Write an exception in one line.
+
+    Args:
+        error: the exception.
+
+    Returns:
+        The class and the message. A message above 300 characters is cut.
+
+    Example:
+        >>> one_line(ModuleNotFoundError("No module named 'gudhi'"))
+        "ModuleNotFoundError: No module named 'gudhi'"
+    """
     said = " ".join(str(error).split())
     said = said if len(said) <= 300 else said[:297] + "..."
     return f"{type(error).__name__}: {said}" if said else type(error).__name__
 
 
 def brief(value: object) -> str:
-    """A value as an error message shows it: at most 200 characters, and large containers abridged."""
+    """Write a value for an error message.
+
+    Args:
+        value: any value.
+
+    Returns:
+        At most about 200 characters. A large container is abridged.
+
+    Example:
+        >>> brief(["r1", "sn"])
+        'r1,sn'
+    """
     if isinstance(value, list) and all(isinstance(each, str) for each in value):
         value = ",".join(value[:20])
     if isinstance(value, (list, tuple, dict, set)):

@@ -1,4 +1,4 @@
-"""Plugins: discovery, isolation, the catalogue of their parts, and a run's events passed on to them."""
+"""Plugins: discovery, isolation, the catalogue of parts, and the events of a run, passed on to plugins."""
 
 from __future__ import annotations
 

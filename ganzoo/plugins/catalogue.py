@@ -25,11 +25,11 @@ class Catalogue:
     """Every part that can be named, by kind and name.
 
     Args:
-        no_plugins: only the parts that ship with ganzoo (and those of ``files``).
+        no_plugins: whether to leave out installed plugins. Parts that ship with ganzoo and ``files`` remain.
         files: Python files with parts or hooks of the user's own.
 
     Raises:
-        PluginError: a file cannot be used; or any plugin cannot, when GANZOO_STRICT_PLUGINS is set.
+        PluginError: a file cannot be used, or a plugin cannot be used while GANZOO_STRICT_PLUGINS is set.
     """
 
     def __init__(self, *, no_plugins: bool = False, files: Sequence[str | Path] = ()) -> None:
@@ -41,21 +41,37 @@ class Catalogue:
         self._entries.sort(key=lambda e: (order.index(e.kind), e.name, not e.builtin, e.provider))
 
     def entries(self, kind: str | None = None) -> list[Entry]:
-        """The parts, or those of one kind: by kind, then by name."""
+        """List the parts, ordered by kind, then by name.
+
+        Args:
+            kind: the kind of part. None lists all kinds.
+
+        Returns:
+            The entries. No part is imported.
+        """
         return [entry for entry in self._entries if kind in (None, entry.kind)]
 
     def find(self, kind: str, name: str) -> Entry:
-        """The part that ``name`` or ``provider/name`` means. Installed plugins never take a built-in's name over.
+        """Find a part. A built-in part takes precedence over the parts of installed plugins.
+
+        Args:
+            kind: the kind of part.
+            name: ``name`` or ``provider/name``.
+
+        Returns:
+            The entry of the part.
 
         Raises:
-            UnknownPart: there is none.
-            AmbiguousPart: several plugins bring one of that name.
+            UnknownPart: no part of the kind has the name.
+            AmbiguousPart: several plugins bring a part of the name.
         """
         provider, _, bare = name.rpartition("/")
         known = self.entries(kind)
         found = [e for e in known if e.name == bare and provider in ("", e.provider)]
         if len(found) > 1 and found[0].builtin and not any(e.distribution == "" for e in found):
-            return found[0]  # built-ins come first; a file was named by the user, who is asked which is meant
+            return found[
+                0
+            ]  # entries are sorted with built-in parts first. With a part of a user's file the name is ambiguous
         if len(found) > 1:
             raise errors.AmbiguousPart(
                 f"{kind} {name!r} is brought by {listed([e.provider for e in found])}: "
@@ -73,14 +89,27 @@ class Catalogue:
         raise errors.UnknownPart(f"no {kind} is named {name!r}{hint}; {there}{note}")
 
     def words(self, entry: Entry) -> str:
-        """The shortest name that means this part: ``name``, or ``provider/name`` where that is needed."""
+        """Find the shortest unambiguous name of a part.
+
+        Args:
+            entry: the entry of the part.
+
+        Returns:
+            ``name``, or ``provider/name`` where the bare name means another part or is ambiguous.
+        """
         try:
             return entry.name if self.find(entry.kind, entry.name) is entry else entry.address
         except errors.AmbiguousPart:
             return entry.address
 
     def load(self, entry: Entry) -> type[Part]:
-        """The part's class; its module is imported now.
+        """Import the module of a part.
+
+        Args:
+            entry: the entry of the part.
+
+        Returns:
+            The part's class.
 
         Raises:
             PluginError: the module cannot be imported, has no such class, or the class is of another kind.
@@ -107,11 +136,14 @@ class Catalogue:
         return found
 
     def specify(self, kind: str, given: object) -> PartSpec | Part:
-        """The part that a setting's value means: text is parsed here, once, and carried as a ``PartSpec``.
+        """Parse the value of a setting. Text is parsed once and carried as a ``PartSpec`` from then on.
 
         Args:
             kind: the kind of part.
             given: text such as ``"r1:gamma=10"``, a mapping with ``name``, a spec, or a part that was made in Python.
+
+        Returns:
+            The spec, or the part that was made in Python. The name is not looked up.
 
         Raises:
             BadWords: the text does not follow the grammar, or the value is of another type.
@@ -124,7 +156,7 @@ class Catalogue:
         return self._of_path(kind, given) or replace(PartSpec.of(given), kind=kind)
 
     def _of_path(self, kind: str, given: object) -> PartSpec | None:
-        """The part that reads a path, where the user gives an existing path and no part has that name.
+        """Find the part that reads a path, where the user gives an existing path and no part has the path as a name.
 
         A part declares the parameter that takes the path by the class fact ``path_parameter``.
         """
@@ -136,7 +168,7 @@ class Catalogue:
         try:
             if not readers or not given.strip() or not Path(given).expanduser().exists():
                 return None
-        except (OSError, ValueError):  # no path: too long, or with a null character
+        except (OSError, ValueError):  # the text is no path: too long, or with a null character
             return None
         parameter = str(readers[0].peek.facts["path_parameter"])
         return PartSpec(readers[0].name, {parameter: given}, self._provider(readers[0]), kind)
@@ -146,7 +178,7 @@ class Catalogue:
 
         Args:
             kind: the kind of part.
-            given: as ``specify`` takes it.
+            given: a value that ``specify`` takes.
 
         Returns:
             The part's complete spec (label, origin, every parameter, the defaults) and the part.
@@ -172,7 +204,7 @@ class Catalogue:
         return words.described(spec, part), part
 
     def _provider(self, entry: Entry) -> str | None:
-        """The provider that a name needs to mean this entry, or None where the bare name does."""
+        """Find the provider to write before a name. None where the bare name is unambiguous."""
         return entry.provider if self.words(entry) != entry.name else None
 
     def names_with(self, kind: str, fact: str) -> list[str]:
@@ -198,7 +230,11 @@ class Catalogue:
         return names
 
     def presets(self) -> dict[str, Mapping[str, object]]:
-        """Settings by preset name; a preset that ships with ganzoo cannot be taken over."""
+        """Collect the presets of all plugins. A plugin cannot replace a preset that ships with ganzoo.
+
+        Returns:
+            The settings of each preset, by the preset's name.
+        """
         found: dict[str, Mapping[str, object]] = {}
         for plugin in sorted(self.plugins, key=lambda p: not p.builtin):
             if plugin.manager is not None:
@@ -206,7 +242,14 @@ class Catalogue:
         return found
 
     def events(self, parts: Mapping[str, Part]) -> Events:
-        """The plugins and the parts that receive a run's events."""
+        """Collect the plugins and the parts that receive a run's events.
+
+        Args:
+            parts: the run's parts of further kinds, by ``"kind label"``.
+
+        Returns:
+            The object that passes events on.
+        """
         return Events(self.plugins, parts)
 
     @property
@@ -216,14 +259,28 @@ class Catalogue:
 
     @property
     def sources(self) -> list[str]:
-        """The plugins that do not ship with ganzoo: their entry points and files."""
+        """The entry points and files of the plugins that do not ship with ganzoo."""
         return [plugin.source for plugin in self.plugins if not plugin.builtin]
 
 
 def load_catalogue(*, no_plugins: bool = False, files: Sequence[str | Path] = ()) -> Catalogue:
-    """The catalogue, made once for the same arguments, environment, import path and files.
+    """Make the catalogue, once for the same arguments, environment, import path and files.
 
-    Reading the metadata of everything that is installed costs tens of milliseconds: too much to pay for each part.
+    The metadata of all installed distributions take tens of milliseconds to read, which is too long for each part.
+
+    Args:
+        no_plugins: whether to leave out installed plugins.
+        files: Python files with parts or hooks of the user's own. A file that was changed is read again.
+
+    Returns:
+        The catalogue.
+
+    Raises:
+        PluginError: a file cannot be used, or a plugin cannot be used while GANZOO_STRICT_PLUGINS is set.
+
+    Example:
+        >>> load_catalogue(no_plugins=True).find("loss", "hinge").address
+        'zoo/hinge'
     """
     paths = [Path(file).resolve() for file in files]
     seen = tuple((path, path.stat().st_mtime_ns if path.exists() else 0) for path in dict.fromkeys(paths))

@@ -1,7 +1,7 @@
 """Plugins, found by their metadata (entry points of the group ``ganzoo``) and loaded in isolation.
 
-Each has a pluggy manager of its own, so whatever is wrong with one stays with it, and is reported by its name. No part
-is imported before it is used: what listings say of a part is read off its source.
+Each plugin has a pluggy manager of its own, so that an error in a plugin affects no other plugin and is reported with
+the plugin's name. No part is imported before the first use: listings read the source text of a part.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     from ganzoo.parts import Part
 
 GROUP = "ganzoo"
-BUILTIN = "ganzoo"  # the distribution whose entry points are built in
+BUILTIN = "ganzoo"
+"""The name of the distribution that brings the built-in plugins."""
 PRESETS = "register_presets"
 KINDS = "register_kinds"
 COMMANDS = "register_commands"
@@ -47,7 +48,16 @@ _TARGET = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*
 
 @dataclass(frozen=True)
 class Problem:
-    """What is wrong with a plugin, in one line."""
+    """An error in a plugin.
+
+    Args:
+        plugin: the name of the plugin.
+        message: the error in one line.
+
+    Example:
+        >>> str(Problem("softmargin", "cannot be imported"))
+        'plugin softmargin: cannot be imported'
+    """
 
     plugin: str
     message: str
@@ -58,7 +68,17 @@ class Problem:
 
 @dataclass(frozen=True)
 class Entry:
-    """A part that a plugin brings. ``target`` is ``"module:Class"`` or the class; nothing is imported to list it."""
+    """A part that a plugin brings. An entry can be listed without importing the part.
+
+    Args:
+        kind: the kind of part.
+        name: the name that users type.
+        provider: the name of the plugin.
+        target: the class, or ``"module:Class"``.
+        builtin: whether the part ships with ganzoo.
+        distribution: the installed distribution that brings the plugin. Empty for a user's file.
+        version: the version of the distribution.
+    """
 
     kind: str
     name: str
@@ -70,17 +90,17 @@ class Entry:
 
     @property
     def address(self) -> str:
-        """``provider/name``, which is never ambiguous."""
+        """The unambiguous name, ``provider/name``."""
         return f"{self.provider}/{self.name}"
 
     @property
     def where(self) -> str:
-        """``module:Class``."""
+        """The place of the class, ``module:Class``."""
         return self.target if isinstance(self.target, str) else f"{self.target.__module__}:{self.target.__qualname__}"
 
     @cached_property
     def peek(self) -> Peek:
-        """What the part's source says of it, without importing it."""
+        """Summary, parameters and facts, read from the source without importing the part."""
         return peek(self.where, self.kind)
 
     @property
@@ -96,7 +116,14 @@ class Entry:
 
 @dataclass(frozen=True)
 class PluginCommand:
-    """A command that a plugin brings: ``target`` is ``module:name`` of a click command, imported when it is used."""
+    """A command that a plugin brings.
+
+    Args:
+        name: the name on the command line.
+        target: the click command as ``module:name``. The module is imported when the command is used.
+        help: the help text in one line.
+        provider: the name of the plugin.
+    """
 
     name: str
     target: str
@@ -104,7 +131,10 @@ class PluginCommand:
     provider: str
 
     def load(self) -> object:
-        """The click command.
+        """Import the module of the command.
+
+        Returns:
+            The click command.
 
         Raises:
             PluginError: the module cannot be imported, or has no such name.
@@ -121,7 +151,19 @@ class PluginCommand:
 
 @dataclass
 class Plugin:
-    """A plugin: who brings it, what it brings (nothing, when it could not be loaded) and the hooks it implements."""
+    """A plugin, with the origin, the parts, presets and commands, and the hooks.
+
+    Args:
+        name: the name of the plugin.
+        source: the entry point, or the path of the user's file.
+        distribution: the installed distribution. Empty for a user's file.
+        version: the version of the distribution.
+        builtin: whether the plugin ships with ganzoo.
+        entries: the parts. Empty where the plugin could not be loaded.
+        presets: settings by the name of the preset.
+        commands: commands by name.
+        manager: the plugin's own pluggy manager. None where the plugin could not be loaded.
+    """
 
     name: str
     source: str
@@ -134,19 +176,26 @@ class Plugin:
     manager: pluggy.PluginManager | None = None
 
     def implements(self, event: str) -> bool:
-        """Whether the plugin implements that event hook."""
+        """Check whether the plugin implements an event hook.
+
+        Args:
+            event: the name of the hook, one of ``EVENTS``.
+
+        Returns:
+            Whether the plugin implements the hook.
+        """
         return self.manager is not None and bool(getattr(self.manager.hook, event).get_hookimpls())
 
 
 class Discovery:
-    """The plugins that are installed or named, loaded, and their problems.
+    """Find and load the plugins that are installed or named by the user, and collect the problems.
 
     Args:
-        no_plugins: only the parts that ship with ganzoo (and those of ``files``).
+        no_plugins: whether to leave out installed plugins. Parts that ship with ganzoo and ``files`` remain.
         files: Python files with parts or hooks of the user's own.
 
     Raises:
-        PluginError: a file cannot be used; or any plugin cannot, when GANZOO_STRICT_PLUGINS is set.
+        PluginError: a file cannot be used, or a plugin cannot be used while GANZOO_STRICT_PLUGINS is set.
     """
 
     def __init__(self, *, no_plugins: bool, files: Sequence[Path]) -> None:
@@ -161,7 +210,7 @@ class Discovery:
                 self._report(plugin.name, str(found), found.__cause__)
             else:
                 imported.append((plugin, found))
-        for plugin, found in imported:  # first all kinds: a plugin may bring parts of another plugin's kind
+        for plugin, found in imported:  # all kinds come first, since a plugin may bring parts of another plugin's kind
             self._add_kinds(plugin, found)
         for plugin, found in imported:
             self._open(plugin, found)
@@ -175,7 +224,7 @@ class Discovery:
         self.problems.append(problem)
 
     def _discovered(self, no_plugins: bool) -> Iterator[tuple[Plugin, metadata.EntryPoint]]:
-        """The plugins to load, built-in ones first, each under a name that is its alone."""
+        """Select the plugins to load, built-in plugins first. Two plugins of the same name are both refused."""
         found: list[tuple[Plugin, metadata.EntryPoint]] = []
         for point in self._points():
             distribution, version = _told(point, "name"), _told(point, "version")
@@ -210,10 +259,10 @@ class Discovery:
             yield plugin, point
 
     def _points(self) -> list[metadata.EntryPoint]:
-        """The entry points of the group, as far as metadata can be read."""
+        """Read the entry points of the group, as far as the metadata of distributions can be read."""
         try:
             return list(dict.fromkeys(metadata.entry_points(group=GROUP)))
-        except Exception:  # one distribution's metadata is damaged: find out whose, and read the others'
+        except Exception:  # metadata of a distribution are damaged: report the distribution, and read the rest
             found: dict[metadata.EntryPoint, None] = {}
             for distribution in metadata.distributions():
                 try:
@@ -223,7 +272,7 @@ class Discovery:
             return list(found)
 
     def _imported(self, plugin: Plugin, point: metadata.EntryPoint) -> object:
-        """The plugin itself, or the error (with its cause) that it could not be imported for."""
+        """Import a plugin. An error is returned with the cause, so that the caller can report the error."""
         if not re.fullmatch(r"[\w.]+\s*(:\s*[\w.]+)?", point.value):
             return errors.PluginError(f"its entry point {point.value!r} is not of the form module or module:object")
         try:
@@ -236,7 +285,7 @@ class Discovery:
             return said
 
     def _open(self, plugin: Plugin, spoken: object) -> None:
-        """Take what a plugin brings: all that is right of it, or nothing where a register hook fails midway."""
+        """Collect the valid parts, presets and commands of a plugin. No part is kept if a register hook raises."""
         if unsupported := _unsupported_version(spoken):
             self._report(plugin.name, unsupported)
             return
@@ -251,7 +300,7 @@ class Discovery:
             self._report(plugin.name, f"its hooks cannot be read: {one_line(error)}", error)
             return
         for name, function in hooks:
-            try:  # a namespace for each hook: pluggy verifies each alone, so that one bad hook costs only itself
+            try:  # a namespace for each hook: pluggy verifies each separately, so that a bad hook costs no other
                 manager.register(SimpleNamespace(**{name: function}), name=f"{plugin.name}.{name}.{id(function)}")
             except pluggy.PluginValidationError as error:
                 spec = getattr(manager.hook, name).spec
@@ -269,7 +318,7 @@ class Discovery:
             except BaseException as error:
                 raise_interrupt(error)
                 if self._strict and isinstance(error, errors.PluginError):
-                    raise  # the register's own, which says more
+                    raise  # the error of the register function names the cause more exactly
                 self._report(plugin.name, f"dropped with all that it brings: {hook} failed: {one_line(error)}", error)
                 plugin.commands.clear()
                 return
@@ -278,7 +327,7 @@ class Discovery:
     def _hooks(
         self, plugin: Plugin, spoken: object, manager: pluggy.PluginManager, known: Sequence[str]
     ) -> list[tuple[str, Any]]:
-        """The functions that a plugin marked as hooks, under the hooks' names, with what is wrong of them reported."""
+        """List the functions that a plugin marked as hooks, with the hooks' names. Errors in the marks are reported."""
         found: list[tuple[str, Any]] = []
         for attribute in dir(spoken):
             options = manager.parse_hookimpl_opts(spoken, attribute)
@@ -315,7 +364,7 @@ class Discovery:
         return register
 
     def _add_kinds(self, plugin: Plugin, source: object) -> None:
-        """Take the kinds that a plugin brings; the others' stay as they are whatever fails here."""
+        """Collect the kinds that a plugin brings. An error leaves the kinds of other plugins unchanged."""
 
         def register(kind: Kind) -> None:
             if not isinstance(kind, Kind) or not NAME.fullmatch(kind.name):
@@ -332,7 +381,7 @@ class Discovery:
         brought: list[Kind] = []
         hook: Any = getattr(source, KINDS, None)
         if not hasattr(hook, "ganzoo_impl") or _unsupported_version(source):
-            return  # what is wrong otherwise is reported when the plugin is opened
+            return  # other errors are reported when the plugin is opened
         try:
             with contextlib.redirect_stdout(sys.stderr):
                 hook(register)
@@ -367,7 +416,7 @@ class Discovery:
         return register
 
     def _add_file(self, file: Path) -> None:
-        """Load a file that the user named; since it was asked for, whatever is wrong with it is an error."""
+        """Load a file that the user named. Every problem is raised as an error, because the user asked for the file."""
         plugin = Plugin(file.stem, str(file), "", "", builtin=False)
         if not file.is_file():
             raise errors.PluginError(f"plugin file {file} is not there, or not a file")
@@ -392,12 +441,16 @@ class Discovery:
 def _told(point: metadata.EntryPoint, fact: str) -> str:
     try:
         return str(getattr(point.dist, fact) or "unknown")
-    except Exception:  # a half-removed distribution has entry points, and no METADATA
+    except Exception:  # a distribution that was removed in part has entry points but no METADATA
         return "unknown"
 
 
 def _unsupported_version(plugin: object) -> str:
-    """Why this ganzoo cannot load a plugin that asks for a version of the plugin API, or ""."""
+    """Check the version of the plugin API that a plugin asks for.
+
+    Returns:
+        The reason to refuse the plugin, or an empty text.
+    """
     version = getattr(plugin, API_ATTRIBUTE, ganzoo.API_VERSION)
     if not isinstance(version, int):
         return f"not loaded: its {API_ATTRIBUTE} is {version!r}, not a whole number such as {ganzoo.API_VERSION}"
@@ -410,18 +463,36 @@ def _unsupported_version(plugin: object) -> str:
 
 
 def raise_interrupt(error: BaseException) -> None:
-    """Raise a Ctrl-C again. Whatever else a plugin raises (SystemExit, CancelledError, pytest.skip) stays with it."""
+    """Raise a KeyboardInterrupt again. Any other exception of a plugin, even SystemExit, is left to the caller.
+
+    Args:
+        error: the exception that was caught.
+
+    Raises:
+        KeyboardInterrupt: the exception is a KeyboardInterrupt.
+    """
     if isinstance(error, KeyboardInterrupt):
         raise error
 
 
 def listed(names: Sequence[str]) -> str:
-    """``a, b and c``."""
+    """Join names to a list in words.
+
+    Args:
+        names: at least one name.
+
+    Returns:
+        The text.
+
+    Example:
+        >>> listed(["a", "b", "c"])
+        'a, b and c'
+    """
     return f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else names[0]
 
 
 def _wrong_target(kind: Kind, target: object) -> str:
-    """The fault of a part's target in one line, or an empty text."""
+    """Describe the error in a part's target in one line. The text is empty for a valid target."""
     if isinstance(target, str):
         return "" if _TARGET.fullmatch(target) else f"{target!r} is not of the form 'module:Class'"
     if isinstance(target, type) and issubclass(target, kind.load()):
@@ -438,12 +509,12 @@ def _executed(file: Path) -> ModuleType:
 
 
 def _is_plugin(module: ModuleType, hooks: Sequence[str]) -> bool:
-    """Whether a file implements hooks, rightly or wrongly; otherwise its parts are taken as they are."""
+    """Check whether a file tries to implement hooks. A file without hooks is searched for classes of parts."""
     return any(name in hooks or hasattr(value, "ganzoo_impl") for name, value in vars(module).items())
 
 
 def _as_plugin(module: ModuleType, kinds: Kinds) -> SimpleNamespace:
-    """The parts that a file defines, under their class names in kebab-case."""
+    """Make a plugin from the parts that a file defines. Each part is named after the class, in kebab-case."""
     hooks = {}
     for kind in kinds.values():
         contract = kind.load()

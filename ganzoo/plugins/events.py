@@ -1,4 +1,4 @@
-"""A run's events, passed on to the plugins that implement their hooks."""
+"""The events of a run, passed on to the plugins that implement event hooks."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _log = logging.getLogger("ganzoo")
 
 
 class Events:
-    """A run's events, passed on to plugins with event hooks and to parts with methods of the same names.
+    """Pass the events of a run on to plugins with event hooks and to parts with methods of the same names.
 
-    A hook or method that fails is reported once and not called again; training goes on.
+    A hook or method that raises is reported once and not called again. Training goes on.
 
     Args:
         plugins: all plugins.
@@ -40,23 +40,51 @@ class Events:
                     listeners[f"{label}: {event}"] = method
 
     def run_started(self, run: Run) -> None:
-        """A run is about to make its first step."""
+        """Announce that the first step of a run, or of a resumed run, comes next.
+
+        Args:
+            run: the run.
+        """
         self._emit("run_started", run=run)
 
     def step_recorded(self, run: Run, step: int, values: Mapping[str, float]) -> None:
-        """Scalars were written."""
+        """Announce that scalars were written.
+
+        Args:
+            run: the run.
+            step: the step.
+            values: means since the last record, by tag.
+        """
         self._emit("step_recorded", run=run, step=step, values=values)
 
     def images_recorded(self, run: Run, step: int, tag: str, images: Tensor) -> None:
-        """A grid was written."""
+        """Announce that a grid of images was written.
+
+        Args:
+            run: the run.
+            step: the step.
+            tag: ``samples/ema``, ``samples/generator`` or ``samples/real``.
+            images: the images, (N, *shape), in [-1, 1].
+        """
         self._emit("images_recorded", run=run, step=step, tag=tag, images=images)
 
     def checkpoint_saved(self, run: Run, step: int, path: Path) -> None:
-        """A checkpoint is whole and on disk."""
+        """Announce that a checkpoint is complete on disk.
+
+        Args:
+            run: the run.
+            step: the step of the checkpoint.
+            path: the directory of the checkpoint.
+        """
         self._emit("checkpoint_saved", run=run, step=step, path=path)
 
     def run_finished(self, run: Run, error: BaseException | None) -> None:
-        """The run ended."""
+        """Announce that the run ended.
+
+        Args:
+            run: the run.
+            error: the exception that ended the run, or None after the last step.
+        """
         self._emit("run_finished", run=run, error=error)
 
     def _emit(self, event: str, **facts: object) -> None:

@@ -1,4 +1,4 @@
-"""What a part's source says of it (summary, parameters, choices), without importing the part or what it imports.
+"""Read summary, parameters and choices of a part from the source text. No module is imported.
 
 Base classes and aliases such as ``Norm = Literal["none", "batch"]`` are followed within the module and through its
 ``from`` imports, up to the contracts of ganzoo.
@@ -16,12 +16,18 @@ from functools import cache
 from importlib.abc import InspectLoader
 from importlib.machinery import ModuleSpec
 
-_DEPTH = 8  # how far names are followed; a part's family is shallow, and a circle must end
+_DEPTH = 8  # how far names are followed: real class hierarchies are shallower, and circular imports must end
 
 
 @dataclass(frozen=True)
 class PeekedParameter:
-    """A parameter as the source has it: default as text (None when it must be given), choices of a Literal or bool."""
+    """A parameter of a part, as written in the source.
+
+    Args:
+        name: the name of the parameter.
+        default: the default as text. None where the parameter must be given.
+        choices: the values of a ``Literal`` or ``bool``. Empty for other types.
+    """
 
     name: str
     default: str | None
@@ -30,7 +36,13 @@ class PeekedParameter:
 
 @dataclass(frozen=True)
 class Peek:
-    """The first line of a part's docstring, and its parameters; empty where there is no source to read."""
+    """The facts about a part that the source shows. All are empty where no source can be read.
+
+    Args:
+        summary: the first line of the docstring.
+        parameters: the parameters, in the order of the dataclass.
+        facts: constants of the class by name, such as ``bounded``.
+    """
 
     summary: str = ""
     parameters: tuple[PeekedParameter, ...] = ()
@@ -42,7 +54,14 @@ def peek(where: str, kind: str) -> Peek:
 
     Args:
         where: ``module:Class``.
-        kind: of the part; a regularizer takes ``every`` where it has a penalty.
+        kind: the kind of part. The parameter ``every`` is listed for a regularizer with a penalty only.
+
+    Returns:
+        Summary, parameters and facts. Empty where no source can be read.
+
+    Example:
+        >>> peek("ganzoo.nowhere:Part", "loss").parameters
+        ()
     """
     module, _, path = where.partition(":")
     family = list(_family(module, path, _DEPTH))
@@ -52,7 +71,7 @@ def peek(where: str, kind: str) -> Peek:
     found: dict[str, PeekedParameter] = {}
     methods: set[str] = set()
     facts: dict[str, object] = {}
-    for home, cls in reversed(family):  # as a dataclass orders its fields: the oldest base's first
+    for home, cls in reversed(family):  # the order of a dataclass: fields of the most basic class first
         for line in cls.body:
             if isinstance(line, ast.FunctionDef):
                 methods.add(line.name)
@@ -60,14 +79,14 @@ def peek(where: str, kind: str) -> Peek:
                 found[parameter.name] = parameter
             facts.update(_fact(line))
     if kind == "regularizer":
-        every = found.pop("every", PeekedParameter("every", "1"))  # inherited from the contract; listed last
+        every = found.pop("every", PeekedParameter("every", "1"))  # inherited from the contract, and listed last
         if methods & {"discriminator_penalty", "generator_penalty", "joint_penalty"}:
             found["every"] = every
     return Peek(inspect.cleandoc(doc).partition("\n")[0].strip(), tuple(found.values()), facts)
 
 
 def _family(module: str, path: str, depth: int) -> Iterator[tuple[str, ast.ClassDef]]:
-    """A class and its bases with the modules they are in, nearest first, as far as their source is found."""
+    """List a class and the base classes with the modules, nearest first, as far as source is found."""
     found = _definition(module, path, depth)
     if found is None or not isinstance(found[1], ast.ClassDef):
         return
@@ -79,9 +98,9 @@ def _family(module: str, path: str, depth: int) -> Iterator[tuple[str, ast.Class
 
 
 def _definition(module: str, path: str, depth: int) -> tuple[str, ast.ClassDef | ast.expr] | None:
-    """Where a name is defined, and as what: a class or the value that is assigned to it."""
+    """Find the module that defines a name, and the definition: a class, or the expression that is assigned."""
     if depth <= 0 or module == "ganzoo" or module.startswith("ganzoo."):
-        return None  # the contracts say nothing more of a part
+        return None  # the contracts add no parameters of their own
     name, _, rest = path.partition(".")
     for line in _unfolded(_statements(module)):
         match line:
@@ -101,7 +120,7 @@ def _definition(module: str, path: str, depth: int) -> tuple[str, ast.ClassDef |
 
 
 def _unfolded(body: list[ast.stmt]) -> Iterator[ast.stmt]:
-    """The statements of a module, those under ``if`` and ``try`` included."""
+    """List the statements of a module, with the statements under ``if`` and ``try``."""
     for line in body:
         yield line
         if isinstance(line, (ast.If, ast.Try)):
@@ -137,7 +156,7 @@ def _parameter(module: str, line: ast.AnnAssign) -> PeekedParameter | None:
 
 
 def _fact(line: ast.stmt) -> dict[str, object]:
-    """A constant of the class: ``bounded = False`` or ``bounded: ClassVar[bool] = False``."""
+    """Read a constant of a class: ``bounded = False`` or ``bounded: ClassVar[bool] = False``."""
     match line:
         case ast.Assign(targets=[ast.Name(id=name)], value=ast.Constant(value=value)):
             return {name: value}
@@ -147,7 +166,7 @@ def _fact(line: ast.stmt) -> dict[str, object]:
 
 
 def _choices(module: str, annotation: ast.expr, depth: int) -> Iterator[str]:
-    """The values of ``bool``, ``Literal[...]``, ``Literal[...] | None``, ``Annotated`` ones and names for these."""
+    """List the values of ``bool``, ``Literal[...]``, ``Literal[...] | None``, also in ``Annotated`` or in an alias."""
     match annotation:
         case ast.Constant(value=str() as quoted) if depth > 0:
             yield from _choices(module, ast.parse(quoted, mode="eval").body, depth - 1)
@@ -157,7 +176,7 @@ def _choices(module: str, annotation: ast.expr, depth: int) -> Iterator[str]:
             yield "none"
         case ast.BinOp(left=left, op=ast.BitOr(), right=right):
             sides = [list(_choices(module, side, depth)) for side in (left, right)]
-            if all(sides):  # `float | None` has no choices worth the name
+            if all(sides):  # for `float | None` the only choice would be "none", which misleads
                 yield from (*sides[0], *sides[1])
         case ast.Subscript(value=head, slice=inside):
             spoken = ast.unparse(head).rpartition(".")[2]
@@ -173,7 +192,7 @@ def _choices(module: str, annotation: ast.expr, depth: int) -> Iterator[str]:
 
 
 def _statements(module: str) -> list[ast.stmt]:
-    """A module's statements, or none where it has no source that can be read."""
+    """Parse a module. The list of statements is empty where no source can be read."""
     loader = getattr(_spec(module), "loader", None)
     try:
         return _parsed(loader.get_source(module) or "") if isinstance(loader, InspectLoader) else []
@@ -187,7 +206,7 @@ def _parsed(source: str) -> list[ast.stmt]:
 
 
 def _spec(module: str) -> ModuleSpec | None:
-    """Where a module is, found without importing its packages (importlib.util.find_spec would run their __init__)."""
+    """Find a module without importing the packages above. ``importlib.util.find_spec`` would run ``__init__`` files."""
     top, *rest = module.split(".")
     try:
         spec = importlib.util.find_spec(top)
