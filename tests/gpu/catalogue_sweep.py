@@ -139,4 +139,4 @@ def compositions() -> Iterator[Composition]:
         name = " ".join(f"{key}={value}" for key, value in settings.items())
         yield Composition(f"settings {name}", settings)
     for preset in sorted(ganzoo.catalogue().presets()):
-        yield Composition(f"preset {preset}", {}, ({}, *BASES[5:6]), preset=preset)
+        yield Composition(f"preset {preset}", {}, ({}, *BASES[5:]), preset=preset)
