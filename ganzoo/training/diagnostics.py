@@ -6,28 +6,28 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 
 ALIKE = 0.1
-"""Samples with less than this share of the data's spread count as collapsed."""
+"""The share of the data's spread below which samples count as collapsed."""
 
 FIRST_STEPS = 100
 """Steps in which samples that are alike are no sign: a new generator maps all latents to nearly one image."""
 
 WON = 0.99
-"""The discriminator has won where it ranks this share of pairs right and the generator's gradient has vanished."""
+"""The share of rightly ranked pairs from which on the discriminator has won, if the generator's gradient vanished."""
 
 VANISHED = 1e-5
 """The norm below which a gradient has vanished."""
 
 UNBOUNDED = 1e4
-"""The norm of a gradient, or the gap between scores, that a run with bounded scores does not reach."""
+"""A norm of a gradient, or a gap between scores, beyond the range of a run with bounded scores."""
 
 
 def signs(
     values: Mapping[str, float], *, step: int = FIRST_STEPS, constraints: Sequence[str] = ()
 ) -> Iterator[tuple[str, str]]:
-    """Find what looks wrong in the scalars of a step.
+    """Find signs of trouble in the scalars of a step.
 
     Args:
-        values: scalars by tag, as they are recorded; a missing tag is not judged.
+        values: recorded scalars by tag. A missing tag is not judged.
         step: the number of steps made.
         constraints: names of regularizers that constrain the discriminator, for the advice.
 
@@ -72,7 +72,7 @@ def signs(
 
 
 def such_as(names: Sequence[str], most: int = 4) -> str:
-    """Examples for a message: ``" such as r1, sn"``, or nothing where there are no names.
+    """Examples for a message: ``" such as r1, sn"``, or ``""`` without names.
 
     Args:
         names: names of parts.

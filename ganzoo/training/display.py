@@ -18,7 +18,7 @@ PLAIN_SECONDS = 5.0
 """Seconds between two plain lines."""
 
 REDRAWS_PER_SECOND = 4.0
-"""The bar is redrawn at most this often."""
+"""The largest number of redraws of the bar in a second."""
 
 FIGURES_WIDTH = 76
 """Columns that a terminal needs to show the figures beside step, bar and remaining time."""
@@ -101,7 +101,7 @@ class Display:
 
         Args:
             step: the number of steps made.
-            values: scalars by tag; see ``FIGURES``.
+            values: scalars by tag, see ``FIGURES``.
         """
         if self.quiet:
             return
@@ -127,12 +127,20 @@ class Display:
             self.console.print(line)
 
     def say(self, line: str) -> None:
-        """Print a line above the progress bar, unless the display is quiet."""
+        """Print a line above the progress bar, unless the display is quiet.
+
+        Args:
+            line: the text.
+        """
         if not self.quiet:
             self.warn(line)
 
     def warn(self, line: str) -> None:
-        """Print a line above the progress bar, whether the display is quiet or not."""
+        """Print a line above the progress bar, whether the display is quiet or not.
+
+        Args:
+            line: the text.
+        """
         with self._ignoring_lost_terminal():
             self.console.print(line, soft_wrap=True, markup=False)
 

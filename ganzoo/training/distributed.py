@@ -42,7 +42,7 @@ class Processes:
 
     @property
     def is_main(self) -> bool:
-        """Whether this process writes the files and prints."""
+        """Whether the process writes the files and prints."""
         return self.rank == 0
 
     def mean(self, tensors: Sequence[Tensor]) -> Callable[[], list[Tensor]]:
@@ -90,16 +90,19 @@ class Processes:
         """Overwrite the training state of every process with the state of the main process."""
 
     def send_error(self, error: BaseException) -> bool:
-        """Send the other processes the error that ends this process.
+        """Send the other processes the error that ends the process.
+
+        Args:
+            error: the error.
 
         Returns:
-            Whether this process prints the error. Of several processes with one error, one process prints it.
+            Whether the process prints the error. Of several processes with the same error, a single process prints.
         """
         return True
 
     @contextmanager
     def relay_errors(self) -> Iterator[None]:
-        """Send an exception of the block to the other processes and raise it again.
+        """Send an exception of the block to the other processes and raise the exception again.
 
         The exception gets an attribute ``silent``: whether another process prints the same error.
         """
@@ -117,10 +120,17 @@ SINGLE_PROCESS = Processes()
 
 
 class DistributedProcesses(Processes):
-    """One of several processes that exchange tensors by ``torch.distributed``."""
+    """A process among several that exchange tensors by ``torch.distributed``."""
 
     def __init__(self, device: torch.device) -> None:
-        """Join the process group at the address that the launcher put into the environment."""
+        """Join the process group at the address that the launcher put into the environment.
+
+        Args:
+            device: the device of the process.
+
+        Raises:
+            RankLost: another process cannot be reached.
+        """
         store, self.rank, self.world_size = next(iter(rendezvous("env://")))
         # the store outlives a restart by torchrun, and with it the addresses of processes that are gone: a prefix for
         # each restart keeps the new processes from connecting to the old addresses
@@ -189,7 +199,7 @@ class DistributedProcesses(Processes):
             state.load(tensors, numbers)
 
     def _broadcast(self, tensors: Sequence[Tensor]) -> None:
-        """Overwrite tensors on the host with those of the main process."""
+        """Overwrite tensors on the host with the tensors of the main process."""
         with self._raising_rank_lost():
             for tensor in tensors:
                 # as bytes: gloo broadcasts no bool and no bfloat16
@@ -258,7 +268,7 @@ def join(device: torch.device) -> Processes:
     """Join the processes that the launcher started.
 
     Args:
-        device: the device that this process computes on.
+        device: the device that the process computes on.
 
     Returns:
         ``SINGLE_PROCESS`` where the launcher started no other process. A second call returns the first call's value.
@@ -279,7 +289,7 @@ def joined() -> Processes:
 
 @contextmanager
 def single_process() -> Iterator[None]:
-    """A context in which ``joined`` returns ``SINGLE_PROCESS``: what runs inside exchanges nothing."""
+    """A context in which ``joined`` returns ``SINGLE_PROCESS``: the block exchanges no tensors."""
     others = list(_joined)
     _joined.clear()
     try:
@@ -295,7 +305,7 @@ def leave() -> None:
 
 
 class NullLogger:
-    """Accepts every call and does nothing. It stands for logs and displays in processes that do not write."""
+    """A logger without effect, for the logs and displays of processes that do not write."""
 
     def __init__(self, *given: Any) -> None:
         pass
@@ -314,7 +324,7 @@ class NullLogger:
 
 
 class _Mean(torch.autograd.Function):
-    """The mean over the processes. The operation is its own adjoint, so every derivative of it exists."""
+    """The mean over the processes. The operation is self-adjoint, so every derivative exists."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
@@ -328,7 +338,7 @@ class _Mean(torch.autograd.Function):
 class SyncBatchNorm(nn.modules.batchnorm._BatchNorm):
     """Batch norm over the batch of all processes, with derivatives of any order.
 
-    Torch's own SyncBatchNorm has first derivatives only, and gradient penalties need second ones.
+    Torch's own SyncBatchNorm has first derivatives only, and gradient penalties need second derivatives.
 
     Formula:
         m = mean x,  v = mean (x - m)^2  over samples and positions of all processes,  y = w (x - m) / sqrt(v + eps) + b
@@ -347,7 +357,7 @@ class SyncBatchNorm(nn.modules.batchnorm._BatchNorm):
             input: (N, C, ...) a floating tensor.
 
         Returns:
-            (N, C, ...) in the dtype of the input; sums are formed in fp32 at least.
+            (N, C, ...) in the dtype of the input. Sums are formed in fp32 at least.
         """
         if not self.training or joined() is SINGLE_PROCESS or input.is_meta:
             return super().forward(input)
@@ -375,7 +385,7 @@ class SyncBatchNorm(nn.modules.batchnorm._BatchNorm):
 
 
 def synchronised(network: nn.Module) -> nn.Module:
-    """Replace each batch norm of a network by ``SyncBatchNorm``, in place; weights and names stay the same.
+    """Replace each batch norm of a network by ``SyncBatchNorm``, in place. Weights and names stay the same.
 
     Args:
         network: any module.
@@ -396,7 +406,7 @@ def statistics(modules: Mapping[str, nn.Module]) -> list[Tensor]:
         modules: modules by name.
 
     Returns:
-        Each floating or whole-number buffer once. Buffers of parametrizations are left out: they are functions of the
+        Each floating or whole-number buffer once. Buffers of parametrizations are left out, as functions of the
         weights, which are the same in all processes.
     """
     found = {}

@@ -135,13 +135,23 @@ def train(
     quiet: bool = False,
     processes: Processes = SINGLE_PROCESS,
 ) -> None:
-    """Train a run up to a step, in its directory; see ``training``."""
+    """Train a run up to a step, in the directory of the run; see ``training``.
+
+    Args:
+        run: the run.
+        game: the game over the state of the run.
+        feed: the data of the run.
+        until: the step to end at.
+        events: is notified of records, pictures and checkpoints.
+        quiet: show warnings only.
+        processes: the processes that train the run together.
+    """
     with training(run, game, feed, until, events, quiet=quiet, processes=processes) as trainer:
         trainer.train()
 
 
 class Trainer:
-    """One call of ``train``: everything beside the step, such as logs, samples, metrics and checkpoints."""
+    """A call of ``train``: the work around the step, such as logs, samples, metrics and checkpoints."""
 
     def __init__(
         self, run: Run, game: Game, feed: Feed, until: int, events: Events, quiet: bool, processes: Processes
@@ -209,7 +219,7 @@ class Trainer:
             self.save(wait=True)
 
     def header(self) -> str:
-        """What is trained, where, and in which directory."""
+        """The line that begins a run: the parts, the steps, the device and the directory."""
         labels = self.run.parts.labels
         return (
             f"training {labels['arch']} on {labels['data']}, loss {labels['loss']}, steps {self.counters.step} to "
@@ -217,7 +227,10 @@ class Trainer:
         )
 
     def after_step(self, interrupt: Interrupt) -> int:
-        """Do what is due after a step.
+        """Record, sample and save as far as each is due after a step.
+
+        Args:
+            interrupt: the signals received so far.
 
         Returns:
             The number of the signal that asks to stop, or 0.
@@ -239,7 +252,14 @@ class Trainer:
         return ended
 
     def roll_back(self, error: errors.NonFinite) -> None:
-        """Load the last checkpoint; the counter of rollbacks gives the steps other random numbers."""
+        """Load the last checkpoint. The counter of rollbacks gives the repeated steps other random numbers.
+
+        Args:
+            error: the error of the step that was not finite.
+
+        Raises:
+            NonFinite: the run does not roll back, or has rolled back ``MOST_ROLLBACKS`` times to the same checkpoint.
+        """
         if self.settings.on_nonfinite != "rollback" or self.rollbacks >= MOST_ROLLBACKS:
             if self.rollbacks:
                 error.add_note(f"after {self.rollbacks} returns to one checkpoint, each with other random numbers")
@@ -276,7 +296,11 @@ class Trainer:
 
     @contextmanager
     def explained_memory(self) -> Iterator[None]:
-        """Turn torch's error of a full device into one that says what would fit."""
+        """A context that turns an exhausted memory into an error with a batch size that would fit.
+
+        Raises:
+            OutOfMemory: the block ran out of memory.
+        """
         try:
             yield
         except (MemoryError, RuntimeError) as error:
@@ -285,7 +309,14 @@ class Trainer:
             raise
 
     def too_large(self, error: BaseException) -> str:
-        """The message about memory that ran out: where, and the batch size that would fit."""
+        """The message about exhausted memory: the phase of the step, and the batch size that would fit.
+
+        Args:
+            error: the error of torch. The traceback gives the phase.
+
+        Returns:
+            One line for the user.
+        """
         batch, pieces = self.settings.batch_size, self.game.environment.micro_batches
         doing = next((PHASES[name] for name in _functions(error) if name in PHASES), "between two moves")
         fits = batch // 2
@@ -306,7 +337,11 @@ class Trainer:
         )
 
     def fetch(self) -> None:
-        """Fetch the scalars of the last steps from the device in one transfer and check that they are finite."""
+        """Fetch the scalars of the last steps from the device in a single transfer and check the scalars.
+
+        Raises:
+            NonFinite: a scalar is not finite, or too many steps in a row were skipped.
+        """
         rows, self.rows = self.rows, []
         values: Iterator[float] = iter(())
         if rows:
@@ -327,7 +362,15 @@ class Trainer:
                 self.run.sums[tag] = total + value, count + 1
 
     def skip(self, step: int, known: Mapping[str, float]) -> None:
-        """Count a step that was undone, and stop after too many in a row."""
+        """Count a skipped step.
+
+        Args:
+            step: the number of the step, from 1.
+            known: the scalars of the step by tag.
+
+        Raises:
+            NonFinite: ``MOST_SKIPPED`` steps in a row were skipped.
+        """
         self.skipped += 1
         self.counters.skipped += 1
         if self.skipped >= MOST_SKIPPED:
@@ -337,6 +380,15 @@ class Trainer:
             self.display.warn(f"warning: {self.not_finite(step, known)}; training goes on (see faults/skipped)")
 
     def not_finite(self, step: int, known: Mapping[str, float]) -> str:
+        """The message about a scalar that is not finite.
+
+        Args:
+            step: the number of the step, from 1.
+            known: the scalars of the step by tag. Some scalar is not finite.
+
+        Returns:
+            One line for the user, about the scalar that the step computed first.
+        """
         labels = self.run.parts.labels
         families = ("shared/", "scores/", "loss/", "penalty/", "grad/", "parts/")
         tag = next(t for f in families for t in known if t.startswith(f) and not math.isfinite(known[t]))
@@ -360,6 +412,7 @@ class Trainer:
         return self.run.parts.catalogue_names("regularizer", "constrains_discriminator")
 
     def what_is_saved(self) -> str:
+        """The end of an error message: the step of the last checkpoint on disk, after any save under way."""
         if not self.processes.is_main:
             return "the main process keeps the checkpoints"
         self.settle_quietly()
@@ -371,7 +424,11 @@ class Trainer:
         )
 
     def record(self, values: dict[str, float]) -> None:
-        """Log the scalars of a step, warn of each sign of trouble once, and save the best state."""
+        """Log the scalars of a step, warn of each sign of trouble once, and save the best state.
+
+        Args:
+            values: scalars by tag.
+        """
         if not values:
             return
         self.run.metrics.update(values)
@@ -404,7 +461,11 @@ class Trainer:
         return values
 
     def look(self) -> dict[str, float]:
-        """Log sample grids from fixed latents and compute the metrics; without enough memory, warn and go on."""
+        """Log sample grids from fixed latents and compute the metrics. Exhausted memory gives a warning.
+
+        Returns:
+            The figures by tag, the same in every process.
+        """
         began = time.monotonic()
         figures: dict[str, float] = {}
         try:
@@ -422,6 +483,11 @@ class Trainer:
         return figures
 
     def figures(self) -> dict[str, float]:
+        """Log sample grids and compute the metrics, in the main process.
+
+        Returns:
+            The diversity of the samples and the figures of the metrics, by tag.
+        """
         if self.run.ema is not None:
             self.picture("samples/ema", self.samples("ema"))
         samples = self.samples("generator")
@@ -441,7 +507,14 @@ class Trainer:
         return figures
 
     def compare(self, values: Mapping[str, float]) -> None:
-        """Save a checkpoint if the figure of ``--best`` is better than ever before."""
+        """Save a checkpoint if the figure of ``--best`` is better than ever before.
+
+        Args:
+            values: scalars by tag.
+
+        Raises:
+            SettingsError: no metric of the run computes the figure.
+        """
         wanted = self.settings.best
         figures = [tag for tag in values if tag.startswith("metrics/")]
         if wanted is None or not figures:
@@ -458,12 +531,25 @@ class Trainer:
             self.save()
 
     def samples(self, source: str) -> Tensor:
-        """Samples from fixed latents, for the inputs that the grids show."""
+        """Samples from fixed latents, for the inputs that the grids show.
+
+        Args:
+            source: ``ema`` or ``generator``.
+
+        Returns:
+            (N, *shape) in [-1, 1] on the CPU.
+        """
         inputs = {name: self.shown[name] for name in self.run.spec.inputs}
         count = self.shown.size if inputs else self.count
         return self.run.sample(count, source=source, inputs=inputs)
 
     def picture(self, tag: str, samples: Tensor) -> None:
+        """Log a grid of samples, beside the inputs that the samples were generated for.
+
+        Args:
+            tag: the tag of the grid, such as ``samples/ema``.
+            samples: (N, *shape).
+        """
         classes = self.run.spec.classes  # labels repeat in order, so that a column is a class
         columns = classes if 0 < classes <= MOST_COLUMNS and tag != "samples/real" else None
         seen = samples
@@ -515,7 +601,7 @@ class Trainer:
             self.settle(wait=True, last=True)
 
     def settle(self, wait: bool, last: bool = False) -> None:
-        """Take the result of the save in the background. A failed save is repeated when the next one is due.
+        """Take the result of the save in the background. A failed save is repeated when the next save is due.
 
         Args:
             wait: wait for a save under way.
@@ -536,7 +622,15 @@ class Trainer:
             self.events.checkpoint_saved(self.run, self.saved, path)
 
     def not_saved(self, error: errors.RunError, last: bool) -> None:
-        """Warn that a save failed. Raise the error after the last save, and after two failures in a row."""
+        """Warn that a save failed.
+
+        Args:
+            error: the error of the save.
+            last: no further save is due.
+
+        Raises:
+            RunError: no further save is due, or two saves in a row failed.
+        """
         self.failed_saves += 1
         if self.run.state.best is self.saving:
             # the failed save never became the best checkpoint; without this, pruning would keep a missing one
@@ -546,7 +640,7 @@ class Trainer:
         self.display.warn(f"warning: {error}; training goes on, and stops if the next one fails too")
 
     def settle_quietly(self) -> None:
-        """Wait for a save under way; its failure is a warning, since training ends with a more important error."""
+        """Wait for a save under way. A failure is a warning, since training ends with a more important error."""
         try:
             self.settle(wait=True)
         except errors.RunError as error:

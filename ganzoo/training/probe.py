@@ -1,4 +1,4 @@
-"""What a step costs before training begins: its memory, and its time in bf16 beside fp32."""
+"""The cost of a step, measured before training begins: the memory, and the time in bf16 beside fp32."""
 
 from __future__ import annotations
 
@@ -23,25 +23,40 @@ from ganzoo.training.steps import advance, captures, compiled_steps, conditions
 
 
 class OneBatch:
-    """A feed that gives the same batch at every call: no data is read."""
+    """A feed that gives the same batch at every call and reads no data.
+
+    Args:
+        feed: gives the inputs and the labels of fakes.
+        batch: the batch.
+    """
 
     def __init__(self, feed: Feed, batch: Batch) -> None:
         self.inputs, self.labels = feed.inputs, feed.labels
         self.batch = batch
 
     def reals(self, draw: int, piece: int = 0) -> Batch:
-        """The batch."""
+        """The batch.
+
+        Args:
+            draw: ignored.
+            piece: ignored.
+        """
         return self.batch
 
 
 def memory(run: Run, game: Game, feed: Feed) -> tuple[int, int]:
     """Estimate the memory that training takes at its peak.
 
-    Measures what a round of two samples keeps for its gradients, and adds the weights, their gradients, the two moments
-    of the optimizers and the average of the generator.
+    The function measures the tensors that a round of two samples keeps for the gradients. The estimate adds the
+    weights, the gradients, the two moments of the optimizers and the average of the generator.
+
+    Args:
+        run: the run.
+        game: the game over the state of the run.
+        feed: the data of the run.
 
     Returns:
-        Bytes whatever the batch, and bytes for each sample of a micro-batch.
+        Bytes that do not depend on the batch, and bytes for each sample of a micro-batch.
     """
     state = run.state
     weights = sum(p.nbytes for net in state.networks for p in net.parameters())
@@ -69,7 +84,7 @@ def memory(run: Run, game: Game, feed: Feed) -> tuple[int, int]:
 
 
 def _first_two(run: Run, feed: Feed) -> Batch:
-    """Two samples as the networks are given them; ``look`` leaves the order of training alone."""
+    """Two samples in the form of a batch. ``look`` does not change the order of training."""
     seen = feed.look(2)
     if not feed.with_labels:
         seen = seen.replace(labels=None)
@@ -79,19 +94,22 @@ def _first_two(run: Run, feed: Feed) -> Batch:
 def probe(run: Run, parts: GameParts, environment: StepEnvironment, feed: Feed) -> float:
     """Measure how many times as fast a step is in bf16 as in the environment's precision.
 
-    Steps are captured where the run's steps will be: bf16 may pay in a CUDA graph where it does not pay otherwise.
-    Costs two steps, and some more within ``hardware.PROBE_SECONDS``. The state of the run is put back.
+    Steps are captured where the steps of the run will be: bf16 may be faster in a CUDA graph alone. The measurement
+    costs two steps, and more steps within ``hardware.PROBE_SECONDS``. The state of the run is restored.
 
     Args:
-        run: at its start.
-        parts: what is played with.
-        environment: of the run, in fp32.
+        run: the run before the first step.
+        parts: the parts of the game.
+        environment: the environment of the run, in fp32.
         feed: the data of the run.
+
+    Returns:
+        The ratio of the time in fp32 to the time in bf16.
     """
     state, world = run.state, environment.process_group.world_size
     tensors, numbers = state.copies(), copy.deepcopy(state.numbers())
-    # One batch again and again, as reading data is not what is measured; and one process, as the others do not take
-    # part: it has its own share of each batch.
+    # The same batch at every step, since the time of reading data is not measured. A single process with a share of the
+    # batch, since the other processes do not probe.
     alone = replace(
         environment,
         feed=OneBatch(feed, feed.reals(0)),

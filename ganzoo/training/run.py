@@ -147,18 +147,21 @@ class Run:
         labels: Tensor | None = None,
         inputs: Mapping[str, Tensor] | None = None,
     ) -> Tensor:
-        """Samples, (count, *shape) in [-1, 1] on the CPU; the same for a seed, whatever the count before it.
+        """Generate samples. A seed gives the same samples at every call.
 
         Args:
-            count: how many.
-            seed: of the noise.
-            source: ``ema``, ``generator``, or ``auto``: the average where there is one.
-            truncation: draw the noise from N(0, 1) cut off beyond that absolute value; None cuts nothing.
-            labels: (count,) class numbers; all classes in turn unless told.
-            inputs: the tensors by name that the generator is given besides, (count, *shape) each; see ``spec.inputs``.
+            count: the number of samples.
+            seed: the seed of the noise.
+            source: ``ema``, ``generator``, or ``auto``: the average if the run keeps an average.
+            truncation: the absolute value beyond which N(0, 1) is cut off. None draws from the whole N(0, 1).
+            labels: (count,) class numbers. None gives all classes in turn.
+            inputs: further tensors for the generator by name, (count, *shape) each, see ``spec.inputs``.
+
+        Returns:
+            (count, *shape) in [-1, 1] on the CPU.
 
         Raises:
-            SettingsError: a value that is not one of these.
+            SettingsError: an argument is outside the range above.
         """
         if count < 1:
             raise errors.SettingsError(f"count {count} is not a whole number >= 1")
@@ -166,7 +169,15 @@ class Run:
         return self.generated(batch, source)
 
     def generated(self, batch: Batch, source: str = "auto") -> Tensor:
-        """The samples that a batch of noise (and labels, and conditions) makes, on the CPU; see ``sample``."""
+        """Generate samples from a batch.
+
+        Args:
+            batch: latents, with labels and inputs where the networks take labels and inputs.
+            source: as for ``sample``.
+
+        Returns:
+            (N, *shape) in [-1, 1] on the CPU.
+        """
         net = self._weights(source)
         with evaluating(net), torch.no_grad():
             made = [
@@ -186,23 +197,23 @@ class Run:
         seed: int = 0,
         source: str = "auto",
     ) -> tuple[Batch, float]:
-        """Move a batch's noise by MCMC along the energy of its samples, U(G(z)) = -D(G(z)).
+        """Move the latents of a batch by MCMC along the energy of the samples, U(G(z)) = -D(G(z)).
 
         Args:
-            batch: as ``latents`` gives it.
-            method: langevin (unadjusted), or mala (with Metropolis's correction); see ``ganzoo.training.mcmc``.
-            steps: of each chain.
-            step_size: a: a step is a times the slope, and noise of variance 2a.
+            batch: a batch of ``latents``.
+            method: langevin (unadjusted), or mala (with Metropolis's correction), see ``ganzoo.training.mcmc``.
+            steps: the steps of each chain.
+            step_size: a. A step is a times the slope, and noise of variance 2a.
             prior: add |z|^2 / 2, so that N(0, I), which the noise was drawn from, weighs in.
             seed: of the walk.
             source: as for ``sample``.
 
         Returns:
-            The batch with its noise moved, and the share of the proposals that were taken.
+            The batch with moved latents, and the share of accepted proposals.
 
         Raises:
             Incompatible: the loss does not make minus the score an energy.
-            SettingsError: a value that is not one of these.
+            SettingsError: an argument is outside the range above.
         """
         if not self.parts.loss.energy_based:
             raise errors.Incompatible(
@@ -239,8 +250,8 @@ class Run:
 
         Args:
             images: (N, *shape) in [-1, 1].
-            labels: (N,) their class numbers, where the nets are given classes.
-            scale: of the encoded noise; a little below 1 gives smoother images.
+            labels: (N,) the class numbers, where the nets are given classes.
+            scale: a factor of the encoded latents. A value a little below 1 gives smoother images.
             source: as for ``sample``.
 
         Raises:
@@ -288,7 +299,21 @@ class Run:
         labels: Tensor | None = None,
         inputs: Mapping[str, Tensor] | None = None,
     ) -> Batch:
-        """The batch that ``sample`` generates from."""
+        """The batch that ``sample`` generates from.
+
+        Args:
+            count: the number of samples.
+            seed: as for ``sample``.
+            truncation: as for ``sample``.
+            labels: as for ``sample``.
+            inputs: as for ``sample``.
+
+        Returns:
+            Latents, labels and inputs on the device of the run.
+
+        Raises:
+            SettingsError: an argument is outside the range that ``sample`` gives.
+        """
         noise = torch.Generator().manual_seed(derive_seed(seed, "sample"))
         shape = (count, self.spec.latent_dim)
         if truncation is None:
@@ -320,7 +345,11 @@ class Run:
 
 @contextmanager
 def evaluating(*networks: nn.Module) -> Iterator[None]:
-    """Networks in evaluation mode, and afterwards as they were."""
+    """A context with networks in evaluation mode. The former mode is restored at the end.
+
+    Args:
+        networks: any modules.
+    """
     were = [network.training for network in networks]
     for network in networks:
         network.eval()
@@ -336,12 +365,30 @@ def _shapes(found: Mapping[str, tuple[int, ...]]) -> str:
 
 
 def read_sums(numbers: Mapping[str, Any]) -> dict[str, tuple[float, int]]:
-    """A run's sums, as a checkpoint holds them."""
+    """Read the sums of a run from the numbers of a checkpoint.
+
+    Args:
+        numbers: the plain data of a checkpoint.
+
+    Returns:
+        By tag, the sum of a scalar and the number of terms.
+
+    Example:
+        >>> read_sums({"sums": {"loss/generator": [1.5, 2]}})
+        {'loss/generator': (1.5, 2)}
+    """
     return {tag: (float(total), int(count)) for tag, (total, count) in numbers.get("sums", {}).items()}
 
 
 def plain_spec(spec: Spec) -> dict[str, Any]:
-    """A spec as plain data."""
+    """Convert a spec to plain data.
+
+    Args:
+        spec: the spec.
+
+    Returns:
+        JSON data.
+    """
     return {
         "shape": list(spec.shape),
         "latent_dim": spec.latent_dim,
@@ -354,7 +401,7 @@ def read_spec(plain: Mapping[str, Any]) -> Spec:
     """Read a spec from plain data: the inverse of ``plain_spec``.
 
     Args:
-        plain: the spec as a checkpoint holds it.
+        plain: the spec in a checkpoint.
 
     Example:
         >>> read_spec({"shape": [1, 8, 8], "latent_dim": 4, "classes": 0, "inputs": {}}).shape

@@ -24,9 +24,14 @@ LAUNCHER_SECONDS = 2.0
 
 
 class Interrupted(errors.TrainingStopped):
-    """A signal asked training to stop; the step was finished and the state saved.
+    """A signal asked training to stop. The step was finished and the state saved.
 
     The user asked for the stop, so the command line prints the message without the word "error".
+
+    Args:
+        signal_: the number of the signal.
+        step: the number of steps made.
+        folder: the run directory.
     """
 
     is_error: ClassVar[bool] = False
@@ -58,7 +63,7 @@ def interruptible(patience: float = 0.0) -> Iterator[Interrupt]:
         patience: seconds within which a second SIGINT counts as the first, see ``LAUNCHER_SECONDS``.
 
     Yields:
-        The signals received so far; the handlers write into the value.
+        The signals received so far. The handlers write into the value.
     """
     asked = Interrupt()
     if threading.current_thread() is not threading.main_thread():

@@ -20,10 +20,10 @@ def advance(run: Run, game: Game, until: int, steps: RecordedSteps | None = None
     """Make the next step of a run.
 
     Args:
-        run: the run; its counters tell which step is next.
+        run: the run. The counters give the number of the next step.
         game: over the run's state.
         until: the last step of the run, by which scheduled numbers know how far the run is.
-        steps: makes the step from a recording; None has the schedule make the step.
+        steps: makes the step from a recording. None has the schedule make the step.
     """
     step = run.state.counters.step
     progress = step / max(1, until - 1)
@@ -89,11 +89,12 @@ def step_compiler(run: Run, world_size: int = 1) -> StepCompiler | None:
     """Choose how the steps of a run are recorded.
 
     Args:
-        run: the run; its settings ``compile`` and ``capture`` decide.
+        run: the run. The settings ``compile`` and ``capture`` decide.
         world_size: the number of processes that train the run.
 
     Returns:
-        None: the steps are made as written. With several processes they always are, since a step waits for the others.
+        None where the steps are made as written. Several processes always make the steps as written, since a step waits
+        for the other processes.
     """
     if world_size > 1:
         return None
@@ -102,7 +103,11 @@ def step_compiler(run: Run, world_size: int = 1) -> StepCompiler | None:
 
 
 def captures(run: Run) -> StepCompiler | None:
-    """The recorder of CUDA graphs, or None where the device or the settings do not capture."""
+    """The recorder of CUDA graphs, or None where the device or the settings do not capture.
+
+    Args:
+        run: the run.
+    """
     return Graph(run.device) if hardware.can_capture(run.device) and run.settings.capture else None
 
 
@@ -115,6 +120,9 @@ def conditions(run: Run) -> Iterator[int]:
     """A context with the conditions that a run asks for: determinism, TF32, CPU threads, random state.
 
     The conditions of the caller are restored at the end.
+
+    Args:
+        run: the run.
 
     Yields:
         The number of CPU threads.
