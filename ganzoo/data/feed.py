@@ -42,13 +42,13 @@ MOST_WORKERS = 8
 """Processes that read ahead."""
 
 HANDED_BYTES = 1 << 30
-"""What the workers' copies of a dataset may take together."""
+"""Bytes that all copies of a dataset in workers may take."""
 
 FINGERPRINTED = 64
-"""Samples that tell one dataset from another."""
+"""The number of samples in the digest of a dataset."""
 
 FINGERPRINTED_BYTES = 1 << 29
-"""Of a dataset all of whose samples are looked at."""
+"""Bytes up to which a digest of all samples is made too."""
 
 
 class Feed:
@@ -97,11 +97,19 @@ class Feed:
         raise NotImplementedError
 
     def look(self, count: int) -> Batch:
-        """Samples to look at, with their labels and conditions, the same ones for a seed, on the CPU."""
+        """Samples to look at, with labels and conditions, on the CPU. A seed fixes the samples.
+
+        Args:
+            count: the number of samples.
+        """
         raise NotImplementedError
 
     def first(self, count: int) -> Tensor:
-        """(count, *shape): the images that ``look`` gives."""
+        """(count, *shape): the images that ``look`` gives.
+
+        Args:
+            count: the number of samples.
+        """
         return self.look(count).images
 
     def labels(self, count: int, generator: torch.Generator) -> Tensor | None:
@@ -113,7 +121,7 @@ class Feed:
         return torch.randint(self.classes, (count,), generator=generator, device=self.device)
 
     def close(self) -> None:
-        """End what reads ahead; ``reals`` begins anew."""
+        """End the workers. The next call of ``reals`` starts new workers."""
 
     def fingerprint(self) -> dict[str, Any]:
         """What tells this data from other data, as plain data; ``digest`` is of the first samples to look at."""
@@ -140,7 +148,11 @@ class Feed:
         return (draw, piece + 1) if piece + 1 < self.own_pieces else (draw + 1, 0)
 
     def order(self, epoch: int) -> Tensor:
-        """The permutation of an epoch, on the CPU."""
+        """The permutation of an epoch, on the CPU.
+
+        Args:
+            epoch: the number of the epoch, from 0.
+        """
         generator = torch.Generator().manual_seed(derive_seed(self.seed, "data", epoch))
         return torch.randperm(self.size, generator=generator, device="cpu")
 
@@ -164,7 +176,11 @@ class Feed:
         return self.normalised(values) if values.is_floating_point() or values.dtype == torch.uint8 else values
 
     def normalised(self, images: Tensor) -> Tensor:
-        """(N, *shape) in [-1, 1]: bytes by x / 127.5 - 1, floating values as they are."""
+        """(N, *shape) in [-1, 1]: bytes by x / 127.5 - 1, floating values unchanged.
+
+        Args:
+            images: (N, *shape).
+        """
         if images.dtype == torch.uint8:
             return images.to(self.dtype).mul_(1 / 127.5).sub_(1.0)
         return images.to(self.dtype)
