@@ -290,13 +290,13 @@ def test_data_that_moved_are_the_same_data(tmp_path: Path) -> None:
 
 
 def test_random_items_are_a_function_of_the_batch_whichever_worker_reads_it() -> None:
-    from ganzoo.data.feed import _Seeded
+    from ganzoo.data.workers import SeededItems
 
     class Drawn(torch.utils.data.Dataset):  # type: ignore[type-arg]
         def __getitem__(self, i: int) -> Any:
             return torch.rand(())
 
-    seeded = _Seeded(Drawn(), seed=3)
+    seeded = SeededItems(Drawn(), seed=3)
     state = torch.default_generator.get_state()
     first = seeded.__getitems__([7, 0, 1])
     assert torch.equal(torch.default_generator.get_state(), state), "the parts' random numbers are left alone"
