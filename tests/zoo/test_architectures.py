@@ -236,7 +236,7 @@ def test_wrong_shapes_are_refused_in_one_line(cls: Any, name: str, shape: tuple[
 
 @pytest.mark.parametrize("cls", [*IMAGE_NETS, MLP])
 def test_a_condition_is_refused(cls: Any) -> None:
-    with pytest.raises(Incompatible, match=r"gives a condition of shape \(1, 8, 8\): use an architecture"):
+    with pytest.raises(Incompatible, match=r"gives condition of shape \(1, 8, 8\): use an architecture"):
         cls().build(spec(inputs={"condition": ganzoo.TensorSpec((1, 8, 8))}))
 
 
