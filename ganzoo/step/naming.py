@@ -8,7 +8,7 @@ class named:  # reads as a word; contextlib's generator form would cost a micros
 
     Args:
         kind: kind of the part, such as ``"loss"``.
-        name: name of the part.
+        name: name of the part, or an object that prints as the name. The text is made for an error alone.
 
     Example:
         >>> try:
@@ -21,7 +21,7 @@ class named:  # reads as a word; contextlib's generator form would cost a micros
 
     __slots__ = ("kind", "name")
 
-    def __init__(self, kind: str, name: str) -> None:
+    def __init__(self, kind: str, name: object) -> None:
         self.kind, self.name = kind, name
 
     def __enter__(self) -> None:
