@@ -269,7 +269,7 @@ class Streamed(Feed):
         self.shape = tuple(item["image"].shape)
         self._has_classes = _is_class(item)
         self.inputs = {name: _spec_of(value) for name, value in _others(item, self._has_classes).items()}
-        known = dataset.tensors[1] if isinstance(dataset, TensorDataset) else None
+        known = dataset.tensors[1] if isinstance(dataset, TensorDataset) and self._has_classes else None
         if self._has_classes:
             self._know(dataset, known)
         if self._has_classes and not self.classes:
