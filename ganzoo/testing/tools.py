@@ -183,7 +183,7 @@ def remembered_state(part: Part) -> dict[str, Any]:
     shared = {
         f"{cls.__name__}.{name}": value
         for cls in type(part).__mro__
-        if cls.__module__ not in (parts.__name__, "builtins")
+        if not cls.__module__.startswith((f"{parts.__name__}.", "builtins"))
         for name, value in vars(cls).items()
         if not name.startswith("__")
     }

@@ -6,8 +6,12 @@ import inspect
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
-from ganzoo.parts import Part
+from ganzoo import parts
+
+if TYPE_CHECKING:
+    from ganzoo.parts import Part
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,7 @@ def documented(cls: type[Part]) -> Docstring:
 
 
 def _is_contract(cls: type) -> bool:
-    return cls.__module__ == Part.__module__
+    return cls.__module__.startswith(f"{parts.__name__}.")
 
 
 def sections(doc: str) -> Docstring:

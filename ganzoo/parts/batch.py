@@ -1,0 +1,150 @@
+"""What the networks are fed: batches of named tensors, and what is known of a batch before the batch is drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """What is known of a named tensor of a batch before any batch is drawn.
+
+    Args:
+        shape: the shape of one sample, without the batch.
+        dtype: ``"float"`` for the floating-point type of the run, otherwise torch's name, such as ``"int64"``.
+        range: the smallest and the largest value, or None where both are unknown.
+
+    Example:
+        >>> TensorSpec((3,), "int64", (0, 99)).shape
+        (3,)
+    """
+
+    shape: tuple[int, ...]
+    dtype: str = "float"
+    range: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spec:
+    """What an architecture is built for.
+
+    Args:
+        shape: of one sample, without the batch: ``(C, H, W)`` for images, ``(2,)`` for points in the plane.
+        latent_dim: size of the noise vector.
+        classes: number of classes that the nets are given, 0 when they are given no labels.
+        inputs: the tensors by name that the data part brings beside images and classes, such as ``condition``. The
+            networks are given each of them. Labels that are no class numbers (several labels a sample, or continuous
+            labels) are among them as ``labels``.
+    """
+
+    shape: tuple[int, ...]
+    latent_dim: int
+    classes: int = 0
+    inputs: Mapping[str, TensorSpec] = field(default_factory=dict)
+
+
+class Batch(Mapping[str, "Tensor"]):
+    """Named tensors that the networks are fed, one row a sample: a frozen mapping.
+
+    The engine draws three of the tensors itself: ``images``, ``latent`` and ``labels``. Every other name
+    (``condition``, ``mask``, ``tokens``, ...) comes from the data part and passes untouched, with its dtype.
+
+    Args:
+        tensors: (N, ...) each, by name. A value of ``None`` stands for a name that the batch does not have.
+
+    Example:
+        >>> import torch
+        >>> batch = Batch(latent=torch.zeros(4, 2), labels=None, tokens=torch.arange(12).reshape(4, 3))
+        >>> list(batch), batch.size, batch.labels is None
+        (['latent', 'tokens'], 4, True)
+        >>> batch.rows(slice(2))["tokens"].tolist()
+        [[0, 1, 2], [3, 4, 5]]
+    """
+
+    __slots__ = ("_tensors",)
+
+    def __init__(self, **tensors: Tensor | None) -> None:
+        self._tensors = {name: value for name, value in tensors.items() if value is not None}
+
+    def __getitem__(self, name: str) -> Tensor:
+        return self._tensors[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._tensors)
+
+    def __len__(self) -> int:
+        return len(self._tensors)
+
+    # A mapping compares its values; the comparison of two tensors is a tensor, which has no single truth value.
+    __eq__ = object.__eq__
+    __hash__ = object.__hash__
+
+    def __repr__(self) -> str:
+        return f"Batch({', '.join(f'{name}: {tuple(value.shape)}' for name, value in self.items())})"
+
+    @property
+    def size(self) -> int:
+        """N, the number of samples; 0 where the batch has no tensor."""
+        return next((len(value) for value in self.values()), 0)
+
+    @property
+    def images(self) -> Tensor:
+        """(N, *shape), real samples in [-1, 1].
+
+        Raises:
+            AttributeError: the batch is one that fakes are generated from, and has no images.
+        """
+        return self._required("images")
+
+    @property
+    def latent(self) -> Tensor:
+        """(N, latent_dim), drawn from N(0, 1).
+
+        Raises:
+            AttributeError: the batch is one of real samples, and has no latent.
+        """
+        return self._required("latent")
+
+    @property
+    def labels(self) -> Tensor | None:
+        """(N,) class numbers, or labels of another kind; ``None`` where the networks are given no labels."""
+        return self._tensors.get("labels")
+
+    @property
+    def inputs(self) -> Mapping[str, Tensor]:
+        """The tensors that the data part brought, by name: all but images, latent and labels."""
+        return {name: value for name, value in self.items() if name not in DRAWN}
+
+    def replace(self, **changes: Tensor | None) -> Batch:
+        """The same batch with some tensors changed or added, and those removed that are given as ``None``."""
+        return Batch(**{**self._tensors, **changes})
+
+    def rows(self, index: Tensor | slice) -> Batch:
+        """The samples of these numbers alone."""
+        return self.map(lambda value: value[index])
+
+    def map(self, function: Callable[[Tensor], Tensor]) -> Batch:
+        """The batch of what a function makes of each tensor."""
+        return Batch(**{name: function(value) for name, value in self.items()})
+
+    def split(self, size: int) -> Iterator[Batch]:
+        """The batch in batches of at most ``size`` samples."""
+        for first in range(0, self.size, size):
+            yield self.rows(slice(first, first + size))
+
+    def _required(self, name: str) -> Tensor:
+        value = self._tensors.get(name)
+        if value is None:
+            raise AttributeError(f"this batch has no {name}; its tensors are {', '.join(self) or 'none'}")
+        return value
+
+
+DRAWN = frozenset({"images", "latent", "labels"})
+
+
+"""The tensors of a batch that the engine draws itself; every other tensor is the data part's."""

@@ -1,0 +1,41 @@
+"""The contract of data parts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from ganzoo.parts.part import Part
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from torch.utils.data import Dataset
+
+
+class Data(Part):
+    """A source of real samples."""
+
+    kind: ClassVar[str] = "data"
+
+    @property
+    def path_parameter(self) -> str | None:
+        """The parameter that holds a path, where a user may give an existing path instead of the part's name.
+
+        A subclass gives a constant: ``path_parameter = "path"``. Listings read the constant without importing the part.
+        """
+        return None
+
+    def dataset(self) -> Dataset[Any]:
+        """A map-style dataset of samples.
+
+        An item is a sample (a uint8 tensor, or a floating tensor in [-1, 1]), a ``(sample, label)`` pair, or a mapping
+        with ``image`` and any of ``label``, ``condition``.
+        """
+        raise NotImplementedError
+
+    def modes(self) -> Tensor | None:
+        """(K, *shape) centres of the modes where the truth is known, else None."""
+        return None
+
+    def held_out(self) -> Dataset[Any] | None:
+        """Samples that training never sees, in the form of ``dataset()``. None: the data holds none out."""
+        return None

@@ -1,0 +1,96 @@
+"""The base of every part: a frozen dataclass whose annotated fields are the parameters."""
+
+from __future__ import annotations
+
+from dataclasses import FrozenInstanceError, dataclass, fields
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, dataclass_transform
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+Player = Literal["discriminator", "generator"]
+
+
+PLAYERS: tuple[Player, Player] = ("discriminator", "generator")
+
+
+class Networks(NamedTuple):
+    """The two players, plain modules."""
+
+    generator: nn.Module
+    discriminator: nn.Module
+
+
+class _Frozen:
+    """Refuses assignments. It stands apart from Part, since ``dataclass(frozen=True)`` allows no class its own."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise FrozenInstanceError(_frozen_message(self, name))
+
+    def __delattr__(self, name: str) -> None:
+        raise FrozenInstanceError(_frozen_message(self, name))
+
+
+def _frozen_message(part: object, name: str) -> str:
+    instead = "compute what follows from parameters in a property"
+    if hasattr(part, "prepare"):
+        instead += ", and keep what changes in a buffer of the module that prepare() returns (self.module)"
+    return f"{type(part).__name__} is frozen and cannot assign {name!r}: {instead}"
+
+
+@dataclass_transform(kw_only_default=True, frozen_default=True)
+@dataclass(frozen=True, kw_only=True)
+class Part(_Frozen):
+    """Base of every part: a frozen dataclass whose annotated fields are its parameters.
+
+    A float that is given as ``0.1..0`` or ``cosine(1,0.1)`` follows the run. The part reads the number of the present
+    step from the field.
+
+    Raises:
+        TypeError: a parameter has the name of an attribute of the contract (raised when the class is made).
+        FrozenInstanceError: an attribute is assigned.
+
+    Example:
+        >>> from dataclasses import replace
+        >>> from ganzoo import Loss
+        >>> class Margin(Loss):
+        ...     margin: float = 1.0
+        >>> replace(Margin(), margin=2.0).margin
+        2.0
+        >>> Margin().margin = 3.0
+        Traceback (most recent call last):
+        dataclasses.FrozenInstanceError: Margin is frozen and cannot assign 'margin': compute what follows from \
+parameters in a property
+    """
+
+    kind: ClassVar[str]
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        dataclass(frozen=True, kw_only=True)(cls)
+        _assign_as_the_base(cls)
+        _check_names(cls)
+
+
+def _assign_as_the_base(cls: type[Part]) -> None:
+    # Each frozen dataclass has a __setattr__ that only says "cannot assign to field": _Frozen's says what to do.
+    del cls.__setattr__, cls.__delattr__
+
+
+_assign_as_the_base(Part)
+
+
+def _check_names(cls: type[Part]) -> None:
+    """Refuse a parameter that hides an attribute of the contract: the engine would read the parameter in its place."""
+    inherited = {f.name: f for f in fields(cls.__mro__[1])}
+    contracts = [base for base in cls.__mro__[1:] if base is Part or "kind" in vars(base)]
+    for declared in fields(cls):
+        if inherited.get(declared.name) is declared:
+            continue
+        if any(declared.name in vars(base) and declared.name not in inherited for base in contracts):
+            kind = next((vars(base)["kind"] for base in contracts if "kind" in vars(base)), "part")
+            raise TypeError(
+                f"parameter {declared.name!r} of {cls.__qualname__} has the name of an attribute that every {kind} "
+                f"has: rename the parameter, or give the attribute as a constant (without annotation) or a property"
+            )

@@ -1,0 +1,155 @@
+"""The contract of schedules, and the game that a schedule plays."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from ganzoo.parts.part import Networks, Part, Player
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from ganzoo.parts.batch import Spec
+    from ganzoo.parts.scores import Scores
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Where the players stand: copies of what each trains, and what their optimizers remember if that was asked for."""
+
+    weights: Mapping[Player, list[Tensor]]
+    memory: Mapping[Player, list[dict[str, Any]]]
+
+
+class Game:
+    """What a schedule plays with; the engine's own is in ``ganzoo.step.game``.
+
+    Attributes:
+        step_number: of the step that is being made, from 0.
+    """
+
+    step_number: int = 0
+
+    def round(self, *players: Player) -> Scores:
+        """Draw one real batch and generate fakes, for some players to learn from.
+
+        What only the other player would need is not computed. Fakes of the discriminator's own round carry no gradient
+        to the generator. A round of the generator alone draws a real batch only if its loss reads one.
+
+        Args:
+            players: the players whose losses will be asked of the round; both unless named.
+
+        Returns:
+            The scores of the round, for ``discriminator_loss`` and ``generator_loss``.
+        """
+        raise NotImplementedError
+
+    def discriminator_loss(self, s: Scores) -> Tensor:
+        """The discriminator's loss on a round, with the penalties that are due."""
+        raise NotImplementedError
+
+    def generator_loss(self, s: Scores) -> Tensor:
+        """The generator's loss on a round, with the penalties that are due."""
+        raise NotImplementedError
+
+    def update(
+        self,
+        *,
+        discriminator: Tensor | None = None,
+        generator: Tensor | None = None,
+        start: Snapshot | None = None,
+        trial: bool = False,
+    ) -> None:
+        """Take all named gradients at the old point, each with respect to its own player, then move.
+
+        Args:
+            discriminator: its loss, where it is to move.
+            generator: its loss, where it is to move.
+            start: the point to move from, with the gradients of the present one; both players are put there.
+            trial: a move only to look from, to be taken back: it is neither counted nor averaged.
+        """
+        raise NotImplementedError
+
+    def update_both(self, s: Scores, weight: float = 1.0) -> None:
+        """Move both players along the gradients of their losses on one round, from one backward pass through its fakes.
+
+        With a_i = dL_D/df_i and c_i = dL_G/df_i, the generator's gradient by fake i is c_i/a_i times what the
+        discriminator's own gradient computes on its way. 3g + 6d, for losses that ``shares``; penalties on the
+        discriminator come on top.
+
+        Args:
+            s: what ``round`` returned, not asked for scores before.
+            weight: factor of the generator's loss.
+        """
+        raise NotImplementedError
+
+    def unrolled_generator_loss(self, steps: int, rate: float | None = None) -> Tensor:
+        """The generator's loss against the discriminator of some moves ahead, differentiable through these moves.
+
+        Args:
+            steps: plain gradient moves of the discriminator, each on a round of its own; it itself stays where it is.
+            rate: of these moves; the discriminator's own learning rate unless given.
+        """
+        raise NotImplementedError
+
+    def snapshot(self, *players: Player, memory: bool = False) -> Snapshot:
+        """Copies of what these players train (both, if none is named), with their optimizers' ``memory`` if asked."""
+        raise NotImplementedError
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Put the players of a point there, bit for bit."""
+        raise NotImplementedError
+
+
+class Schedule(Part):
+    """The order of rounds and moves in a step of training."""
+
+    kind: ClassVar[str] = "schedule"
+
+    @property
+    def uses_shared_backward(self) -> bool:
+        """The schedule takes the players' gradients by ``game.update_both``, which not every recipe allows."""
+        return False
+
+    @property
+    def module(self) -> Any:
+        """The module that ``prepare`` returned, saved and restored with the run. None outside a run."""
+        return None
+
+    def prepare(self, networks: Networks, spec: Spec) -> nn.Module | None:
+        """Make the schedule's own state once, at assembly, after the regularizers.
+
+        Args:
+            networks: the two players.
+            spec: shape and type of samples and latents.
+
+        Returns:
+            A module with the schedule's state, which the schedule reads as ``self.module``. None: the schedule has no
+            state.
+        """
+        return None
+
+    def step(self, game: Game) -> None:
+        """Make one step of training: any number of rounds and updates.
+
+        Args:
+            game: rounds, losses and updates.
+        """
+        raise NotImplementedError
+
+    def linear_step(self, jacobian: Tensor, lr: float) -> Tensor | None:
+        """The matrix of one step of plain gradient descent where the players' gradients are linear: J (theta, psi).
+
+        Optional. ``ganzoo.lab`` compares the eigenvalues of the matrix with measured eigenvalues.
+
+        Args:
+            jacobian: (2, 2) float64, J: row 0 is the gradient of the generator's loss by theta, row 1 is the gradient
+                of the discriminator's loss by psi.
+            lr: the learning rate of both players.
+
+        Returns:
+            (2, 2): the matrix by which one step multiplies (theta, psi). None: no closed form is known.
+        """
+        return None
