@@ -85,7 +85,9 @@ def run_shell(command: str) -> None:
         command += " " + " ".join(SMALL["run"])
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     environment = {**os.environ, "PATH": path, "OMP_NUM_THREADS": "1"}
-    environment.pop("PYTEST_ADDOPTS", None)  # a page's own pytest command takes no options of the run that tests the page
+    environment.pop(
+        "PYTEST_ADDOPTS", None
+    )  # a page's own pytest command takes no options of the run that tests the page
     out = subprocess.run(["bash", "-c", command], capture_output=True, text=True, env=environment, check=False)
     assert out.returncode == 0, out.stdout + out.stderr
 

@@ -28,6 +28,7 @@ VARIANTS = {
         "dcgan:width=4,conditional=projection,downsample=pool",
         "resnet:width=8,conditional=projection,upsample=transposed",
         "mlp:width=16,conditional=projection",
+        "dcgan:width=4,conditional=heads",
         "dcgan:width=4,equalised=true,attention=4,upsample=binomial,downsample=binomial",
         "dcgan:width=4,embedding=latent",
         "dcgan:width=4,auxiliary=true",

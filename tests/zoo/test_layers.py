@@ -95,6 +95,38 @@ def test_spectral_norm_reaches_the_vectors_of_the_classes_and_leaves_the_scales_
     assert all(s.eq(1).all() for s in scales)
 
 
+# -- a head per class -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("cls", [*IMAGE_NETS, MLP])
+def test_a_head_per_class_is_a_discriminator_of_its_own_on_shared_features(cls: Any) -> None:
+    discriminator = cls(width=4, conditional="heads").build(spec(classes=3)).discriminator
+    plain = cls(width=4).build(spec()).discriminator
+    x = torch.randn(4, 3, 16, 16)
+    state = discriminator.state_dict()
+    last = list(state)[-2:] if cls is MLP else ["head.weight", "head.bias"]
+    for k in range(3):
+        plain.load_state_dict({n: v[k : k + 1] if n in last else v for n, v in state.items()})
+        torch.testing.assert_close(discriminator(x, torch.full((4,), k)), plain(x))
+
+
+@pytest.mark.parametrize("cls", [*IMAGE_NETS, MLP])
+def test_only_the_heads_of_classes_in_the_batch_get_a_gradient(cls: Any) -> None:
+    discriminator = cls(width=4, conditional="heads").build(spec(classes=4)).discriminator
+    discriminator(torch.randn(3, 3, 16, 16), torch.tensor([2, 0, 2])).sum().backward()
+    head = discriminator.layers[-1] if cls is MLP else discriminator.head
+    assert head.weight.grad.flatten(1).ne(0).any(1).tolist() == [True, False, True, False]
+    with pytest.raises(TypeError, match="need labels"):
+        discriminator(torch.randn(3, 3, 16, 16))
+
+
+def test_a_head_per_class_of_an_encoder_gives_a_vector_per_class() -> None:
+    discriminator = MLP(width=4, conditional="heads", embedding=5).build(spec((2,), classes=3)).discriminator
+    output = discriminator(torch.randn(2, 2), torch.tensor([2, 0]))
+    assert output["embedding"].shape == (2, 5)
+    torch.testing.assert_close(output["logits"], output["embedding"].mean(1))
+
+
 # -- conditional norms ------------------------------------------------------------------------------------------------
 
 
@@ -151,7 +183,7 @@ def test_labels_enter_the_generator_by_its_norms_or_beside_the_noise(cls: Any, n
         generator(same)
 
 
-@pytest.mark.parametrize("conditional", ["concat", "projection"])
+@pytest.mark.parametrize("conditional", ["concat", "projection", "heads"])
 @pytest.mark.parametrize("cls", [*IMAGE_NETS, MLP])
 def test_every_parameter_of_conditional_nets_learns(cls: Any, conditional: Any) -> None:
     nets = cls(width=4, conditional=conditional).build(spec(classes=2))

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 import ganzoo
 from ganzoo_zoo.architectures.layers.conditioning import ClassProjection, concat_labels
-from ganzoo_zoo.architectures.layers.heads import Heads, judgement
+from ganzoo_zoo.architectures.layers.heads import Heads, judgement, of_class
 from ganzoo_zoo.architectures.layers.initial_weights import equalise
 from ganzoo_zoo.architectures.options import Conditional, Embedding
 
@@ -31,7 +31,8 @@ class MLP(Conditional, Embedding):
         depth: number of hidden layers. 0 makes both networks linear, as the smallest examples of the theory are.
         activation: relu, leaky-relu (slope 0.2), elu, silu (smooth, as are penalties on its gradient) or tanh.
         conditional: how both networks use the label. concat: one-hot, beside their input. projection: beside the noise
-            in G, an inner product of the last hidden units and the class in D.
+            in G, an inner product of the last hidden units and the class in D. heads: beside the noise in G, a last
+            layer per class in D.
         equalised: store all weights with variance 1 and rescale them at each use (equalised learning rate).
         embedding: make D an encoder to a vector of this length, or of the length of the noise (latent), whose average
             is the logit. 0 for a logit alone.
@@ -162,7 +163,7 @@ class Discriminator(nn.Module):
         hidden = concat_labels(images.reshape(images.shape[0], -1), labels, self.heads.concatenated)
         for layer in hidden_layers:
             hidden = layer(hidden)
-        last: Tensor = last_layer(hidden)
+        last = of_class(last_layer(hidden), labels, self.heads)
         if self.projection is not None:
             last = last + self.projection.project(hidden, labels)[:, None]
         return judgement(last, self.heads)

@@ -18,7 +18,7 @@ class Conditional(ganzoo.Architecture):
     """Architectures that use class labels where ``conditional`` says how.
 
     Args:
-        conditional: how both networks use the label: none, concat or projection.
+        conditional: how both networks use the label: none, concat, projection or heads.
     """
 
     conditional: ConditionalName = "none"

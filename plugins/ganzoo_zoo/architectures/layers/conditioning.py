@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-ConditionalName = Literal["none", "concat", "projection"]
+ConditionalName = Literal["none", "concat", "projection", "heads"]
 
 
 class LabelledLayer(nn.Module):
@@ -103,10 +103,29 @@ def concat_labels(x: Tensor, labels: Tensor | None, classes: int) -> Tensor:
     """
     if not classes:
         return x
-    labels = require_labels(labels)
-    # F.one_hot checks the range of the labels on the host, which makes a step wait for the GPU and stops its capture.
-    hot = (labels.unsqueeze(1) == torch.arange(classes, device=labels.device)).to(x.dtype)
+    hot = one_hot(require_labels(labels), classes, x.dtype)
     return torch.cat([x, hot.reshape(*hot.shape, *(1,) * (x.ndim - 2)).expand(-1, -1, *x.shape[2:])], 1)
+
+
+def one_hot(labels: Tensor, classes: int, dtype: torch.dtype) -> Tensor:
+    """A row per sample with 1 at its class and 0 elsewhere.
+
+    ``F.one_hot`` checks the range of the labels on the host, which makes a step wait for the GPU and stops its capture.
+
+    Args:
+        labels: (N,) class numbers from 0 to classes - 1.
+        classes: number of classes.
+        dtype: of the result.
+
+    Returns:
+        (N, classes).
+
+    Example:
+        >>> import torch
+        >>> one_hot(torch.tensor([1, 0]), 2, torch.int64).tolist()
+        [[0, 1], [1, 0]]
+    """
+    return (labels.unsqueeze(1) == torch.arange(classes, device=labels.device)).to(dtype)
 
 
 def require_labels(labels: Tensor | None) -> Tensor:

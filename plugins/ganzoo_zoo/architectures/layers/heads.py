@@ -7,7 +7,13 @@ from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
-from ganzoo_zoo.architectures.layers.conditioning import ClassProjection, ConditionalName, concat_labels
+from ganzoo_zoo.architectures.layers.conditioning import (
+    ClassProjection,
+    ConditionalName,
+    concat_labels,
+    one_hot,
+    require_labels,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,7 +21,7 @@ class Heads:
     """The inputs and outputs of a discriminator.
 
     Args:
-        conditional: how the labels enter: none, concat or projection.
+        conditional: how the labels enter: none, concat, projection or heads.
         classes: number of classes that the networks are built for, 0 without labels.
         embedding: length of the vector whose average is the logit, 0 for a logit alone.
         auxiliary: whether the features and the class logits are returned too.
@@ -39,9 +45,14 @@ class Heads:
         return self.classes if self.conditional == "projection" else 0
 
     @property
+    def separate(self) -> int:
+        """Number of classes that have a row of the last layer each, 0 where all classes share the last layer."""
+        return self.classes if self.conditional == "heads" else 0
+
+    @property
     def size(self) -> int:
         """Outputs of the last layer."""
-        return self.embedding or (self.classes if self.joint and self.classes else 1)
+        return (self.embedding or (self.classes if self.joint and self.classes else 1)) * (self.separate or 1)
 
     @property
     def class_logits(self) -> int:
@@ -118,7 +129,7 @@ class HeadedDiscriminator(nn.Module):
         """
         maps, features = self.maps(images, labels)
         summary = self.summary(maps)
-        last = self.last(summary)
+        last = of_class(self.last(summary), labels, self.heads)
         if self.projection is not None:  # the inner product is taken with the sum over space, as in the paper
             last = last + self.projection.project(_vectors(summary), labels)[:, None]
         output = judgement(last, self.heads)
@@ -135,11 +146,44 @@ def _vectors(summary: Tensor) -> Tensor:
     return summary.sum((2, 3)) if summary.ndim == 4 else summary
 
 
+def of_class(last: Tensor, labels: Tensor | None, heads: Heads) -> Tensor:
+    """The outputs of the head of each sample's own class, where every class has a head.
+
+    Formula:
+        D(x, y) = w_y . h(x) + b_y,  of the K logits of the last layer the one of the label
+
+    Args:
+        last: (N, ``heads.size``), the output of the last layer.
+        labels: (N,) class numbers, or None where the classes share a head.
+        heads: the outputs of the discriminator.
+
+    Returns:
+        (N, ``heads.size / classes``). ``last`` itself where the classes share a head.
+
+    Raises:
+        TypeError: the labels are missing.
+
+    Source: M. Liu et al., Few-shot unsupervised image-to-image translation, 2019, arXiv 1905.01723, section 3.3; L.
+        Mescheder et al., 2018, arXiv 1801.04406, whose conditional discriminators select a logit in the same way.
+
+    Example:
+        >>> import torch
+        >>> heads = Heads(conditional="heads", classes=3)
+        >>> of_class(torch.tensor([[1.0, 2.0, 3.0]]), torch.tensor([2]), heads)
+        tensor([[3.]])
+    """
+    if not heads.separate:
+        return last
+    hot = one_hot(require_labels(labels), heads.separate, last.dtype)
+    # A sum of products, not an index: the backward pass of an index adds atomically and in no fixed order on a GPU.
+    return (last.reshape(len(last), heads.separate, -1) * hot[:, :, None]).sum(1)
+
+
 def judgement(last: Tensor, heads: Heads) -> Tensor | dict[str, Tensor]:
     """The outputs of a discriminator, from the output of its last layer.
 
     Args:
-        last: (N, ``heads.size``).
+        last: (N, ``heads.size``), with ``conditional=heads`` the outputs of the sample's own head.
         heads: the outputs of the discriminator.
 
     Returns:
