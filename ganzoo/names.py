@@ -84,3 +84,26 @@ def brief(value: object) -> str:
         return abridged.repr(value)
     text = str(value)
     return text if len(text) <= 200 else f"{text[:200]}..."
+
+
+def without_parentheses(text: str) -> str:
+    """Remove the parentheses around a whole text.
+
+    Args:
+        text: the value of a parameter that is a part.
+
+    Returns:
+        The text inside, or the text itself where no pair of parentheses encloses the whole text.
+
+    Example:
+        >>> without_parentheses("(dcgan:width=8)"), without_parentheses("(a)b(c)")
+        ('dcgan:width=8', '(a)b(c)')
+    """
+    inside, depth = text.strip()[1:-1], 0
+    if not (text.strip().startswith("(") and text.strip().endswith(")")):
+        return text
+    for c in inside:
+        depth += {"(": 1, ")": -1}.get(c, 0)
+        if depth < 0:
+            return text
+    return inside if depth == 0 else text

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import TYPE_CHECKING, Any
@@ -12,8 +11,9 @@ import click
 from ganzoo import errors
 from ganzoo.cli import speaks
 from ganzoo.kinds import Kinds
-from ganzoo.names import nearest
+from ganzoo.names import nearest, without_parentheses
 from ganzoo.plugins import Catalogue, load_catalogue
+from ganzoo.plugins.source_info import PeekedParameter
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -69,6 +69,86 @@ def parts_options(*, report: bool = True) -> Callable[[Callable[..., Any]], Call
     return decorate
 
 
+def _completions(catalogue: Catalogue, kind: str, incomplete: str) -> list[tuple[str, str]]:
+    """Complete the text of a part: the name, a key, a choice, or the text of a part that is a parameter.
+
+    Returns:
+        The whole text with each completion, and a note for shells that show notes.
+    """
+    name, colon, values = incomplete.partition(":")
+    if not colon:
+        spoken = [(e.address if "/" in name else catalogue.words(e), e) for e in catalogue.entries(kind)]
+        return [(word, e.summary) for word, e in spoken if word.startswith(name)]
+    parameters = catalogue.find(kind, name).peek.parameters
+    kinds = {p.name: inner for p in parameters if (inner := _kind_of(catalogue, p))}
+    chunks = open_chunks(values)
+    last = chunks[-1]
+    before = values[: len(values) - len(last)]
+    head = f"{name}:{before}"
+    key, equals, value = last.partition("=")
+    if equals and key in kinds:
+        parenthesis = "(" if value.startswith("(") else ""
+        within = _completions(catalogue, kinds[key], value[len(parenthesis) :])
+        return [(f"{head}{key}={parenthesis}{text}", note) for text, note in within]
+    given = [(key, value) for key, equals, value in (chunk.partition("=") for chunk in chunks[:-1]) if equals]
+    taken = {key for key, _ in given}
+    found = []
+    if equals:
+        choices = next((p.choices for p in parameters if p.name == key), ())
+        found = [(f"{head}{key}={choice}", "") for choice in choices if choice.startswith(value)]
+        if any(p.name == key for p in parameters):
+            return found
+    else:
+        found = [
+            (f"{head}{p.name}=", "must be given" if p.default is None else f"default {p.default}")
+            for p in parameters
+            if p.name.startswith(key) and p.name not in taken
+        ]
+    # The keys that the part lacks belong to the inner part that was given last.
+    for outer, text in reversed(given):
+        if outer in kinds:
+            start = without_parentheses(text)
+            stub = f"{start}{',' if ':' in start else ':'}"
+            known = {p.name for p in parameters} | taken
+            for completed, note in _completions(catalogue, kinds[outer], f"{stub}{last}"):
+                word = completed[len(stub) :]
+                if word.partition("=")[0] not in known:
+                    found.append((f"{head}{word}", note))
+            break
+    return found
+
+
+def _kind_of(catalogue: Catalogue, parameter: PeekedParameter) -> str | None:
+    """Find the kind of part that a parameter takes, from the names in the annotation."""
+    for kind in catalogue.kinds.values():
+        if kind.contract_name.rpartition(".")[2] in parameter.contracts:
+            return kind.name
+    return None
+
+
+def open_chunks(values: str) -> list[str]:
+    """Split an unfinished list of ``key=value`` at the commas outside parentheses.
+
+    Args:
+        values: the text after the name of a part, up to the cursor.
+
+    Returns:
+        The chunks. The last chunk is unfinished, and may be empty.
+
+    Example:
+        >>> open_chunks("of=(dcgan:width=8,norm=batch),sca")
+        ['of=(dcgan:width=8,norm=batch)', 'sca']
+    """
+    chunks, depth = [""], 0
+    for c in values:
+        depth += {"(": 1, ")": -1}.get(c, 0)
+        if c == "," and depth <= 0:
+            chunks.append("")
+        else:
+            chunks[-1] += c
+    return chunks
+
+
 class PartWords(TextType):
     """The type of an option that names a part. The shell completes names, then keys, then choices.
 
@@ -104,27 +184,11 @@ class PartWords(TextType):
         """
         from click.shell_completion import CompletionItem
 
-        name, colon, values = incomplete.partition(":")
         try:
-            known = catalogue_of(ctx)
-            if not colon:
-                spoken = [(known.words(e) if "/" not in name else e.address, e) for e in known.entries(self.kind)]
-                return [CompletionItem(word, help=e.summary) for word, e in spoken if word.startswith(name)]
-            parameters = known.find(self.kind, name).peek.parameters
+            found = _completions(catalogue_of(ctx), self.kind, incomplete)
         except errors.GanzooError:
             return []
-        before, comma, last = values.rpartition(",")
-        head = f"{name}:{before}{comma}"
-        key, equals, value = last.partition("=")
-        if equals:
-            choices = next((p.choices for p in parameters if p.name == key), ())
-            return [CompletionItem(f"{head}{key}={choice}") for choice in choices if choice.startswith(value)]
-        taken = set(re.findall(r"(\w+)=", before))
-        return [
-            CompletionItem(f"{head}{p.name}=", help="must be given" if p.default is None else f"default {p.default}")
-            for p in parameters
-            if p.name.startswith(key) and p.name not in taken
-        ]
+        return [CompletionItem(text, help=note or None) for text, note in found]
 
 
 class Kind(TextType):

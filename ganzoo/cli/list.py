@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 
 import click
 
@@ -47,7 +46,7 @@ def command(kind: str | None, as_json: bool, markdown: bool, catalogue: Catalogu
             "version": e.version,
             "target": e.where,
             "summary": e.summary,
-            "parameters": [asdict(parameter) for parameter in e.peek.parameters],
+            "parameters": [{"name": p.name, "default": p.default, "choices": p.choices} for p in e.peek.parameters],
         }
         for e in entries
     ]

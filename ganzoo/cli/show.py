@@ -13,7 +13,7 @@ import click
 from ganzoo import errors
 from ganzoo.cli._options import TextType, catalogue_of, parts_options
 from ganzoo.names import nearest
-from ganzoo.plugins import Catalogue, Entry
+from ganzoo.plugins import Catalogue, Entry, nested
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -118,6 +118,10 @@ def _facts(catalogue: Catalogue, entry: Entry) -> dict[str, Any]:
 
     cls = catalogue.load(entry)
     doc = words.documented(cls)
+    defaults = {  # the name that users type, where the text of a parameter would be the name of a class
+        name: str(catalogue.make(part.kind, catalogue.named(part))[0])
+        for name, part in nested.default_parts(cls).items()
+    }
     return {
         "kind": entry.kind,
         "name": entry.name,
@@ -129,7 +133,13 @@ def _facts(catalogue: Catalogue, entry: Entry) -> dict[str, Any]:
         "file": inspect.getsourcefile(cls),
         "summary": doc.summary,
         "parameters": [
-            {"name": p.name, "type": p.type_name, "default": p.default_text, "choices": p.choices, "meaning": p.meaning}
+            {
+                "name": p.name,
+                "type": p.type_name,
+                "default": defaults.get(p.name, p.default_text),
+                "choices": p.choices,
+                "meaning": p.meaning,
+            }
             for p in words.parameters(cls).values()
         ],
         "sections": dict(doc.sections),

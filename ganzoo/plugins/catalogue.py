@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ganzoo import errors
 from ganzoo.names import nearest, one_line
+from ganzoo.plugins import nested
 from ganzoo.plugins.discovery import Discovery, Entry, PluginCommand, listed, raise_interrupt
 from ganzoo.plugins.events import Events
 
@@ -194,14 +195,44 @@ class Catalogue:
         if isinstance(given, Part):
             if not isinstance(given, self.kinds[kind].load()):
                 raise errors.PartError(f"{type(given).__name__} is a {given.kind}, where a {kind} is expected")
-            name = type(given).__name__
-            part = words.remade(given, f"{kind} {name}")
-            return words.described(words.PartSpec(name, kind=kind), part), part
+            return self._remade(given)
         entry = self.find(kind, given.label)
-        part = words.make(self.load(entry), f"{kind} {given.label}", given.parameters)
+        cls = self.load(entry)
+        inner = nested.made(self, cls, f"{kind} {given.label}", given.parameters)
+        part = words.make(cls, f"{kind} {given.label}", inner.values)
         origin = words.Origin(entry.provider, entry.distribution, entry.version, entry.builtin)
         spec = words.PartSpec(entry.name, {}, self._provider(entry), kind, origin)
-        return words.described(spec, part), part
+        return words.described(spec, part, inner.specs, inner.defaults), part
+
+    def _remade(self, part: Part) -> tuple[PartSpec, Part]:
+        """Validate a part that was made in Python, and the parts that are parameters of the part."""
+        from ganzoo import words
+
+        name = type(part).__name__
+        inner = {key: self._remade(each) for key, each in nested.inner_parts(part).items()}
+        copy = words.remade(part, f"{part.kind} {name}", {key: made for key, (_, made) in inner.items()})
+        defaults = {key: self._remade(each)[0] for key, each in nested.default_parts(type(part)).items()}
+        specs = {key: spec for key, (spec, _) in inner.items()}
+        return words.described(words.PartSpec(name, kind=part.kind), copy, specs, defaults), copy
+
+    def named(self, part: Part) -> PartSpec | Part:
+        """Find the name of a part that a plugin gives as a default: ``of: Architecture = DCGAN()``.
+
+        Args:
+            part: the default.
+
+        Returns:
+            A spec with the name and the parameters of the part, or the part itself where no entry names the class.
+        """
+        from ganzoo import words
+
+        where = f"{type(part).__module__}:{type(part).__qualname__}"
+        for entry in self.entries(part.kind):
+            if entry.where == where:
+                inner = {key: self.named(each) for key, each in nested.inner_parts(part).items()}
+                parameters = {**words.plain(part), **inner}
+                return words.PartSpec(entry.name, parameters, self._provider(entry), part.kind)
+        return part
 
     def _provider(self, entry: Entry) -> str | None:
         """Find the provider to write before a name. None where the bare name is unambiguous."""

@@ -27,11 +27,13 @@ class PeekedParameter:
         name: the name of the parameter.
         default: the default as text. None where the parameter must be given.
         choices: the values of a ``Literal`` or ``bool``. Empty for other types.
+        contracts: the names in the annotation, of which one is a contract where the parameter takes a part.
     """
 
     name: str
     default: str | None
     choices: tuple[str, ...] = ()
+    contracts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -152,7 +154,8 @@ def _parameter(module: str, line: ast.AnnAssign) -> PeekedParameter | None:
             default = None
     elif isinstance(line.value, ast.Constant) and isinstance(line.value.value, str):
         default = line.value.value
-    return PeekedParameter(line.target.id, default, tuple(dict.fromkeys(_choices(module, line.annotation, _DEPTH))))
+    choices = tuple(dict.fromkeys(_choices(module, line.annotation, _DEPTH)))
+    return PeekedParameter(line.target.id, default, choices, tuple(_names(line.annotation)))
 
 
 def _fact(line: ast.stmt) -> dict[str, object]:
@@ -189,6 +192,18 @@ def _choices(module: str, annotation: ast.expr, depth: int) -> Iterator[str]:
             found = _definition(module, name, depth)
             if found is not None and not isinstance(found[1], ast.ClassDef):
                 yield from _choices(found[0], found[1], depth - 1)
+
+
+def _names(annotation: ast.expr) -> Iterator[str]:
+    """List the class names of an annotation: ``Architecture`` for ``ganzoo.Architecture | None``."""
+    match annotation:
+        case ast.Constant(value=str() as quoted):
+            yield from _names(ast.parse(quoted, mode="eval").body)
+        case ast.BinOp(left=left, op=ast.BitOr(), right=right):
+            yield from (*_names(left), *_names(right))
+        case ast.Name(id=name) | ast.Attribute(attr=name):
+            if name[:1].isupper():  # `float` and other types of numbers and text are no parts
+                yield name
 
 
 def _statements(module: str) -> list[ast.stmt]:

@@ -177,4 +177,4 @@ def _exists(folder: Path) -> errors.RunError:
 
 def _slug(cast_: Parts) -> str:
     specs = [spec for setting in NAMED_AFTER for spec in cast_.specs[setting]]
-    return "-".join(spec.name for spec in specs)[:120]
+    return "-".join(spec.name for outer in specs for spec in outer.family())[:120]

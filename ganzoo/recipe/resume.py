@@ -167,7 +167,7 @@ def _same_run(folder: Path, was: Mapping[str, Any], run_: Run, kinds: Kinds) -> 
 
 
 def _flat(settings: Mapping[str, object], kinds: Kinds) -> dict[str, object]:
-    """Settings that move the weights, one level deep: ``{"loss.name": "hinge", "r1.gamma": 10}``."""
+    """Settings that move the weights, on one level: ``{"loss.name": "hinge", "r1.gamma": 10, "arch.of.width": 8}``."""
     found: dict[str, object] = {}
     for key, value in settings.items():
         if key in RESUME_MAY_CHANGE or (key in kinds.settings and kinds.settings[key].resume_may_change):
@@ -176,9 +176,17 @@ def _flat(settings: Mapping[str, object], kinds: Kinds) -> dict[str, object]:
         for part_ in parts:
             if isinstance(part_, Mapping):
                 owner = f"{key}.{part_['name']}" if part_ is not value else key
-                found.update({f"{owner}.{name}": each for name, each in part_.items()})
+                found.update(_flat_part(owner, part_))
             else:
                 found[key] = part_
+    return found
+
+
+def _flat_part(owner: str, part: Mapping[str, object]) -> dict[str, object]:
+    """The parameters of a part and of the parts that are parameters of the part, on one level."""
+    found: dict[str, object] = {}
+    for name, each in part.items():
+        found.update(_flat_part(f"{owner}.{name}", each) if isinstance(each, Mapping) else {f"{owner}.{name}": each})
     return found
 
 

@@ -319,7 +319,10 @@ def _specified(source: PartSource, name: str, value: object) -> tuple[PartSpec |
 def _override(
     source: PartSource, parts: dict[str, tuple[PartSpec | Part, ...]], chosen: dict[str, object], override: str
 ) -> None:
-    """Apply ``part.key=value`` or ``setting=value``. The owner of a key is a setting, a kind or the name of a part."""
+    """Apply ``part.key=value`` or ``setting=value``. The owner of a key is a setting, a kind or the name of a part.
+
+    ``part.of.key=value`` sets a parameter of the part that is the parameter ``of``.
+    """
     target, equals, value = override.partition("=")
     owner, dot, key = target.strip().rpartition(".")
     if not equals or not key:
@@ -344,6 +347,11 @@ def _override(
     ]
     hits = [(setting, i) for setting, i, spec in named if owner in (setting, spec.label, spec.name)]
     settings = source.kinds.settings
+    path = [key]
+    while not hits and "." in owner and owner.rpartition(".")[0]:  # "arch.of.width": a parameter of an inner part
+        owner, _, step = owner.rpartition(".")
+        path.insert(0, step)
+        hits = [(setting, i) for setting, i, spec in named if owner in (setting, spec.label, spec.name)]
     if not hits:  # a kind: "regularizer.every", where the run has one part of the kind
         hits = [(setting, i) for setting, i, spec in named if owner == spec.kind and not settings[setting].default]
     if len(hits) != 1:
@@ -352,11 +360,15 @@ def _override(
         near = nearest(owner, owners)
         raise errors.SettingsError(f"-o {override!r}: {owner} {why}{near}; there are {', '.join(owners)}")
     setting, at = hits[0]
-    changed = [
-        spec.with_parameters(**{key: value}) if i == at and isinstance(spec, PartSpec) else spec
-        for i, spec in enumerate(parts[setting])
-    ]
-    parts[setting] = tuple(changed)
+    spec = next(spec for name, i, spec in named if (name, i) == (setting, at))
+    changed = spec.with_inner(path, value)
+    if changed is None:
+        inner = ".".join(path[:-1])
+        raise errors.SettingsError(
+            f"-o {override!r}: {spec.label} is not given {inner} as a part, so {key} has no owner: "
+            f"give {inner}=NAME first"
+        )
+    parts[setting] = (*parts[setting][:at], changed, *parts[setting][at + 1 :])
 
 
 def read_config(path: str | Path) -> dict[str, object]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import inspect
 import pickle
+from typing import Any
 
 from ganzoo import words
 from ganzoo.errors import BadParameter
@@ -38,9 +39,10 @@ def _parameters_are_documented(part: Part) -> None:
 @asks("any")
 def _parameters_are_validated(part: Part) -> None:
     """The annotation of each parameter refuses an arbitrary object."""
-    for name in words.parameters(type(part)):
+    values = _values(part)
+    for name in values:
         try:
-            words.make(type(part), "part", {**words.plain(part), name: object()})
+            words.make(type(part), "part", {**values, name: object()})
         except BadParameter:
             continue
         fail(f"the parameter {name!r} accepts any object: annotate it with the type, range or choices it takes")
@@ -53,7 +55,12 @@ def _copies(part: Part) -> None:
     copies = {
         "a deep copy": copy.deepcopy(part),
         "what pickle gives back": pickle.loads(pickle.dumps(part)),
-        "what its own values make": words.make(type(part), "part", plain),
+        "what its own values make": words.make(type(part), "part", _values(part)),
     }
     for what, other in copies.items():
         require(words.plain(other) == plain, f"{what} has other values: {words.plain(other)} for {plain}")
+
+
+def _values(part: Part) -> dict[str, Any]:
+    """The plain values of a part, with the part objects themselves where a parameter is a part."""
+    return {**words.plain(part), **{name: value for name, value in vars(part).items() if isinstance(value, Part)}}

@@ -179,7 +179,7 @@ def remembered_state(part: Part) -> dict[str, Any]:
         The value of each attribute in a form that can be compared, by name. The name of a class attribute is
         ``Class.name``.
     """
-    own = {name: value for name, value in vars(part).items() if name not in ("_frozen", "_values")}
+    own = _own(part)
     shared = {
         f"{cls.__name__}.{name}": value
         for cls in type(part).__mro__
@@ -203,6 +203,11 @@ def require_same_state(before: Mapping[str, Any], after: Mapping[str, Any], inst
     """
     changed = [name for name in after if name not in before or after[name] != before[name]]
     require(not changed, f"{', '.join(changed)} changes from round to round, and is not saved: {instead}")
+
+
+def _own(part: Part) -> dict[str, Any]:
+    """The attributes of a part, without the names that tie a part to a run."""
+    return {name: value for name, value in vars(part).items() if name not in ("_frozen", "_values", "_path")}
 
 
 def comparable(value: Any) -> Any:
@@ -230,6 +235,8 @@ def comparable(value: Any) -> Any:
         return [comparable(each) for each in value]
     if isinstance(value, (nn.Module, type)):
         return id(value)
+    if isinstance(value, Part):
+        return {name: comparable(each) for name, each in _own(value).items()}
     if hasattr(value, "__dict__"):
         return {name: comparable(each) for name, each in vars(value).items()}
     return repr(value)  # Numbers, text, sets and queues show their content. Other objects show an address.

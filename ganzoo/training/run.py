@@ -75,7 +75,12 @@ class Parts:
     @property
     def providers(self) -> dict[str, str]:
         """The plugin that brings each part: ``{"loss hinge": "zoo (ganzoo 0.1.0)"}``."""
-        return {f"{spec.kind} {spec.label}": spec.source for specs in self.specs.values() for spec in specs}
+        return {
+            f"{spec.kind} {spec.label}": spec.source
+            for specs in self.specs.values()
+            for outer in specs
+            for spec in outer.family()
+        }
 
 
 @dataclass

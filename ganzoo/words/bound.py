@@ -14,13 +14,14 @@ PartT = TypeVar("PartT", bound=Part)
 
 
 def scheduled(part: Part) -> Mapping[str, ScheduledNumber]:
-    """Find the parameters of a part that follow the run.
+    """Find the parameters of a part that follow the run, and those of the parts that are parameters of the part.
 
     Args:
         part: a part as the user described the part, or a part of a run.
 
     Returns:
-        The scheduled numbers by parameter name.
+        The scheduled numbers by parameter name. The name is ``of.sigma`` for the parameter ``sigma`` of the part that
+        is the parameter ``of``.
 
     Example:
         >>> from ganzoo import Regularizer
@@ -30,7 +31,14 @@ def scheduled(part: Part) -> Mapping[str, ScheduledNumber]:
         {'sigma': 1.0..0.0}
     """
     part = unbound(part)
-    return {f.name: value for f in fields(part) if isinstance(value := getattr(part, f.name), ScheduledNumber)}
+    found: dict[str, ScheduledNumber] = {}
+    for field in fields(part):
+        value = getattr(part, field.name)
+        if isinstance(value, ScheduledNumber):
+            found[field.name] = value
+        elif isinstance(value, Part):
+            found.update({f"{field.name}.{name}": number for name, number in scheduled(value).items()})
+    return found
 
 
 @dataclass(frozen=True)
@@ -40,7 +48,8 @@ class Bound(Generic[PartT]):
     Attributes:
         frozen: the part as the user described the part, with a ScheduledNumber where a parameter follows the run.
         part: the part that the engine calls. The part has the same class, reads each scheduled parameter and ``module``
-            from ``values``, and is ``frozen`` where neither exists.
+            from ``values``, and is ``frozen`` where neither exists. A parameter that is a part reads from ``values`` in
+            the same way.
         values: the number of the present step for each scheduled parameter, and ``module``, the module that ``prepare``
             returned. A captured step puts tensors in place of the numbers.
         scheduled: the parameters that follow the run.
@@ -84,7 +93,7 @@ def bind(part: PartT) -> Bound[PartT]:
     values: dict[str, Any] = {name: number.start for name, number in numbers.items()}
     if isinstance(frozen, (Regularizer, Schedule)):
         values["module"] = None
-    return Bound(frozen, _running(frozen, values), values, numbers)
+    return Bound(frozen, _running(frozen, values, ()), values, numbers)
 
 
 def unbound(part: PartT) -> PartT:
@@ -100,16 +109,44 @@ def unbound(part: PartT) -> PartT:
     return frozen
 
 
-def _running(frozen: PartT, values: dict[str, Any]) -> PartT:
-    if not values:  # no parameter changes in the run, so the part itself serves
-        return frozen
+def _running(frozen: PartT, values: dict[str, Any], path: tuple[str, ...]) -> PartT:
+    """Make the part that reads from the values of the run.
+
+    Args:
+        frozen: the part as the user described the part.
+        values: the values of the outermost part.
+        path: the parameters that lead from the outermost part to this part.
+    """
+    own = [f.name for f in fields(frozen) if isinstance(getattr(frozen, f.name), ScheduledNumber)]
+    if isinstance(frozen, (Regularizer, Schedule)):
+        own.append("module")
+    inner = {
+        f.name: _running(value, values, (*path, f.name))
+        for f in fields(frozen)
+        if isinstance(value := getattr(frozen, f.name), Part)
+    }
+    if not own and all(running is getattr(frozen, name) for name, running in inner.items()):
+        return frozen  # no parameter changes in the run, so the part itself serves
     cls: type = type(frozen)
-    part: PartT = object.__new__(_running_class(cls, tuple(values)))
+    part: PartT = object.__new__(_running_class(cls, tuple(own)))
     # An instance is filled as pickle fills one: __init__ would validate and store the numbers, which the properties of
     # the class read from `values` instead.
-    vars(part).update({name: value for name, value in vars(frozen).items() if name not in values})
-    vars(part).update(_frozen=frozen, _values=values)
+    vars(part).update({name: value for name, value in vars(frozen).items() if name not in own})
+    vars(part).update(inner, _frozen=frozen, _values=values, _path=path)
     return part
+
+
+def _read(part: Any, name: str) -> Any:
+    """Read the present value of a parameter, or ``module``.
+
+    The module of an inner part is the child of the outer part's module that has the name of the parameter.
+    """
+    if name != "module":
+        return part._values[".".join((*part._path, name))]
+    module = part._values.get("module")
+    for step in part._path:
+        module = getattr(module, step, None)
+    return module
 
 
 @cache
@@ -117,10 +154,10 @@ def _running_class(cls: type, names: tuple[str, ...]) -> type:
     """Make a subclass of a part's class that reads some parameters from the values of the run."""
 
     def reader(name: str) -> property:
-        return property(lambda part: part._values[name])
+        return property(lambda part: _read(part, name))
 
     def __reduce__(part: Any) -> tuple[Any, ...]:  # pickle looks up a class in a module, which lacks this class
-        return _rebound, (part._frozen, part._values)
+        return _rebound, (part._frozen, part._values, part._path)
 
     def __new__(_: type, **parameters: Any) -> Any:  # dataclasses.replace calls this: the copy is of the class proper
         return cls(**parameters)
@@ -130,5 +167,5 @@ def _running_class(cls: type, names: tuple[str, ...]) -> type:
     return type(cls.__name__, (cls,), {**own, **{name: reader(name) for name in names}})
 
 
-def _rebound(frozen: PartT, values: Mapping[str, Any]) -> PartT:
-    return _running(frozen, dict(values))
+def _rebound(frozen: PartT, values: Mapping[str, Any], path: tuple[str, ...]) -> PartT:
+    return _running(frozen, dict(values), path)

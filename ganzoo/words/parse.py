@@ -62,6 +62,25 @@ class Parameter:
         bare = _bare(self.annotation)
         return float in ([_bare(option) for option in typing.get_args(bare)] if _is_union(bare) else [bare])
 
+    @property
+    def takes_none(self) -> bool:
+        """Whether the annotation allows None."""
+        bare = _bare(self.annotation)
+        return _is_union(bare) and type(None) in typing.get_args(bare)
+
+    @property
+    def part_kind(self) -> str | None:
+        """The kind of part that the value must be, where the annotation is a contract. None for other values."""
+        contracts = self.part_classes
+        return contracts[0].kind if contracts else None
+
+    @property
+    def part_classes(self) -> tuple[type[Part], ...]:
+        """The classes of parts that the annotation allows."""
+        bare = _bare(self.annotation)
+        options = [_bare(option) for option in (typing.get_args(bare) if _is_union(bare) else (bare,))]
+        return tuple(option for option in options if isinstance(option, type) and issubclass(option, Part))
+
 
 _parameters: dict[type[Part], Mapping[str, Parameter]] = {}
 
@@ -161,12 +180,13 @@ def make(cls: type[PartT], label: str, values: Mapping[str, Any]) -> PartT:
         raise errors.BadParameter(f"{label}: {error}") from error
 
 
-def remade(part: PartT, label: str) -> PartT:
+def remade(part: PartT, label: str, inner: Mapping[str, Part] | None = None) -> PartT:
     """Make a validated copy of a part that was made in Python.
 
     Args:
         part: the part, or the part of a run.
         label: the name of the part in messages, such as ``"loss hinge"``.
+        inner: the validated copies of the parts that are parameters of the part, by parameter name.
 
     Returns:
         The copy, as the user described the part.
@@ -176,7 +196,7 @@ def remade(part: PartT, label: str) -> PartT:
     """
     part = unbound(part)
     given = {f.name: getattr(part, f.name) for f in fields(part) if f.name in parameters(type(part))}
-    return make(type(part), label, given)
+    return make(type(part), label, {**given, **(inner or {})})
 
 
 def plain(part: Part) -> dict[str, Any]:
@@ -186,7 +206,8 @@ def plain(part: Part) -> dict[str, Any]:
         part: a part as the user described the part, or a part of a run.
 
     Returns:
-        Numbers, text, booleans, None, and lists of the same, by parameter name. A scheduled number is text.
+        Numbers, text, booleans, None, and lists of the same, by parameter name. A scheduled number is text. A
+        parameter that is a part is a mapping with the name of the class under ``name``, and the parameters of the part.
 
     Example:
         >>> from ganzoo import Regularizer
@@ -199,21 +220,30 @@ def plain(part: Part) -> dict[str, Any]:
     return {name: _plain(getattr(part, name)) for name in parameters(type(part))}
 
 
-def described(spec: PartSpec, part: Part) -> PartSpec:
+def described(
+    spec: PartSpec,
+    part: Part,
+    inner: Mapping[str, PartSpec] | None = None,
+    inner_defaults: Mapping[str, PartSpec] | None = None,
+) -> PartSpec:
     """Complete the spec of a part after the part was made.
 
     Args:
         spec: the spec that named the part.
         part: the part.
+        inner: the complete specs of the parts that are parameters of the part, by parameter name.
+        inner_defaults: the complete specs of the defaults of the same parameters.
 
     Returns:
-        A spec with every parameter as plain data, and the defaults of the part.
+        A spec with every parameter as plain data, and the defaults of the part. A parameter that is a part is a spec.
     """
     defaults = {name: _plain(parameter.default) for name, parameter in parameters(type(unbound(part))).items()}
-    return replace(spec, parameters=plain(part), defaults=defaults)
+    return replace(spec, parameters={**plain(part), **(inner or {})}, defaults={**defaults, **(inner_defaults or {})})
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, Part):
+        return {"name": type(unbound(value)).__name__, **plain(value)}
     if isinstance(value, (list, tuple)):
         return [_plain(v) for v in value]
     simple = isinstance(value, (bool, int, float, str, type(None))) and not isinstance(value, ScheduledNumber)
@@ -229,6 +259,12 @@ def _validated(parameter: Parameter, label: str, value: Any) -> Any:
         value = _read(parameter, value)
     elif isinstance(value, ScheduledNumber):
         return _validated(parameter, label, str(value))
+    if parameter.part_classes:  # pydantic would read the fields of a part, which are validated already
+        if isinstance(value, parameter.part_classes):
+            return unbound(value)
+        if value is None and parameter.takes_none:
+            return None
+        raise errors.BadParameter(f"{label}: {parameter.name}={brief(value)} is not {_article(parameter.type_name)}")
     try:
         if isinstance(value, bool) and "true" not in parameter.type_name:
             value = str(value).lower()  # pydantic would accept True as the number 1
@@ -317,6 +353,8 @@ def _spoken(annotation: Any) -> str:
         said = f"list of {_spoken(items[0])}s" if items else "list"
         if typing.get_origin(bare) is tuple and ... not in typing.get_args(bare):
             said = f"list of {len(items)} {_spoken(items[0])}s"
+    elif isinstance(bare, type) and issubclass(bare, Part):
+        said = str(bare.kind)
     else:
         said = _SPOKEN.get(bare, getattr(bare, "__name__", str(bare)))
     return " ".join([said, " and ".join(bounds)]).strip()

@@ -2,17 +2,18 @@
 
 text      = [provider "/"] name [":" key "=" value {"," key "=" value}]
 value     = characters up to the next ``,key=``: ``betas=0.0,0.9`` is a single value, and a path may hold commas
+part      = a value that is a part: name, name:key=value, or (name:key=value,key=value)
 quoted    = a value between ' or ", needed where the value contains ``,key=`` or begins or ends with a space
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from ganzoo import errors
-from ganzoo.names import NAME, brief
+from ganzoo.names import NAME, brief, without_parentheses
 from ganzoo.words.scheduled import read_scheduled
 
 _KEY = re.compile(r"\s*([A-Za-z_][A-Za-z0-9_]*)\s*=")
@@ -45,7 +46,7 @@ class PartSpec:
     Args:
         name: the part's name, or the class name of a part that was made in Python.
         parameters: values by parameter name. Before validation: text from the command line, or data from a config
-            file. After validation: every parameter of the part as plain data.
+            file. After validation: every parameter of the part as plain data, or a spec where the parameter is a part.
         provider: the plugin that is meant, or None where the name suffices.
         kind: the kind of part, "" before the part is looked up.
         origin: the plugin that brings the part. None before the part is looked up, and for a part made in Python.
@@ -119,7 +120,7 @@ class PartSpec:
         if isinstance(value, PartSpec):
             return value
         if isinstance(value, str):
-            return cls.parse(value)
+            return cls.parse(without_parentheses(value))
         if isinstance(value, Mapping) and isinstance(value.get("name"), str):
             spec = cls.parse(value["name"])
             return spec.with_parameters(**{str(key): each for key, each in value.items() if key != "name"})
@@ -153,6 +154,29 @@ class PartSpec:
         """
         return replace(self, parameters={**self.parameters, **values})
 
+    def with_inner(self, path: Sequence[str], value: object) -> PartSpec | None:
+        """Change a parameter of an inner part: the path ``of, width`` is the parameter ``width`` of the part ``of``.
+
+        Args:
+            path: the parameters that lead to the value, the outermost first.
+            value: the new value.
+
+        Returns:
+            A new spec, or None where a parameter of the path is not given as a part.
+
+        Example:
+            >>> str(PartSpec.parse("multiscale:of=dcgan:width=8,scales=2").with_inner(["of", "width"], 4))
+            'multiscale:of=(dcgan:width=4),scales=2'
+        """
+        name, *rest = path
+        if not rest:
+            return self.with_parameters(**{name: value})
+        try:
+            inner = PartSpec.of(self.parameters.get(name)).with_inner(rest, value)
+        except errors.BadWords:
+            return None
+        return None if inner is None else self.with_parameters(**{name: inner})
+
     def plain(self) -> dict[str, object]:
         """Make the mapping for config.yaml.
 
@@ -163,7 +187,22 @@ class PartSpec:
             >>> PartSpec.parse("r1:gamma=10").plain()
             {'name': 'r1', 'gamma': '10'}
         """
-        return {"name": self.address, **self.parameters}
+        values = {key: each.plain() if isinstance(each, PartSpec) else each for key, each in self.parameters.items()}
+        return {"name": self.address, **values}
+
+    def inner(self) -> Mapping[str, PartSpec]:
+        """Find the parameters that are parts, by name. Only a validated spec knows the parameters that are parts."""
+        return {key: each for key, each in self.parameters.items() if isinstance(each, PartSpec)}
+
+    def family(self) -> Iterator[PartSpec]:
+        """List the spec, the specs of the parameters that are parts, the specs of the parts in these, and so on.
+
+        Yields:
+            The specs, an outer spec before the inner specs.
+        """
+        yield self
+        for each in self.inner().values():
+            yield from each.family()
 
     def __str__(self) -> str:
         changed = {
@@ -188,6 +227,8 @@ def spelled(value: object) -> str:
         >>> spelled((0.0, 0.9)), spelled(None), spelled("a,b")
         ('0.0,0.9', 'none', "'a,b'")
     """
+    if isinstance(value, PartSpec):  # parentheses keep the inner part's keys from the outer part
+        return f"({value})" if ":" in str(value) else str(value)
     if isinstance(value, (list, tuple)):
         return ",".join(spelled(each) for each in value)
     if value is None or isinstance(value, bool):
