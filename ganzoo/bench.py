@@ -334,15 +334,14 @@ class Plain:
             fakes, reals = game.on_host(game.host.latents), game.on_host(game.host.reals, game.next_batch(), 0)
             inputs = {name: reals[name] for name in game.environment.feed.inputs}
             fakes, slopes = fakes.replace(**inputs), game.slopes_due()
-            if "latent" in slopes:
-                fakes.latent.requires_grad_()
-            images = game.generate(fakes)
+            styles = game.styles(fakes) if "styles" in slopes else None
+            images = game.generate(fakes) if styles is None else game.synthesize(styles, fakes)
             seen = images.detach().requires_grad_("fake" in slopes)
             self.move("discriminator", round_scores(game, reals, fakes, seen, slopes))
         for i in range(self.moves["generator"]):
             if i:
-                images = game.generate(fakes)
-            self.move("generator", round_scores(game, reals, fakes, images, game.slopes_due()))
+                images, styles = game.generate(fakes), None
+            self.move("generator", round_scores(game, reals, fakes, images, game.slopes_due(), styles))
 
     def move(self, player: Player, s: Scores) -> None:
         """One update of a player on a round."""

@@ -28,7 +28,12 @@ if TYPE_CHECKING:
     show_default=True,
     help="The average, or the generator as it was trained last; auto takes the average if there is one.",
 )
-@click.option("--truncation", type=float, help="Draw the noise from N(0, 1) cut off beyond this absolute value.")
+@click.option(
+    "--truncation",
+    type=float,
+    help="Nearer to the centre: noise from N(0, 1) cut off beyond this absolute value, or psi (-1 to 1) of a net with "
+    "styles, w' = mean + psi (w - mean).",
+)
 @click.option("--label", type=click.IntRange(min=0), help="Only this class, where the nets are given classes.")
 @click.option(
     "--mcmc",
@@ -76,6 +81,8 @@ def command(
     trained = reload(run, catalogue, which=checkpoint)
     for line in trained.warnings:
         say(f"warning: {line}", err=True)
+    if mcmc is not None and truncation is not None:
+        raise errors.SettingsError("--mcmc draws the noise by a walk and --truncation by a bound: give one of the two")
     labels = None
     if label is not None:
         if label >= trained.spec.classes:
@@ -88,13 +95,13 @@ def command(
         assert given.images is not None
         count = len(given.images)
     inputs = {} if given is None else {name: given[name] for name in trained.spec.inputs}
-    batch = trained.latents(count, seed=seed, truncation=truncation, labels=labels, inputs=inputs)
+    batch = trained.latents(count, seed=seed, labels=labels, inputs=inputs)
     if mcmc is not None:
         batch, accepted = trained.walk(
             batch, mcmc, steps=mcmc_steps, step_size=step_size, prior=prior, seed=seed, source=source
         )
         click.echo(f"{100 * accepted:.1f} % of the proposals were taken", err=True)
-    samples = trained.generated(batch, source)
+    samples = trained.generated(batch, source, truncation=truncation)
     if given is not None:
         samples = pictures.all_beside([*inputs.values(), given.images, samples])
     out = out or trained.dir / "samples" / (f"seed{seed}" if single else f"seed{seed}.png")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from ganzoo.errors import Incompatible
+from ganzoo.errors import Incompatible, SettingsError
 from ganzoo.parts.part import Networks, Part
 
 if TYPE_CHECKING:
@@ -15,9 +16,20 @@ if TYPE_CHECKING:
 
 
 class Architecture(Part):
-    """The two networks, plain modules, and how the engine calls the modules."""
+    """The two networks, plain modules, and how the engine calls the modules.
+
+    Path length penalties, truncation, style mixing and interpolation work in the style space of the generator. The
+    style space is the space of the noise, unless the generator has a mapping network: then ``styles`` maps the noise,
+    and ``synthesize`` is the rest of the generator. For every architecture, ``generate(g, batch)`` is
+    ``synthesize(g, styles(g, batch), batch)``.
+
+    Attributes:
+        style_space: the name of the style space in the papers: ``z`` for the noise, ``w`` after a mapping network.
+    """
 
     kind: ClassVar[str] = "architecture"
+
+    style_space: ClassVar[str] = "z"
 
     def classes(self, available: int) -> int:
         """The number of classes that the nets are given, 0 for no labels.
@@ -47,6 +59,65 @@ class Architecture(Part):
         """
         given = [batch.latent] if batch.labels is None else [batch.latent, batch.labels]
         return generator(*given, **batch.inputs)  # type: ignore[no-any-return]  # nn.Module is called untyped
+
+    def styles(self, generator: nn.Module, batch: Batch) -> Tensor:
+        """The points of the style space that samples are made from.
+
+        Unless overridden, the points are the latents of the batch.
+
+        Args:
+            generator: the generator, or the generator's average.
+            batch: the latent, and all tensors by which the samples are conditioned.
+
+        Returns:
+            (N, D), a vector a sample, or (N, L, D), a vector for each of L layers.
+        """
+        return batch.latent
+
+    def synthesize(self, generator: nn.Module, styles: Tensor, batch: Batch) -> Tensor:
+        """Samples, (N, *shape), from points of the style space.
+
+        Unless overridden, the points take the place of the batch's latents.
+
+        Args:
+            generator: the generator, or the generator's average.
+            styles: (N, D), or the shape that ``styles`` gives. A vector a sample serves all layers.
+            batch: all tensors by which the samples are conditioned. The latent is not read.
+        """
+        return self.generate(generator, batch.replace(latent=styles))
+
+    def truncate(self, generator: nn.Module, styles: Tensor, truncation: float) -> Tensor:
+        """Points of the style space nearer to the centre, for better samples that differ less.
+
+        Unless overridden, each number of a point of N(0, 1) moves to the same quantile of N(0, 1) cut off beyond the
+        absolute value ``truncation``. The result has the distribution of numbers that are drawn again until they fit.
+
+        Formula:
+            sqrt(2) erfinv(erf(z / sqrt(2)) erf(truncation / sqrt(2)))
+
+        Args:
+            generator: the generator, or the generator's average.
+            styles: the points, as ``styles`` gives.
+            truncation: the bound of the numbers, above 0.
+
+        Returns:
+            A tensor of the shape of ``styles``.
+
+        Raises:
+            SettingsError: the truncation is outside its range.
+
+        Source:
+            Brock, Donahue and Simonyan 2019, Large scale GAN training for high fidelity natural image synthesis
+            (BigGAN), arXiv:1809.11096, section 3.1.
+        """
+        if not truncation > 0:
+            raise SettingsError(
+                f"truncation {truncation:g} is not a number > 0, beyond which the noise is cut off: give a number such "
+                "as 0.5"
+            )
+        share = math.erf(truncation / math.sqrt(2))
+        cut = math.sqrt(2) * (share * (styles.double() / math.sqrt(2)).erf()).erfinv()
+        return cut.to(styles.dtype)
 
     def judge(self, discriminator: nn.Module, images: Tensor, batch: Batch) -> Any:
         """The discriminator's output for images: logits (N, ...) or a mapping with ``logits`` and more.

@@ -43,8 +43,8 @@ class Regularizer(Part):
     def needs_grad_of(self) -> frozenset[str]:
         """The images, of ``"real"`` and ``"fake"``, by which the penalty differentiates the scores.
 
-        The gradient then comes from the pass that judged the images. ``"latent"``: the penalty differentiates the fakes
-        by the latents.
+        The gradient then comes from the pass that judged the images. ``"styles"``: the penalty differentiates the fakes
+        by the points of the generator's style space, ``s.styles``.
         """
         return frozenset()
 

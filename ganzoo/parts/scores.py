@@ -47,6 +47,8 @@ class Scores:
         real, fake: (N,) raw logits, higher = more real.
         real_images, fake_images: (N, *shape), in [-1, 1], before any regularizer transforms them.
         latent: (N, latent_dim), that the fakes were generated from.
+        styles: the points of the generator's style space that the fakes were generated from, (N, D) or (N, L, D): the
+            latent, unless the generator has a mapping network.
         labels, fake_labels: (N,) class numbers, or labels of another kind; None when the nets are given none.
         real_target, fake_target: 1 and 0 unless a regularizer moved them; a number or (N,). Only losses with targets
             read them.
@@ -71,6 +73,7 @@ class Scores:
     real_images: Tensor
     fake_images: Tensor
     latent: Tensor
+    styles: Tensor
     labels: Tensor | None
     fake_labels: Tensor | None
     real_target: Tensor | float
@@ -217,6 +220,7 @@ class Scores:
 _DEFAULTS: Mapping[str, Formula] = {
     "real_target": lambda s: 1.0,
     "fake_target": lambda s: 0.0,
+    "styles": lambda s: s.latent,
     "progress": lambda s: 0.0,
     "pieces": lambda s: 1,
 }

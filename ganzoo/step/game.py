@@ -63,21 +63,23 @@ class Game(Surroundings):
         if self.is_paired:  # fake i is generated for the condition of real sample i
             assert isinstance(reals, Batch)
             latents = latents.replace(**{name: reals[name] for name in self.environment.feed.inputs})
-        slopes = self.slopes_due()
+        slopes, styles = self.slopes_due(), None
         # A joint penalty contains the generator's gradient, whoever pays.
         joint = any(self.due("discriminator", r) for r in self.with_hook["joint_penalty"].values())
         if generator_learns or joint:
-            if "latent" in slopes:
-                latents.latent.requires_grad_()
             self._cache_parametrizations(*PLAYERS)
-            fakes = self.generate(latents)
+            if "styles" in slopes:  # the graph of a penalty's slope must begin at the points that made the fakes
+                styles = self.styles(latents)
+                fakes = self.synthesize(styles, latents)
+            else:
+                fakes = self.generate(latents)
         else:
             # g without a graph, and outside the cache: weights that are cached here would carry no gradients later.
             with torch.no_grad():
                 fakes = self.generate(latents)
             self._cache_parametrizations("discriminator")
             fakes.requires_grad_("fake" in slopes)
-        return round_scores(self, reals, latents, fakes, slopes)
+        return round_scores(self, reals, latents, fakes, slopes, styles)
 
     def next_batch(self) -> int:
         """Count a real batch. Returns the number of the batch in the step, from 0."""
@@ -103,6 +105,21 @@ class Game(Surroundings):
         """G(z): fakes, (N, *shape), from a batch of latents."""
         with self.environment.autocast(), named("architecture", self.parts.architecture_name):
             images = self.architecture.generate(self.modules["generator"], batch)
+        return images.to(self.environment.dtype)
+
+    def styles(self, batch: Batch) -> Tensor:
+        """The points of the generator's style space, (N, D) or (N, L, D), from a batch of latents.
+
+        The fakes can be differentiated by the points.
+        """
+        with self.environment.autocast(), named("architecture", self.parts.architecture_name):
+            styles = self.architecture.styles(self.modules["generator"], batch)
+        return styles if styles.requires_grad else styles.requires_grad_()
+
+    def synthesize(self, styles: Tensor, batch: Batch) -> Tensor:
+        """Fakes, (N, *shape), from points of the generator's style space."""
+        with self.environment.autocast(), named("architecture", self.parts.architecture_name):
+            images = self.architecture.synthesize(self.modules["generator"], styles, batch)
         return images.to(self.environment.dtype)
 
     def judge(self, images: Tensor, batch: Batch) -> Any:
@@ -209,7 +226,7 @@ class Game(Surroundings):
         return count % regularizer.every == 0
 
     def slopes_due(self) -> frozenset[str]:
-        """By which of real, fake and latent the loss or a penalty that is due differentiates the scores."""
+        """By which of real, fake and styles the loss or a penalty that is due differentiates the scores."""
         due = (r for player in PLAYERS for r in self.penalties[player].values() if self.due(player, r))
         return self.loss.needs_grad_of.union(*(r.needs_grad_of for r in due))
 

@@ -15,7 +15,12 @@ if TYPE_CHECKING:
 
 
 def round_scores(
-    game: Game, reals: Batch | Callable[[Scores], Batch], fakes: Batch, fake_images: Tensor, slopes: frozenset[str]
+    game: Game,
+    reals: Batch | Callable[[Scores], Batch],
+    fakes: Batch,
+    fake_images: Tensor,
+    slopes: frozenset[str],
+    styles: Tensor | None = None,
 ) -> Scores:
     """The scores of a real batch (or of a micro-batch) and of fakes.
 
@@ -29,6 +34,8 @@ def round_scores(
         fakes: latents and labels that the fakes were generated from.
         fake_images: (N, *shape) the fakes.
         slopes: the images, of ``"real"`` and ``"fake"``, by which a loss or penalty differentiates the scores.
+        styles: the points of the style space that the fakes were generated from, where a penalty differentiates the
+            fakes by the points.
     """
 
     def targets(s: Scores, side: str) -> Tensor | float:
@@ -47,6 +54,7 @@ def round_scores(
         # The graph of a penalty's slope must begin at the images, before the first pass over them.
         real_images=lambda s: s.real_batch.images.requires_grad_("real" in slopes),
         fake_images=fake_images,
+        styles=(lambda s: s.latent) if styles is None else styles,
         real_output=lambda s: game.judge(game.transformed(s.real_images, s), s.real_batch),
         fake_output=lambda s: game.judge(game.transformed(s.fake_images, s), s.fake_batch),
         real=lambda s: logits(s.real_output),

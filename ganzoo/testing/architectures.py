@@ -152,6 +152,28 @@ def _noise_matters(part: parts.Architecture) -> None:
 
 
 @asks("architecture")
+def _styles_make_the_samples(part: parts.Architecture) -> None:
+    """generate() is synthesize() after styles(), and the samples can be differentiated by the styles.
+
+    The networks are in evaluation mode, where a generator draws no random numbers. Samples whose inputs leave no use
+    for noise have no derivative.
+    """
+    for spec, nets in _built(part):
+        nets.generator.eval()
+        batch = _batch(spec)
+        styles = part.styles(nets.generator, batch).detach().requires_grad_()
+        require(styles.ndim in (2, 3) and len(styles) == batch.size, f"styles() has the shape {tuple(styles.shape)}")
+        made = part.synthesize(nets.generator, styles, batch)
+        same = is_close(made, _generated(part, nets, batch), 1e-5, 1e-7)
+        require(same, "generate() makes other samples than synthesize() makes from styles()")
+        if not spec.inputs:
+            (slope,) = torch.autograd.grad(made.square().sum(), styles)
+            require(bool(slope.any()) and all_finite([slope]), "the samples have no finite slope in the styles")
+        nearer = part.truncate(nets.generator, styles.detach(), 0.5)
+        require(nearer.shape == styles.shape and all_finite([nearer]), "truncate() gives no points like its input")
+
+
+@asks("architecture")
 def _has_second_derivatives(part: parts.Architecture) -> None:
     """The gradient of the scores in the samples is differentiable in the weights, as gradient penalties require."""
     for spec, nets in _built(part):
@@ -272,9 +294,11 @@ def _keeps_its_state_in_its_nets(part: parts.Architecture) -> None:
 def _runs_in_any_precision_and_layout(part: parts.Architecture) -> None:
     """float64 networks give float64 samples and scores, equal in channels-last layout and on a GPU.
 
-    The GPU is examined where CUDA is available. Equal means equal up to rounding.
+    The GPU is examined where CUDA is available, in evaluation mode: a GPU draws other random numbers than a CPU. Equal
+    means equal up to rounding.
     """
     for spec, nets in _built(part):
+        torch.manual_seed(0)
         double = Networks(*(copy.deepcopy(net).double() for net in nets))
         batch = _batch(spec, dtype=torch.float64)
         fake = _generated(part, double, batch)
@@ -283,11 +307,16 @@ def _runs_in_any_precision_and_layout(part: parts.Architecture) -> None:
         require(score.dtype == torch.float64, f"a float64 discriminator gives {score.dtype} scores")
         if len(spec.shape) == 3:
             last = Networks(*(copy.deepcopy(net).to(memory_format=torch.channels_last) for net in double))
+            torch.manual_seed(0)
             made = _generated(part, last, batch)
             seen = _judged(part, last, fake.contiguous(memory_format=torch.channels_last), batch)
             close = is_close(made, fake, 1e-6, 1e-8) and is_close(seen, score, 1e-6, 1e-8)
             require(close, "samples or scores of channels-last nets differ")
+        for net in double:
+            net.eval()
         for device in available_devices()[1:]:
+            fake = _generated(part, double, batch)
+            score = _judged(part, double, fake, batch)
             there = Networks(*(copy.deepcopy(net).to(device) for net in double))
             given = batch.replace(**{k: v.to(device) for k, v in batch.items()})
             made = _generated(part, there, given)

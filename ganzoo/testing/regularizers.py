@@ -95,7 +95,7 @@ class _Round:
             judge=lambda images, s, fake, as_is: self.judge(images, s),
             generator=self.networks.generator,
         )
-        if "latent" in self.part.needs_grad_of and generator_learns:
+        if "styles" in self.part.needs_grad_of and generator_learns:
             s.latent.requires_grad_()
         with torch.set_grad_enabled(generator_learns):
             s.fake_images = self.networks.generator(s.latent)
@@ -144,7 +144,7 @@ def _does_something(part: parts.Regularizer) -> None:
     require(any(part.defines(hook) for hook in _HOOKS), f"it defines none of {', '.join(_HOOKS)}")
     watched = set(part.needs_grad_of)
     require(
-        watched <= {"real", "fake", "latent"}, f"needs_grad_of is {watched}: it holds 'real', 'fake' and 'latent' only"
+        watched <= {"real", "fake", "styles"}, f"needs_grad_of is {watched}: it holds 'real', 'fake' and 'styles' only"
     )
     require(
         set(part.paid_by) <= {*PLAYERS},

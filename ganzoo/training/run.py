@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -158,7 +157,9 @@ class Run:
             count: the number of samples.
             seed: the seed of the noise.
             source: ``ema``, ``generator``, or ``auto``: the average if the run keeps an average.
-            truncation: the absolute value beyond which N(0, 1) is cut off. None draws from the whole N(0, 1).
+            truncation: the number that the architecture's ``truncate`` takes. For noise, the absolute value beyond
+                which N(0, 1) is cut off. For styles of a mapping network, psi of w' = mean + psi (w - mean). None
+                changes no sample.
             labels: (count,) class numbers. None gives all classes in turn.
             inputs: further tensors for the generator by name, (count, *shape) each, see ``spec.inputs``.
 
@@ -170,24 +171,63 @@ class Run:
         """
         if count < 1:
             raise errors.SettingsError(f"count {count} is not a whole number >= 1")
-        batch = self.latents(count, seed=seed, truncation=truncation, labels=labels, inputs=inputs)
-        return self.generated(batch, source)
+        batch = self.latents(count, seed=seed, labels=labels, inputs=inputs)
+        return self.generated(batch, source, truncation=truncation)
 
-    def generated(self, batch: Batch, source: str = "auto") -> Tensor:
+    def generated(self, batch: Batch, source: str = "auto", *, truncation: float | None = None) -> Tensor:
         """Generate samples from a batch.
 
         Args:
             batch: latents, with labels and inputs where the networks take labels and inputs.
             source: as for ``sample``.
+            truncation: as for ``sample``.
+
+        Returns:
+            (N, *shape) in [-1, 1] on the CPU.
+
+        Raises:
+            SettingsError: the truncation is outside the range of the architecture.
+        """
+        return self.synthesized(self.styles(batch, source, truncation=truncation), batch, source)
+
+    def styles(self, batch: Batch, source: str = "auto", *, truncation: float | None = None) -> Tensor:
+        """The points of the generator's style space that a batch maps to.
+
+        Points can be interpolated, mixed and searched. The method ``synthesized`` makes samples of points.
+
+        Args:
+            batch: latents, with labels and inputs where the networks take labels and inputs.
+            source: as for ``sample``.
+            truncation: as for ``sample``.
+
+        Returns:
+            (N, D), a vector a sample, or (N, L, D), a vector for each of L layers, on the device of the run. For a
+            generator without a mapping network, the points are the latents.
+
+        Raises:
+            SettingsError: the truncation is outside the range of the architecture.
+        """
+        net, architecture = self._weights(source), self.parts.architecture
+        with evaluating(net), torch.no_grad():
+            styles = torch.cat([architecture.styles(net, piece) for piece in batch.split(SAMPLE_BATCH)])
+            return styles if truncation is None else architecture.truncate(net, styles, truncation)
+
+    def synthesized(self, styles: Tensor, batch: Batch, source: str = "auto") -> Tensor:
+        """Generate samples from points of the style space.
+
+        Args:
+            styles: (N, D) or (N, L, D), points as ``styles`` gives.
+            batch: N labels and inputs, where the networks take labels and inputs. The latents are not read.
+            source: as for ``sample``.
 
         Returns:
             (N, *shape) in [-1, 1] on the CPU.
         """
-        net = self._weights(source)
+        net, architecture = self._weights(source), self.parts.architecture
         with evaluating(net), torch.no_grad():
             made = [
-                self.parts.architecture.generate(net, piece).to("cpu", self.dtype)
-                for piece in batch.split(SAMPLE_BATCH)
+                architecture.synthesize(net, some, piece).to("cpu", self.dtype)
+                for some, piece in zip(torch.split(styles, SAMPLE_BATCH), batch.split(SAMPLE_BATCH), strict=True)
             ]
         return torch.cat(made)
 
@@ -300,7 +340,6 @@ class Run:
         count: int,
         *,
         seed: int = 0,
-        truncation: float | None = None,
         labels: Tensor | None = None,
         inputs: Mapping[str, Tensor] | None = None,
     ) -> Batch:
@@ -309,7 +348,6 @@ class Run:
         Args:
             count: the number of samples.
             seed: as for ``sample``.
-            truncation: as for ``sample``.
             labels: as for ``sample``.
             inputs: as for ``sample``.
 
@@ -320,15 +358,7 @@ class Run:
             SettingsError: an argument is outside the range that ``sample`` gives.
         """
         noise = torch.Generator().manual_seed(derive_seed(seed, "sample"))
-        shape = (count, self.spec.latent_dim)
-        if truncation is None:
-            latent = torch.randn(shape, generator=noise, dtype=torch.float64)
-        elif truncation > 0:
-            # N(0, 1) given |z| <= tau, by the inverse of its distribution function: as if redrawn until it fits
-            uniform = torch.rand(shape, generator=noise, dtype=torch.float64) * 2 - 1
-            latent = math.sqrt(2) * torch.erfinv(uniform * math.erf(truncation / math.sqrt(2)))
-        else:
-            raise errors.SettingsError(f"truncation {truncation:g} is not a number > 0")
+        latent = torch.randn(count, self.spec.latent_dim, generator=noise, dtype=torch.float64)
         if self.spec.classes:
             labels = torch.arange(count) % self.spec.classes if labels is None else labels
             labels = labels.to(self.device)

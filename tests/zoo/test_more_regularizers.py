@@ -404,6 +404,19 @@ def test_path_length_follows_its_mean_and_differentiates_through_it():
         assert path.module.next.item() == pytest.approx(a, abs=1e-6)
 
 
+def test_path_length_of_styles_is_the_mean_over_layers():
+    """The squared length is summed over the numbers of a style and averaged over the layers, as in StyleGAN2's code."""
+    A, styles = some(4, 6), some(5, 2, 3).requires_grad_()
+    path = prepared("path-length:weight=1,decay=1", spec=IMAGES)
+    s = ganzoo.Scores(styles=styles, latent=some(5, 3), fake_images=(styles.flatten(1) @ A.T).view(5, 1, 2, 2))
+    torch.manual_seed(0)
+    value = path.generator_penalty(s)
+    torch.manual_seed(0)
+    slope = (torch.randn(5, 1, 2, 2, dtype=torch.float64).flatten(1) @ A / 2).view(5, 2, 3)
+    length = slope.square().sum(2).mean(1).sqrt()
+    assert_close(value, (length - length.mean()).square().mean())
+
+
 def test_path_length_is_refused_where_noise_may_not_matter():
     with pytest.raises(Incompatible, match="leave path-length out"):
         part("path-length").check(

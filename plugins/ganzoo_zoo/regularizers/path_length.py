@@ -1,4 +1,4 @@
-"""Steps of equal length in the latent make changes of equal size in the image."""
+"""Steps of equal length in the style space make changes of equal size in the image."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 
 class PathLength(ganzoo.Regularizer):
-    """Path length regularization (StyleGAN2): the generator stretches its latent space evenly.
+    """Path length regularization (StyleGAN2): the generator stretches its style space evenly.
 
-    With J the Jacobian of the fakes by their latents, e ~ N(0, I) a direction an image, and M = H W pixels:
+    With J the Jacobian of the fakes by their styles, e ~ N(0, I) a direction an image, and M = H W pixels:
 
     Formula:
         l_i = |J' e_i| / sqrt(M),   a <- a + decay (mean l - a),   weight * mean_i (l_i - a)^2
@@ -32,10 +32,12 @@ class PathLength(ganzoo.Regularizer):
         Incompatible: the data gives a condition.
 
     Notes:
-        The latent is the generator's input, not the output of a style network. As in the authors' code a is
-        differentiated through in the update that moves a, and only the stored a is constant. a begins at 0, is saved
-        with the run, and moves after the generator's update. The authors' code takes half of the batch. The part takes
-        the whole batch, since the gradient comes from the pass that made the fakes.
+        The styles are the output of the mapping network where the architecture has a mapping network (stylegan2), with
+        a vector for each layer: the squared length then is the mean over the layers. The styles are the noise of any
+        other generator. As in the authors' code a is differentiated through in the update that moves a, and only the
+        stored a is constant. a begins at 0, is saved with the run, and moves after the generator's update. The
+        authors' code takes half of the batch. The part takes the whole batch, since the gradient comes from the pass
+        that made the fakes.
 
     Source:
         Karras et al. 2020, Analyzing and improving the image quality of StyleGAN, arXiv:1912.04958, equation 4 and
@@ -56,14 +58,14 @@ class PathLength(ganzoo.Regularizer):
     weight: Annotated[float, Ge(0)] = 2.0
     decay: Annotated[float, Gt(0), Le(1)] = 0.01
 
-    needs_grad_of: ClassVar[frozenset[str]] = frozenset({"latent"})
+    needs_grad_of: ClassVar[frozenset[str]] = frozenset({"styles"})
 
     def prepare(self, networks: ganzoo.Networks, spec: ganzoo.Spec) -> nn.Module:
         """The mean length, and the mean length after the update."""
         return Lengths()
 
     def check(self, spec: ganzoo.Spec, outputs: object) -> None:
-        """Require latents."""
+        """Require noise."""
         if spec.inputs:
             raise Incompatible(
                 "path-length measures how noise moves a sample, and this data gives a condition to make it from, with "
@@ -75,8 +77,9 @@ class PathLength(ganzoo.Regularizer):
         images = s.fake_images
         pixels = math.prod(images.shape[2:]) if images.ndim > 2 else images[0].numel()
         moved = (images * torch.randn_like(images)).sum() / math.sqrt(pixels)
-        (slope,) = torch.autograd.grad(moved, s.latent, create_graph=True)
-        length = (slope.square().sum(1) + 1e-12).sqrt()
+        (slope,) = torch.autograd.grad(moved, s.styles, create_graph=True)
+        # The floor keeps the slope of the root finite. The mean is over layers, where each layer has a style.
+        length = (slope.square().sum(-1).reshape(len(slope), -1).mean(1) + 1e-12).sqrt()
         mean = self.module.mean + self.decay * (length.mean() - self.module.mean)
         self.module.next.copy_(mean.detach())
         penalty: Tensor = self.weight * (length - mean).square().mean()
