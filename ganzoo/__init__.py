@@ -11,7 +11,10 @@ Names are imported when they are first used, so that ``import ganzoo`` costs not
 from __future__ import annotations
 
 import importlib
+import logging
 from typing import TYPE_CHECKING, Any
+
+from ganzoo.names import escape_record
 
 if TYPE_CHECKING:
     from ganzoo import errors
@@ -108,6 +111,8 @@ __all__ = [
     "run",
     "testing",
 ]
+
+logging.getLogger("ganzoo").addFilter(escape_record)
 
 
 def __getattr__(name: str) -> Any:

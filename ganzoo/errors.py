@@ -24,9 +24,13 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from ganzoo.names import message
+
 
 class GanzooError(Exception):
     """Base of all errors that ganzoo raises on purpose.
+
+    The text is one printable line, whatever the message quotes.
 
     Attributes:
         exit_code: the exit code of a command that ends with the error.
@@ -35,6 +39,9 @@ class GanzooError(Exception):
 
     exit_code: ClassVar[int] = 2
     is_error: ClassVar[bool] = True
+
+    def __str__(self) -> str:
+        return message(super().__str__())
 
 
 class PartError(GanzooError):

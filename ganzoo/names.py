@@ -3,12 +3,80 @@
 from __future__ import annotations
 
 import difflib
+import logging
 import re
 import reprlib
+import unicodedata
 from collections.abc import Iterable
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 """The form of a name of a part, a plugin, a preset, a command or a run."""
+
+LONGEST_MESSAGE = 2000
+"""Characters of a message. A longer message loses characters in the middle, since the advice is at the end."""
+
+_OBEYED = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+"""Unicode's categories of what a terminal obeys or cannot show: controls, directions, surrogates, line ends."""
+
+_JOINERS = "\u200c\u200d"
+"""Invisible characters that emoji and several scripts need."""
+
+
+def printable(text: str) -> str:
+    r"""Escape the characters of a text that a terminal would obey, so that the text is one line and forges no other.
+
+    Messages quote what comes from outside: config files, checkpoints, file names, plugins.
+
+    Args:
+        text: any text.
+
+    Returns:
+        The text. A character that begins a new line, moves the cursor, changes colours or the direction of writing is
+        written as in Python, such as ``\x1b``.
+
+    Example:
+        >>> printable("a\nb") == "a" + chr(92) + "nb"
+        True
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(
+        c.encode("unicode_escape").decode() if unicodedata.category(c) in _OBEYED and c not in _JOINERS else c
+        for c in text
+    )
+
+
+def message(text: str) -> str:
+    """Write a text as a message: one printable line of limited length.
+
+    Args:
+        text: any text.
+
+    Returns:
+        At most ``LONGEST_MESSAGE`` characters.
+
+    Example:
+        >>> len(message("x" * 10_000))
+        2000
+    """
+    text = printable(text)
+    if len(text) <= LONGEST_MESSAGE:
+        return text
+    half = (LONGEST_MESSAGE - 5) // 2
+    return f"{text[: LONGEST_MESSAGE - 5 - half]} ... {text[-half:]}"
+
+
+def escape_record(record: logging.LogRecord) -> bool:
+    """Escape the message of a log record: a filter for the logger ``ganzoo``.
+
+    Args:
+        record: the record. The message is replaced.
+
+    Returns:
+        True, since every record is kept.
+    """
+    record.msg, record.args = message(record.getMessage()), ()
+    return True
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

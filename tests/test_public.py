@@ -47,7 +47,8 @@ PUBLIC = [
 ]
 
 LAYERS = [  # a file imports from the layers above it here, or from its own folder, and from nothing below
-    {"errors", "names", "kinds", "file_modules"},
+    {"names"},
+    {"errors", "kinds", "file_modules"},
     {"launcher", "parts", "hookspecs", "disk"},
     {"words"},
     {"step"},

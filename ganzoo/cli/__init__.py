@@ -17,7 +17,7 @@ import click
 import ganzoo
 from ganzoo import errors
 from ganzoo.launcher import is_main_process
-from ganzoo.names import nearest, one_line
+from ganzoo.names import nearest, one_line, printable
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -217,7 +217,7 @@ def say(line: object, err: bool = False) -> None:
     """Print a line. A closed pipe or a closed terminal is no error.
 
     Args:
-        line: the line, without the end of line.
+        line: the line, without the end of line. Characters that a terminal would obey are escaped.
         err: print to stderr instead of stdout.
 
     Example:
@@ -225,7 +225,7 @@ def say(line: object, err: bool = False) -> None:
         step 500
     """
     try:
-        click.echo(line, err=err)
+        click.echo(printable(str(line)), err=err)
     except OSError:  # Python flushes the buffer at the end, which must not fail again
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2 if err else 1)
 

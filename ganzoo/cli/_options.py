@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ganzoo import errors
-from ganzoo.cli import speaks
+from ganzoo.cli import say, speaks
 from ganzoo.kinds import Kinds
 from ganzoo.names import nearest, without_parentheses
 from ganzoo.plugins import Catalogue, load_catalogue
@@ -61,7 +61,7 @@ def parts_options(*, report: bool = True) -> Callable[[Callable[..., Any]], Call
         def with_catalogue(*args: Any, no_plugins: bool, plugin: tuple[str, ...], **kw: Any) -> Any:
             found = catalogue_of(click.get_current_context())
             for problem in found.problems if report and speaks() else ():
-                click.echo(f"ganzoo: warning: {problem}", err=True)
+                say(f"ganzoo: warning: {problem}", err=True)
             return command(*args, catalogue=found, **kw)
 
         return with_catalogue

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Sequence
 
 import click
 
+from ganzoo.names import printable
+
 
 def write(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """Write a table to stdout.
@@ -17,7 +19,7 @@ def write(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """
     if not sys.stdout.isatty():
         for row in rows:
-            click.echo("\t".join(" ".join(cell.split()) for cell in row))
+            click.echo("\t".join(printable(" ".join(cell.split())) for cell in row))
         return
     from rich.console import Console
     from rich.table import Table
@@ -25,5 +27,7 @@ def write(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
 
     table = Table(*headers, box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
     for row in rows:
-        table.add_row(*(Text(cell) for cell in row))  # Text: an interval such as [0, 1] is no markup
+        table.add_row(
+            *(Text("\n".join(map(printable, cell.splitlines()))) for cell in row)
+        )  # Text: an interval such as [0, 1] is no markup
     Console().print(table)

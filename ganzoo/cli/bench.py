@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ganzoo.cli import run
+from ganzoo.cli import run, say
 from ganzoo.cli._options import parts_options, typed
 from ganzoo.plugins import Catalogue
 from ganzoo.recipe.settings import resolve
@@ -59,9 +59,9 @@ def command(
         click.echo(json.dumps(report.plain(), indent=1))
         return
     for line in report.said:
-        click.echo(f"ganzoo: {line}", err=True)
+        say(f"ganzoo: {line}", err=True)
     for header, line in lines(report):
-        click.echo(f"{header:24}{line}".rstrip())
+        say(f"{header:24}{line}".rstrip())
 
 
 def lines(report: Report) -> Iterator[tuple[str, str]]:

@@ -7,9 +7,10 @@ import json
 import click
 
 from ganzoo import errors
-from ganzoo.cli import _tables
+from ganzoo.cli import _tables, say
 from ganzoo.cli._options import Kind, parts_options
 from ganzoo.cli.show import PartName, entry_of
+from ganzoo.names import printable
 from ganzoo.plugins import Catalogue
 
 
@@ -75,7 +76,7 @@ def command(
     else:
         expected = sum(outcome.verdict == "expected failure" for outcome in found)
         tail = f", {expected} expected to fail" if expected else ""
-        click.echo(f"{entry.kind} {said}: {len(found)} checks, {failures} failed{tail}")
+        say(f"{entry.kind} {said}: {len(found)} checks, {failures} failed{tail}")
     ctx.exit(1 if failures else 0)
 
 
@@ -84,5 +85,5 @@ def _write(outcome: object) -> None:
 
     assert isinstance(outcome, Outcome)
     colour = {"passed": "green", "failed": "red", "expected failure": "yellow"}[outcome.verdict]
-    why = f": {outcome.why}" if outcome.why else ""
+    why = ": " + "\n".join(map(printable, outcome.why.splitlines())) if outcome.why else ""
     click.echo(f"{click.style(outcome.verdict, fg=colour)}  {outcome.check.name}{why}")

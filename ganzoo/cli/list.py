@@ -8,6 +8,7 @@ import click
 
 from ganzoo.cli import _tables
 from ganzoo.cli._options import Kind, parts_options
+from ganzoo.names import printable
 from ganzoo.plugins import Catalogue
 
 
@@ -26,7 +27,7 @@ def command(kind: str | None, as_json: bool, markdown: bool, catalogue: Catalogu
     if markdown:
         click.echo("| kind | name | what it is |\n| --- | --- | --- |")
         for e in entries:
-            summary = e.summary.replace("|", "\\|")
+            summary = printable(e.summary).replace("|", "\\|")
             click.echo(f"| {e.kind} | `{catalogue.words(e)}` | {summary} |")
         return
     if not as_json:

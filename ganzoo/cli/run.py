@@ -211,7 +211,7 @@ def command(
     if dry_run:
         write(("what would", "be trained"), description(experiment))
         for warning in experiment.run.warnings:
-            click.echo(f"ganzoo: warning: {warning}", err=True)
+            say(f"ganzoo: warning: {warning}", err=True)
         return
     run = train(experiment, begin(experiment), quiet=quiet)
     if experiment.processes.is_main:

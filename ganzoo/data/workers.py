@@ -245,7 +245,7 @@ def failure(error: BaseException, workers: Sequence[BaseProcess], expired: bool)
         The error to raise instead, or None where ``error`` itself explains the failure best.
     """
     if isinstance(error, errors.DataError):  # a worker's error carries the traceback of the worker as its message
-        return errors.DataError(str(error).strip().splitlines()[-1].rpartition("DataError: ")[2])
+        return errors.DataError(str(error.args[0]).strip().splitlines()[-1].rpartition("DataError: ")[2])
     if not isinstance(error, RuntimeError | OSError | EOFError):
         return None
     if expired:

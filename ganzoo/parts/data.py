@@ -15,6 +15,7 @@ class Data(Part):
     """A source of real samples."""
 
     kind: ClassVar[str] = "data"
+    can_be_scheduled: ClassVar[bool] = False  # the dataset is made once, before the first step
 
     @property
     def path_parameter(self) -> str | None:

@@ -47,6 +47,12 @@ class Part(_Frozen):
     A float that is given as ``0.1..0`` or ``cosine(1,0.1)`` follows the run. The part reads the number of the present
     step from the field.
 
+    Attributes:
+        kind: the name of the kind of part.
+        can_be_scheduled: whether floats may follow the run. A part that reads its floats before the first step alone
+            has the value False, and a scheduled number is refused. A single such float is declared by
+            ``dataclasses.field(default=0.0, metadata={"read_once": True})``.
+
     Raises:
         TypeError: a parameter has the name of an attribute of the contract (raised when the class is made).
         FrozenInstanceError: an attribute is assigned.
@@ -65,6 +71,7 @@ parameters in a property
     """
 
     kind: ClassVar[str]
+    can_be_scheduled: ClassVar[bool] = True
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()

@@ -16,6 +16,8 @@ from functools import cache
 from importlib.abc import InspectLoader
 from importlib.machinery import ModuleSpec
 
+from ganzoo.names import printable
+
 _DEPTH = 8  # how far names are followed: real class hierarchies are shallower, and circular imports must end
 
 
@@ -84,7 +86,7 @@ def peek(where: str, kind: str) -> Peek:
         every = found.pop("every", PeekedParameter("every", "1"))  # inherited from the contract, and listed last
         if methods & {"discriminator_penalty", "generator_penalty", "joint_penalty"}:
             found["every"] = every
-    return Peek(inspect.cleandoc(doc).partition("\n")[0].strip(), tuple(found.values()), facts)
+    return Peek(printable(inspect.cleandoc(doc).partition("\n")[0].strip()), tuple(found.values()), facts)
 
 
 def _family(module: str, path: str, depth: int) -> Iterator[tuple[str, ast.ClassDef]]:

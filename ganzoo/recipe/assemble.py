@@ -34,7 +34,7 @@ from ganzoo.parts import (
     Spec,
 )
 from ganzoo.recipe.directory import plain_settings
-from ganzoo.recipe.rules import check
+from ganzoo.recipe.rules import check, check_optimizers
 from ganzoo.recipe.settings import PartSource, Settings
 from ganzoo.speed import hardware
 from ganzoo.step.build import build_game
@@ -320,6 +320,7 @@ def build(settings: Settings, cast_: Parts, spec: Spec) -> Run:
             if cast_.regularizers[label].trained_by == player:
                 trained += module.parameters()
         optimizers[player] = cast_.optimizers[player].build(trained)
+    check_optimizers(cast_, optimizers)
     with hardware.random_state_kept(device):
         own = cast_.schedule.prepare(networks, spec)
     if own is not None:

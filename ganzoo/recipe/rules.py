@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from torch import nn
+from torch.optim import Optimizer as TorchOptimizer
 
 from ganzoo import errors
-from ganzoo.parts import Loss, Networks, Regularizer, Spec
+from ganzoo.parts import Loss, Networks, Player, Regularizer, Spec
 from ganzoo.training.diagnostics import such_as
 from ganzoo.training.run import Parts
 
@@ -56,6 +59,26 @@ def check(cast_: Parts, networks: Networks, spec: Spec) -> list[str]:
             f"end: add a regularizer that constrains the discriminator{such_as(names)}"
         )
     return warnings
+
+
+def check_optimizers(cast_: Parts, optimizers: Mapping[Player, TorchOptimizer]) -> None:
+    """Refuse a scheduled number of an optimizer that torch's optimizer reads once, such as an argument of ``build``.
+
+    Args:
+        cast_: the parts of the run.
+        optimizers: the optimizer that each player's part has built.
+
+    Raises:
+        Incompatible: the parameter is no setting of the optimizer's parameter groups.
+    """
+    for player, optimizer in optimizers.items():
+        setting = f"{player[0]}_optimizer"
+        for name, number in cast_.bound[setting].scheduled.items():
+            if not all(name in group for group in optimizer.param_groups):
+                raise errors.Incompatible(
+                    f"optimizer {cast_.spec(setting).label}: {name}={number} follows the run, and {name} is no setting "
+                    "of torch's parameter groups, which alone change during a run: give a plain number"
+                )
 
 
 def _check_shared(cast_: Parts, networks: Networks) -> None:

@@ -22,8 +22,14 @@ from ganzoo.words import NOT_A_PARAMETER, PartSpec
 if TYPE_CHECKING:
     from ganzoo.training.loop import Events
 
-CONFIG_BYTES = 1 << 20
-"""The largest size of a config file in bytes. A larger file is refused before the file is read."""
+CONFIG_BYTES = 1 << 16
+"""The largest size of a config file in bytes: a second of PyYAML. A larger file is refused before the file is read."""
+
+NUMBER_DIGITS = 400
+"""The largest number of characters of a number in a config file. The longest float that is written out takes 309."""
+
+MERGED_KEYS = 10_000
+"""The largest number of keys that ``<<`` may bring into a config file. Merges of merges multiply without end."""
 
 RESUME_MAY_CHANGE = frozenset(
     {
@@ -147,6 +153,7 @@ class Settings(Part):
     """
 
     kind = "run"
+    can_be_scheduled = False  # only parts are told how far the run is
 
     parts: Mapping[str, tuple[PartSpec | Part, ...]] = field(default_factory=dict, metadata=NOT_A_PARAMETER)
     batch_size: Annotated[int, Ge(2)] = 64
@@ -388,6 +395,23 @@ def read_config(path: str | Path) -> dict[str, object]:
     class Loader(yaml.SafeLoader):
         """A loader of plain data that refuses a repeated key. PyYAML takes the last value without a warning."""
 
+        merged = 0
+
+        def flatten_mapping(self, node: yaml.MappingNode) -> None:
+            merges = any(key.tag == "tag:yaml.org,2002:merge" for key, _ in node.value)
+            super().flatten_mapping(node)
+            self.merged += len(node.value) if merges else 0
+            if self.merged > MERGED_KEYS:
+                raise yaml.constructor.ConstructorError(None, None, "<< brings too many keys", node.start_mark)
+
+        def construct_number(self, node: yaml.ScalarNode) -> int | float:
+            # Python reads thousands of digits in a time that grows with the square, and cannot print the number.
+            if len(node.value) > NUMBER_DIGITS:
+                said = f"a number of {len(node.value)} characters"
+                raise yaml.constructor.ConstructorError(None, None, said, node.start_mark)
+            whole = node.tag == "tag:yaml.org,2002:int"
+            return self.construct_yaml_int(node) if whole else self.construct_yaml_float(node)
+
         def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, object]:
             seen = set()
             for key_node, _ in node.value:
@@ -398,10 +422,12 @@ def read_config(path: str | Path) -> dict[str, object]:
                 seen.add(key)
             return super().construct_mapping(node, deep=deep)
 
+    for tag in ("int", "float"):
+        Loader.add_constructor(f"tag:yaml.org,2002:{tag}", Loader.construct_number)
     path = Path(path)
     try:
         if path.stat().st_size > CONFIG_BYTES:
-            raise errors.SettingsError(f"config {path} is larger than {CONFIG_BYTES >> 20} MiB: that is no config file")
+            raise errors.SettingsError(f"config {path} is larger than {CONFIG_BYTES >> 10} KiB: that is no config file")
         loaded = yaml.load(path.read_text(encoding="utf-8"), Loader=Loader)
     except OSError as error:
         raise errors.SettingsError(f"config {path} cannot be read: {error.strerror}") from error

@@ -14,6 +14,8 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from ganzoo.names import message
+
 PLAIN_SECONDS = 5.0
 """Seconds between two plain lines."""
 
@@ -142,7 +144,7 @@ class Display:
             line: the text.
         """
         with self._ignoring_lost_terminal():
-            self.console.print(line, soft_wrap=True, markup=False)
+            self.console.print(message(line), soft_wrap=True, markup=False)
 
     @contextmanager
     def _ignoring_lost_terminal(self) -> Iterator[None]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from ganzoo.words.bound import Bound, bind, scheduled, unbound
 from ganzoo.words.docstrings import Docstring, documented, sections
-from ganzoo.words.parse import NOT_A_PARAMETER, Parameter, described, make, parameters, plain, remade
+from ganzoo.words.parse import NOT_A_PARAMETER, READ_ONCE, Parameter, described, make, parameters, plain, remade
 from ganzoo.words.scheduled import ScheduledNumber, read_scheduled
 from ganzoo.words.spec import Origin, PartSpec, spelled
 
 __all__ = [
     "NOT_A_PARAMETER",
+    "READ_ONCE",
     "Bound",
     "Docstring",
     "Origin",

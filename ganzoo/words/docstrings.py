@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ganzoo import parts
+from ganzoo.names import printable
 
 if TYPE_CHECKING:
     from ganzoo.parts import Part
@@ -67,7 +68,8 @@ def sections(doc: str) -> Docstring:
         >>> doc.summary, doc.meanings["gamma"], doc.sections["Source"]
         ('R1 penalty.', 'the weight, above 0.', 'Mescheder 2018.')
     """
-    lines = inspect.cleandoc(doc).splitlines()
+    # A docstring is shown on a terminal, which must not obey what a plugin writes there.
+    lines = [printable(line) for line in inspect.cleandoc(doc).splitlines()]
     found: dict[str, list[str]] = {"": []}
     current = ""
     for line in lines[1:]:

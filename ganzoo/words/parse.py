@@ -24,6 +24,9 @@ PartT = TypeVar("PartT", bound=Part)
 NOT_A_PARAMETER: Mapping[str, bool] = {"parameter": False}
 """Metadata of a dataclass field that users cannot give."""
 
+READ_ONCE: Mapping[str, bool] = {"read_once": True}
+"""Metadata of a float that the part reads before the first step alone. A scheduled number is then refused."""
+
 
 @dataclass(frozen=True)
 class Parameter:
@@ -36,6 +39,7 @@ class Parameter:
         meaning: the text of the docstring's ``Args``, "" where the docstring lacks the parameter.
         choices: the values of a ``Literal`` as text, () for other annotations. "none" is the last where None is
             allowed.
+        read_once: whether the part reads the parameter before the first step alone, so that a schedule cannot act.
     """
 
     name: str
@@ -43,6 +47,7 @@ class Parameter:
     default: Any
     meaning: str
     choices: tuple[str, ...]
+    read_once: bool = False
 
     @property
     def type_name(self) -> str:
@@ -59,6 +64,11 @@ class Parameter:
     @property
     def can_follow(self) -> bool:
         """Whether the value may be a scheduled number, which the annotation ``float`` allows."""
+        return self.is_float and not self.read_once
+
+    @property
+    def is_float(self) -> bool:
+        """Whether the annotation is ``float``, or a union with ``float``."""
         bare = _bare(self.annotation)
         return float in ([_bare(option) for option in typing.get_args(bare)] if _is_union(bare) else [bare])
 
@@ -131,7 +141,8 @@ def _declared(cls: type[Part]) -> Mapping[str, Parameter]:
         if field.name == "every" and not meaning:
             meaning = "apply the penalty each so many updates, times as much"
         hint = hints[field.name]
-        found[field.name] = Parameter(field.name, hint, default, meaning, _choices(hint))
+        once = not cls.can_be_scheduled or READ_ONCE.items() <= field.metadata.items()
+        found[field.name] = Parameter(field.name, hint, default, meaning, _choices(hint), once)
     return found
 
 
@@ -252,10 +263,8 @@ def _plain(value: Any) -> Any:
 
 def _validated(parameter: Parameter, label: str, value: Any) -> Any:
     if isinstance(value, str):
-        if parameter.can_follow and (found := read_scheduled(value)) is not None:
-            for end in (found.start, found.end):  # a range is valid where both ends are
-                _validated(parameter, label, end)
-            return found
+        if parameter.is_float and (found := read_scheduled(value)) is not None:
+            return _checked_schedule(parameter, label, found)
         value = _read(parameter, value)
     elif isinstance(value, ScheduledNumber):
         return _validated(parameter, label, str(value))
@@ -279,6 +288,29 @@ def _validated(parameter: Parameter, label: str, value: Any) -> Any:
         else:
             hint = f", such as {spelled(_plain(parameter.default))}"
         raise errors.BadParameter(f"{label}: {parameter.name}={said} is not {_article(expected)}{hint}") from error
+
+
+def _checked_schedule(parameter: Parameter, label: str, number: ScheduledNumber) -> ScheduledNumber:
+    """Refuse a scheduled number that cannot act, or that leaves the bounds of the parameter during the run.
+
+    Both shapes are monotonic, so that a number between two valid ends is valid. A warm-up adds a third end, which is 0.
+    """
+    written = f"{label}: {parameter.name}={number}"
+    if parameter.read_once:
+        raise errors.BadParameter(
+            f"{written} follows the run, and {parameter.name} is read once, before the first step: give a plain number"
+        )
+    for end in (number.start, number.end):
+        _validated(parameter, label, end)
+    if number.warmup:
+        try:
+            _validated(parameter, label, 0.0)
+        except errors.BadParameter as error:
+            raise errors.BadParameter(
+                f"{written} begins at 0, which is not {_article(parameter.type_name)}: write a range without a "
+                f"warm-up, such as {number.start / 100:g}..{number.start:g}"
+            ) from error
+    return number
 
 
 def _article(expected: str) -> str:

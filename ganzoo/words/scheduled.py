@@ -8,13 +8,17 @@ from typing import Any, Literal
 
 from ganzoo import errors
 
-_NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
+# Each digit can be matched in a single way. With two ways, a long row of digits would take quadratic time.
+_NUMBER = r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?"
 
 _RANGE = re.compile(rf"\s*({_NUMBER})\.\.({_NUMBER})\s*")
 
 _WARMUP = re.compile(rf"\s*warmup\(\s*({_NUMBER})\s*,(.*)\)\s*")
 
 _CALL = re.compile(rf"\s*(linear|cosine)\(\s*({_NUMBER})\s*,\s*({_NUMBER})\s*\)\s*")
+
+_LONGEST = 200
+"""The largest number of characters of a scheduled number. Three numbers with all digits of a float take 80."""
 
 
 class ScheduledNumber(float):
@@ -117,6 +121,8 @@ def read_scheduled(text: str) -> ScheduledNumber | None:
         >>> read_scheduled("0.2") is None
         True
     """
+    if len(text) > _LONGEST:
+        return None
     if match := _WARMUP.fullmatch(text):
         share, rest = float(match[1]), match[2].strip()
         after = (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import pickle
+from dataclasses import field
 from typing import Annotated, Literal
 
 import pytest
@@ -12,6 +13,7 @@ from annotated_types import Ge, Gt, Lt
 
 import ganzoo
 from ganzoo import errors, words
+from ganzoo.recipe.settings import Settings
 from ganzoo.words import PartSpec, ScheduledNumber, read_scheduled
 
 
@@ -306,6 +308,40 @@ class TestCourse:
         bound.set_progress(0.5)
         assert bound.part.gamma == 1.5
         assert bound.part.sigma == pytest.approx(0.05)
+
+    @pytest.mark.parametrize(
+        ("course", "why"),
+        [
+            ("warmup(0.5,0.05)", "margin=warmup.* begins at 0, which is not a number > 0: write a range without a"),
+            ("1..0", r"margin=0.0 is not a number > 0"),
+            ("cosine(0,1)", r"margin=0.0 is not a number > 0"),
+        ],
+    )
+    def test_a_course_stays_within_the_bounds_for_its_whole_length(self, course, why):
+        with pytest.raises(errors.BadParameter, match=why):
+            made(f"m:margin={course}")
+
+    def test_a_course_is_refused_where_it_cannot_act(self):
+        """In a data part, whose samples are made once; in a setting; in a field that says so."""
+
+        class Once(ganzoo.Regularizer):
+            start: float = field(default=0.0, metadata={"read_once": True})
+            later: float = 0.0
+
+        for kind, text in (("data", "ring:radius=0.8..0.1"), ("regularizer", "ada:start=0..0.5")):
+            with pytest.raises(errors.BadParameter, match="is read once, before the first step: give a plain number"):
+                ganzoo.part(kind, text)
+        with pytest.raises(errors.BadParameter, match="ema is read once"):
+            words.make(Settings, "run", {"ema": "0.9..0.99"})
+        with pytest.raises(errors.BadParameter, match="start is read once"):
+            words.make(Once, "once", {"start": ScheduledNumber("linear", 0.0, 1.0)})
+        assert words.make(Once, "once", {"later": "0..1"}).later == ScheduledNumber("linear", 0.0, 1.0)
+
+    @pytest.mark.parametrize(
+        "text", ["1" * 40_000 + "x", "warmup(0.1," * 1000 + "1" + ")" * 1000, "1" * 300 + "..1", " " * 40_000 + "x"]
+    )
+    def test_a_text_without_end_is_no_course(self, text):
+        assert read_scheduled(text) is None
 
     def test_a_course_is_for_floats(self):
         with pytest.raises(errors.BadParameter, match=r"count=1\.\.2 is not a whole number"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import field
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import torch
@@ -64,7 +65,7 @@ class ADA(ganzoo.Regularizer):
     target: Annotated[float, Ge(-1), Le(1)] = 0.6
     interval: Annotated[int, Ge(1)] = 4
     kimg: Annotated[float, Gt(0)] = 500.0
-    start: Annotated[float, Ge(0), Le(1)] = 0.0
+    start: Annotated[float, Ge(0), Le(1)] = field(default=0.0, metadata={"read_once": True})
     pipeline: Literal["b", "bg", "bgc"] = "bgc"
 
     def check(self, spec: ganzoo.Spec, outputs: object) -> None:
