@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     help="Nearer to the centre: noise from N(0, 1) cut off beyond this absolute value, or psi (-1 to 1) of a net with "
     "styles, w' = mean + psi (w - mean).",
 )
-@click.option("--label", type=click.IntRange(min=0), help="Only this class, where the nets are given classes.")
+@click.option("--label", metavar="NUMBER|NAME", help="Only this class, where the nets are given classes.")
 @click.option(
     "--mcmc",
     type=click.Choice(["langevin", "mala"]),
@@ -62,7 +62,7 @@ def command(
     checkpoint: str,
     source: str,
     truncation: float | None,
-    label: int | None,
+    label: str | None,
     mcmc: str | None,
     mcmc_steps: int,
     step_size: float,
@@ -72,8 +72,6 @@ def command(
     out: Path | None,
 ) -> None:
     """Draw samples from RUN, a run directory, as a grid or as single PNGs. The same for a seed, on every machine."""
-    import torch
-
     from ganzoo.disk import pictures
     from ganzoo.recipe.assemble import shown
     from ganzoo.recipe.resume import reload
@@ -83,19 +81,14 @@ def command(
         say(f"warning: {line}", err=True)
     if mcmc is not None and truncation is not None:
         raise errors.SettingsError("--mcmc draws the noise by a walk and --truncation by a bound: give one of the two")
-    labels = None
-    if label is not None:
-        if label >= trained.spec.classes:
-            has = f"classes 0 to {trained.spec.classes - 1}" if trained.spec.classes else "no classes"
-            raise errors.SettingsError(f"--label {label}: this run has {has}")
-        labels = torch.full((count,), label)
+    columns = columns or (pictures.class_columns(trained.spec.classes, count) if label is None else None)
     given = None
     if trained.spec.inputs:
         given = shown(trained, count)[0]
         assert given.images is not None
         count = len(given.images)
     inputs = {} if given is None else {name: given[name] for name in trained.spec.inputs}
-    batch = trained.latents(count, seed=seed, labels=labels, inputs=inputs)
+    batch = trained.latents(count, seed=seed, labels=label, inputs=inputs)
     if mcmc is not None:
         batch, accepted = trained.walk(
             batch, mcmc, steps=mcmc_steps, step_size=step_size, prior=prior, seed=seed, source=source
@@ -109,7 +102,8 @@ def command(
         for i, sample in enumerate(samples):
             write(pictures.single(sample), out / f"{i:05d}.png")
     else:
-        write(pictures.picture(samples, columns), out)
+        by_class = label is None and given is None and columns and columns % max(1, trained.spec.classes) == 0
+        write(pictures.picture(samples, columns, names=trained.class_names if by_class else ()), out)
     click.echo(out)
 
 

@@ -13,7 +13,7 @@ import hashlib
 import multiprocessing
 import statistics
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from types import MappingProxyType
 from typing import Any
@@ -57,6 +57,7 @@ class Feed:
     Attributes:
         shape: of one sample.
         classes: number of classes in the data, 0 when it has no labels.
+        class_names: the names of the classes, in the order of their numbers. Empty where the dataset names none.
         inputs: the tensors by name that an item brings beside the image and the class.
         size: samples in the dataset.
         held_out: a feed of samples that training never sees; None where there are none, or nobody asks for them.
@@ -65,6 +66,7 @@ class Feed:
     shape: tuple[int, ...]
     inputs: Mapping[str, TensorSpec] = MappingProxyType({})
     classes: int = 0
+    class_names: Sequence[str] = ()
     size: int
     held_out: Feed | None = None
 
@@ -133,6 +135,7 @@ class Feed:
             "size": self.size,
             "shape": list(self.shape),
             "classes": self.classes,
+            "class_names": list(self.class_names),
             "digest": digest.hexdigest(),
         }
 
@@ -166,6 +169,12 @@ class Feed:
         if known is not None:
             self.classes = max(1 + int(known.max()), len(getattr(dataset, "classes", ())))
             self._frequencies = torch.bincount(known.long(), minlength=self.classes).to(self.device, torch.float32)
+
+    def _name_classes(self, dataset: Dataset[Any]) -> None:
+        """Take over the names of the classes, where the dataset has a name for each class."""
+        names = [str(name) for name in getattr(dataset, "classes", ())]
+        if self.classes and len(names) == self.classes:
+            self.class_names = names
 
     def prepared(self, values: Tensor) -> Tensor:
         """Bring bytes and floating values to the floating-point type of the run. Other types, such as tokens, stay.
@@ -205,6 +214,7 @@ class Resident(Feed):
             else:
                 self._others = {"labels": labels}
                 self.inputs = {"labels": _spec_of(labels[0])}
+        self._name_classes(dataset)
         self._epoch, self._order = -1, torch.empty(0)
 
     def reals(self, draw: int, piece: int = 0) -> Batch:
@@ -276,6 +286,7 @@ class Streamed(Feed):
             self.classes = len(getattr(dataset, "classes", ())) or 1 + max(
                 int(_item(dataset[i])["label"]) for i in range(self.size)
             )
+        self._name_classes(dataset)
         self._next: tuple[int, int] | None = None
         self._batches: Iterator[dict[str, Tensor]] = iter(())
         self._readers: list[multiprocessing.process.BaseProcess] = []

@@ -29,16 +29,71 @@ DATA, GENERATED, CENTRE = (40, 90, 180), (225, 85, 0), (120, 120, 120)
 """The colours (red, green, blue) of the data's points, of generated points, and of the centres of modes."""
 
 
+MOST_CLASSES = 32
+"""A grid has columns of a class each up to this number of classes."""
+
+
+def class_columns(classes: int, count: int) -> int | None:
+    """The number of columns of a grid whose columns hold a class each.
+
+    Args:
+        classes: the number of classes. The classes of the samples are 0, 1, ..., classes - 1, 0, 1, ....
+        count: the number of samples.
+
+    Returns:
+        The multiple of the number of classes that is nearest to the root of the number of samples. None without classes
+        and for more than ``MOST_CLASSES``.
+
+    Example:
+        >>> class_columns(10, 64), class_columns(3, 64), class_columns(0, 64)
+        (10, 9, None)
+    """
+    if not 0 < classes <= MOST_CLASSES:
+        return None
+    return classes * max(1, round(math.sqrt(count) / classes))
+
+
+def by_class(images: Tensor, labels: Tensor, columns: int, rows: int, classes: int) -> Tensor:
+    """Arrange images for a grid whose columns hold a class each.
+
+    Args:
+        images: (N, C, H, W) in [-1, 1].
+        labels: (N,) class numbers.
+        columns: the number of columns, a multiple of the number of classes. Column i holds class i modulo ``classes``.
+        rows: the number of rows.
+        classes: the number of classes.
+
+    Returns:
+        (rows * columns, C, H, W). A place for which there is no image is white.
+
+    Example:
+        >>> by_class(torch.zeros(3, 1, 1, 1), torch.tensor([1, 1, 0]), columns=2, rows=2, classes=2).flatten().tolist()
+        [0.0, 0.0, 1.0, 0.0]
+    """
+    placed = torch.ones(rows * columns, *images.shape[1:], dtype=images.dtype)
+    for k in range(classes):
+        places = [i for i in range(rows * columns) if i % columns % classes == k]
+        found = (labels == k).nonzero()[:, 0][: len(places)]
+        placed[places[: len(found)]] = images[found]
+    return placed
+
+
 def picture(
-    samples: Tensor, columns: int | None = None, *, among: Tensor | None = None, centres: Tensor | None = None
+    samples: Tensor,
+    columns: int | None = None,
+    *,
+    names: Sequence[str] = (),
+    among: Tensor | None = None,
+    centres: Tensor | None = None,
 ) -> Tensor:
     """Draw one picture of many samples.
 
     Args:
         samples: (N, C, H, W) images in [-1, 1], (N, 2) points in the plane, or (N, *shape) samples of another shape,
-            which are drawn as one row of pixels a sample. Images have 1 or 3 channels. The first channel is drawn of
-            images with another number of channels.
+            which are drawn as one row of pixels a sample. Two channels are drawn red and green. Of more than three
+            channels the first three are drawn.
         columns: the number of images in a row. None gives a grid that is as square as possible.
+        names: words to write above the columns of a grid of images. The words repeat where there are more columns.
         among: (M, 2) points of the data, for samples that are points. The density of the data is drawn in blue, and
             the samples in orange on top.
         centres: (K, 2) centres of the data's modes, for samples that are points. Each centre gets a ring.
@@ -56,7 +111,7 @@ def picture(
     if samples.dim() != 4:
         samples = samples.flatten(1)[:, None, None, :]
         columns = 1
-    return _grid(samples, columns)
+    return _grid(samples, columns, names)
 
 
 def beside(left: Tensor, right: Tensor) -> Tensor:
@@ -103,32 +158,59 @@ def single(sample: Tensor) -> Tensor:
         sample: (C, H, W) in [-1, 1], or a sample of another shape, which is drawn as by ``picture``.
 
     Returns:
-        The picture, (3, H, W), uint8. An image is drawn pixel by pixel, without a border.
+        The picture, (C, H, W), uint8. An image is drawn pixel by pixel, without a border. An image of one channel is
+        grey, and a fourth channel is the opacity. Two channels are red and green. Of more than four channels the first
+        three are drawn.
 
     Example:
-        >>> single(torch.ones(1, 2, 2))[0].tolist()
-        [[255, 255], [255, 255]]
+        >>> single(torch.ones(1, 2, 2)).tolist()
+        [[[255, 255], [255, 255]]]
     """
     if sample.dim() != 3:
         return picture(sample[None])
-    image = sample if len(sample) in (1, 3) else sample[:1]
-    return image.clamp(-1, 1).add(1).mul(127.5).round().to(torch.uint8).expand(3, -1, -1)
+    image = sample if len(sample) in (1, 4) else _coloured(sample[None])[0]
+    return image.clamp(-1, 1).add(1).mul(127.5).round().to(torch.uint8)
 
 
-def _grid(images: Tensor, columns: int | None) -> Tensor:
+def _coloured(images: Tensor) -> Tensor:
+    """Images of any number of channels as (N, 1, H, W) or (N, 3, H, W): two channels are red and green."""
+    if images.shape[1] == 2:
+        return torch.cat([images, torch.full_like(images[:, :1], -1.0)], 1)
+    return images[:, :3]
+
+
+def _grid(images: Tensor, columns: int | None, names: Sequence[str]) -> Tensor:
     from torchvision.utils import make_grid
 
-    if images.shape[1] not in (1, 3):
-        images = images[:, :1]
+    images = _coloured(images)
     height, width = images.shape[-2:]
     # Pairs and triples side by side are wide: the height is then the side of one image.
     side = height if width <= 4 * height else width
     enlarge = max(1, 64 // side)  # an image of 8x8 pixels is drawn with 64x64, each pixel as a square
     if enlarge > 1:
         images = images.repeat_interleave(enlarge, 2).repeat_interleave(enlarge, 3)
-    grid = make_grid(images.clamp(-1, 1), nrow=columns or math.ceil(math.sqrt(len(images))), padding=2, pad_value=1.0)
+    columns = columns or math.ceil(math.sqrt(len(images)))
+    grid = make_grid(images.clamp(-1, 1), nrow=columns, padding=2, pad_value=1.0)
+    if len(images) == 1:  # make_grid gives a single image no border
+        grid = torch.nn.functional.pad(grid, (2, 2, 2, 2), value=1.0)
     shown: Tensor = grid.add(1).mul(127.5).round().to(torch.uint8)
-    return shown
+    return _headed(shown, [names[i % len(names)] for i in range(min(columns, len(images)))]) if names else shown
+
+
+def _headed(grid: Tensor, names: Sequence[str]) -> Tensor:
+    """Write a word above each column of a grid, as large as fits. A word that is too long is cut."""
+    from PIL import Image, ImageDraw, ImageFont
+
+    width = (grid.shape[2] - 2) / len(names)
+    fonts = {size: ImageFont.load_default(size) for size in (14, 12, 10, 9)}
+    size = next((size for size, each in fonts.items() if max(map(each.getlength, names)) <= width - 2), 9)
+    font, head = fonts[size], Image.new("RGB", (grid.shape[2], size + 6), "white")
+    draw = ImageDraw.Draw(head)
+    for i, name in enumerate(names):
+        while len(name) > 1 and font.getlength(name) > width - 2:
+            name = name[:-1]  # noqa: PLW2901  # cut until it fits
+        draw.text((2 + (i + 0.5) * width - 1, head.height / 2), name, "black", font, anchor="mm")
+    return torch.cat([torch.from_numpy(np.array(head)).permute(2, 0, 1), grid], 1)
 
 
 def _plane(points: Tensor, among: Tensor | None, centres: Tensor | None) -> Tensor:
@@ -170,7 +252,7 @@ def save(picture_: Tensor, path: Path) -> None:
     the folder is overwritten.
 
     Args:
-        picture_: (3, H, W), uint8.
+        picture_: (C, H, W), uint8: grey with one channel, coloured with three, and with four the last is the opacity.
         path: the file.
 
     Raises:
@@ -180,7 +262,8 @@ def save(picture_: Tensor, path: Path) -> None:
 
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        Image.fromarray(picture_.permute(1, 2, 0).contiguous().numpy()).save(draft, format="PNG")
+        pixels = picture_.permute(1, 2, 0).contiguous().numpy()
+        Image.fromarray(pixels[:, :, 0] if len(picture_) == 1 else pixels).save(draft, format="PNG")
         draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)

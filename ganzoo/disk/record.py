@@ -13,7 +13,7 @@ import json
 import math
 import os
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO
 
@@ -100,7 +100,14 @@ class RunLogger:
         self._try("TensorBoard", write)
 
     def images(
-        self, step: int, tag: str, samples: Tensor, columns: int | None = None, **options: Tensor | None
+        self,
+        step: int,
+        tag: str,
+        samples: Tensor,
+        columns: int | None = None,
+        *,
+        names: Sequence[str] = (),
+        **options: Tensor | None,
     ) -> None:
         """Log a picture of samples, to the event file and as a PNG file in ``samples/``.
 
@@ -109,9 +116,10 @@ class RunLogger:
             tag: the tag in TensorBoard, such as ``samples/ema``. The last word names the PNG file.
             samples: (N, *shape), in [-1, 1].
             columns: samples in a row of the picture, see ``pictures.picture``.
+            names: words above the columns.
             options: further arguments of ``pictures.picture``.
         """
-        picture = pictures.picture(samples, columns, **options)
+        picture = pictures.picture(samples, columns, names=names, **options)
         file = self.folder / "samples" / f"{step:08d}-{tag.rpartition('/')[2]}.png"
         self._try("TensorBoard", lambda: self._board.add_image(tag, picture, step))
         self._try("samples", lambda: pictures.save(picture, file))

@@ -129,6 +129,7 @@ def _assembled(
             inputs=source.inputs,
         )
         run_ = build(settings, cast_, spec)
+        run_.class_names = list(source.class_names)
         if source.inputs or any(metric.pairs for metric in cast_.metrics.values()):
             source.held_out = held_out(run_)
     run_.warnings = check(cast_, run_.state.networks, spec)

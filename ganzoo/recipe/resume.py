@@ -220,6 +220,7 @@ def reload(
     made = build(settings, gather(settings, catalogue), spec)
     made.directory = folder
     made.warnings += saved.passed_over
+    made.class_names = list(saved.numbers.get("data", {}).get("class_names", ()))
     made.state.load(saved.tensors, saved.numbers)
     made.metrics.update(newest(folder / "metrics.jsonl"))
     return made

@@ -34,10 +34,6 @@ from ganzoo.training.run import Run, plain_spec, read_sums
 from ganzoo.training.signals import LAUNCHER_SECONDS, Interrupt, Interrupted, interruptible
 from ganzoo.training.steps import advance, compiled_steps, conditions, step_compiler
 
-MOST_COLUMNS = 32
-"""A grid shows one column for each class up to this number of classes."""
-
-
 CHECKED_EVERY = 50
 """The scalars are fetched from the device after this many steps at the latest, so that a NaN is noticed by then."""
 
@@ -184,6 +180,10 @@ class Trainer:
         )
         in_plane = run.spec.shape == (2,)
         self.count = max(self.settings.samples, pictures.POINTS) if in_plane else self.settings.samples
+        # Labels repeat in order, so that a column is a class. The last row is full.
+        self.columns = pictures.class_columns(run.spec.classes, self.count) if len(run.spec.shape) == 3 else None
+        if self.columns is not None:
+            self.count = math.ceil(self.count / self.columns) * self.columns
         self.among = {"among": feed.look(self.count).images, "centres": run.parts.data.modes()} if in_plane else {}
         self.shown = (feed.held_out or feed).look(self.count)
         assert self.shown.images is not None
@@ -550,14 +550,16 @@ class Trainer:
             tag: the tag of the grid, such as ``samples/ema``.
             samples: (N, *shape).
         """
-        classes = self.run.spec.classes  # labels repeat in order, so that a column is a class
-        columns = classes if 0 < classes <= MOST_COLUMNS and tag != "samples/real" else None
-        seen = samples
+        seen, labels = samples, self.shown.labels
+        if tag == "samples/real" and self.columns is not None and labels is not None and not self.run.spec.inputs:
+            rows = self.count // self.columns
+            seen = pictures.by_class(samples, labels, self.columns, rows, self.run.spec.classes)
         if self.run.spec.inputs:
             pair = pictures.all_beside([*(self.shown[name] for name in self.run.spec.inputs), self.real])
             seen = pair if tag == "samples/real" else pictures.beside(pair, samples)
         among = self.among if tag != "samples/real" else {}
-        self.logger.images(self.counters.step, tag, seen, columns, **among)
+        names = self.run.class_names if self.columns is not None and not self.run.spec.inputs else ()
+        self.logger.images(self.counters.step, tag, seen, self.columns, names=names, **among)
         self.events.images_recorded(self.run, self.counters.step, tag, samples)
 
     def save(self, wait: bool = False) -> None:

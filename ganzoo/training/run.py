@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
 from torch import Tensor, nn
 
 from ganzoo import errors
+from ganzoo.names import nearest
 from ganzoo.parts import (
     Architecture,
     Batch,
@@ -35,6 +37,9 @@ from ganzoo.words import Bound, PartSpec
 
 if TYPE_CHECKING:
     from ganzoo.recipe.settings import Settings
+
+Labels: TypeAlias = Tensor | Sequence[int | str] | int | str
+"""Class numbers as a tensor, numbers or names of classes, or a single class for all samples."""
 
 SAMPLE_BATCH = 256
 """Samples generated at a time when many are wanted."""
@@ -94,6 +99,7 @@ class Run:
         warnings: what was found questionable at assembly, a line each.
         choices: what was left to ganzoo and is decided now, a line each.
         identity: what a run must agree with to go on from its checkpoints, and the versions that made it; plain data.
+        class_names: the names of the classes, in the order of their numbers. Empty where the data names none.
         sums: of the steps' scalars since they were last recorded, by tag, and of how many.
     """
 
@@ -108,6 +114,7 @@ class Run:
     warnings: list[str] = field(default_factory=list)
     choices: list[str] = field(default_factory=list)
     identity: dict[str, Any] = field(default_factory=dict)
+    class_names: list[str] = field(default_factory=list)
     sums: dict[str, tuple[float, int]] = field(default_factory=dict)
 
     @property
@@ -148,7 +155,7 @@ class Run:
         seed: int = 0,
         source: str = "auto",
         truncation: float | None = None,
-        labels: Tensor | None = None,
+        labels: Labels | None = None,
         inputs: Mapping[str, Tensor] | None = None,
     ) -> Tensor:
         """Generate samples. A seed gives the same samples at every call.
@@ -160,7 +167,8 @@ class Run:
             truncation: the number that the architecture's ``truncate`` takes. For noise, the absolute value beyond
                 which N(0, 1) is cut off. For styles of a mapping network, psi of w' = mean + psi (w - mean). None
                 changes no sample.
-            labels: (count,) class numbers. None gives all classes in turn.
+            labels: (count,) class numbers, a list of numbers or names of classes, or the number or the name of the only
+                class. None gives all classes in turn.
             inputs: further tensors for the generator by name, (count, *shape) each, see ``spec.inputs``.
 
         Returns:
@@ -340,7 +348,7 @@ class Run:
         count: int,
         *,
         seed: int = 0,
-        labels: Tensor | None = None,
+        labels: Labels | None = None,
         inputs: Mapping[str, Tensor] | None = None,
     ) -> Batch:
         """The batch that ``sample`` generates from.
@@ -359,11 +367,7 @@ class Run:
         """
         noise = torch.Generator().manual_seed(derive_seed(seed, "sample"))
         latent = torch.randn(count, self.spec.latent_dim, generator=noise, dtype=torch.float64)
-        if self.spec.classes:
-            labels = torch.arange(count) % self.spec.classes if labels is None else labels
-            labels = labels.to(self.device)
-        else:
-            labels = None
+        numbers = self.class_numbers(count, labels)
         due = {name: (count, *each.shape) for name, each in self.spec.inputs.items()}
         found = {name: tuple(value.shape) for name, value in (inputs or {}).items()}
         if found != due:
@@ -375,24 +379,81 @@ class Run:
             name: value.to(self.device, self.dtype if value.is_floating_point() else None)
             for name, value in (inputs or {}).items()
         }
-        return Batch(latent=latent.to(self.device, self.dtype), labels=labels).replace(**brought)
+        return Batch(latent=latent.to(self.device, self.dtype), labels=numbers).replace(**brought)
+
+    def class_numbers(self, count: int, labels: Labels | None = None) -> Tensor | None:
+        """The class numbers of samples.
+
+        Args:
+            count: the number of samples.
+            labels: as for ``sample``.
+
+        Returns:
+            (count,) int64 on the device of the run. None where the networks are given no classes.
+
+        Raises:
+            SettingsError: a class does not exist, or the number of labels is not ``count``.
+        """
+        classes, names = self.spec.classes, self.class_names
+        if not classes:
+            if labels is not None:
+                raise errors.SettingsError("the networks of this run are given no classes: give no labels")
+            return None
+        if labels is None:
+            return torch.arange(count, device=self.device) % classes
+        has = f"this run has the classes 0 to {classes - 1}"
+        if isinstance(labels, int | str):
+            labels = [labels] * count
+        if isinstance(labels, Tensor):
+            if labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
+                raise errors.SettingsError(f"labels of dtype {labels.dtype} are no class numbers: give whole numbers")
+            labels = labels.reshape(-1).tolist() if labels.ndim == 1 else [[]]
+        found = []
+        for label in labels:
+            if isinstance(label, str) and label in names:
+                label = names.index(label)  # noqa: PLW2901  # its number
+            elif isinstance(label, str) and label.isascii() and label.isdecimal():
+                label = int(label)  # noqa: PLW2901  # as the command line gives it
+            if isinstance(label, str):
+                listed = f": {', '.join(names[:20])}{', ...' if len(names) > 20 else ''}" if names else ""
+                raise errors.SettingsError(f"no class is named {label!r}{nearest(label, names)}: {has}{listed}")
+            if not isinstance(label, int) or isinstance(label, bool) or not 0 <= label < classes:
+                raise errors.SettingsError(f"label {label!r} is no class: {has}")
+            found.append(label)
+        if len(found) != count:
+            raise errors.SettingsError(f"{len(found)} labels were given for {count} samples: give one label a sample")
+        return torch.tensor(found, device=self.device)
 
 
 @contextmanager
 def evaluating(*networks: nn.Module) -> Iterator[None]:
-    """A context with networks in evaluation mode. The former mode is restored at the end.
+    """A context with networks in evaluation mode. The last thread that leaves the context restores the former mode.
 
     Args:
         networks: any modules.
     """
-    were = [network.training for network in networks]
-    for network in networks:
-        network.eval()
+    with _evaluating:
+        for network in networks:
+            users, training = _evaluated.get(network, (0, [module for module in network.modules() if module.training]))
+            _evaluated[network] = users + 1, training
+            if training:
+                network.eval()
     try:
         yield
     finally:
-        for network, training in zip(networks, were, strict=True):
-            network.train(training)
+        with _evaluating:
+            for network in networks:
+                users, training = _evaluated.pop(network)
+                if users > 1:  # another thread still needs the network in evaluation mode
+                    _evaluated[network] = users - 1, training
+                    continue
+                for module in training:
+                    module.training = True
+
+
+_evaluating = threading.Lock()
+_evaluated: dict[nn.Module, tuple[int, list[nn.Module]]] = {}
+"""The networks in evaluation mode: by how many threads, and the modules to put back into training mode."""
 
 
 def _shapes(found: Mapping[str, tuple[int, ...]]) -> str:

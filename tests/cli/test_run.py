@@ -274,7 +274,7 @@ def test_sample_draws_the_same_for_a_seed(runs: Path, tmp_path: Path, capsys: py
         assert image.size == (8, 8)
     capsys.readouterr()
     assert main(["sample", a, "--label", "3"]) == 2
-    assert "has no classes" in refused(capsys)
+    assert "given no classes" in refused(capsys)
     assert main(["sample", a, "--truncation", "0"]) == 2
     assert "is not a number > 0" in refused(capsys)
 
@@ -300,6 +300,32 @@ def test_class_conditional_nets_draw_the_class_that_is_asked_for(runs: Path, tmp
     assert main(["sample", str(runs / "c"), "--label", "7", "--count", "4", "--out", str(tmp_path / "7.png")]) == 0
     threes, sevens = (loaded.sample(4, labels=torch.full((4,), k)) for k in (3, 7))
     assert not torch.equal(threes, sevens)
+    assert loaded.class_names == list("0123456789")
+    assert torch.equal(loaded.sample(4, labels=7), sevens)
+    assert torch.equal(loaded.sample(4, labels=["7", 7, "7", 7]), sevens)
+    for labels, why in (
+        (10, "label 10 is no class: this run has the classes 0 to 9"),
+        ([-1] * 4, "label -1 is no class"),
+        ("seven", "no class is named 'seven'"),
+        ([1, 2, 3], "3 labels were given for 4 samples"),
+        (torch.ones(4), "labels of dtype torch.float32"),
+        (torch.ones(4, 2, dtype=torch.long), "is no class"),
+        (True, "label True is no class"),
+    ):
+        with pytest.raises(ganzoo.errors.SettingsError, match=why):
+            loaded.sample(4, labels=labels)
+
+
+def test_a_grid_of_classes_has_full_rows_and_a_head(runs: Path, tmp_path: Path) -> None:
+    assert run(runs, "--steps", "1", "--name", "c", "--arch", "dcgan:width=4,conditional=auto", "--samples", "64") == 0
+    for name in ("ema", "generator", "real"):
+        with Image.open(runs / f"c/samples/{0 if name == 'real' else 1:08d}-{name}.png") as seen:
+            assert seen.width == 10 * 66 + 2
+            assert 7 * 66 + 2 < seen.height < 7 * 66 + 30
+    out = tmp_path / "grid.png"
+    assert main(["sample", str(runs / "c"), "--count", "70", "--out", str(out)]) == 0
+    with Image.open(out) as drawn, Image.open(runs / "c/samples/00000001-ema.png") as seen:
+        assert drawn.size == seen.size
 
 
 def test_a_loss_that_is_not_finite_stops_before_the_update(

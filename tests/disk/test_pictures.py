@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import pytest
 import torch
 from PIL import Image
 
@@ -45,6 +46,41 @@ def test_known_centres_are_ringed():
     seen = pictures.picture(torch.zeros(1, 2), among=torch.zeros(1, 2), centres=torch.tensor([[0.5, 0.5]]))
     ring = (seen == torch.tensor(CENTRE).view(3, 1, 1)).all(0).nonzero().double().mean(0)
     assert torch.allclose(ring, torch.tensor([0.3, 0.7], dtype=torch.float64) * PLANE, atol=1.0)
+
+
+def test_the_columns_of_a_grid_hold_a_class_each_with_its_name_above():
+    images = torch.linspace(-1, 1, 6).reshape(6, 1, 1, 1).expand(6, 1, 64, 64)
+    plain = pictures.picture(images, 3)
+    seen = pictures.picture(images, 3, names=["cat", "ship", "x"])
+    head = seen.shape[1] - plain.shape[1]
+    assert torch.equal(seen[:, head:], plain)
+    ink = [(seen[:, :head, 2 + 66 * i : 66 + 66 * i] < 128).sum().item() for i in range(3)]
+    assert min(ink) > 0
+    assert ink[2] < min(ink[:2])  # one letter is less ink than three and four
+    long = pictures.picture(images, 3, names=["a name that does not fit"] * 3)
+    assert (long[:, : long.shape[1] - plain.shape[1], 66:68] == 255).all()  # nothing reaches into the next column
+
+
+def test_columns_are_a_multiple_of_the_classes_near_a_square():
+    assert [pictures.class_columns(k, 64) for k in (0, 1, 2, 3, 10, 32, 33)] == [None, 8, 8, 9, 10, 32, None]
+
+
+def test_real_images_are_arranged_by_class_with_white_where_one_is_missing():
+    images = torch.arange(5.0).reshape(5, 1, 1, 1) / 10
+    placed = pictures.by_class(images, torch.tensor([1, 1, 0, 1, 1]), columns=2, rows=3, classes=2)
+    torch.testing.assert_close(placed.flatten(), torch.tensor([0.2, 0.0, 1.0, 0.1, 1.0, 0.3]))
+
+
+@pytest.mark.parametrize(("channels", "mode"), [(1, "L"), (2, "RGB"), (3, "RGB"), (4, "RGBA"), (5, "RGB")])
+def test_a_single_image_is_written_with_its_own_channels(tmp_path, channels, mode):
+    values = torch.linspace(-1, 1, channels)[:, None, None].expand(-1, 2, 3)
+    pictures.save(pictures.single(values), tmp_path / "x.png")
+    with Image.open(tmp_path / "x.png") as seen:
+        assert (seen.mode, seen.size) == (mode, (3, 2))
+        first = seen.getpixel((0, 0))
+    due = ((values[:3, 0, 0] + 1) * 127.5).round().int().tolist()
+    assert (list(first)[: min(3, channels)] if channels > 1 else [first]) == due
+    assert pictures.picture(values[None]).shape[0] == 3
 
 
 def test_a_run_on_points_shows_many_of_them(tmp_path):

@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from sklearn.datasets import load_digits
 from torch.utils.data import TensorDataset
 
 import ganzoo
 from ganzoo import errors, words
 from ganzoo_zoo.data._images import resized, shown
 from ganzoo_zoo.data.cifar10 import CIFAR10
-from ganzoo_zoo.data.digits import Digits
+from ganzoo_zoo.data.digits import Digits, bitmaps, blurred
 from ganzoo_zoo.data.fashion_mnist import FashionMNIST
 from ganzoo_zoo.data.grid import Grid
 from ganzoo_zoo.data.mnist import MNIST
@@ -54,6 +55,35 @@ def test_digits_are_the_ones_of_their_labels():
     means = torch.stack([images[labels == k].double().mean(0).flatten() for k in range(10)])
     guess = torch.cdist(images.double().flatten(1), means).argmin(1)
     assert (guess == labels).double().mean() > 0.85  # the nearest class mean; a shuffled pairing gives 0.1
+
+
+def test_the_bitmaps_have_exactly_the_counts_and_smooth_outlines():
+    counts = torch.from_numpy(load_digits().images)[:200]
+    found = bitmaps(counts)
+    assert found.unique().tolist() == [0, 1]
+    assert torch.equal(found.unfold(1, 4, 4).unfold(2, 4, 4).sum((3, 4)), counts)
+    # The outline of a bitmap, in pixel edges, is shorter than that of blocks filled in a random order by far.
+    g = torch.Generator().manual_seed(0)
+    order = torch.rand(*counts.shape, 16, generator=g).argsort(3).argsort(3)
+    random = (order < counts[..., None]).double().unflatten(3, (4, 4)).transpose(2, 3).reshape(-1, 32, 32)
+    outline = [x.diff(dim=1).abs().sum() + x.diff(dim=2).abs().sum() for x in (found, random)]
+    assert outline[0] < 0.5 * outline[1]
+
+
+def test_a_blur_keeps_the_sum_and_a_wide_blur_is_flat():
+    spot = torch.zeros(1, 33, 33, dtype=torch.float64)
+    spot[0, 16, 16] = 1
+    seen = blurred(spot, 2.0)
+    assert seen.sum().item() == pytest.approx(1, abs=1e-6)
+    assert (seen[0, 16] * (torch.arange(33) - 16).square()).sum() / seen[0, 16].sum() == pytest.approx(4, rel=1e-3)
+
+
+def test_enlarged_digits_are_near_the_counts_of_their_blocks():
+    small, large = (Digits(size=size).dataset().tensors[0].double() for size in (8, 32))
+    gap = torch.nn.functional.avg_pool2d(large, 4) - small
+    assert gap.square().mean().sqrt() < 12  # of 255, by the blur of 0.7 pixels alone; 27 by a bilinear enlargement
+    for size in (12, 16, 64):
+        assert Digits(size=size).dataset().tensors[0].shape == (1797, 1, size, size)
 
 
 def test_digits_enlarged_keep_their_brightness():

@@ -120,6 +120,17 @@ def test_only_the_heads_of_classes_in_the_batch_get_a_gradient(cls: Any) -> None
         discriminator(torch.randn(3, 3, 16, 16))
 
 
+@pytest.mark.parametrize("cls", [*IMAGE_NETS, MLP])
+def test_auto_is_heads_with_labels_and_none_without(cls: Any) -> None:
+    for classes, named in ((3, "heads"), (0, "none")):
+        nets, same = (cls(width=4, conditional=each).build(spec(classes=classes)) for each in ("auto", named))
+        for net, other in zip(nets, same, strict=True):
+            assert {k: v.shape for k, v in net.state_dict().items()} == {
+                k: v.shape for k, v in other.state_dict().items()
+            }
+    assert cls(conditional="auto").classes(0) == 0
+
+
 def test_a_head_per_class_of_an_encoder_gives_a_vector_per_class() -> None:
     discriminator = MLP(width=4, conditional="heads", embedding=5).build(spec((2,), classes=3)).discriminator
     output = discriminator(torch.randn(2, 2), torch.tensor([2, 0]))

@@ -47,8 +47,8 @@ class DCGAN(Auxiliary, Embedding):
             binomial (a 3x3 convolution, then the filter [1, 3, 3, 1]).
         conditional: how both networks use the label. concat: one-hot, beside the noise in G and as constant planes
             beside the image in D. projection: a scale and a shift per class in each norm of G, an inner product of
-            features and class in D. heads: G as with projection, a last layer per class in D. With norm none or pixel,
-            which have no scale, G concatenates the label.
+            features and class in D. heads: G as with projection, a last layer per class in D. auto: heads where the
+            data has labels, else none. With norm none or pixel, which have no scale, G concatenates the label.
         attention: side of the maps after which both networks have self-attention, 0 for no attention.
         equalised: store all weights with variance 1 and rescale them at each use (equalised learning rate).
         minibatch_stddev: append to D's last maps how much the samples of a group of four differ.
@@ -183,7 +183,7 @@ class Generator(nn.Module):
         attention: int,
     ) -> None:
         super().__init__()
-        by_norm = classes if conditional in ("projection", "heads") and has_shift(norm_) else 0
+        by_norm = classes if conditional not in ("none", "concat") and has_shift(norm_) else 0
         self.concatenated = classes - by_norm
         bias = not has_shift(norm_)
         layers: list[nn.Module] = [

@@ -18,7 +18,8 @@ class Conditional(ganzoo.Architecture):
     """Architectures that use class labels where ``conditional`` says how.
 
     Args:
-        conditional: how both networks use the label: none, concat, projection or heads.
+        conditional: how both networks use the label: none, concat, projection, heads, or auto: heads where the data has
+            labels, else none.
     """
 
     conditional: ConditionalName = "none"
@@ -37,7 +38,7 @@ class Conditional(ganzoo.Architecture):
         """
         if self.conditional == "none":
             return 0
-        if not available:
+        if not available and self.conditional != "auto":
             raise Incompatible(
                 "conditional nets need labels, and this data has none: use conditional=none, or data with classes"
             )

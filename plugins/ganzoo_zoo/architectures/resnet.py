@@ -52,8 +52,8 @@ class ResNet(Auxiliary):
             binomial (a 3x3 convolution, then the filter [1, 3, 3, 1]). The shortcut always averages.
         conditional: how both networks use the label. concat: one-hot, beside the noise in G and as constant planes
             beside the image in D. projection: a scale and a shift per class in each norm of G, an inner product of
-            features and class in D. heads: G as with projection, a last layer per class in D. With norm none or pixel,
-            which have no scale, G concatenates the label.
+            features and class in D. heads: G as with projection, a last layer per class in D. auto: heads where the
+            data has labels, else none. With norm none or pixel, which have no scale, G concatenates the label.
         attention: side of the maps after which both networks have self-attention, 0 for no attention.
         equalised: store all weights with variance 1 and rescale them at each use (equalised learning rate).
         auxiliary: D returns its features and, on labelled data, class logits. Only G is given the label then.
@@ -276,7 +276,7 @@ class Generator(nn.Module):
         attention: int,
     ) -> None:
         super().__init__()
-        by_norm = classes if conditional in ("projection", "heads") and has_shift(norm_) else 0
+        by_norm = classes if conditional not in ("none", "concat") and has_shift(norm_) else 0
         self.concatenated = classes - by_norm
         blocks: list[nn.Module] = []
         for i, (inputs, outputs) in enumerate(pairwise(widths)):

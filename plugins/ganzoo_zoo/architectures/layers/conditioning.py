@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-ConditionalName = Literal["none", "concat", "projection", "heads"]
+ConditionalName = Literal["none", "concat", "projection", "heads", "auto"]
 
 
 class LabelledLayer(nn.Module):
