@@ -2,8 +2,9 @@
 
 For plugin authors: ``hookimpl``, the contracts (``Architecture``, ``Loss``, ``Regularizer``, ``Schedule``, ``Data``,
 ``Metric``, ``Optimizer``), what they are handed (``Batch``, ``Scores``, ``Networks``, ``Spec``, ``TensorSpec``,
-``Game``), ``ScheduledNumber`` (a number that follows the run) and the module ``ganzoo.testing``. For users: ``run``,
-``resume``, ``load``, ``part``, ``catalogue``, ``Run``, ``ganzoo.errors`` and the module ``ganzoo.lab``.
+``Game``, ``Samples``), ``ScheduledNumber`` (a number that follows the run) and the module ``ganzoo.testing``. For
+users: ``run``, ``resume``, ``load``, ``evaluate``, ``part``, ``catalogue``, ``Run``, ``ganzoo.errors`` and the module
+``ganzoo.lab``.
 
 Names are imported when they are first used, so that ``import ganzoo`` costs nothing and brings no torch.
 """
@@ -18,7 +19,7 @@ from ganzoo.names import escape_record
 
 if TYPE_CHECKING:
     from ganzoo import errors
-    from ganzoo.api import catalogue, load, part, resume, run
+    from ganzoo.api import catalogue, evaluate, load, part, resume, run
     from ganzoo.hookspecs import hookimpl
     from ganzoo.kinds import Kind, Setting
     from ganzoo.parts import (
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
         Optimizer,
         Part,
         Regularizer,
+        Samples,
         Schedule,
         Scores,
         Spec,
@@ -69,6 +71,7 @@ _HOME = {
             "Optimizer",
             "Part",
             "Regularizer",
+            "Samples",
             "Schedule",
             "Scores",
             "Spec",
@@ -76,7 +79,7 @@ _HOME = {
         ),
         "ganzoo.parts",
     ),
-    **dict.fromkeys(("catalogue", "load", "part", "resume", "run"), "ganzoo.api"),
+    **dict.fromkeys(("catalogue", "evaluate", "load", "part", "resume", "run"), "ganzoo.api"),
     "Run": "ganzoo.training.run",
     "ScheduledNumber": "ganzoo.words",
 }
@@ -95,6 +98,7 @@ __all__ = [
     "Part",
     "Regularizer",
     "Run",
+    "Samples",
     "Schedule",
     "ScheduledNumber",
     "Scores",
@@ -103,6 +107,7 @@ __all__ = [
     "TensorSpec",
     "catalogue",
     "errors",
+    "evaluate",
     "hookimpl",
     "lab",
     "load",

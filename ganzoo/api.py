@@ -10,7 +10,9 @@ from ganzoo import errors
 from ganzoo.names import nearest
 from ganzoo.parts import Architecture, Data, Loss, Metric, Optimizer, Part, Regularizer, Schedule
 from ganzoo.plugins import Catalogue, Entry, load_catalogue
+from ganzoo.recipe import evaluate as evaluation
 from ganzoo.recipe.assemble import assemble, training
+from ganzoo.recipe.evaluate import Evaluation
 from ganzoo.recipe.resume import begin, reload, reopen
 from ganzoo.recipe.settings import PartsDict, SettingsDict, resolve
 from ganzoo.training.run import Run
@@ -115,6 +117,65 @@ def load(
         CheckpointError: no checkpoint is complete.
     """
     return reload(run_dir, load_catalogue(files=plugins), parts, which=checkpoint)
+
+
+def evaluate(
+    run_dir: str | Path,
+    *,
+    checkpoint: str | int = "newest",
+    source: str = "auto",
+    samples: int | None = None,
+    seed: int | None = None,
+    device: str | None = None,
+    record: bool = True,
+    plugins: Sequence[str | Path] = (),
+    **parts: Unpack[PartsDict],
+) -> list[Evaluation]:
+    """Compute metrics at checkpoints of a run, and append the figures to the run's records.
+
+    A figure equals the figure that training records at the same step with the setting ``metrics``.
+
+    Args:
+        run_dir: the run directory. Another process may train the run at the same time.
+        checkpoint: ``"newest"``, ``"best"`` (by the figure of the setting ``best``), ``"all"``, or a step.
+        source: ``"ema"``, ``"generator"``, ``"both"``, or ``"auto"``: the average if the run keeps one.
+        samples: the number of generated samples. None takes the number of the metric.
+        seed: the seed of the noise. None takes the seed that training uses.
+        device: the device to compute on. None takes the device of the run's settings.
+        record: whether to append the figures to ``evaluations.jsonl`` and to TensorBoard.
+        plugins: the Python files that the run's parts came from, if any.
+        parts: ``metrics``, without which the metrics of the run are computed, and the parts that were given as Python
+            objects, which a config file cannot hold.
+
+    Returns:
+        The figures of each metric at each checkpoint.
+
+    Raises:
+        RunError: the directory is no run directory.
+        CheckpointError: no checkpoint is complete, or the data are not the data that the run was trained on.
+        Incompatible: a metric does not suit the run.
+
+    Example:
+        >>> import tempfile
+        >>> small = {"steps": 1, "batch_size": 4, "latent_dim": 4, "samples": 4, "device": "cpu", "metrics": "modes"}
+        >>> folder = tempfile.mkdtemp()
+        >>> ring = run(data="ring", arch="mlp:width=4", regularizers=None, logdir=folder, quiet=True, **small)
+        >>> evaluate(ring.dir)[0].figures["modes"] == ring.metrics["metrics/modes/modes"]
+        True
+    """
+    return list(
+        evaluation.evaluate(
+            run_dir,
+            load_catalogue(files=plugins),
+            which=checkpoint,
+            source=source,
+            samples=samples,
+            seed=seed,
+            device=device,
+            record=record,
+            parts=parts,
+        )
+    )
 
 
 @overload

@@ -28,6 +28,7 @@ COMMANDS = {  # name -> the module with the attribute `command`, and the line of
     "run": ("ganzoo.cli.run", "Train a GAN from named parts."),
     "resume": ("ganzoo.cli.resume", "Continue a run where it stopped."),
     "sample": ("ganzoo.cli.sample", "Draw pictures from a trained run."),
+    "evaluate": ("ganzoo.cli.evaluate", "Compute metrics on runs, apart from training."),
     "reconstruct": ("ganzoo.cli.reconstruct", "Encode images and generate them again, side by side."),
     "list": ("ganzoo.cli.list", "List the parts that can be named."),
     "show": ("ganzoo.cli.show", "Show a part: what it does, its formula, its parameters."),

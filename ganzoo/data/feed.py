@@ -98,13 +98,33 @@ class Feed:
         """Batch number ``draw`` of the run, or of this feed's pieces of it the one with that number."""
         raise NotImplementedError
 
+    def at(self, rows: Tensor, first: int = 0) -> Batch:
+        """The samples of some rows, with labels and conditions, on the CPU.
+
+        Args:
+            rows: (N,) numbers of samples.
+            first: the place of the first row among all rows that are read, which seeds random crops and flips.
+        """
+        raise NotImplementedError
+
     def look(self, count: int) -> Batch:
         """Samples to look at, with labels and conditions, on the CPU. A seed fixes the samples.
 
         Args:
             count: the number of samples.
         """
-        raise NotImplementedError
+        return self.at(self.order(-1)[:count])
+
+    def in_pieces(self, count: int, size: int) -> Iterator[Batch]:
+        """The samples of ``look`` in pieces, on the CPU. All samples of the data come in the order of the data.
+
+        Args:
+            count: the number of samples.
+            size: the number of samples in a piece. The last piece may be smaller.
+        """
+        rows = self.order(-1)[:count] if count < self.size else torch.arange(self.size, device="cpu")
+        for k, piece in enumerate(torch.split(rows, size)):
+            yield self.at(piece, k * size)
 
     def first(self, count: int) -> Tensor:
         """(count, *shape): the images that ``look`` gives.
@@ -138,6 +158,17 @@ class Feed:
             "class_names": list(self.class_names),
             "digest": digest.hexdigest(),
         }
+
+    def content(self) -> dict[str, Any]:
+        """What tells the samples from other samples, whatever the order in which the seed reads them."""
+        found = self.fingerprint()
+        if "content" not in found:
+            spread = torch.linspace(0, self.size - 1, min(self.size, FINGERPRINTED)).long()
+            digest = hashlib.sha256()
+            for value in self.at(spread).values():
+                digest.update(value.contiguous().numpy().tobytes())
+            found["content"] = digest.hexdigest()
+        return {key: value for key, value in found.items() if key != "digest"}
 
     def rows(self, order: Tensor, draw: int, piece: int) -> Tensor:
         """The samples of a piece of a batch, out of the order of the batch's epoch."""
@@ -242,8 +273,8 @@ class Resident(Feed):
                 digest.update(piece.cpu().contiguous().numpy().tobytes())
         return {**found, "content": digest.hexdigest()}
 
-    def look(self, count: int) -> Batch:
-        rows = self.order(-1)[:count].to(self.device)
+    def at(self, rows: Tensor, first: int = 0) -> Batch:
+        rows = rows.to(self.device)
         labels = None if self._labels is None else self._labels[rows].cpu()
         others = {name: self.prepared(value[rows]).cpu() for name, value in self._others.items()}
         return Batch(images=self.normalised(self.images[rows]).cpu(), labels=labels).replace(**others)
@@ -326,9 +357,8 @@ class Streamed(Feed):
         self._next = self.after(draw, piece)
         return self._batch(item, self.with_labels)
 
-    def look(self, count: int) -> Batch:
-        rows = self.order(-1)[:count].tolist()
-        items = _collate(workers.SeededItems(self.dataset, self.seed).__getitems__([-1, 0, *rows]))
+    def at(self, rows: Tensor, first: int = 0) -> Batch:
+        items = _collate(workers.SeededItems(self.dataset, self.seed).__getitems__([-1, first, *rows.tolist()]))
         return self._batch(items, with_classes=True)
 
     def _batch(self, item: Mapping[str, Tensor], with_classes: bool) -> Batch:

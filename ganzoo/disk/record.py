@@ -178,6 +178,56 @@ class RunLogger:
             self._warn(f"warning: {what} in {self.folder} cannot be written ({error}): training goes on without")
 
 
+def append_line(path: Path, line: Mapping[str, Any]) -> None:
+    """Append a line of JSON to a file of records. Several processes may append at the same time.
+
+    Args:
+        path: the file, which is made if missing.
+        line: plain data. A number that is not finite is written as ``null``.
+
+    Raises:
+        RunError: the file cannot be written, or is no regular file.
+    """
+    text = json.dumps(_finite(line)) + "\n"
+    try:
+        file = _descriptor(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+        try:
+            os.write(file, text.encode())  # a single call, so that lines of two processes do not mix
+            os.fsync(file)
+        finally:
+            os.close(file)
+    except OSError as error:
+        raise errors.RunError(f"{path} cannot be written ({error.strerror}): make it writable") from error
+
+
+def board_scalars(folder: Path, step: int, values: Mapping[str, float]) -> None:
+    """Add scalars to TensorBoard, in an event file of their own beside the event files of training.
+
+    Args:
+        folder: the run directory.
+        step: the step that the values belong to.
+        values: the scalars by tag.
+
+    Raises:
+        RunError: the directory cannot be written.
+    """
+    try:
+        with SummaryWriter(str(folder), filename_suffix=".evaluation") as board:
+            for tag, value in values.items():
+                board.add_scalar(tag, value, step)
+    except OSError as error:
+        raise errors.RunError(f"{folder} cannot be written ({error.strerror}): make it writable") from error
+
+
+def _finite(value: Any) -> Any:
+    """Plain data with None in place of each number that is not finite. JSON has no NaN."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {key: _finite(each) for key, each in value.items()}
+    return [_finite(each) for each in value] if isinstance(value, (list, tuple)) else value
+
+
 def remove_after(path: Path, step: int) -> None:
     """Cut what was logged after a step off the end of a ``metrics.jsonl``. A torn last line is cut off as well.
 

@@ -18,6 +18,7 @@ from ganzoo.parts.metric import Metric
 from ganzoo.parts.optimizer import Optimizer
 from ganzoo.parts.part import PLAYERS, Networks, Part, Player
 from ganzoo.parts.regularizer import Regularizer
+from ganzoo.parts.samples import Samples
 from ganzoo.parts.schedule import Game, Schedule, Snapshot
 from ganzoo.parts.scores import Scores
 
@@ -36,6 +37,7 @@ __all__ = [
     "Part",
     "Player",
     "Regularizer",
+    "Samples",
     "Schedule",
     "Scores",
     "Snapshot",

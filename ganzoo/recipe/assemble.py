@@ -45,6 +45,7 @@ from ganzoo.step.state import State
 from ganzoo.training import loop, probe
 from ganzoo.training.distributed import SINGLE_PROCESS, Processes, join, leave, statistics, synchronised
 from ganzoo.training.run import Parts, Run
+from ganzoo.training.scoring import require_samples
 from ganzoo.words import Bound, PartSpec
 
 PartT = TypeVar("PartT", bound=Part)
@@ -130,7 +131,7 @@ def _assembled(
         )
         run_ = build(settings, cast_, spec)
         run_.class_names = list(source.class_names)
-        if source.inputs or any(metric.pairs for metric in cast_.metrics.values()):
+        if source.inputs or any(metric.held_out for metric in cast_.metrics.values()):
             source.held_out = held_out(run_)
     run_.warnings = check(cast_, run_.state.networks, spec)
     for label, regularizer in cast_.regularizers.items():
@@ -139,11 +140,7 @@ def _assembled(
                 f"{label} is the size of a whole batch's gradient: train it in one process and without --accumulate"
             )
     for label, metric in cast_.metrics.items():
-        if metric.pairs and source.held_out is None:
-            raise errors.Incompatible(
-                f"metric {label} is figured on held-out pairs, and data {cast_.labels['data']} holds none out: set its "
-                f"hold_out=0.2, or leave {label} out"
-            )
+        require_samples(run_, label, metric, source)
     environment = StepEnvironment(
         feed=source,
         batch_size=settings.batch_size,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -196,6 +197,7 @@ def reload(
     parts: Mapping[str, object] | None = None,
     *,
     which: str | int = "newest",
+    device: str | None = None,
 ) -> Run:
     """Read a run from disk. The data are not needed.
 
@@ -204,6 +206,7 @@ def reload(
         catalogue: the source in which the parts are looked up.
         parts: the parts that were given as Python objects, by setting.
         which: the checkpoint: ``"newest"``, ``"best"`` or a step.
+        device: the device of the networks. None takes the device of the run's settings.
 
     Returns:
         The run, with networks, average and newest metrics.
@@ -215,6 +218,8 @@ def reload(
     from ganzoo.disk.record import newest
 
     folder, settings = _settings_of(run_dir, catalogue, parts or {})
+    if device is not None:
+        settings = replace(settings, device=device)
     saved = checkpoint.chosen(folder / "checkpoints", which)
     spec = read_spec(saved.numbers["spec"])
     made = build(settings, gather(settings, catalogue), spec)
@@ -222,6 +227,7 @@ def reload(
     made.warnings += saved.passed_over
     made.class_names = list(saved.numbers.get("data", {}).get("class_names", ()))
     made.state.load(saved.tensors, saved.numbers)
+    made.identity = {key: saved.numbers[key] for key in ("settings", "data", "versions") if key in saved.numbers}
     made.metrics.update(newest(folder / "metrics.jsonl"))
     return made
 

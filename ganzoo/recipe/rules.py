@@ -29,12 +29,6 @@ def check(cast_: Parts, networks: Networks, spec: Spec) -> list[str]:
     """
     loss = cast_.spec("loss").label
     cast_.loss.check(spec, cast_.architecture.outputs(spec))
-    for label, metric in cast_.metrics.items():
-        if metric.pairs and not spec.inputs:
-            raise errors.Incompatible(
-                f"metric {label} compares pairs, and data {cast_.spec('data').label} gives no condition to make a "
-                f"sample for: use data of pairs, or leave {label} out"
-            )
     for label, regularizer in cast_.regularizers.items():
         regularizer.check(spec, cast_.architecture.outputs(spec))
         if regularizer.defines("targets") and not cast_.loss.has_targets:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -24,6 +25,21 @@ from torch.distributed.rendezvous import rendezvous
 from ganzoo import errors, launcher
 from ganzoo.speed import hardware
 from ganzoo.step.state import State
+
+DTYPES = (
+    torch.float32,
+    torch.float64,
+    torch.float16,
+    torch.bfloat16,
+    torch.int64,
+    torch.int32,
+    torch.uint8,
+    torch.bool,
+)
+"""The types of tensors that processes send each other by number."""
+
+HEADER = 10
+"""The whole numbers that describe a tensor of at most 8 dimensions: whether there is one, type, shape."""
 
 ERROR_SECONDS = 2.0
 """Seconds to wait for the error message of a process that ended."""
@@ -85,6 +101,17 @@ class Processes:
             The value of the main process.
         """
         return value
+
+    def all_gather(self, rows: Tensor | None) -> list[Tensor | None]:
+        """Send a tensor of each process to every process.
+
+        Args:
+            rows: a tensor of any shape, or None.
+
+        Returns:
+            The tensors on the CPU, by the number of the process. A single process gets ``rows`` itself.
+        """
+        return [rows]
 
     def broadcast_state(self, state: State) -> None:
         """Overwrite the training state of every process with the state of the main process."""
@@ -181,6 +208,30 @@ class DistributedProcesses(Processes):
         content = torch.frombuffer(bytearray(text or bytes(int(size))), dtype=torch.uint8)
         self._broadcast([content])
         return json.loads(content.numpy().tobytes())
+
+    def all_gather(self, rows: Tensor | None) -> list[Tensor | None]:
+        content = torch.empty(0, dtype=torch.uint8)
+        header = [0, 0]
+        if rows is not None:
+            rows = rows.detach().cpu().contiguous()
+            content = rows.reshape(-1).view(torch.uint8)
+            header = [1, DTYPES.index(rows.dtype), *rows.shape]
+        # A header of fixed size comes first, since shapes differ: the last batch of an epoch is small.
+        own = torch.tensor([*header, *[-1] * (HEADER - len(header))])
+        with self._raising_rank_lost():
+            headers = [torch.empty_like(own) for _ in range(self.world_size)]
+            dist.all_gather(headers, own)
+            shapes = [[n for n in each[2:].tolist() if n >= 0] for each in headers]
+            sizes = [int(each[0]) * math.prod(shape) for each, shape in zip(headers, shapes, strict=True)]
+            sizes = [size * DTYPES[int(each[1])].itemsize for size, each in zip(sizes, headers, strict=True)]
+            padded = torch.zeros(max(sizes), dtype=torch.uint8)
+            padded[: len(content)] = content
+            contents = [torch.empty_like(padded) for _ in range(self.world_size)]
+            dist.all_gather(contents, padded)
+        return [
+            bytes_[:size].clone().view(DTYPES[int(each[1])]).view(shape) if int(each[0]) else None
+            for each, shape, size, bytes_ in zip(headers, shapes, sizes, contents, strict=True)
+        ]
 
     def broadcast_state(self, state: State) -> None:
         numbers = self.broadcast_object(state.numbers() if self.is_main else None)

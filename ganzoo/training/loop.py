@@ -24,13 +24,13 @@ from ganzoo.parts import (
 )
 from ganzoo.speed import hardware
 from ganzoo.step.game import Game
-from ganzoo.step.naming import named
 from ganzoo.training import diagnostics
 from ganzoo.training.display import Display
 from ganzoo.training.distributed import SINGLE_PROCESS, NullLogger, Processes
 from ganzoo.training.hparams import hparams
 from ganzoo.training.probe import memory
 from ganzoo.training.run import Run, plain_spec, read_sums
+from ganzoo.training.scoring import score
 from ganzoo.training.signals import LAUNCHER_SECONDS, Interrupt, Interrupted, interruptible
 from ganzoo.training.steps import advance, compiled_steps, conditions, step_compiler
 
@@ -473,17 +473,22 @@ class Trainer:
         except (MemoryError, RuntimeError) as error:
             if not hardware.out_of_memory(error):
                 raise
-            self.display.warn(
-                f"warning: step {self.counters.step}: there is no memory for samples and metrics: training goes on "
-                "without; fewer --samples may help"
-            )
-        self.logger.flush()
+            self.no_room_to_look()
         figures = self.processes.broadcast_object(figures)
+        figures |= self.streamed_figures()
+        self.logger.flush()
         self.since = self.since[0] + time.monotonic() - began, self.since[1]  # sampling counts for no speed
         return figures
 
+    def no_room_to_look(self) -> None:
+        """Warn that there is no memory for samples and metrics."""
+        self.display.warn(
+            f"warning: step {self.counters.step}: there is no memory for samples and metrics: training goes on "
+            "without; fewer --samples may help"
+        )
+
     def figures(self) -> dict[str, float]:
-        """Log sample grids and compute the metrics, in the main process.
+        """Log sample grids and compute the metrics that take all samples at once, in the main process.
 
         Returns:
             The diversity of the samples and the figures of the metrics, by tag.
@@ -494,17 +499,27 @@ class Trainer:
         self.picture("samples/generator", samples)
         figures = {"samples/diversity": float(_spread(samples)) / self.spread} if self.spread else {}
         for name, metric in self.run.parts.metrics.items():
-            with named("metric", name):
-                source = (self.feed.held_out if metric.pairs else None) or self.feed
-                count = min(metric.samples, source.size)
-                real = source.look(count)
-                fake = self.run.sample(
-                    count, seed=self.settings.seed + 1, inputs={name: real[name] for name in self.run.spec.inputs}
-                )
-                assert real.images is not None
-                found = metric.score(real.images.float(), fake.float(), self.run.parts.data)
-            figures.update({f"metrics/{name}/{key}": float(value) for key, value in found.items()})
+            if not metric.streams():
+                figures |= score(self.run, name, metric, self.feed)
         return figures
+
+    def streamed_figures(self) -> dict[str, float]:
+        """Compute the metrics that read samples in batches, by all processes together.
+
+        Returns:
+            The figures by tag.
+        """
+        found: dict[str, float] = {}
+        for name, metric in self.run.parts.metrics.items():
+            if metric.streams():
+                try:
+                    found |= score(self.run, name, metric, self.feed, processes=self.processes)
+                except (MemoryError, RuntimeError) as error:
+                    # The other processes wait for the features of this process, so that only one alone can go on.
+                    if self.processes.world_size > 1 or not hardware.out_of_memory(error):
+                        raise
+                    self.no_room_to_look()
+        return found
 
     def compare(self, values: Mapping[str, float]) -> None:
         """Save a checkpoint if the figure of ``--best`` is better than ever before.

@@ -229,7 +229,7 @@ class Run:
             source: as for ``sample``.
 
         Returns:
-            (N, *shape) in [-1, 1] on the CPU.
+            (N, *shape) in [-1, 1].
         """
         net, architecture = self._weights(source), self.parts.architecture
         with evaluating(net), torch.no_grad():
@@ -350,6 +350,7 @@ class Run:
         seed: int = 0,
         labels: Labels | None = None,
         inputs: Mapping[str, Tensor] | None = None,
+        noise: torch.Generator | None = None,
     ) -> Batch:
         """The batch that ``sample`` generates from.
 
@@ -358,6 +359,8 @@ class Run:
             seed: as for ``sample``.
             labels: as for ``sample``.
             inputs: as for ``sample``.
+            noise: the generator to draw from, for samples that are drawn in several batches. None makes a new
+                generator from ``seed``.
 
         Returns:
             Latents, labels and inputs on the device of the run.
@@ -365,7 +368,7 @@ class Run:
         Raises:
             SettingsError: an argument is outside the range that ``sample`` gives.
         """
-        noise = torch.Generator().manual_seed(derive_seed(seed, "sample"))
+        noise = torch.Generator().manual_seed(derive_seed(seed, "sample")) if noise is None else noise
         latent = torch.randn(count, self.spec.latent_dim, generator=noise, dtype=torch.float64)
         numbers = self.class_numbers(count, labels)
         due = {name: (count, *each.shape) for name, each in self.spec.inputs.items()}
