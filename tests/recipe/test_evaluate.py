@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import torch
@@ -130,7 +130,7 @@ def test_batches_are_the_samples_of_the_run(trained: tuple[ganzoo.Run, Path]) ->
         """Keeps the samples."""
 
         samples = 600
-        figures = {"n": None}
+        figures: ClassVar = {"n": None}
 
         def evaluate(self, samples: ganzoo.Samples) -> dict[str, float]:
             made = torch.cat(list(samples.fake()))
@@ -203,7 +203,7 @@ def test_metrics_of_classes_need_classes(tmp_path: Path) -> None:
         """Needs classes."""
 
         labels = True
-        figures = {"right": True}
+        figures: ClassVar = {"right": True}
 
         def evaluate(self, samples: ganzoo.Samples) -> dict[str, float]:
             assert samples.fake_labels is not None
@@ -211,7 +211,7 @@ def test_metrics_of_classes_need_classes(tmp_path: Path) -> None:
 
     with pytest.raises(errors.Incompatible, match="the networks are given none"):
         ganzoo.run(metrics=Classes(), quiet=True, **SMALL)
-    with pytest.raises(errors.Incompatible, match="data ring.* has none"):
+    with pytest.raises(errors.Incompatible, match=r"data ring.* has none"):
         ganzoo.run(metrics=Classes(), quiet=True, **{**SMALL, "data": "ring"})
 
 

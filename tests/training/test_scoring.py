@@ -55,7 +55,12 @@ def test_two_processes_compute_the_figures_of_one(tmp_path: Path) -> None:
     line = json.loads((tmp_path / "runs/two/metrics.jsonl").read_text().splitlines()[-1])
     environment["GANZOO_CACHE"] = str(tmp_path / "another")
     one = subprocess.run(
-        [sys.executable, "-m", "ganzoo", *evaluate], cwd=tmp_path, env=environment, capture_output=True, text=True
+        [sys.executable, "-m", "ganzoo", *evaluate],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     figures = json.loads(one.stdout)["figures"]
     assert json.loads(say["two"])["figures"] == figures
