@@ -15,7 +15,20 @@ from ganzoo import plugins
 from ganzoo.recipe.assemble import Experiment, assemble
 from ganzoo.recipe.settings import resolve
 
-REAL_DATA = Path(__file__).parents[2] / "shared" / "data"
+ROOT = Path(__file__).parents[1]
+
+REAL_DATA = ROOT.parent / "shared" / "data"
+
+
+NOT_MEASURED = ("faults", "gpu", "speed", "test_compositions.py", "test_readme.py")
+"""Tests whose lines are no part of the figure of coverage: most run in child processes, or in torch's own compiler."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Switch the measuring of coverage off where it costs half a test's time and shows nothing."""
+    for item in items:
+        if item.path.relative_to(ROOT / "tests").parts[0] in NOT_MEASURED or item.get_closest_marker("slow"):
+            item.add_marker("no_cover")
 
 
 @pytest.fixture
