@@ -129,7 +129,10 @@ KINDS = (
         "architecture",
         "ganzoo.parts:Architecture",
         "the two networks",
-        settings=(Setting("arch", "architecture: the two networks.", flags=("--architecture",)),),
+        settings=(
+            Setting("arch", "architecture: the two networks.", flags=("--architecture",)),
+            Setting("d_arch", "the discriminator's architecture, if another than the generator's.", default="arch"),
+        ),
     ),
     Kind(
         "loss",

@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from torch.utils.data import TensorDataset
 
 from ganzoo import errors, plugins, words
-from ganzoo.parts import Architecture, Data, Loss, Networks, Scores, Spec
+from ganzoo.parts import Architecture, Data, Loss, Scores, Spec
 from ganzoo.recipe.assemble import Experiment, assemble
 from ganzoo.recipe.settings import resolve
 from ganzoo.step.build import build_game
@@ -88,11 +88,15 @@ class DiracPlayers(Architecture):
     theta: float = 1.0
     psi: float = 1.0
 
-    def build(self, spec: Spec) -> Networks:
-        """Make the two players."""
+    def generator(self, spec: Spec) -> nn.Module:
+        """Make the point."""
+        return _Theta(self.theta)
+
+    def discriminator(self, spec: Spec) -> nn.Module:
+        """Make the line through 0."""
         discriminator = nn.Linear(1, 1, bias=False, dtype=torch.float64)
         nn.init.constant_(discriminator.weight, self.psi)
-        return Networks(_Theta(self.theta), discriminator)
+        return discriminator
 
 
 class DiracPoint(Data):

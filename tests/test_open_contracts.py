@@ -88,10 +88,11 @@ class Takes(ganzoo.Architecture):
 
     odd: bool = False
 
-    def build(self, spec: ganzoo.Spec) -> ganzoo.Networks:
-        inputs = dict(spec.inputs)
-        generator = nn.Sequential(Net(spec.latent_dim, 16, inputs, self.odd))
-        return ganzoo.Networks(_Shaped(generator[0]), Net(16, 1, inputs, self.odd))
+    def generator(self, spec: ganzoo.Spec) -> nn.Module:
+        return _Shaped(Net(spec.latent_dim, 16, dict(spec.inputs), self.odd))
+
+    def discriminator(self, spec: ganzoo.Spec) -> nn.Module:
+        return Net(16, 1, dict(spec.inputs), self.odd)
 
 
 class _Shaped(nn.Module):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, final
 
 from ganzoo.errors import Incompatible, SettingsError
 from ganzoo.parts.part import Networks, Part
@@ -18,18 +18,32 @@ if TYPE_CHECKING:
 class Architecture(Part):
     """The two networks, plain modules, and how the engine calls the modules.
 
+    The discriminator of an architecture plays against the generator of any architecture (``d_arch``). ``discriminator``,
+    ``judge``, ``outputs`` and ``encode`` belong to the discriminator, and the other methods to the generator.
+
     Path length penalties, truncation, style mixing and interpolation work in the style space of the generator. The
     style space is the space of the noise, unless the generator has a mapping network: then ``styles`` maps the noise,
     and ``synthesize`` is the rest of the generator. For every architecture, ``generate(g, batch)`` is
     ``synthesize(g, styles(g, batch), batch)``.
 
-    Attributes:
-        style_space: the name of the style space in the papers: ``z`` for the noise, ``w`` after a mapping network.
+    Raises:
+        TypeError: a subclass defines ``build`` (raised when the class is made).
     """
 
     kind: ClassVar[str] = "architecture"
 
-    style_space: ClassVar[str] = "z"
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if "build" in vars(cls):
+            raise TypeError(
+                f"{cls.__qualname__} defines build: define generator(spec) and discriminator(spec), of which the "
+                "engine builds the one that is needed"
+            )
+
+    @property
+    def style_space(self) -> str:
+        """The name of the style space in the papers: ``z`` for the noise, ``w`` after a mapping network."""
+        return "z"
 
     def classes(self, available: int) -> int:
         """The number of classes that the nets are given, 0 for no labels.
@@ -39,13 +53,30 @@ class Architecture(Part):
         """
         return 0
 
-    def build(self, spec: Spec) -> Networks:
-        """Make the two players.
+    def generator(self, spec: Spec) -> nn.Module:
+        """Make the generator.
 
         Args:
             spec: shape and type of samples and latents.
         """
         raise NotImplementedError
+
+    def discriminator(self, spec: Spec) -> nn.Module:
+        """Make the discriminator, which may judge the samples of another architecture's generator.
+
+        Args:
+            spec: shape and type of samples and latents.
+        """
+        raise NotImplementedError
+
+    @final
+    def build(self, spec: Spec) -> Networks:
+        """Make the two players, the generator first.
+
+        Args:
+            spec: shape and type of samples and latents.
+        """
+        return Networks(self.generator(spec), self.discriminator(spec))
 
     def generate(self, generator: nn.Module, batch: Batch) -> Tensor:
         """Samples, (N, *shape), from a batch's latent, labels and the data part's other tensors.

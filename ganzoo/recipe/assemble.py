@@ -34,6 +34,7 @@ from ganzoo.parts import (
     Spec,
 )
 from ganzoo.recipe.directory import plain_settings
+from ganzoo.recipe.pair import Pair
 from ganzoo.recipe.rules import check, check_optimizers
 from ganzoo.recipe.settings import PartSource, Settings
 from ganzoo.speed import hardware
@@ -159,6 +160,7 @@ def _assembled(
     game_parts = GameParts(
         run_.state,
         architecture_name=cast_.labels["arch"],
+        discriminator_name=cast_.labels["d_arch"],
         architecture=cast_.architecture,
         loss_name=cast_.labels["loss"],
         loss=cast_.loss,
@@ -258,7 +260,9 @@ def gather(settings: Settings, catalogue: PartSource) -> Parts:
         (part,) = many(setting, contract).values()
         return part
 
-    architecture, loss = one("arch", Architecture), one("loss", Loss)
+    architecture, d_architecture, loss = one("arch", Architecture), one("d_arch", Architecture), one("loss", Loss)
+    if words.unbound(architecture) != words.unbound(d_architecture):
+        architecture = Pair(arch=architecture, d_arch=d_architecture)
     regularizers = many("regularizers", Regularizer)
     schedule, data = one("schedule", Schedule), one("data", Data)
     metrics = many("metrics", Metric)

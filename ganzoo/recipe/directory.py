@@ -37,7 +37,7 @@ ABANDONED = 3600.0
 """Seconds after which a draft of a run directory is removed, because the process that made the draft was killed."""
 
 
-NAMED_AFTER = ("arch", "loss", "regularizers", "schedule", "data")
+NAMED_AFTER = ("arch", "d_arch", "loss", "regularizers", "schedule", "data")
 """The settings that give a run directory a name: the names of the parts are joined in the order of the settings."""
 
 
@@ -126,6 +126,8 @@ def plain_settings(run_: Run, kinds: Kinds) -> dict[str, object]:
     if plain["d_optimizer"] == plain["g_optimizer"]:  # written once, so that -o optimizer.lr changes both players
         plain["optimizer"] = plain["g_optimizer"]
         plain["d_optimizer"] = plain["g_optimizer"] = None
+    if plain["d_arch"] == plain["arch"]:  # likewise, so that -o arch.width changes both networks
+        plain["d_arch"] = None
     return {**plain, **words.plain(run_.settings)}
 
 
@@ -176,5 +178,11 @@ def _exists(folder: Path) -> errors.RunError:
 
 
 def _slug(cast_: Parts) -> str:
-    specs = [spec for setting in NAMED_AFTER for spec in cast_.specs[setting]]
-    return "-".join(spec.name for outer in specs for spec in outer.family())[:120]
+    specs = [
+        spec
+        for setting in NAMED_AFTER
+        for spec in cast_.specs[setting]
+        if setting != "d_arch" or cast_.specs["d_arch"] != cast_.specs["arch"]
+    ]
+    names = [spec.name for outer in specs for spec in outer.family()]
+    return "-".join(names)[:120]

@@ -194,6 +194,7 @@ class PartsDict(TypedDict, total=False):
 
     Attributes:
         arch: the two networks.
+        d_arch: the architecture of the discriminator, where the discriminator is of another architecture.
         loss: the loss that each player minimizes.
         regularizers: penalties, transforms and changes of targets, any number.
         schedule: the order in which the players are updated.
@@ -205,6 +206,7 @@ class PartsDict(TypedDict, total=False):
     """
 
     arch: Given | Architecture
+    d_arch: Given | Architecture | None
     loss: Given | Loss
     regularizers: Given | Regularizer | Sequence[Given | Regularizer] | None
     schedule: Given | Schedule

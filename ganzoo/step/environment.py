@@ -90,6 +90,7 @@ class GameParts(NamedTuple):
     Attributes:
         state: networks, optimizers, the average of the generator, counters.
         architecture_name: name of the architecture, for messages.
+        discriminator_name: name of the architecture of the discriminator, for messages.
         architecture: how the networks are called.
         loss_name: name of the loss, for messages.
         loss: both players' losses.
@@ -98,6 +99,7 @@ class GameParts(NamedTuple):
 
     state: State
     architecture_name: str
+    discriminator_name: str
     architecture: Architecture
     loss_name: str
     loss: Loss

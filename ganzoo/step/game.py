@@ -124,7 +124,7 @@ class Game(Surroundings):
 
     def judge(self, images: Tensor, batch: Batch) -> Any:
         """D(x): the output of the discriminator for images, given the labels and inputs of a batch."""
-        with self.environment.autocast(), named("architecture", self.parts.architecture_name):
+        with self.environment.autocast(), named("architecture", self.parts.discriminator_name):
             return self.architecture.judge(self._discriminator, images, batch)
 
     def transformed(self, images: Tensor, s: Scores) -> Tensor:

@@ -8,7 +8,7 @@ from ganzoo import words
 from ganzoo.training.run import Run
 
 PARTS_SHOWN = ("arch", "data", "loss", "regularizers", "schedule")
-SETTINGS_SHOWN = ("batch_size", "d_optimizer", "ema", "g_optimizer", "latent_dim", "precision", "seed")
+SETTINGS_SHOWN = ("batch_size", "d_arch", "d_optimizer", "ema", "g_optimizer", "latent_dim", "precision", "seed")
 """The columns of the hparams table. Every run has every column, so that runs of different parts share one table.
 TensorBoard sorts the columns by name and shows the first five. The names of the settings therefore begin with a later
 letter than the names of the kinds of parts."""

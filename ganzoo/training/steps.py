@@ -71,6 +71,7 @@ def compiled_steps(run: Run, game: Game, compiler: StepCompiler, warn: Callable[
     bound, labels = run.parts.bound, run.parts.labels
     parts = {
         f"architecture {labels['arch']}": bound["arch"],
+        f"discriminator architecture {labels['d_arch']}": bound["d_arch"],
         f"loss {labels['loss']}": bound["loss"],
         f"schedule {labels['schedule']}": bound["schedule"],
         **{f"regularizer {label}": bound[f"regularizer {label}"] for label in run.parts.regularizers},

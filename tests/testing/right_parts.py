@@ -34,7 +34,10 @@ class Good(ganzoo.Loss):
 class Nets(ganzoo.Architecture):
     """Two small nets that are right."""
 
-    def build(self, spec):
+    def generator(self, spec):
         size = torch.Size(spec.shape).numel()
-        make = nn.Sequential(nn.Linear(spec.latent_dim, size), nn.Tanh(), nn.Unflatten(1, spec.shape))
-        return ganzoo.Networks(make, nn.Sequential(nn.Flatten(), nn.Linear(size, 8), nn.Tanh(), nn.Linear(8, 1)))
+        return nn.Sequential(nn.Linear(spec.latent_dim, size), nn.Tanh(), nn.Unflatten(1, spec.shape))
+
+    def discriminator(self, spec):
+        size = torch.Size(spec.shape).numel()
+        return nn.Sequential(nn.Flatten(), nn.Linear(size, 8), nn.Tanh(), nn.Linear(8, 1))

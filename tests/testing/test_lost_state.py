@@ -131,14 +131,21 @@ class Remembering(Nets):
     kept: Literal["attribute", "number", "transient", "buffer"] = "buffer"
     player: Literal["generator", "discriminator"] = "generator"
 
-    def build(self, spec):
-        nets = super().build(spec)
-        for name, module in getattr(nets, self.player).named_modules():
+    def generator(self, spec):
+        net = super().generator(spec)
+        return self._with_mean(net) if self.player == "generator" else net
+
+    def discriminator(self, spec):
+        net = super().discriminator(spec)
+        return self._with_mean(net) if self.player == "discriminator" else net
+
+    def _with_mean(self, net):
+        for name, module in net.named_modules():
             if isinstance(module, nn.Linear):
-                where, last = getattr(nets, self.player).get_submodule(name.rpartition(".")[0]), name.rpartition(".")[2]
+                where, last = net.get_submodule(name.rpartition(".")[0]), name.rpartition(".")[2]
                 where._modules[last] = nn.Sequential(module, Statistic(self.kept))
                 break
-        return nets
+        return net
 
 
 class HiddenStatistic(ganzoo.Regularizer):

@@ -181,11 +181,11 @@ class Misshapen(Nets):
 class Forgotten(Nets):
     """A layer that forward() forgets."""
 
-    def build(self, spec):
-        nets = super().build(spec)
-        nets.generator.spare = nn.Linear(2, 2)
-        nets.generator.forward = lambda z: nets.generator[2](nets.generator[1](nets.generator[0](z)))
-        return nets
+    def generator(self, spec):
+        net = super().generator(spec)
+        net.spare = nn.Linear(2, 2)
+        net.forward = lambda z: net[2](net[1](net[0](z)))
+        return net
 
 
 class Mixing(Nets):

@@ -109,13 +109,12 @@ class DCGAN(Auxiliary, Embedding):
         Returns:
             Only what the options ask for, by name.
         """
-        side, n = spec.shape[-1], doublings("dcgan", spec.shape)
-        widths = [self.width * min(8, 2**i) for i in range(n)]
-        maps: list[tuple[int, ...]] = [(w, side >> (i + 1), side >> (i + 1)) for i, w in enumerate(widths)]
+        side = spec.shape[-1]
+        maps: list[tuple[int, ...]] = [(w, side >> i, side >> i) for i, w in enumerate(self._widths(spec), 1)]
         return {**super().outputs(spec), **self.auxiliary_outputs(spec, maps)}
 
-    def build(self, spec: ganzoo.Spec) -> ganzoo.Networks:
-        """Make the two networks.
+    def generator(self, spec: ganzoo.Spec) -> nn.Module:
+        """Make the generator.
 
         Args:
             spec: shape, noise and classes that the networks are built for.
@@ -124,36 +123,49 @@ class DCGAN(Auxiliary, Embedding):
             Incompatible: see the class.
         """
         classes = self.check_condition("dcgan", spec)
-        n = doublings("dcgan", spec.shape)
-        check_attention("dcgan", self.attention, [4 << i for i in range(n)])
-        widths = [self.width * min(8, 2**i) for i in range(n)]
-        channels = spec.shape[0]
-        nets = ganzoo.Networks(
-            Generator(
-                spec.latent_dim,
-                widths[::-1],
-                channels,
-                classes=classes,
-                conditional=self.conditional,
-                norm_=self.norm,
-                upsample=self.upsample,
-                attention=self.attention,
-            ),
-            Discriminator(
-                channels,
-                widths,
-                self.heads(spec, self.embedding_size(spec)),
-                norm_=self.d_norm,
-                downsample=self.downsample,
-                attention=self.attention,
-                stddev=self.minibatch_stddev,
-                kernels=self.minibatch_discrimination,
-            ),
+        net = Generator(
+            spec.latent_dim,
+            self._widths(spec)[::-1],
+            spec.shape[0],
+            classes=classes,
+            conditional=self.conditional,
+            norm_=self.norm,
+            upsample=self.upsample,
+            attention=self.attention,
         )
         if self.equalised:
-            for net in nets:
-                equalise(net, net.gain)  # type: ignore[arg-type]  # both networks below have it
-        return nets
+            equalise(net, net.gain)
+        return net
+
+    def discriminator(self, spec: ganzoo.Spec) -> nn.Module:
+        """Make the discriminator.
+
+        Args:
+            spec: shape, noise and classes that the networks are built for.
+
+        Raises:
+            Incompatible: see the class.
+        """
+        self.check_condition("dcgan", spec)
+        net = Discriminator(
+            spec.shape[0],
+            self._widths(spec),
+            self.heads(spec, self.embedding_size(spec)),
+            norm_=self.d_norm,
+            downsample=self.downsample,
+            attention=self.attention,
+            stddev=self.minibatch_stddev,
+            kernels=self.minibatch_discrimination,
+        )
+        if self.equalised:
+            equalise(net, net.gain)
+        return net
+
+    def _widths(self, spec: ganzoo.Spec) -> list[int]:
+        """The channels of the maps from half the side of the images down to 4x4."""
+        n = doublings("dcgan", spec.shape)
+        check_attention("dcgan", self.attention, [4 << i for i in range(n)])
+        return [self.width * min(8, 2**i) for i in range(n)]
 
 
 class Generator(nn.Module):

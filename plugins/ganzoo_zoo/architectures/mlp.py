@@ -59,8 +59,24 @@ class MLP(Conditional, Embedding):
     activation: Activation = "leaky-relu"
     equalised: bool = False
 
-    def build(self, spec: ganzoo.Spec) -> ganzoo.Networks:
-        """Make the two networks.
+    def generator(self, spec: ganzoo.Spec) -> nn.Module:
+        """Make the generator.
+
+        Args:
+            spec: shape, noise and classes that the networks are built for.
+
+        Raises:
+            Incompatible: see the class.
+        """
+        classes = self.check_condition("mlp", spec)
+        sizes = [spec.latent_dim + classes, *[self.width] * self.depth, math.prod(spec.shape)]
+        net = Generator(stack(sizes, self.activation), spec.shape, classes)
+        if self.equalised:
+            equalise(net, partial(_gain, net))
+        return net
+
+    def discriminator(self, spec: ganzoo.Spec) -> nn.Module:
+        """Make the discriminator.
 
         Args:
             spec: shape, noise and classes that the networks are built for.
@@ -70,15 +86,11 @@ class MLP(Conditional, Embedding):
         """
         classes = self.check_condition("mlp", spec)
         heads = Heads(conditional=self.conditional, classes=classes, embedding=self.embedding_size(spec))
-        size, hidden = math.prod(spec.shape), [self.width] * self.depth
-        nets = ganzoo.Networks(
-            Generator(stack([spec.latent_dim + classes, *hidden, size], self.activation), spec.shape, classes),
-            Discriminator(stack([size + heads.concatenated, *hidden, heads.size], self.activation), heads),
-        )
+        sizes = [math.prod(spec.shape) + heads.concatenated, *[self.width] * self.depth, heads.size]
+        net = Discriminator(stack(sizes, self.activation), heads)
         if self.equalised:
-            for net in nets:
-                equalise(net, partial(_gain, net))
-        return nets
+            equalise(net, partial(_gain, net))
+        return net
 
 
 def _gain(net: Any, layer: nn.Module) -> float:

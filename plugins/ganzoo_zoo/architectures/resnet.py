@@ -93,8 +93,8 @@ class ResNet(Auxiliary):
     attention: Annotated[int, Ge(0)] = 0
     equalised: bool = False
 
-    def build(self, spec: ganzoo.Spec) -> ganzoo.Networks:
-        """Make the two networks.
+    def generator(self, spec: ganzoo.Spec) -> nn.Module:
+        """Make the generator.
 
         Args:
             spec: shape, noise and classes that the networks are built for.
@@ -103,37 +103,53 @@ class ResNet(Auxiliary):
             Incompatible: see the class.
         """
         classes = self.check_condition("resnet", spec)
-        n = doublings("resnet", spec.shape)
-        channels, side = spec.shape[0], spec.shape[-1]
-        halvings, down = self._down(n)
-        sides = [side >> i for i in range(1, halvings + 1)]  # of D's maps after each block that halves
-        check_attention("resnet", self.attention, [s for s in sides if s >= 8])  # G's first block makes 8x8
-        nets = ganzoo.Networks(
-            Generator(
-                spec.latent_dim,
-                [_narrowed(2 * self.width, 4 * 2**i) for i in range(n + 1)],
-                channels,
-                classes=classes,
-                conditional=self.conditional,
-                norm_=self.norm,
-                upsample=self.upsample,
-                attention=self.attention,
-            ),
-            Discriminator(
-                channels,
-                down,
-                halvings,
-                self.heads(spec),
-                norm_=self.d_norm,
-                pooling=self.pooling,
-                downsample=self.downsample,
-                attention=sides.index(self.attention) + 1 if self.attention else 0,
-            ),
+        self._sides(spec)
+        net = Generator(
+            spec.latent_dim,
+            [_narrowed(2 * self.width, 4 * 2**i) for i in range(doublings("resnet", spec.shape) + 1)],
+            spec.shape[0],
+            classes=classes,
+            conditional=self.conditional,
+            norm_=self.norm,
+            upsample=self.upsample,
+            attention=self.attention,
         )
         if self.equalised:
-            for net in nets:
-                equalise(net, partial(_gain, net))
-        return nets
+            equalise(net, partial(_gain, net))
+        return net
+
+    def discriminator(self, spec: ganzoo.Spec) -> nn.Module:
+        """Make the discriminator.
+
+        Args:
+            spec: shape, noise and classes that the networks are built for.
+
+        Raises:
+            Incompatible: see the class.
+        """
+        self.check_condition("resnet", spec)
+        sides = self._sides(spec)
+        halvings, down = self._down(doublings("resnet", spec.shape))
+        net = Discriminator(
+            spec.shape[0],
+            down,
+            halvings,
+            self.heads(spec),
+            norm_=self.d_norm,
+            pooling=self.pooling,
+            downsample=self.downsample,
+            attention=sides.index(self.attention) + 1 if self.attention else 0,
+        )
+        if self.equalised:
+            equalise(net, partial(_gain, net))
+        return net
+
+    def _sides(self, spec: ganzoo.Spec) -> list[int]:
+        """The sides of D's maps after each block that halves."""
+        halvings, _ = self._down(doublings("resnet", spec.shape))
+        sides = [spec.shape[-1] >> i for i in range(1, halvings + 1)]
+        check_attention("resnet", self.attention, [s for s in sides if s >= 8])  # G's first block makes 8x8
+        return sides
 
     def outputs(self, spec: ganzoo.Spec) -> Mapping[str, Sequence[tuple[int, ...]]]:
         """The shapes of the maps after each block and of the class logits.

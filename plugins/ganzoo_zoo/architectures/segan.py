@@ -55,8 +55,8 @@ class SegAN(ganzoo.Architecture):
     norm: NormName = "batch"
     d_norm: NormName = "batch"
 
-    def build(self, spec: ganzoo.Spec) -> ganzoo.Networks:
-        """Make the segmentor and the critic.
+    def generator(self, spec: ganzoo.Spec) -> nn.Module:
+        """Make the segmentor.
 
         Args:
             spec: shape, noise and classes that the networks are built for.
@@ -64,6 +64,21 @@ class SegAN(ganzoo.Architecture):
         Raises:
             Incompatible: see the class.
         """
+        return Segmentor(self._photo(spec)[0], self.widths(spec), spec.shape[0], self.norm)
+
+    def discriminator(self, spec: ganzoo.Spec) -> nn.Module:
+        """Make the critic.
+
+        Args:
+            spec: shape, noise and classes that the networks are built for.
+
+        Raises:
+            Incompatible: see the class.
+        """
+        return Critic(self._photo(spec)[0] * spec.shape[0], self.widths(spec), self.d_norm)
+
+    def _photo(self, spec: ganzoo.Spec) -> tuple[int, ...]:
+        """The shape of a photo."""
         photos = spec.inputs.get("condition")
         if photos is None:
             raise Incompatible(
@@ -75,8 +90,7 @@ class SegAN(ganzoo.Architecture):
                 f"segan wants a photo and a mask of one size, and this data gives {photos.shape} and "
                 f"{spec.shape}: set the data's size"
             )
-        widths, masks, photo = self.widths(spec), spec.shape[0], photos.shape[0]
-        return ganzoo.Networks(Segmentor(photo, widths, masks, self.norm), Critic(photo * masks, widths, self.d_norm))
+        return photos.shape
 
     def widths(self, spec: ganzoo.Spec) -> list[int]:
         """The channels of the maps from half the side down to 4x4.
@@ -102,7 +116,7 @@ class SegAN(ganzoo.Architecture):
         Args:
             spec: shape, noise and classes that the networks are built for.
         """
-        side, photo = spec.shape[-1], spec.inputs["condition"].shape
+        side, photo = spec.shape[-1], self._photo(spec)
         first = (photo[0] * spec.shape[0], side, side)
         return {"features": [first, *((w, side >> i, side >> i) for i, w in enumerate(self.widths(spec), 1))]}
 
