@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 class Architecture(Part):
     """The two networks, plain modules, and how the engine calls the modules.
 
-    The discriminator of an architecture plays against the generator of any architecture (``d_arch``). ``discriminator``,
-    ``judge``, ``outputs`` and ``encode`` belong to the discriminator, and the other methods to the generator.
+    The discriminator of an architecture plays against the generator of any architecture (``d_arch``). The methods
+    ``discriminator``, ``judge``, ``outputs`` and ``encode`` belong to the discriminator, the others to the generator.
 
     Path length penalties, truncation, style mixing and interpolation work in the style space of the generator. The
     style space is the space of the noise, unless the generator has a mapping network: then ``styles`` maps the noise,
