@@ -12,8 +12,10 @@ def register_architectures(register: Register) -> None:
     """The architectures."""
     register("dcgan", "ganzoo_zoo.architectures.dcgan:DCGAN")
     register("mlp", "ganzoo_zoo.architectures.mlp:MLP")
+    register("r3gan", "ganzoo_zoo.architectures.r3gan:R3GAN")
     register("resnet", "ganzoo_zoo.architectures.resnet:ResNet")
     register("segan", "ganzoo_zoo.architectures.segan:SegAN")
+    register("stylegan2", "ganzoo_zoo.architectures.stylegan2:StyleGAN2")
 
 
 @ganzoo.hookimpl

@@ -15,9 +15,11 @@ from ganzoo.testing import checks_for
 
 SMALLER = {
     "dcgan": "dcgan:width=4",
+    "r3gan": "r3gan:width=8,blocks=1,group=4",
     "resnet": "resnet:width=8",
     "mlp": "mlp:width=16,depth=2",
     "segan": "segan:width=4",
+    "stylegan2": "stylegan2:width=8,style=6,mapping=2",
 }
 
 
@@ -36,6 +38,12 @@ VARIANTS = {
         "resnet:width=8,auxiliary=true",
         "resnet:width=8,auxiliary=true,joint=true",
         "mlp:width=16,embedding=3",
+        "stylegan2:width=6,mapping=1,conditional=projection,form=residual,d_form=skip",
+        "stylegan2:width=6,mapping=1,form=plain,d_form=plain,embedding=latent,minibatch_stddev=0,noise=none",
+        "stylegan2:width=6,mapping=1,auxiliary=true,conditional=none,noise=constant,mixing=0",
+        "r3gan:width=8,wide_to=4,conditional=projection",
+        "r3gan:width=8,conditional=concat,embedding=latent,blocks=1",
+        "r3gan:width=6,auxiliary=true,blocks=1",
         "segan:width=4,norm=instance,d_norm=none",
     ],
     "loss": [

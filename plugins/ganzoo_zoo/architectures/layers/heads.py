@@ -14,6 +14,7 @@ from ganzoo_zoo.architectures.layers.conditioning import (
     one_hot,
     require_labels,
 )
+from ganzoo_zoo.architectures.layers.modulation import MappedProjection
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +73,7 @@ class HeadedDiscriminator(nn.Module):
     features_after: ClassVar[type[nn.Module]]  # the maps after each layer of this type are the returned features
     layers: nn.Sequential
     class_head: nn.Module | None
-    projection: ClassProjection | None
+    projection: ClassProjection | MappedProjection | None
 
     def __init__(self, heads: Heads) -> None:
         super().__init__()

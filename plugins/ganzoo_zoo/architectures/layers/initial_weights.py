@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from ganzoo_zoo.architectures.layers.resampling import SubpixelConv
+
+LayerT = TypeVar("LayerT", nn.Conv2d, nn.Linear)
 
 WEIGHTED = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear, nn.Embedding)
 """The layers whose weights ``initialise`` draws and ``equalise`` rescales."""
@@ -93,6 +96,38 @@ def equalise(net: nn.Module, gain: Callable[[nn.Module], float]) -> None:
         if isinstance(layer, WEIGHTED):
             scale = gain(layer) / math.sqrt(fan_in(layer))
             parametrize.register_parametrization(layer, "weight", Rescale(scale))
+
+
+def equalised(layer: LayerT, *, gain: float = 1.0, rate: float = 1.0, bias: float = 0.0) -> LayerT:
+    """A layer with an equalised learning rate of its own.
+
+    Formula:
+        the layer uses w rate gain / sqrt(fan_in) and b rate,  at the start w ~ N(0, 1 / rate^2) and b = bias / rate
+
+    Args:
+        layer: a convolution or a linear layer, whose weights are drawn anew and parametrized in place.
+        gain: standard deviation of an output per unit of the inputs.
+        rate: factor of the learning rate of weights and biases, as Adam sees the stored numbers.
+        bias: the biases that the layer starts with.
+
+    Source: T. Karras et al., A style-based generator architecture for GANs, 2019, arXiv 1812.04948, appendix C.
+
+    Example:
+        >>> import torch
+        >>> layer = equalised(torch.nn.Linear(4, 1000), rate=0.01, bias=1.0)
+        >>> round(layer.weight.std().item(), 1), round(layer.parametrizations.weight.original.std().item() / 100, 1)
+        (0.5, 1.0)
+        >>> layer.bias[0].item()
+        1.0
+    """
+    with torch.no_grad():
+        nn.init.normal_(layer.weight, std=1 / rate)
+        if layer.bias is not None:
+            layer.bias.fill_(bias / rate)
+    parametrize.register_parametrization(layer, "weight", Rescale(rate * gain / math.sqrt(fan_in(layer))))
+    if layer.bias is not None and rate != 1.0:
+        parametrize.register_parametrization(layer, "bias", Rescale(rate))
+    return layer
 
 
 def fan_in(layer: nn.Module) -> float:

@@ -120,16 +120,11 @@ class SubpixelConv(nn.Conv2d):
         return F.pixel_shuffle(super().forward(x), 2)
 
 
-class BinomialUpConv(nn.Conv2d):
-    """Upsampling x2 with the smooth filter [1, 3, 3, 1], then a 3x3 convolution.
+class BinomialUp(nn.Module):
+    """Upsampling x2 of each channel with the smooth filter [1, 3, 3, 1].
 
     Formula:
         zeros are inserted between the pixels, the result is filtered along both axes with [1, 3, 3, 1] / 4
-
-    Args:
-        inputs: channels of the input.
-        outputs: channels of the output.
-        bias: whether a bias is added to each channel of the output.
 
     Notes:
         A constant map stays constant away from the border. At the border the filter meets zeros.
@@ -139,15 +134,118 @@ class BinomialUpConv(nn.Conv2d):
 
     Example:
         >>> import torch
-        >>> BinomialUpConv(3, 5)(torch.zeros(2, 3, 4, 4)).shape
-        torch.Size([2, 5, 8, 8])
+        >>> BinomialUp()(torch.ones(1, 1, 4, 4))[0, 0, 3].tolist()
+        [0.75, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.75]
     """
 
     filter: Tensor
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("filter", binomial_filter(4.0), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Upsample.
+
+        Args:
+            x: (N, C, H, W).
+
+        Returns:
+            (N, C, 2H, 2W).
+        """
+        kernel = self.filter.to(x.dtype).expand(x.shape[1], 1, 4, 4)
+        return F.conv_transpose2d(x, kernel, stride=2, padding=1, groups=x.shape[1])
+
+
+class BinomialDown(nn.Module):
+    """Downsampling by 2 of each channel with the smooth filter [1, 3, 3, 1].
+
+    Formula:
+        the map is filtered along both axes with [1, 3, 3, 1] / 8, every second pixel is kept
+
+    Notes:
+        The filter removes the frequencies that alias when every second pixel is dropped, more of them than 2x2 average
+        pooling does. At the border the filter meets zeros.
+
+    Source: as of ``BinomialUp``.
+
+    Example:
+        >>> import torch
+        >>> BinomialDown()(torch.ones(1, 1, 8, 8))[0, 0, 1].tolist()
+        [0.875, 1.0, 1.0, 0.875]
+    """
+
+    filter: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("filter", binomial_filter(1.0), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Downsample.
+
+        Args:
+            x: (N, C, H, W), H and W even.
+
+        Returns:
+            (N, C, H/2, W/2).
+        """
+        kernel = self.filter.to(x.dtype).expand(x.shape[1], 1, 4, 4)
+        return F.conv2d(x, kernel, stride=2, padding=1, groups=x.shape[1])
+
+
+class BinomialBlur(nn.Module):
+    """The smooth filter [1, 3, 3, 1] along both axes of each channel, at an unchanged side but for the border.
+
+    Args:
+        padding: zeros at each border. A padding of 1 shortens the sides by 1, a padding of 2 lengthens the sides by 1.
+        gain: sum of the filter: 1 to keep the mean of a map, 4 after a transposed convolution of stride 2.
+
+    Source: as of ``BinomialUp``.
+
+    Example:
+        >>> import torch
+        >>> BinomialBlur(padding=2, gain=1.0)(torch.ones(1, 1, 4, 4)).shape
+        torch.Size([1, 1, 5, 5])
+    """
+
+    filter: Tensor
+
+    def __init__(self, *, padding: int, gain: float) -> None:
+        super().__init__()
+        self.padding = padding
+        self.register_buffer("filter", binomial_filter(gain), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Filter.
+
+        Args:
+            x: (N, C, H, W).
+
+        Returns:
+            (N, C, H + 2 padding - 3, W + 2 padding - 3).
+        """
+        kernel = self.filter.to(x.dtype).expand(x.shape[1], 1, 4, 4)
+        return F.conv2d(x, kernel, padding=self.padding, groups=x.shape[1])
+
+
+class BinomialUpConv(nn.Conv2d):
+    """Upsampling x2 with the smooth filter [1, 3, 3, 1], see ``BinomialUp``, then a 3x3 convolution.
+
+    Args:
+        inputs: channels of the input.
+        outputs: channels of the output.
+        bias: whether a bias is added to each channel of the output.
+
+    Example:
+        >>> import torch
+        >>> BinomialUpConv(3, 5)(torch.zeros(2, 3, 4, 4)).shape
+        torch.Size([2, 5, 8, 8])
+    """
+
     def __init__(self, inputs: int, outputs: int, *, bias: bool = True) -> None:
         super().__init__(inputs, outputs, 3, padding=1, bias=bias)
-        self.register_buffer("filter", binomial_filter(4.0), persistent=False)
+        self.up = BinomialUp()
 
     def forward(self, x: Tensor) -> Tensor:
         """Upsample and convolve.
@@ -158,27 +256,16 @@ class BinomialUpConv(nn.Conv2d):
         Returns:
             (N, C', 2H, 2W).
         """
-        channels = x.shape[1]
-        kernel = self.filter.to(x.dtype).expand(channels, 1, 4, 4)
-        return super().forward(F.conv_transpose2d(x, kernel, stride=2, padding=1, groups=channels))
+        return super().forward(self.up(x))
 
 
 class BinomialDownConv(nn.Conv2d):
-    """A 3x3 convolution, then downsampling by 2 with the smooth filter [1, 3, 3, 1].
-
-    Formula:
-        the map is filtered along both axes with [1, 3, 3, 1] / 8, every second pixel is kept
+    """A 3x3 convolution, then downsampling by 2 with the smooth filter [1, 3, 3, 1], see ``BinomialDown``.
 
     Args:
         inputs: channels of the input.
         outputs: channels of the output.
         bias: whether a bias is added to each channel of the output.
-
-    Notes:
-        The filter removes the frequencies that alias when every second pixel is dropped, more of them than 2x2 average
-        pooling does. At the border the filter meets zeros.
-
-    Source: as of ``BinomialUpConv``.
 
     Example:
         >>> import torch
@@ -186,11 +273,9 @@ class BinomialDownConv(nn.Conv2d):
         torch.Size([2, 5, 4, 4])
     """
 
-    filter: Tensor
-
     def __init__(self, inputs: int, outputs: int, *, bias: bool = True) -> None:
         super().__init__(inputs, outputs, 3, padding=1, bias=bias)
-        self.register_buffer("filter", binomial_filter(1.0), persistent=False)
+        self.down = BinomialDown()
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolve and downsample.
@@ -201,9 +286,8 @@ class BinomialDownConv(nn.Conv2d):
         Returns:
             (N, C', H/2, W/2).
         """
-        h = super().forward(x)
-        channels = h.shape[1]
-        return F.conv2d(h, self.filter.to(h.dtype).expand(channels, 1, 4, 4), stride=2, padding=1, groups=channels)
+        h: Tensor = self.down(super().forward(x))
+        return h
 
 
 def binomial_filter(gain: float) -> Tensor:
