@@ -162,17 +162,6 @@ class StyleGAN2(Auxiliary, Embedding):
         ]
         return {**super().outputs(spec), **self.auxiliary_outputs(spec, maps)}
 
-    def build(self, spec: ganzoo.Spec) -> ganzoo.Networks:
-        """Make the two networks.
-
-        Args:
-            spec: shape, noise and classes that the networks are built for.
-
-        Raises:
-            Incompatible: see the class.
-        """
-        return ganzoo.Networks(self.generator(spec), self.discriminator(spec))
-
     def generator(self, spec: ganzoo.Spec) -> nn.Module:
         """Make the generator.
 
