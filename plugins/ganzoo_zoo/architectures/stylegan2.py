@@ -135,7 +135,7 @@ class StyleGAN2(Auxiliary, Embedding):
         """
         if not -1 <= truncation <= 1:
             raise SettingsError(f"truncation psi {truncation:g} is no number from -1 to 1: give a number such as 0.7")
-        mean: Tensor = generator.mapping.mean  # type: ignore[union-attr, assignment]
+        mean: Tensor = generator.mapping.mean  # type: ignore[assignment]
         return mean + truncation * (styles - mean)
 
     def widths(self, shape: tuple[int, ...]) -> list[int]:
@@ -338,7 +338,8 @@ class Generator(nn.Module):
             blocks.append(SynthesisBlock(part, inputs, outputs, channels if imaged else 0, style, side))
         self.blocks = nn.ModuleList(blocks)
         # The convolution after an image shares the style of the image. Only the last image has a style of its own.
-        self.count = sum(block.convolutions for block in blocks) + 1
+        self.convolutions = [block.convolutions for block in blocks]
+        self.count = sum(self.convolutions) + 1
 
     def styles(self, latent: Tensor, labels: Tensor | None = None) -> Tensor:
         """Map noise to styles. In training, a batch is mixed with probability ``mixing``.
@@ -375,10 +376,10 @@ class Generator(nn.Module):
         x = self.constant.to(styles.dtype).expand(len(styles), -1, -1, -1)
         images: Tensor | None = None
         first = 0
-        for block in self.blocks:
-            x, image = block(x, each[first : first + block.convolutions + 1])
+        for block, convolutions in zip(self.blocks, self.convolutions, strict=True):
+            x, image = block(x, each[first : first + convolutions + 1])
             images = image if images is None else self.upsample(images) + image
-            first += block.convolutions
+            first += convolutions
         assert images is not None
         return images
 

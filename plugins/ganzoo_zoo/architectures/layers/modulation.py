@@ -74,7 +74,7 @@ class ModulatedConv(nn.Conv2d):
         if not demodulate:
             equalised(self)
 
-    def forward(self, x: Tensor, style: Tensor) -> Tensor:
+    def forward(self, x: Tensor, style: Tensor) -> Tensor:  # type: ignore[override]  # a convolution of one tensor
         """Scale the input, convolve, and divide the output.
 
         Args:
