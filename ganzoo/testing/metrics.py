@@ -51,9 +51,21 @@ class _Pictures(parts.Data):
         return TensorDataset(2 * inside * colour - 1)
 
 
-def _score(metric: parts.Metric, real: Tensor, fake: Tensor, data: parts.Data) -> Mapping[str, float]:
-    """The figures of samples in memory. Samples with classes have the classes 0 and 1 in turn."""
-    labels = (torch.arange(len(real)) % 2, torch.arange(len(fake)) % 2) if metric.labels else (None, None)
+def _score(
+    metric: parts.Metric, real: Tensor, fake: Tensor, data: parts.Data, *, of_class: bool = True
+) -> Mapping[str, float]:
+    """The figures of samples in memory. For a metric of classes, the class is the side on which a sample lies.
+
+    Args:
+        metric: the metric.
+        real: real samples.
+        fake: generated samples.
+        data: the data part.
+        of_class: whether the generated samples are of the class that they were generated for.
+    """
+    sides = [(samples.flatten(1).mean(1) > real.mean()).long() for samples in (real, fake)]
+    sides[1] = sides[1] if of_class else torch.arange(len(fake)) % 2
+    labels = sides if metric.labels else (None, None)
     return metric.evaluate(parts.Samples(real=real, fake=fake, data=data, real_labels=labels[0], fake_labels=labels[1]))
 
 
@@ -91,7 +103,7 @@ def _tells_good_from_bad(metric: parts.Metric) -> None:
     """
     data, real, good, bad, told = _to_score(metric)
     torch.manual_seed(0)
-    again, worse = _score(metric, real, good, data), _score(metric, real, bad, data)
+    again, worse = _score(metric, real, good, data), _score(metric, real, bad, data, of_class=False)
     require(told and all(isinstance(k, str) for k in told), "score() gives no mapping of named figures")
     require(all(math.isfinite(v) for v in told.values()), f"a figure is not finite: {dict(told)}")
     require(dict(told) == dict(again), "figures differ under one torch.manual_seed")

@@ -101,10 +101,16 @@ def register_data(register: Register) -> None:
 @ganzoo.hookimpl
 def register_metrics(register: Register) -> None:
     """The metrics."""
+    register("class-accuracy", "ganzoo_zoo.metrics.class_accuracy:ClassAccuracy")
+    register("copies", "ganzoo_zoo.metrics.copies:Copies")
     register("dice", "ganzoo_zoo.metrics.dice:Dice")
+    register("fd-pixels", "ganzoo_zoo.metrics.fd_pixels:FDPixels")
     register("iou", "ganzoo_zoo.metrics.iou:IoU")
     register("modes", "ganzoo_zoo.metrics.modes:Modes")
+    register("ms-ssim", "ganzoo_zoo.metrics.ms_ssim:MSSSIM")
     register("stacked-modes", "ganzoo_zoo.metrics.stacked_modes:StackedModes")
+    register("swd", "ganzoo_zoo.metrics.swd:SWD")
+    register("two-sample", "ganzoo_zoo.metrics.two_sample:TwoSample")
 
 
 @ganzoo.hookimpl
