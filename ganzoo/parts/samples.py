@@ -113,38 +113,38 @@ class Samples:
         """
         return {name: value.cpu() for name, value in make().items()}
 
+    @staticmethod
+    def moments(batches: Iterable[Tensor]) -> dict[str, Tensor]:
+        """Compute mean and covariance. Memory does not grow with the number of rows.
+
+        Formula:
+            m = sum_i x_i / n,  c = sum_i (x_i - m)(x_i - m)^T / (n - 1)
+
+        Args:
+            batches: batches of rows, (N, D).
+
+        Returns:
+            ``mean`` (D,) and ``covariance`` (D, D), in float64.
+
+        Example:
+            >>> import ganzoo, torch
+            >>> found = ganzoo.Samples.moments([torch.tensor([[0.0], [2.0]]), torch.tensor([[4.0]])])
+            >>> found["mean"].item(), found["covariance"].item()
+            (2.0, 4.0)
+        """
+        import torch
+
+        count, batches = 0, iter(batches)
+        first = next(batches).double()
+        shift = first.mean(0)  # sums about a point near the mean do not cancel
+        total, outer = torch.zeros_like(shift), first.new_zeros(len(shift), len(shift))
+        for rows in chain([first], batches):
+            x = rows.double() - shift
+            count, total, outer = count + len(x), total + x.sum(0), outer + x.T @ x
+        mean = total / count
+        return {"mean": shift + mean, "covariance": (outer - count * torch.outer(mean, mean)) / max(count - 1, 1)}
+
     def _pieces(self, rows: Tensor, transform: Transform | None) -> Iterator[Tensor]:
         for first in range(0, len(rows), self.batch):
             piece = rows[first : first + self.batch]
             yield piece if transform is None else transform(piece)
-
-
-def moments(batches: Iterable[Tensor]) -> dict[str, Tensor]:
-    """Compute mean and covariance. Memory does not grow with the number of rows.
-
-    Formula:
-        m = sum_i x_i / n,  c = sum_i (x_i - m)(x_i - m)^T / (n - 1)
-
-    Args:
-        batches: batches of rows, (N, D).
-
-    Returns:
-        ``mean`` (D,) and ``covariance`` (D, D), in float64.
-
-    Example:
-        >>> import torch
-        >>> found = moments([torch.tensor([[0.0], [2.0]]), torch.tensor([[4.0]])])
-        >>> found["mean"].item(), found["covariance"].item()
-        (2.0, 4.0)
-    """
-    import torch
-
-    count, batches = 0, iter(batches)
-    first = next(batches).double()
-    shift = first.mean(0)  # sums about a point near the mean do not cancel
-    total, outer = torch.zeros_like(shift), first.new_zeros(len(shift), len(shift))
-    for rows in chain([first], batches):
-        x = rows.double() - shift
-        count, total, outer = count + len(x), total + x.sum(0), outer + x.T @ x
-    mean = total / count
-    return {"mean": shift + mean, "covariance": (outer - count * torch.outer(mean, mean)) / max(count - 1, 1)}

@@ -10,7 +10,6 @@ from torch import Tensor
 
 import ganzoo
 from ganzoo import errors
-from ganzoo.parts.samples import moments
 from ganzoo_zoo.metrics._frechet import frechet
 
 
@@ -28,19 +27,19 @@ def evaluated(name: str, real: Tensor, fake: Tensor, **labels: Tensor) -> dict[s
 
 def test_moments_of_batches_are_those_of_all_rows() -> None:
     x = 1e4 + noise(100, 5)
-    found = moments(torch.split(x, 7))
+    found = ganzoo.Samples.moments(torch.split(x, 7))
     torch.testing.assert_close(found["mean"], x.mean(0), rtol=1e-14, atol=0)
     torch.testing.assert_close(found["covariance"], torch.cov(x.T), rtol=1e-10, atol=1e-10)
 
 
 def test_the_frechet_distance_is_that_of_the_definition() -> None:
-    a, b = moments([noise(50, 4)]), moments([noise(60, 4, seed=1) * 2 + 1])
+    a, b = ganzoo.Samples.moments([noise(50, 4)]), ganzoo.Samples.moments([noise(60, 4, seed=1) * 2 + 1])
     root = scipy.linalg.sqrtm((a["covariance"] @ b["covariance"]).numpy()).real
     gap = float((a["mean"] - b["mean"]).square().sum())
     expected = gap + float(a["covariance"].trace() + b["covariance"].trace()) - 2 * root.trace()
     assert frechet(a, b) == pytest.approx(expected, rel=1e-10)
     assert frechet(a, a) == pytest.approx(0.0, abs=1e-12)
-    one = moments([noise(3, 4)])  # a covariance of rank 2
+    one = ganzoo.Samples.moments([noise(3, 4)])  # a covariance of rank 2
     assert frechet(one, one) == pytest.approx(0.0, abs=1e-12)
 
 

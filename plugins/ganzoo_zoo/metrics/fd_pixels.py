@@ -10,7 +10,6 @@ from annotated_types import Ge
 
 import ganzoo
 from ganzoo.errors import Incompatible
-from ganzoo.parts.samples import moments
 
 from ._frechet import frechet
 
@@ -99,5 +98,5 @@ class FDPixels(ganzoo.Metric):
         def rows(x: Tensor) -> Tensor:
             return x.flatten(1)
 
-        real = samples.reference("pixels: mean and covariance", lambda: moments(samples.real(rows)))
-        return {"fd": frechet(real, moments(samples.fake(rows)))}
+        real = samples.reference("pixels: mean and covariance", lambda: samples.moments(samples.real(rows)))
+        return {"fd": frechet(real, samples.moments(samples.fake(rows)))}
