@@ -58,6 +58,7 @@ LAYERS = [  # a file imports from the layers above it here, or from its own fold
     {"training"},
     {"recipe"},
     {"plugins"},
+    {"trained"},
     {"api", "lab", "bench"},
     {"cli"},
     {"__main__"},

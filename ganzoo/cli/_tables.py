@@ -22,10 +22,12 @@ def write(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
             click.echo("\t".join(printable(" ".join(cell.split())) for cell in row))
         return
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
     from rich.text import Text
 
-    table = Table(*headers, box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
+    # fold: a long name is continued on the next line, so that nothing is cut off
+    columns = [Column(header, overflow="fold") for header in headers]
+    table = Table(*columns, box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
     for row in rows:
         table.add_row(
             *(Text("\n".join(map(printable, cell.splitlines()))) for cell in row)

@@ -29,7 +29,8 @@ class Data(Part):
         """A map-style dataset of samples.
 
         An item is a sample (a uint8 tensor, or a floating tensor in [-1, 1]), a ``(sample, label)`` pair, or a mapping
-        with ``image`` and any of ``label``, ``condition``.
+        with ``image`` and any of ``label``, ``condition``. Where a dataset has the attribute ``classes``, a sequence of
+        the names of the classes in order, pictures and exports show the names.
         """
         raise NotImplementedError
 

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from ganzoo import errors
 from ganzoo.data.feed import Feed
-from ganzoo.disk import checkpoint, pictures
+from ganzoo.disk import checkpoint, pictures, status
 from ganzoo.launcher import launch_id
 from ganzoo.parts import (
     PLAYERS,
@@ -105,6 +105,8 @@ def training(
         events = cast(Events, NullLogger())
     trainer = Trainer(run, game, feed, until, events, quiet, processes)
     error: BaseException | None = None
+    if processes.is_main:
+        status.write(run.dir, status.Status("training", run.step, until))
     try:
         with conditions(run):
             yield trainer
@@ -118,6 +120,8 @@ def training(
         game.close()
         feed.close()
         trainer.close(at_once=isinstance(error, KeyboardInterrupt))
+        if processes.is_main:
+            status.write(run.dir, status.ended(error, run.step, until))
         events.run_finished(run, error)
 
 

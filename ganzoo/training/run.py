@@ -215,7 +215,7 @@ class Run:
         Raises:
             SettingsError: the truncation is outside the range of the architecture.
         """
-        net, architecture = self._weights(source), self.parts.architecture
+        net, architecture = self.weights(source), self.parts.architecture
         with evaluating(net), torch.no_grad():
             styles = torch.cat([architecture.styles(net, piece) for piece in batch.split(SAMPLE_BATCH)])
             return styles if truncation is None else architecture.truncate(net, styles, truncation)
@@ -231,7 +231,7 @@ class Run:
         Returns:
             (N, *shape) in [-1, 1].
         """
-        net, architecture = self._weights(source), self.parts.architecture
+        net, architecture = self.weights(source), self.parts.architecture
         with evaluating(net), torch.no_grad():
             made = [
                 architecture.synthesize(net, some, piece).to("cpu", self.dtype)
@@ -278,7 +278,7 @@ class Run:
         if steps < 1 or not step_size > 0:
             raise errors.SettingsError(f"mcmc wants steps >= 1 and a step size > 0, not {steps} and {step_size:g}")
         architecture, noise = self.parts.architecture, torch.Generator().manual_seed(derive_seed(seed, "mcmc"))
-        net, ends, accepted = self._weights(source), [], 0.0
+        net, ends, accepted = self.weights(source), [], 0.0
         with evaluating(net, self.discriminator):
             for piece in batch.split(SAMPLE_BATCH):
                 assert piece.latent is not None
@@ -322,7 +322,7 @@ class Run:
             raise errors.SettingsError(f"images of {found} cannot be reconstructed by a run on {due}")
         if spec.classes and labels is None:
             raise errors.SettingsError("this run's nets are given classes: give the images' labels")
-        net, architecture = self._weights(source), self.parts.architecture
+        net, architecture = self.weights(source), self.parts.architecture
         whole = Batch(
             images=images.to(self.device, self.dtype),
             labels=labels.to(self.device) if labels is not None and spec.classes else None,
@@ -335,8 +335,18 @@ class Run:
                 made.append(architecture.generate(net, piece.replace(images=None, latent=latent)).to("cpu", self.dtype))
         return torch.cat(made)
 
-    def _weights(self, source: str) -> nn.Module:
-        """The generator that a person asked for."""
+    def weights(self, source: str) -> nn.Module:
+        """Choose the generator's weights.
+
+        Args:
+            source: ``ema``, ``generator``, or ``auto``: the average if the run keeps an average.
+
+        Returns:
+            The generator or the average.
+
+        Raises:
+            SettingsError: the source is none of the three, or the run keeps no average.
+        """
         if source not in ("auto", "ema", "generator"):
             raise errors.SettingsError(f"source {source!r} is not one of auto, ema, generator")
         if source == "ema" and self.ema is None:
