@@ -20,8 +20,8 @@ from ganzoo.plugins import Catalogue
     default=["torch"],
     show_default=True,
     type=click.Choice(["safetensors", "torch", "onnx", "state-dict"]),
-    help="torch: a program of torch.export. onnx: a model of ONNX. safetensors, state-dict: the weights, and the network "
-    "as a Python file. Several are allowed.",
+    help="torch: a program of torch.export. onnx: a model of ONNX. safetensors, state-dict: the weights, and the "
+    "network as a Python file. Several are allowed.",
 )
 @click.option(
     "--network",
@@ -77,5 +77,9 @@ def command(
                 checked = f"the same as ganzoo's, up to {made.difference:.1e}"
             say(f"result   {checked}", err=True)
             if made.description["inputs"][0]["shape"][0] != "N":
-                say(f"batch    always {made.description['inputs'][0]['shape'][0]}: the network allows no other", err=True)
-            say(f"\n# read {made.path.name} in its folder, without ganzoo:\n{made.loader}", err=True)
+                say(
+                    f"batch    always {made.description['inputs'][0]['shape'][0]}: the network allows no other",
+                    err=True,
+                )
+            for line in ("", f"# read {made.path.name} in its folder, without ganzoo:", *made.loader.splitlines()):
+                say(line, err=True)

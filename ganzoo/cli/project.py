@@ -42,9 +42,7 @@ from ganzoo.plugins import Catalogue
     show_default=True,
     help="The average, or the generator as it was trained last; auto takes the average if there is one.",
 )
-@click.option(
-    "--out", type=click.Path(path_type=Path), help="The picture. [default: RUN/samples/projected-IMAGE.png]"
-)
+@click.option("--out", type=click.Path(path_type=Path), help="The picture. [default: RUN/samples/projected-IMAGE.png]")
 @parts_options()
 def command(
     catalogue: Catalogue,

@@ -55,7 +55,7 @@ def command(
     if sort != "name":
         found.sort(key=lambda each: getattr(each, sort), reverse=True)
     if as_json:
-        say(json.dumps([{**vars(each), "folder": str(each.folder)} for each in found], indent=2))
+        click.echo(json.dumps([{**vars(each), "folder": str(each.folder)} for each in found], indent=2))
         return
     _tables.write(
         ("run", "status", "steps", "recipe", "figure", "size", "reason"),

@@ -48,7 +48,9 @@ def numbers(text: str, option: str) -> list[int]:
 @click.option("--seeds", default="0,1,2,3", show_default=True, metavar="N,N,...", help="The points: a seed each.")
 @click.option("--through", multiple=True, metavar="FILE", help="Points from ganzoo project instead of seeds; several.")
 @click.option(
-    "--classes", metavar="N,N,...|all", help="The class at each point; with one seed, the walk goes through the classes."
+    "--classes",
+    metavar="N,N,...|all",
+    help="The class at each point; with one seed, the walk goes through the classes.",
 )
 @click.option(
     "--frames", type=click.IntRange(min=1), default=8, show_default=True, help="Samples from one point to the next."

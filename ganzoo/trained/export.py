@@ -327,13 +327,15 @@ def _write(
         else:
             torch.save({"weights": tensors, "ganzoo": text}, out)
         code = module_path(out)
-        if code.exists() and not code.read_text(encoding="utf-8", errors="replace").startswith(f'"""A {net.network} in'):
+        if code.exists() and not code.read_text(encoding="utf-8", errors="replace").startswith(
+            f'"""A {net.network} in'
+        ):
             raise errors.RunError(f"{code} exists and is no export of ganzoo: give another --out")
         code.write_text(source, encoding="utf-8")
     except OSError as error:
         raise errors.RunError(f"{out} cannot be written ({error.strerror or error}): give another --out") from error
     page: dict[str, Any] = {"__name__": "exported"}
-    exec(compile(source, str(code), "exec"), page)  # noqa: S102  # our own text, run as the loader runs it
+    exec(compile(source, str(code), "exec"), page)  # our own text, run as the loader runs it
     weights = page["load"](str(out))
 
     def read(*tensors: Tensor) -> Tensor:

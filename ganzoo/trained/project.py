@@ -145,7 +145,7 @@ def project(
         with torch.no_grad():
             made = [
                 _distance(architecture.synthesize(net, some, rest), target)
-                for some, rest in zip(points.split(SOME), batch.split(SOME), strict=True)
+                for some, rest in zip(torch.split(points, SOME), batch.split(SOME), strict=True)
             ]
             order = torch.cat(made).argsort()[:IMPROVED]
             batch, points = batch.rows(order), points[order].clone()
@@ -185,7 +185,7 @@ def _starts(run: Run, label: int | None, seed: int) -> Batch:
 
 def _encoded(run: Run, target: Tensor, batch: Batch) -> Batch:
     """The encoding of the image, once for each class that is tried."""
-    labels = batch.labels.unique() if batch.labels is not None else None
+    labels = torch.unique(batch.labels) if batch.labels is not None else None
     count = 1 if labels is None else len(labels)
     given = Batch(labels=labels)
     with evaluating(run.discriminator), torch.no_grad():

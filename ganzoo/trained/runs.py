@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 from ganzoo import errors
@@ -61,7 +62,9 @@ def found(place: Path) -> list[Path]:
         RunError: the directory is missing.
     """
     if not place.is_dir():
-        raise errors.RunError(f"there is no directory {place}: give the --logdir of your runs, or train one: ganzoo run")
+        raise errors.RunError(
+            f"there is no directory {place}: give the --logdir of your runs, or train one: ganzoo run"
+        )
     if (place / "config.yaml").is_file():
         return [place]
     return sorted(file.parent for file in place.glob("[!.]*/config.yaml"))
@@ -82,7 +85,7 @@ def facts(folder: Path) -> RunFacts:
     state = _state(saved[-1]) if saved else {}
     step = max([checkpoint.step_of(place) for place in saved] + [said.step if said else 0, lines[0]])
     until = said.until if said else int(state.get("until", 0))
-    name = said.status if said else ("unknown" if not until else "finished" if step >= until else "stopped")
+    name: str = said.status if said else ("unknown" if not until else "finished" if step >= until else "stopped")
     if in_training(folder):
         name = "training"
     elif name == "training":
@@ -122,7 +125,7 @@ def size(folder: Path) -> int:
     for home, _, names in os.walk(folder):
         for name in names:
             try:
-                total += os.lstat(os.path.join(home, name)).st_size
+                total += Path(home, name).lstat().st_size
             except OSError:  # removed in the meantime, as old checkpoints are
                 continue
     return total
@@ -160,7 +163,9 @@ def archive(folder: Path, out: Path | None = None) -> Path:
             raise errors.RunError(f"{out} exists: move the archive, or remove the archive")
         draft = out.with_name(f".{out.name}.{os.getpid()}")
         try:
-            with tarfile.open(draft, "w:gz", compresslevel=1) as packed:  # weights hardly shrink, however long one tries
+            with tarfile.open(
+                draft, "w:gz", compresslevel=1
+            ) as packed:  # weights hardly shrink, however long one tries
                 packed.add(folder, arcname=folder.name)
             with tarfile.open(draft) as packed:
                 kept = sum(member.size for member in packed if member.isfile())
@@ -168,7 +173,9 @@ def archive(folder: Path, out: Path | None = None) -> Path:
                 raise errors.RunError(f"{folder} changed while it was packed: nothing was removed; try again")
             draft.replace(out)
         except OSError as error:
-            raise errors.RunError(f"{out} cannot be written ({error.strerror or error}): nothing was removed") from error
+            raise errors.RunError(
+                f"{out} cannot be written ({error.strerror or error}): nothing was removed"
+            ) from error
         finally:
             draft.unlink(missing_ok=True)
         _remove(folder)
@@ -225,7 +232,7 @@ def _newest_values(folder: Path) -> tuple[int, dict[str, float]]:
     return 0, values
 
 
-def _state(saved: Path) -> dict[str, object]:
+def _state(saved: Path) -> dict[str, Any]:
     try:
         state = json.loads((saved / "state.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -244,13 +251,12 @@ def _recipe(folder: Path) -> str:
     names: list[str] = []
     for setting in ("arch", "loss", "regularizers", "schedule", "data"):
         value = settings.get(setting) if isinstance(settings, dict) else None
-        for part in value if isinstance(value, list) else [value]:
-            if isinstance(part, dict) and "name" in part:
-                names.append(str(part["name"]))
+        parts = value if isinstance(value, list) else [value]
+        names += [str(part["name"]) for part in parts if isinstance(part, dict) and "name" in part]
     return " ".join(names)
 
 
-def _figure(state: dict[str, object], values: dict[str, float]) -> str:
+def _figure(state: dict[str, Any], values: dict[str, float]) -> str:
     best = state.get("best")
     if isinstance(best, dict) and {"figure", "value", "step"} <= best.keys():
         return f"{best['figure']} {float(best['value']):.4g} (step {best['step']})"

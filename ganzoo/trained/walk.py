@@ -52,9 +52,12 @@ def slerp(a: Tensor, b: Tensor, t: float) -> Tensor:
     u, v = a / lengths[0], b / lengths[1]
     angle = torch.acos((u * v).sum(-1, keepdim=True).clamp(-1, 1))
     sine = torch.sin(angle)
-    first = torch.where(sine > ALMOST, torch.sin((1 - t) * angle) / sine.clamp(min=ALMOST), torch.full_like(sine, 1 - t))
+    first = torch.where(
+        sine > ALMOST, torch.sin((1 - t) * angle) / sine.clamp(min=ALMOST), torch.full_like(sine, 1 - t)
+    )
     second = torch.where(sine > ALMOST, torch.sin(t * angle) / sine.clamp(min=ALMOST), torch.full_like(sine, t))
-    return ((1 - t) * lengths[0] + t * lengths[1]) * (first * u + second * v)
+    made: Tensor = ((1 - t) * lengths[0] + t * lengths[1]) * (first * u + second * v)
+    return made
 
 
 def positions(points: int, frames: int, loop: bool = False) -> list[tuple[int, int, float]]:
@@ -115,7 +118,9 @@ def walk(
     if space not in ("auto", "z", "styles"):
         raise errors.SettingsError(f"space {space!r} is not one of auto, z, styles")
     if frames < 1 or not points:
-        raise errors.SettingsError(f"a walk wants a point and frames >= 1, not {len(points)} points and {frames} frames")
+        raise errors.SettingsError(
+            f"a walk wants a point and frames >= 1, not {len(points)} points and {frames} frames"
+        )
     if classes and not run.spec.classes:
         raise errors.SettingsError("a walk through classes wants a generator that is given classes; this run has none")
     if wrong := [c for c in classes or () if not 0 <= c < run.spec.classes]:
@@ -164,7 +169,7 @@ class MixedLabels(Tensor):
     """
 
     second: Tensor
-    t: float
+    share: float
 
     @classmethod
     def of(cls, first: Tensor, second: Tensor, t: float) -> MixedLabels:
@@ -184,7 +189,7 @@ class MixedLabels(Tensor):
             tensor([[0.7500, 0.0000, 0.2500]])
         """
         pair = first.as_subclass(cls)
-        pair.second, pair.t = second, t
+        pair.second, pair.share = second, t
         return pair
 
     @classmethod
@@ -202,7 +207,7 @@ class MixedLabels(Tensor):
             return func(*tree_map(half, args), **tree_map(half, named))
 
         with torch._C.DisableTorchFunctionSubclass():
-            first, t = taken(0), pairs[0].t
+            first, t = taken(0), pairs[0].share
             if not isinstance(first, Tensor):
                 return first
             second = taken(1)
@@ -250,7 +255,9 @@ def film(made: Tensor) -> list[Image]:
     """
     from PIL import Image
 
-    drawn = [pictures.single(each[0]) if len(each) == 1 and each.dim() == 4 else pictures.picture(each) for each in made]
+    drawn = [
+        pictures.single(each[0]) if len(each) == 1 and each.dim() == 4 else pictures.picture(each) for each in made
+    ]
     least = min(drawn[0].shape[1:])
     times = max(1, 128 // least)  # small images are enlarged, each pixel as a square
     pixels = [each.repeat_interleave(times, 1).repeat_interleave(times, 2).permute(1, 2, 0).numpy() for each in drawn]
@@ -286,4 +293,3 @@ def save_film(frames: Sequence[Image], out: Path, fps: float) -> None:
     if done.returncode:
         reason = (done.stderr.decode(errors="replace").strip().splitlines() or ["no message"])[-1]
         raise errors.RunError(f"{out} cannot be written: ffmpeg says: {reason}")
-
