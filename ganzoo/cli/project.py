@@ -27,7 +27,7 @@ from ganzoo.plugins import Catalogue
     show_default=True,
     help="Weight of the term that keeps the point near the points of draws.",
 )
-@click.option("--label", type=click.IntRange(min=0), help="The class; without, every class is tried.")
+@click.option("--label", help="The number or the name of the class; without, every class is tried.")
 @click.option(
     "--encoder/--no-encoder",
     default=None,
@@ -51,7 +51,7 @@ def command(
     steps: int,
     rate: float,
     prior: float,
-    label: int | None,
+    label: str | None,
     encoder: bool | None,
     seed: int,
     checkpoint: str,

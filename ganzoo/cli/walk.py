@@ -49,7 +49,7 @@ def numbers(text: str, option: str) -> list[int]:
 @click.option("--through", multiple=True, metavar="FILE", help="Points from ganzoo project instead of seeds; several.")
 @click.option(
     "--classes",
-    metavar="N,N,...|all",
+    metavar="NAME,...|all",
     help="The class at each point; with one seed, the walk goes through the classes.",
 )
 @click.option(
@@ -108,9 +108,10 @@ def command(
     trained = reload(run, catalogue, which=checkpoint)
     for line in trained.warnings:
         say(f"warning: {line}", err=True)
-    chosen = None
+    chosen: list[str] | None = None
     if classes is not None:
-        chosen = list(range(trained.spec.classes)) if classes == "all" else numbers(classes, "--classes")
+        every = map(str, range(trained.spec.classes))
+        chosen = list(every if classes == "all" else classes.split(",")) or ["all"]
         # one point for a walk through classes, unless the user asked for more
         seeded = click.get_current_context().get_parameter_source("seeds")
         if seeded is click.core.ParameterSource.DEFAULT and len(chosen) != 1:
@@ -129,7 +130,7 @@ def command(
                 shape, wanted = ("x".join(map(str, each[1:])) for each in (place.shape, due))
                 raise errors.RunError(f"{file} holds a point of {shape} numbers, and this run wants {wanted}")
         if classes is None and trained.spec.classes:
-            chosen = [label or 0 for _, label in read]
+            chosen = [str(label or 0) for _, label in read]
         space = "styles"
     else:
         places = walk.seeded_points(trained, points, rows)

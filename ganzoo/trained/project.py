@@ -89,7 +89,7 @@ def project(
     steps: int = 300,
     rate: float = 0.05,
     prior: float = 0.01,
-    label: int | None = None,
+    label: int | str | None = None,
     seed: int = 0,
     source: str = "auto",
     encoder: bool | None = None,
@@ -107,7 +107,7 @@ def project(
         steps: steps of Adam. 0 keeps the nearest start.
         rate: the learning rate, which falls to 0 along a cosine.
         prior: the weight of the term that keeps the point near the points of draws.
-        label: the class. None tries every class in turn.
+        label: the number or the name of the class. None tries every class in turn.
         seed: the seed of the draws.
         source: the generator's weights: ``ema``, ``generator`` or ``auto``.
         encoder: start from the discriminator's encoding. None starts there where the loss trains an encoder.
@@ -130,9 +130,6 @@ def project(
         raise errors.SettingsError(f"an image of {found} cannot be projected by a run on {due}")
     if steps < 0 or not rate > 0 or prior < 0:
         raise errors.SettingsError(f"steps >= 0, rate > 0 and prior >= 0 are wanted, not {steps}, {rate:g}, {prior:g}")
-    if label is not None and not 0 <= label < run.spec.classes:
-        has = f"classes 0 to {run.spec.classes - 1}" if run.spec.classes else "no classes"
-        raise errors.SettingsError(f"label {label}: this run has {has}")
     target = image.to(run.device, run.dtype)[None]
     batch = _starts(run, label, seed)
     points = run.styles(batch, source)
@@ -177,10 +174,9 @@ def project(
     )
 
 
-def _starts(run: Run, label: int | None, seed: int) -> Batch:
+def _starts(run: Run, label: int | str | None, seed: int) -> Batch:
     """The latents that are tried at first, with the classes in turn."""
-    labels = None if label is None else torch.full((STARTS,), label)
-    return run.latents(STARTS, seed=derive_seed(seed, "project"), labels=labels)
+    return run.latents(STARTS, seed=derive_seed(seed, "project"), labels=label)
 
 
 def _encoded(run: Run, target: Tensor, batch: Batch) -> Batch:

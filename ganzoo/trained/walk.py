@@ -85,7 +85,7 @@ def walk(
     points: Sequence[Tensor],
     *,
     frames: int = 8,
-    classes: Sequence[int] | None = None,
+    classes: Sequence[int | str] | None = None,
     loop: bool = False,
     space: str = "auto",
     truncation: float | None = None,
@@ -99,8 +99,8 @@ def walk(
         points: the points of the path, N rows each, N the number of walks that go on side by side. One point stays
             where it is, for a walk through classes.
         frames: the samples from a point to the next point.
-        classes: the class at each point, for networks that are given classes. One class holds for all points. None
-            takes class 0. Between two classes, what the generator looks up for the classes is mixed.
+        classes: the number or the name of the class at each point, for networks that are given classes. One class
+            holds for all points. None takes class 0. Between two classes, what the generator looks up for the classes is mixed.
         loop: return to the first point.
         space: ``z`` walks on great circles between latents, (N, latent_dim). ``auto`` maps latents to the style space
             of the architecture first, and walks on straight lines there, where the style space is not z. ``styles``
@@ -121,11 +121,9 @@ def walk(
         raise errors.SettingsError(
             f"a walk wants a point and frames >= 1, not {len(points)} points and {frames} frames"
         )
-    if classes and not run.spec.classes:
-        raise errors.SettingsError("a walk through classes wants a generator that is given classes; this run has none")
-    if wrong := [c for c in classes or () if not 0 <= c < run.spec.classes]:
-        raise errors.SettingsError(f"class {wrong[0]} is outside 0 to {run.spec.classes - 1}, the classes of this run")
-    named = list(classes or ([0] if run.spec.classes else []))
+    given = classes or ([0] if run.spec.classes else [])
+    numbers = run.class_numbers(len(given), given) if given else None
+    named: list[int] = [] if numbers is None else numbers.tolist()
     count = max(len(points), len(named))
     if {len(points), len(named) or 1} - {1, count}:
         raise errors.SettingsError(f"{len(points)} points and {len(named)} classes do not go together: give as many")

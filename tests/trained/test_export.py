@@ -127,9 +127,11 @@ class OfFixed(ganzoo.Architecture):
 
     noisy: bool = False
 
-    def build(self, spec):
-        discriminator = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(4, 1))
-        return ganzoo.Networks(Noisy() if self.noisy else Fixed(), discriminator)
+    def generator(self, spec):
+        return Noisy() if self.noisy else Fixed()
+
+    def discriminator(self, spec):
+        return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(4, 1))
 
 
 def of(noisy: bool, logdir: Path) -> ganzoo.Run:

@@ -98,9 +98,11 @@ class WithStyles(ganzoo.Architecture):
 
     style_space = "w"
 
-    def build(self, spec):
-        discriminator = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(4, 1))
-        return ganzoo.Networks(Mapping(), discriminator)
+    def generator(self, spec):
+        return Mapping()
+
+    def discriminator(self, spec):
+        return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(4, 1))
 
     def styles(self, generator, batch):
         return 2 * batch.latent
@@ -197,15 +199,15 @@ def test_an_encoder_gives_the_start(runs):
     ("words", "due"),
     [
         (["walk", "classes", "--seeds", "1,x"], "give whole numbers >= 0"),
-        (["walk", "classes", "--classes", "1,10"], "class 10 is outside 0 to 9"),
-        (["walk", "encoder", "--classes", "1"], "this run has none"),
+        (["walk", "classes", "--classes", "1,10"], "label 10 is no class: this run has the classes 0 to 9"),
+        (["walk", "encoder", "--classes", "1"], "are given no classes"),
         (["walk", "classes", "--seeds", "0,1,2", "--classes", "0,1"], "3 points and 2 classes"),
         (["walk", "classes", "--out", "walk.jpg"], "ends in .png, .gif, .mp4"),
         (["walk", "classes", "--through", "none.safetensors"], "give a file that ganzoo project wrote"),
         (["project", "points", "IMAGE"], "samples of shape 2 are no images"),
         (["project", "inputs", "IMAGE"], "give a run without further inputs"),
         (["project", "classes", "missing.png"], "missing.png cannot be read (No such file"),
-        (["project", "classes", "IMAGE", "--label", "10"], "label 10: this run has classes 0 to 9"),
+        (["project", "classes", "IMAGE", "--label", "10"], "label 10 is no class: this run has the classes 0 to 9"),
         (["project", "classes", "IMAGE", "--rate", "1e30", "--steps", "3"], "give a smaller rate"),
     ],
 )
