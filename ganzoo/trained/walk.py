@@ -100,7 +100,8 @@ def walk(
             where it is, for a walk through classes.
         frames: the samples from a point to the next point.
         classes: the number or the name of the class at each point, for networks that are given classes. One class
-            holds for all points. None takes class 0. Between two classes, what the generator looks up for the classes is mixed.
+            holds for all points. None takes class 0. Between two classes, what the generator looks up for the classes
+            is mixed.
         loop: return to the first point.
         space: ``z`` walks on great circles between latents, (N, latent_dim). ``auto`` maps latents to the style space
             of the architecture first, and walks on straight lines there, where the style space is not z. ``styles``
