@@ -62,7 +62,13 @@ PHASES = (
 
 @dataclass(frozen=True)
 class Spread:
-    """A median, with the quartiles around it."""
+    """A median, and the quartiles around the median.
+
+    Args:
+        median: half of the values are below.
+        low: a quarter of the values is below.
+        high: a quarter of the values is above.
+    """
 
     median: float
     low: float
@@ -70,7 +76,11 @@ class Spread:
 
     @classmethod
     def of(cls, values: Sequence[float]) -> Spread:
-        """Of some values, one at least."""
+        """Compute the spread of values.
+
+        Args:
+            values: at least one number.
+        """
         low, _, high = quantiles(values, method="inclusive") if len(values) > 1 else [*values] * 3
         return cls(median(values), low, high)
 
@@ -185,7 +195,19 @@ def measure(
     repeats: int = 11,
     steps_each: int | None = None,
 ) -> Report:
-    """The same, from resolved settings."""
+    """Measure a step of a recipe that is given as resolved settings.
+
+    Args:
+        settings: the resolved settings of a run.
+        catalogue: the parts that the settings name.
+        against: ``"plain"`` for a comparison with a plain loop, None for no comparison.
+        repeats: the number of measurements, at least 1.
+        steps_each: steps timed together, at least 1. None: whole cycles of the lazy penalties, ``REPEAT_SECONDS`` or
+            more.
+
+    Returns:
+        The costs of a step.
+    """
     if against not in (None, "plain"):
         raise errors.SettingsError(f"against {against!r} is not plain: there is nothing else to compare with yet")
     if repeats < 1 or (steps_each is not None and steps_each < 1):
@@ -295,7 +317,11 @@ class Steps:
             self.rows = []
 
     def without_penalties(self, clock: Clock | None = None) -> Steps:
-        """The same steps without penalties, and with a clock in them if one is given."""
+        """Make the same steps without penalties.
+
+        Args:
+            clock: times the phases of the steps. None costs no time.
+        """
         environment = replace(self.game.environment, with_penalties=False, clock=clock)
         return Steps(self.experiment, build_game(self.game.parts, environment))
 
@@ -344,7 +370,12 @@ class Plain:
             self.move("generator", round_scores(game, reals, fakes, images, game.slopes_due(), styles))
 
     def move(self, player: Player, s: Scores) -> None:
-        """One update of a player on a round."""
+        """Update a player on a round.
+
+        Args:
+            player: the player that moves.
+            s: the scores of the round.
+        """
         loss = getattr(self.loss, player)(s)
         for part in self.penalties[player]:
             if self.game.due(player, part):
@@ -364,7 +395,17 @@ class Plain:
 def race(
     contestants: Sequence[Callable[[], object]], device: torch.device, *, repeats: int, steps: int
 ) -> list[list[float]]:
-    """Seconds a step of each contestant, repeat by repeat; in turn, and in the other order every other time."""
+    """Measure contestants in turn, and in the other order every other time.
+
+    Args:
+        contestants: functions that make a step each.
+        device: the device that is waited for before the clock is read.
+        repeats: the number of measurements of each contestant.
+        steps: steps timed together.
+
+    Returns:
+        Seconds a step of each contestant, repeat by repeat.
+    """
     times: list[list[float]] = [[] for _ in contestants]
     for repeat in range(repeats):
         order = range(len(contestants))
@@ -374,7 +415,15 @@ def race(
 
 
 def ratios(times: Sequence[float], base: Sequence[float]) -> Spread:
-    """Of one contestant's times to another's, repeat by repeat."""
+    """Compare the times of two contestants, repeat by repeat.
+
+    Args:
+        times: seconds of the contestant in the numerator.
+        base: seconds of the contestant in the denominator, from the same repeats.
+
+    Returns:
+        The spread of the ratios.
+    """
     return Spread.of([a / b for a, b in zip(times, base, strict=True)])
 
 
@@ -504,7 +553,12 @@ class Live(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's class
 
 
 def memory(step: Steps, count: int) -> tuple[int, int]:
-    """Bytes of the state, and what steps add to them at most: on a GPU as its allocator says, else of tensors."""
+    """Bytes of the state, and what steps add to them at most: on a GPU as its allocator says, else of tensors.
+
+    Args:
+        step: the steps to measure.
+        count: number of steps.
+    """
     run = step.run
     state = sum(value.nbytes for named in run.state.tensors().values() for value in named.values())
     if run.device.type == "cuda":
@@ -520,7 +574,12 @@ def memory(step: Steps, count: int) -> tuple[int, int]:
 
 
 def flops(step: Callable[[], object], count: int) -> float:
-    """Floating-point operations of a step, the mean of so many."""
+    """Floating-point operations of a step, the mean of so many.
+
+    Args:
+        step: the steps to measure.
+        count: number of steps.
+    """
     with hardware.Flops() as counted:
         for _ in range(count):
             step()
@@ -528,7 +587,12 @@ def flops(step: Callable[[], object], count: int) -> float:
 
 
 def matmul_peak(device: torch.device, dtype: torch.dtype) -> float:
-    """Floating-point operations a second of a square matrix product, of the size from which on it takes 20 ms."""
+    """Floating-point operations a second of a square matrix product, of the size from which on it takes 20 ms.
+
+    Args:
+        device: where the product is computed.
+        dtype: the type of the matrices.
+    """
     size, best = 256, 0.0
     while True:
         a = torch.randn(size, size, device=device).to(dtype)

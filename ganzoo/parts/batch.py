@@ -121,19 +121,44 @@ class Batch(Mapping[str, "Tensor"]):
         return {name: value for name, value in self.items() if name not in DRAWN}
 
     def replace(self, **changes: Tensor | None) -> Batch:
-        """The same batch with some tensors changed or added, and those removed that are given as ``None``."""
+        """Change some tensors of the batch.
+
+        Args:
+            changes: the tensors to change or add, by name. ``None`` removes a tensor.
+
+        Returns:
+            Another batch.
+        """
         return Batch(**{**self._tensors, **changes})
 
     def rows(self, index: Tensor | slice) -> Batch:
-        """The samples of these numbers alone."""
+        """Choose samples.
+
+        Args:
+            index: (k,) numbers of samples, (N,) booleans, or a slice.
+
+        Returns:
+            The batch of the chosen samples.
+        """
         return self.map(lambda value: value[index])
 
     def map(self, function: Callable[[Tensor], Tensor]) -> Batch:
-        """The batch of what a function makes of each tensor."""
+        """Apply a function to each tensor.
+
+        Args:
+            function: is given a tensor (N, ...) and returns a tensor.
+
+        Returns:
+            The batch of the results, under the same names.
+        """
         return Batch(**{name: function(value) for name, value in self.items()})
 
     def split(self, size: int) -> Iterator[Batch]:
-        """The batch in batches of at most ``size`` samples."""
+        """Cut the batch into smaller batches.
+
+        Args:
+            size: the largest number of samples in a batch, at least 1.
+        """
         for first in range(0, self.size, size):
             yield self.rows(slice(first, first + size))
 

@@ -16,7 +16,12 @@ PLAYERS: tuple[Player, Player] = ("discriminator", "generator")
 
 
 class Networks(NamedTuple):
-    """The two players, plain modules."""
+    """The networks of the two players, as plain modules.
+
+    Args:
+        generator: makes samples (N, *shape) from latents (N, latent_dim).
+        discriminator: makes logits (N, ...), or a mapping with ``logits``, from samples.
+    """
 
     generator: nn.Module
     discriminator: nn.Module

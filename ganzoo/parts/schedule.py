@@ -17,7 +17,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Where the players stand: copies of what each trains, and what their optimizers remember if that was asked for."""
+    """Copies of the players' parameters, and of the state of the optimizers where a schedule asked for the state.
+
+    Args:
+        weights: a copy of each parameter, by player.
+        memory: a copy of the optimizer's state for each parameter, by player. Empty without ``memory=True``.
+    """
 
     weights: Mapping[Player, list[Tensor]]
     memory: Mapping[Player, list[dict[str, Any]]]
@@ -47,11 +52,25 @@ class Game:
         raise NotImplementedError
 
     def discriminator_loss(self, s: Scores) -> Tensor:
-        """The discriminator's loss on a round, with the penalties that are due."""
+        """The discriminator's loss on a round, with the penalties that are due.
+
+        Args:
+            s: what ``round`` returned.
+
+        Returns:
+            (): the loss, with a graph to the discriminator.
+        """
         raise NotImplementedError
 
     def generator_loss(self, s: Scores) -> Tensor:
-        """The generator's loss on a round, with the penalties that are due."""
+        """The generator's loss on a round, with the penalties that are due.
+
+        Args:
+            s: what ``round`` returned.
+
+        Returns:
+            (): the loss, with a graph to the generator.
+        """
         raise NotImplementedError
 
     def update(
@@ -95,11 +114,20 @@ class Game:
         raise NotImplementedError
 
     def snapshot(self, *players: Player, memory: bool = False) -> Snapshot:
-        """Copies of what these players train (both, if none is named), with their optimizers' ``memory`` if asked."""
+        """Copy the parameters of players.
+
+        Args:
+            players: the players to copy. Both players where the call names no player.
+            memory: whether the state of the optimizers is copied too.
+        """
         raise NotImplementedError
 
     def restore(self, snapshot: Snapshot) -> None:
-        """Put the players of a point there, bit for bit."""
+        """Overwrite the players of a snapshot with the copies, bit for bit.
+
+        Args:
+            snapshot: the copies that ``snapshot`` returned.
+        """
         raise NotImplementedError
 
 

@@ -26,6 +26,10 @@ class AccumulatingGame(Game):
     symbols. ``update`` differentiates the schedule's result by the leaves, which gives the coefficient of each loss,
     and then computes the losses one micro-batch at a time. No pass is added, and the memory is that of one
     micro-batch.
+
+    Args:
+        parts: architecture, loss, regularizers and the state of the run.
+        environment: the surroundings of the step. ``accumulate`` is the number of micro-batches.
     """
 
     def __init__(self, parts: GameParts, environment: StepEnvironment) -> None:
@@ -145,19 +149,36 @@ class RoundInputs:
 
     Apart from ``MicroBatches``, so that the formulas of a micro-batch's scores hold no reference to the placeholder
     that holds the scores.
+
+    Args:
+        game: the game that the round belongs to.
+        latents: latents (N, latent_dim) and labels of the whole batch.
+        number: number of the real batch in the step, or None until a loss reads a real sample.
+        generator_learns: whether the generator learns from the round, so that the fakes need a graph.
     """
 
     def __init__(self, game: AccumulatingGame, latents: Batch, number: int | None, generator_learns: bool) -> None:
         self.game, self.latents, self.number, self.generator_learns = game, latents, number, generator_learns
 
     def reals(self, piece: int) -> Batch:
-        """The real samples of a micro-batch. The first call draws the batch where ``round`` did not."""
+        """The real samples of a micro-batch. The first call draws the batch where ``round`` did not.
+
+        Args:
+            piece: number of the micro-batch, from 0.
+
+        Returns:
+            Images (N / m, *shape), with the labels and inputs of the same samples.
+        """
         if self.number is None:
             self.number = self.game.next_batch()
         return self.game.on_host(self.game.host.reals, self.number, piece)
 
     def scores(self, piece: int) -> Scores:
-        """The scores of a micro-batch."""
+        """The scores of a micro-batch.
+
+        Args:
+            piece: number of the micro-batch, from 0.
+        """
         game = self.game
         at_once = game.is_paired or self.number is not None
         reals: Batch | Callable[[Scores], Batch] = self.reals(piece) if at_once else lambda s: self.reals(piece)
@@ -168,6 +189,9 @@ class MicroBatches(Scores):
     """A round under gradient accumulation: a placeholder, to be handed to the game's losses.
 
     A micro-batch has scores only during ``update``. To read a score raises Incompatible.
+
+    Args:
+        inputs: latents, and the number of a real batch.
     """
 
     def __init__(self, inputs: RoundInputs) -> None:

@@ -25,11 +25,24 @@ class HostCall(Protocol):
     """
 
     def __call__(self, call: Callable[..., Answer], /, *arguments: Any) -> Answer:
-        """Return ``call(*arguments)``, or an equivalent result."""
+        """Return ``call(*arguments)``, or an equivalent result.
+
+        Args:
+            call: the function to call on the CPU.
+            arguments: the arguments of the function, by position.
+        """
 
 
 def call_directly(call: Callable[..., Answer], /, *arguments: Any) -> Answer:
-    """Call a function: the ``HostCall`` of every step that is not being recorded."""
+    """Call a function: the ``HostCall`` of every step that is not being recorded.
+
+    Args:
+        call: the function to call on the CPU.
+        arguments: the arguments of the function, by position.
+
+    Returns:
+        The result of the function.
+    """
     return call(*arguments)
 
 
@@ -37,10 +50,23 @@ class Feed(Protocol):
     """Source of real batches. The implementations are in ``ganzoo.data.feed``."""
 
     def reals(self, draw: int, piece: int = 0) -> Batch:
-        """The batch with a number in the run, or a micro-batch of the process. Every call returns the same samples."""
+        """The batch with a number in the run, or a micro-batch of the process. Every call returns the same samples.
+
+        Args:
+            draw: number of the batch in the run, from 0.
+            piece: number of the micro-batch of the process, from 0.
+
+        Returns:
+            Images (N, *shape) in [-1, 1], and what the data part brings with each image.
+        """
 
     def labels(self, count: int, generator: torch.Generator) -> Tensor | None:
-        """(count,) labels for fakes in the proportions of the data, None where the networks are given no labels."""
+        """(count,) labels for fakes in the proportions of the data, None where the networks are given no labels.
+
+        Args:
+            count: number of labels.
+            generator: the source of random numbers, on the device of the run.
+        """
 
     @property
     def inputs(self) -> Mapping[str, TensorSpec]:
@@ -61,6 +87,9 @@ class ProcessGroup(Protocol):
     def mean(self, tensors: Sequence[Tensor]) -> Callable[[], list[Tensor]]:
         """Start to average tensors over the processes.
 
+        Args:
+            tensors: tensors of the same shapes in every process.
+
         Returns:
             A function that waits for the result and returns the averages.
         """
@@ -73,7 +102,11 @@ class SingleProcess:
     world_size = 1
 
     def mean(self, tensors: Sequence[Tensor]) -> Callable[[], list[Tensor]]:
-        """The tensors unchanged: the average over one process."""
+        """The tensors unchanged: the average over one process.
+
+        Args:
+            tensors: tensors of any shapes.
+        """
         return lambda: list(tensors)
 
 
@@ -81,7 +114,11 @@ class Clock(Protocol):
     """Measures the time of the phases of a step."""
 
     def phase(self, name: str) -> AbstractContextManager[None]:
-        """A context that is timed as a part of a phase."""
+        """A context that is timed as a part of a phase.
+
+        Args:
+            name: name of the phase, such as ``"generator forward"``.
+        """
 
 
 class GameParts(NamedTuple):

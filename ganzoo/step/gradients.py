@@ -27,6 +27,9 @@ class Gradients(NamedTuple):
         """Start to average over the processes. The returned function waits for the average.
 
         The loss travels with the gradients: one all-reduce a player and update.
+
+        Args:
+            group: the processes that train the same networks.
         """
         wait = group.mean([*self.grads, self.loss])
 
@@ -41,6 +44,12 @@ def norms(gradients: Mapping[Player, Gradients]) -> dict[Player, Tensor]:
     """The Euclidean norm of each player's gradient, as a scalar on the device.
 
     Costs one kernel for all tensors of both players where the device has a fused kernel.
+
+    Args:
+        gradients: the gradients of each player that moves.
+
+    Returns:
+        () for each player.
     """
     each = torch.stack(torch._foreach_norm([g for taken in gradients.values() for g in taken.grads]))
     by_player = torch.split(each, [len(taken.grads) for taken in gradients.values()])
@@ -53,17 +62,37 @@ def with_layout_of(weight: Tensor, gradient: Tensor) -> Tensor:
     ``backward`` takes care of the layout and ``autograd.grad`` does not. torch's fused optimizer kernels walk the
     memory of weight and gradient in one order: with two layouts the kernels would move the wrong numbers, without
     an error.
+
+    Args:
+        weight: the parameter.
+        gradient: the gradient by the parameter, of the same shape.
+
+    Returns:
+        The gradient with the strides of the parameter.
     """
     return gradient if gradient.stride() == weight.stride() else torch.empty_like(weight).copy_(gradient)
 
 
 def copy_into(targets: Sequence[Tensor], values: Sequence[Tensor]) -> None:
-    """Copy values into tensors, in place."""
+    """Copy values into tensors, in place.
+
+    Args:
+        targets: the tensors to overwrite.
+        values: a tensor of the same shape for each target.
+    """
     for target, value in zip(targets, values, strict=True):
         target.copy_(value)
 
 
 def moved(start: Tensor, change: Tensor) -> Tensor:
-    """A buffer after an average change, in the type of the buffer. A counter stays a whole number."""
+    """A buffer after an average change, in the type of the buffer. A counter stays a whole number.
+
+    Args:
+        start: the buffer before the change.
+        change: the average change, of the same shape.
+
+    Returns:
+        The changed buffer, a new tensor.
+    """
     # A counter of batches that grew by 1 in every process grows by 1, not by 0.9999.
     return start + (change if start.is_floating_point() else change.round()).to(start.dtype)

@@ -17,6 +17,10 @@ class HostSide:
     A step makes the calls through ``StepEnvironment.on_host``. Two steps differ in the results of the calls alone. So a
     recorded step can be replayed after the calls are made again and the results are copied into place.
 
+    Args:
+        state: the state of the run, whose counters are counted up.
+        environment: the surroundings of the step.
+
     Attributes:
         streams: the random numbers of the step.
         counters_at_start: the counters when the step began.
@@ -28,7 +32,11 @@ class HostSide:
         self.counters_at_start = state.counters.copy()
 
     def begin(self, step: int) -> None:
-        """Start a step: keep the counters, and set the random numbers to the step's."""
+        """Start a step: keep the counters, and set the random numbers to the step's.
+
+        Args:
+            step: number of the step, from 0.
+        """
         self.keep_counters()
         self.seed_step(step)
 
@@ -37,7 +45,11 @@ class HostSide:
         self.counters_at_start = self.state.counters.copy()
 
     def seed_step(self, step: int) -> None:
-        """Set the random numbers of a step."""
+        """Set the random numbers of a step.
+
+        Args:
+            step: number of the step, from 0.
+        """
         environment = self.environment
         self.streams.seed_step(environment.seed, step, self.state.counters.rollbacks, environment.process_group.rank)
 
@@ -73,7 +85,11 @@ class HostSide:
         self.state.counters.images += self.environment.batch_size
 
     def count_update(self, player: Player) -> None:
-        """Count an update of a player."""
+        """Count an update of a player.
+
+        Args:
+            player: the player that moved.
+        """
         self.state.counters.updates[player] += 1
 
     def ema_weight(self) -> float | Tensor:

@@ -18,7 +18,16 @@ if TYPE_CHECKING:
 
 @torch.no_grad()
 def take_snapshot(game: Game, players: Sequence[Player], memory: bool) -> Snapshot:
-    """Copy the parameters of some players, and with ``memory`` the state of the optimizers."""
+    """Copy the parameters of some players, and with ``memory`` the state of the optimizers.
+
+    Args:
+        game: the game whose players are copied.
+        players: the players to copy.
+        memory: whether the state of the optimizers is copied too.
+
+    Returns:
+        Copies on the same device.
+    """
     remembered: dict[Player, list[dict[str, Any]]] = {}
     if memory:
         for player in players:
@@ -35,7 +44,12 @@ def take_snapshot(game: Game, players: Sequence[Player], memory: bool) -> Snapsh
 
 @torch.no_grad()
 def restore_snapshot(game: Game, snapshot: Snapshot) -> None:
-    """Put the players of a snapshot back, bit for bit, in place."""
+    """Put the players of a snapshot back, bit for bit, in place.
+
+    Args:
+        game: the game that the snapshot was taken of.
+        snapshot: the copies.
+    """
     for player, weights in snapshot.weights.items():
         for parameter, weight in zip(game.parameters[player], weights, strict=True):
             parameter.copy_(weight)
@@ -58,6 +72,14 @@ def unrolled_generator_loss(game: Game, steps: int, rate: float | None) -> Tenso
 
     Formula:
         psi_0 = psi,  psi_{i+1} = psi_i - rate grad_psi L_D(psi_i, theta);  L_G(psi_steps(theta), theta)
+
+    Args:
+        game: the game. The discriminator is replaced for a time, and stays where the discriminator is.
+        steps: number of gradient steps of the discriminator, each on a round of its own.
+        rate: learning rate of the steps. None: the present learning rate of the discriminator's optimizer.
+
+    Returns:
+        (): the loss, with a graph to the generator through all steps.
     """
     if game.environment.micro_batches > 1:
         # The gradient of a mean over micro-batches does not come apart once a further step depends on the mean.
@@ -82,12 +104,22 @@ def unrolled_generator_loss(game: Game, steps: int, rate: float | None) -> Tenso
 
 
 class WithWeights(nn.Module):
-    """A network that computes with given weights."""
+    """A network that computes with given weights.
+
+    Args:
+        network: the network to call.
+        weights: a tensor for each parameter of the network, by name.
+    """
 
     def __init__(self, network: nn.Module, weights: dict[str, Tensor]) -> None:
         super().__init__()
         self.network, self.weights = network, weights
 
     def forward(self, *inputs: Any, **named: Any) -> Any:
-        """Call the network with the weights."""
+        """Call the network with the weights.
+
+        Args:
+            inputs: the inputs of the network, by position.
+            named: the inputs of the network, by name.
+        """
         return functional_call(self.network, self.weights, inputs, named)

@@ -31,7 +31,16 @@ def raise_flag(flag: Tensor, values: Iterable[Tensor]) -> Tensor:
 
 
 def stop_on(flag: Tensor, optimizer: Optimizer, gradients: Iterable[Tensor]) -> Iterable[Tensor]:
-    """Make an optimizer's next step leave the weights alone if the flag is set, without a look at the flag."""
+    """Make an optimizer's next step leave the weights alone if the flag is set, without a look at the flag.
+
+    Args:
+        flag: (), 0 or 1, on the device.
+        optimizer: the optimizer that makes the next step.
+        gradients: a tensor for each parameter of the optimizer.
+
+    Returns:
+        The gradients for the step, zero where the flag is set and the optimizer cannot skip a step.
+    """
     if optimizer.defaults.get("fused"):
         # Fused kernels read this attribute on the device and skip the update (torch.amp.GradScaler uses the same).
         optimizer.found_inf = flag  # type: ignore[attr-defined]
@@ -46,6 +55,9 @@ class StepSnapshot:
 
     The device decides: the host does not wait for the flag. Costs two passes over the state a step, and the memory of
     one more state.
+
+    Args:
+        state: the state of the run, before the step.
     """
 
     def __init__(self, state: State) -> None:

@@ -17,6 +17,9 @@ class ParametrizationCache:
     Without a cache, each look at a spectrally normalised weight would make one more power iteration. With the cache
     each update makes one iteration and one sigma for all passes, as in the paper: both players' gradients are of one
     function, and a third of the cost is saved.
+
+    Args:
+        networks: the network of each player.
     """
 
     def __init__(self, networks: Mapping[Player, nn.Module]) -> None:
@@ -40,6 +43,9 @@ class ParametrizationCache:
 
         A player is left out where the player's pass builds no graph: a cached weight without a graph would have no
         gradient.
+
+        Args:
+            players: the players whose weights are computed now.
         """
         if not self._any:
             return

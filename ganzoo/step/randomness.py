@@ -36,6 +36,9 @@ class RandomStreams:
 
     The separation keeps the latents of a run independent of the draws of parts (dropout, noise, augmentation).
 
+    Args:
+        device: where latents are drawn.
+
     Attributes:
         latents: the generator of latents and of the labels of fakes, on the device.
     """

@@ -111,6 +111,10 @@ class State:
 
         Buffers (BatchNorm's statistics, spectral norm's vectors) are copied: an averaged power-iteration vector would
         not have length 1. Costs one pass over the weights.
+
+        Args:
+            share: the generator's weight in the average, from 0 to 1. A tensor stays on the
+                device.
         """
         if self.ema is None:
             return
@@ -202,6 +206,10 @@ class State:
     def load(self, tensors: Mapping[str, Mapping[str, Tensor]], numbers: Mapping[str, Any]) -> None:
         """Put a saved value back.
 
+        Args:
+            tensors: the tensors by group and name, as ``tensors`` returns the tensors.
+            numbers: the numbers, as ``numbers`` returns the numbers.
+
         Raises:
             CheckpointError: the value is of other networks, optimizers or parts.
         """
@@ -242,6 +250,9 @@ class State:
     def adopt(self, tensors: Mapping[str, Mapping[str, Tensor]]) -> None:
         """Start from another run's networks: the generator, the discriminator and the average alone.
 
+        Args:
+            tensors: the tensors of the other run by group and name.
+
         Raises:
             CheckpointError: the value is of other networks.
         """
@@ -253,6 +264,11 @@ class State:
 
 def load_module(module: nn.Module, saved: Mapping[str, Tensor] | None, group: str) -> None:
     """Copy saved tensors into a module.
+
+    Args:
+        module: the module to overwrite.
+        saved: the tensors by name, or None where the checkpoint lacks the group.
+        group: the name of the group, for messages.
 
     Raises:
         CheckpointError: names or shapes are not the module's.

@@ -114,7 +114,11 @@ class Processes:
         return [rows]
 
     def broadcast_state(self, state: State) -> None:
-        """Overwrite the training state of every process with the state of the main process."""
+        """Overwrite the training state of every process with the state of the main process.
+
+        Args:
+            state: the training state of this process.
+        """
 
     def send_error(self, error: BaseException) -> bool:
         """Send the other processes the error that ends the process.
@@ -356,7 +360,11 @@ def leave() -> None:
 
 
 class NullLogger:
-    """A logger without effect, for the logs and displays of processes that do not write."""
+    """A logger without effect, for the logs and displays of processes that do not write.
+
+    Args:
+        given: the arguments of the logger that this logger stands for. They have no effect.
+    """
 
     def __init__(self, *given: Any) -> None:
         pass

@@ -46,13 +46,36 @@ SAMPLE_BATCH = 256
 
 
 def no_names(kind: str, fact: str) -> Sequence[str]:
-    """No part of any catalogue: for runs that are made without a catalogue."""
+    """No part of any catalogue: for runs that are made without a catalogue.
+
+    Args:
+        kind: the kind of part.
+        fact: a fact about parts of the kind.
+
+    Returns:
+        An empty sequence.
+    """
     return ()
 
 
 @dataclass
 class Parts:
-    """The parts of a run, by the label that records and checkpoints know them by."""
+    """The parts of a run, by the label that records and checkpoints know them by.
+
+    Args:
+        architecture: the two networks, and how the networks are called.
+        loss: both players' losses.
+        regularizers: the regularizers by label, in the order of application.
+        schedule: the order of rounds and moves.
+        data: the source of real samples.
+        metrics: the metrics by label.
+        optimizers: the optimizer of each player.
+        bound: the values that each part reads in the run, by the name of the part: ``loss``, ``regularizer r1``,
+            ``d_optimizer``.
+        specs: the complete specs of the parts that each setting names: ``{"loss": (hinge,)}``.
+        others: parts of further kinds, by kind and label.
+        catalogue_names: a function from a kind and a fact to the parts with the fact, for advice.
+    """
 
     architecture: Architecture
     loss: Loss
@@ -61,13 +84,17 @@ class Parts:
     data: Data
     metrics: dict[str, Metric]
     optimizers: dict[Player, Optimizer]
-    bound: dict[str, Bound[Any]]  # "loss", "regularizer r1", "d_optimizer" -> the values that the part reads in the run
-    specs: Mapping[str, tuple[PartSpec, ...]]  # what each setting of the run names, complete: {"loss": (hinge,)}
-    others: Mapping[str, Part] = field(default_factory=dict)  # parts of further kinds, by "kind label"
-    catalogue_names: Callable[[str, str], Sequence[str]] = no_names  # kind, fact -> parts with the fact, for advice
+    bound: dict[str, Bound[Any]]
+    specs: Mapping[str, tuple[PartSpec, ...]]
+    others: Mapping[str, Part] = field(default_factory=dict)
+    catalogue_names: Callable[[str, str], Sequence[str]] = no_names
 
     def spec(self, setting: str) -> PartSpec:
-        """The one part that a setting names."""
+        """The one part that a setting names.
+
+        Args:
+            setting: a setting that names exactly one part.
+        """
         (found,) = self.specs[setting]
         return found
 
@@ -92,7 +119,7 @@ class Run:
     """A training run: what it is made of, and what it made.
 
     Attributes:
-        directory: the run directory; None for a run that is measured and not recorded.
+        directory: the run directory. None: the run is measured and not recorded.
         settings: all of them, resolved.
         spec: sample shape, latent size, number of classes.
         metrics: the newest value of each tag.
@@ -101,6 +128,10 @@ class Run:
         identity: what a run must agree with to go on from its checkpoints, and the versions that made it; plain data.
         class_names: the names of the classes, in the order of their numbers. Empty where the data names none.
         sums: of the steps' scalars since they were last recorded, by tag, and of how many.
+        parts: the parts of the run, and the specs that named the parts.
+        state: networks, optimizers, the average of the generator, counters.
+        device: where the networks are.
+        dtype: floating-point type of the weights.
     """
 
     directory: Path | None

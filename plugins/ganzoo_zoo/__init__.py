@@ -1,4 +1,4 @@
-"""The parts that ship with ganzoo, brought in by the same door as anyone's."""
+"""The parts that ship with ganzoo, registered through the hooks that every plugin uses."""
 
 from __future__ import annotations
 
@@ -9,7 +9,11 @@ from ganzoo_zoo.presets import PRESETS
 
 @ganzoo.hookimpl
 def register_architectures(register: Register) -> None:
-    """The architectures."""
+    """Register the architectures.
+
+    Args:
+        register: the function to call with each name.
+    """
     register("dcgan", "ganzoo_zoo.architectures.dcgan:DCGAN")
     register("mlp", "ganzoo_zoo.architectures.mlp:MLP")
     register("r3gan", "ganzoo_zoo.architectures.r3gan:R3GAN")
@@ -20,7 +24,11 @@ def register_architectures(register: Register) -> None:
 
 @ganzoo.hookimpl
 def register_losses(register: Register) -> None:
-    """The losses."""
+    """Register the losses.
+
+    Args:
+        register: the function to call with each name.
+    """
     register("acgan", "ganzoo_zoo.losses.acgan:ACGAN")
     register("feature-matching", "ganzoo_zoo.losses.feature_matching:FeatureMatching")
     register("gan-qp", "ganzoo_zoo.losses.gan_qp:GANQP")
@@ -42,7 +50,11 @@ def register_losses(register: Register) -> None:
 
 @ganzoo.hookimpl
 def register_regularizers(register: Register) -> None:
-    """The regularizers."""
+    """Register the regularizers.
+
+    Args:
+        register: the function to call with each name.
+    """
     register("ada", "ganzoo_zoo.regularizers.ada:ADA")
     register("bcr", "ganzoo_zoo.regularizers.consistency:BCR")
     register("clip-gradient", "ganzoo_zoo.regularizers.clip_gradient:ClipGradient")
@@ -75,7 +87,11 @@ def register_regularizers(register: Register) -> None:
 
 @ganzoo.hookimpl
 def register_schedules(register: Register) -> None:
-    """The schedules."""
+    """Register the schedules.
+
+    Args:
+        register: the function to call with each name.
+    """
     register("alternating", "ganzoo_zoo.schedules.alternating:Alternating")
     register("extragradient", "ganzoo_zoo.schedules.extragradient:Extragradient")
     register("lookahead", "ganzoo_zoo.schedules.lookahead:Lookahead")
@@ -85,7 +101,11 @@ def register_schedules(register: Register) -> None:
 
 @ganzoo.hookimpl
 def register_data(register: Register) -> None:
-    """The data."""
+    """Register the data parts.
+
+    Args:
+        register: the function to call with each name.
+    """
     register("cifar10", "ganzoo_zoo.data.cifar10:CIFAR10")
     register("digits", "ganzoo_zoo.data.digits:Digits")
     register("digits-masks", "ganzoo_zoo.data.digits_masks:DigitsMasks")
@@ -100,7 +120,11 @@ def register_data(register: Register) -> None:
 
 @ganzoo.hookimpl
 def register_metrics(register: Register) -> None:
-    """The metrics."""
+    """Register the metrics.
+
+    Args:
+        register: the function to call with each name.
+    """
     register("class-accuracy", "ganzoo_zoo.metrics.class_accuracy:ClassAccuracy")
     register("copies", "ganzoo_zoo.metrics.copies:Copies")
     register("dice", "ganzoo_zoo.metrics.dice:Dice")
@@ -115,7 +139,11 @@ def register_metrics(register: Register) -> None:
 
 @ganzoo.hookimpl
 def register_optimizers(register: Register) -> None:
-    """The optimizers."""
+    """Register the optimizers.
+
+    Args:
+        register: the function to call with each name.
+    """
     register("adam", "ganzoo_zoo.optimizers.adam:Adam")
     register("rmsprop", "ganzoo_zoo.optimizers.rmsprop:RMSprop")
     register("sgd", "ganzoo_zoo.optimizers.sgd:SGD")
@@ -123,6 +151,10 @@ def register_optimizers(register: Register) -> None:
 
 @ganzoo.hookimpl
 def register_presets(register: RegisterPreset) -> None:
-    """The presets."""
+    """Register the presets.
+
+    Args:
+        register: the function to call with each name.
+    """
     for name, settings in PRESETS.items():
         register(name, settings)

@@ -94,7 +94,11 @@ class ADA(ganzoo.Regularizer):
 
 
 class Probability(nn.Module):
-    """p, and the signs of the real scores since it changed."""
+    """The probability p, and the signs of the real scores since p changed.
+
+    Args:
+        start: p at first, at least 0.
+    """
 
     p: Tensor
     signs: Tensor
@@ -125,7 +129,12 @@ class Probability(nn.Module):
 
 
 class Draw:
-    """The transforms of a batch: the identity, unless a draw with probability p says otherwise."""
+    """The transforms of a batch: the identity, unless a draw with probability p says otherwise.
+
+    Args:
+        images: (N, C, H, W) the images to be transformed.
+        p: (): the probability of each transform.
+    """
 
     def __init__(self, images: Tensor, p: Tensor) -> None:
         self.p = p
@@ -144,12 +153,28 @@ class Draw:
         return torch.where(torch.rand(self.count, **self.like) < (self.p if p is None else p), value, otherwise)
 
     def normal(self, std: float) -> Tensor:
+        """Draw N numbers from a normal distribution.
+
+        Args:
+            std: the standard deviation.
+        """
         return std * torch.randn(self.count, **self.like)
 
     def uniform(self, low: float, high: float) -> Tensor:
+        """Draw N numbers from a uniform distribution.
+
+        Args:
+            low: the smallest number.
+            high: the largest number.
+        """
         return low + (high - low) * torch.rand(self.count, **self.like)
 
     def one_of(self, count: int) -> Tensor:
+        """Draw N whole numbers.
+
+        Args:
+            count: the numbers are below ``count``.
+        """
         return torch.randint(count, (self.count,), device=self.like["device"]).to(self.like["dtype"])
 
     def geometry(self, *, fine: bool) -> Tensor:

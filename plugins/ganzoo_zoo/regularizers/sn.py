@@ -97,6 +97,9 @@ class Borrowed(nn.Module):
 
     The layers stand in a plain mapping, which torch does not look into: the net saves and trains them, this module has
     no tensors of its own.
+
+    Args:
+        layers: the layers by name.
     """
 
     def __init__(self, layers: Mapping[str, nn.Module]) -> None:

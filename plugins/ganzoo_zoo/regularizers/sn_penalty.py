@@ -76,7 +76,11 @@ class SpectralNormPenalty(ganzoo.Regularizer):
 
 
 class Vectors(nn.Module):
-    """Estimates of the singular vectors of the largest singular value of each layer's weight."""
+    """Estimates of the singular vectors of the largest singular value of each layer's weight.
+
+    Args:
+        layers: the layers with a weight, in the order of the network.
+    """
 
     def __init__(self, layers: list[nn.Module]) -> None:
         super().__init__()

@@ -68,7 +68,11 @@ class Lookahead(ganzoo.Schedule):
 
 
 class Slow(nn.Module):
-    """Copies of the players' parameters, as buffers."""
+    """Copies of the players' parameters, as buffers.
+
+    Args:
+        networks: the two players.
+    """
 
     def __init__(self, networks: ganzoo.Networks) -> None:
         super().__init__()
@@ -78,7 +82,15 @@ class Slow(nn.Module):
 
     @torch.no_grad()
     def approach(self, player: str, fast: list[Tensor], share: float) -> None:
-        """Move towards the fast weights, and put these where the slow ones are."""
+        """Move the slow weights towards the fast weights, and overwrite the fast weights with the slow weights.
+
+        Args:
+            player: the player.
+            fast: the fast weights, a tensor for each parameter of the player.
+            share: the share of the distance that the slow weights move, from 0 to 1.
+        """
         slow = list(getattr(self, player))
-        for mine, theirs in zip(slow, fast, strict=False):  # beyond the networks' own come those of other parts
+        for mine, theirs in zip(
+            slow, fast, strict=False
+        ):  # after the networks' own parameters come the parameters of other parts
             theirs.copy_(mine.lerp_(theirs, share))
