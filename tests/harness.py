@@ -99,8 +99,9 @@ class Server:
         answer: dict[str, Any] = json.loads(self._process.stdout.readline())
         return answer
 
-    def start(self, out: Path, *arguments: str, seam: str = "") -> Process:
-        return Process(self, self.ask(run=arguments, out=str(out), seam=seam)["pid"], out)
+    def start(self, out: Path, *arguments: str, seam: str = "", **environment: str) -> Process:
+        asked = self.ask(run=arguments, out=str(out), seam=seam, environment=environment)
+        return Process(self, asked["pid"], out)
 
     def close(self) -> None:
         assert self._process.stdin is not None
@@ -110,12 +111,19 @@ class Server:
         self._process.stdout.close()
 
 
-def until(true: Callable[[], Any], seconds: float = 180.0) -> None:
-    """Wait for something to be so. The time is for a busy machine: it ends a test that would wait for ever."""
+def until(true: Callable[[], Any], seconds: float = 600.0) -> None:
+    """Wait for something to be so. The time is for a busy machine: it ends a test that would wait for ever.
+
+    Looks that cost much are made seldom, so that the wait takes no processor from what is waited for.
+    """
     end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, "it did not come to be so"
-        time.sleep(0.002)
+    while True:
+        began = time.monotonic()
+        if true():
+            return
+        now = time.monotonic()
+        assert now < end, f"it did not come to be so within {seconds:.0f} seconds"
+        time.sleep(max(0.005, min(0.25, 10 * (now - began))))
 
 
 def final(run_dir: Path) -> dict[str, torch.Tensor]:

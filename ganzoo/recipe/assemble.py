@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from importlib.metadata import version
@@ -50,6 +51,9 @@ from ganzoo.training.scoring import require_samples
 from ganzoo.words import Bound, PartSpec
 
 PartT = TypeVar("PartT", bound=Part)
+
+OWN_SETTINGS = frozenset({"device", "threads", "logdir", "init_from", "data"})
+"""The settings in which the processes of a run may differ, as machines differ. The samples are compared themselves."""
 
 
 @dataclass
@@ -132,6 +136,8 @@ def _assembled(
         )
         run_ = build(settings, cast_, spec)
         run_.class_names = list(source.class_names)
+        data = source.fingerprint()
+        processes.require_same(told(plain_settings(run_, catalogue.kinds), data, _versions(cast_)))
         if source.inputs or any(metric.held_out for metric in cast_.metrics.values()):
             source.held_out = held_out(run_)
     run_.warnings = check(cast_, run_.state.networks, spec)
@@ -183,15 +189,44 @@ def _assembled(
     game = build_game(game_parts, replace(environment, autocast=autocast))
     run_.identity = {
         "settings": plain_settings(run_, catalogue.kinds),
-        "data": source.fingerprint(),
-        "versions": {
-            "ganzoo": version("ganzoo"),
-            "torch": torch.__version__,
-            "the number of processes": processes.world_size,
-            **cast_.providers,
-        },
+        "data": data,
+        "versions": {**_versions(cast_), "the number of processes": processes.world_size},
     }
     return Experiment(run_, game, source, catalogue, processes)
+
+
+def _versions(cast_: Parts) -> dict[str, str]:
+    return {"ganzoo": version("ganzoo"), "torch": torch.__version__, **cast_.providers}
+
+
+def told(
+    settings: Mapping[str, object], data: Mapping[str, object], versions: Mapping[str, object]
+) -> dict[str, object]:
+    """Collect what must be the same in all processes of a run.
+
+    Args:
+        settings: the settings as plain data.
+        data: the fingerprint of the data.
+        versions: the versions of ganzoo, torch and the plugins.
+
+    Returns:
+        The facts by name. Settings of a single machine are left out, such as the device.
+
+    Example:
+        >>> told({"steps": 5, "device": "cuda:1", "loss": {"name": "hinge"}}, {"size": 10}, {"torch": "2.9"})
+        {'steps': 5, 'loss.name': 'hinge', 'data size': 10, 'version of torch': '2.9'}
+    """
+    facts: dict[str, object] = {}
+    for key, value in settings.items():
+        if key in OWN_SETTINGS:
+            continue
+        for name, each in value.items() if isinstance(value, Mapping) else [("", value)]:
+            # a part that is made in Python may show the address of an object, which differs in every process
+            plain = re.sub(" at 0x[0-9a-f]+", "", each) if isinstance(each, str) else each
+            facts[f"{key}.{name}" if name else key] = plain
+    facts.update({f"data {key}": value for key, value in data.items()})
+    facts.update({f"version of {key}": value for key, value in versions.items()})
+    return facts
 
 
 def _choose_precision(

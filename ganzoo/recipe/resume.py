@@ -82,6 +82,7 @@ def _go_on(experiment: Experiment, folder: Path, steps: int | None = None) -> in
     run_.directory = folder
     total = steps or total_steps(run_.settings)
     with experiment.processes.relay_errors():
+        experiment.processes.require_same({"steps": steps})
         if experiment.processes.is_main:
             experiment.lock = Lock(folder, screen.warn)
             try:

@@ -9,22 +9,26 @@ report the reason.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import math
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.distributed.distributed_c10d import PrefixStore
+from torch.distributed.distributed_c10d import PrefixStore, Store
 from torch.distributed.rendezvous import rendezvous
 
 from ganzoo import errors, launcher
 from ganzoo.speed import hardware
 from ganzoo.step.state import State
+from ganzoo.training.heartbeat import JOIN_SECONDS, WAIT_SECONDS, Heartbeat
 
 DTYPES = (
     torch.float32,
@@ -89,6 +93,23 @@ class Processes:
 
         Call this before waiting for the GPU. A process that is lost then raises ``RankLost`` here. Without the barrier
         the GPU would wait for NCCL's own timeout.
+        """
+
+    def require_same(self, facts: Mapping[str, object]) -> None:
+        """Compare facts with those of the main process, and wait until all processes agree.
+
+        Args:
+            facts: plain data by name, such as the settings of the run.
+
+        Raises:
+            SettingsError: a fact differs between two processes.
+        """
+
+    def stop_waiting(self, stopping: Callable[[], bool]) -> None:
+        """Have every later wait end sooner once a signal has asked the process to stop.
+
+        Args:
+            stopping: whether a signal has come.
         """
 
     def broadcast_object(self, value: Any) -> Any:
@@ -162,18 +183,22 @@ class DistributedProcesses(Processes):
         Raises:
             RankLost: another process cannot be reached.
         """
-        store, self.rank, self.world_size = next(iter(rendezvous("env://")))
-        # the store outlives a restart by torchrun, and with it the addresses of processes that are gone: a prefix for
-        # each restart keeps the new processes from connecting to the old addresses
-        store = PrefixStore(f"ganzoo/{launcher.launch().restarts}/{self.world_size}", store)
+        store, self.rank, self.world_size = _meet()
+        # The store outlives a restart by torchrun, and with it the addresses of processes that are gone: a prefix for
+        # each restart keeps the new processes from connecting to the old addresses. A process that trains a second run
+        # gets another prefix for the same reason.
+        store = PrefixStore(f"ganzoo/{launcher.launch().restarts}/{self.world_size}/{next(_joins)}", store)
         self._errors = PrefixStore("errors", store)
+        self._heartbeat = Heartbeat(PrefixStore("heartbeat", store), self.rank, self.world_size)
         # each kind of tensor has its own backend: a flag on the host never waits for the GPU
-        self._gpu, self._lost = device.type == "cuda", False
+        self._gpu, self._lost, self._unfinished = device.type == "cuda", False, False
         backend = "cpu:gloo,cuda:nccl" if self._gpu else "gloo"
         if self._gpu:
             torch.cuda.set_device(device)
+        limit = timedelta(seconds=WAIT_SECONDS + JOIN_SECONDS)  # the heartbeat ends every wait before torch would
         with self._raising_rank_lost():
-            dist.init_process_group(backend, store=store, rank=self.rank, world_size=self.world_size)
+            self._heartbeat.gather(self._failed)
+            dist.init_process_group(backend, store=store, rank=self.rank, world_size=self.world_size, timeout=limit)
         self._flags: tuple[dist.Work, Tensor] | None = None
 
     def mean(self, tensors: Sequence[Tensor]) -> Callable[[], list[Tensor]]:
@@ -184,7 +209,7 @@ class DistributedProcesses(Processes):
 
         def means() -> list[Tensor]:
             with self._raising_rank_lost():
-                work.wait()
+                self._wait(work, flat)
             pieces = torch.split(flat.div_(self.world_size), [t.numel() for t in tensors])
             return [piece.view(t.shape) for piece, t in zip(pieces, tensors, strict=True)]
 
@@ -194,7 +219,7 @@ class DistributedProcesses(Processes):
         before, self._flags = self._flags, None
         with self._raising_rank_lost():
             if before is not None:
-                before[0].wait()
+                self._wait(*before)
             now = torch.tensor(flags)
             self._flags = dist.all_reduce(now, dist.ReduceOp.MAX, async_op=True), now
         return tuple(before[1].tolist()) if before is not None else (0,) * len(flags)
@@ -202,7 +227,29 @@ class DistributedProcesses(Processes):
     def barrier(self) -> None:
         # an all-reduce on the host: dist.barrier() would use NCCL where a GPU trains
         with self._raising_rank_lost():
-            dist.all_reduce(torch.zeros(()))
+            flag = torch.zeros(())
+            self._wait(dist.all_reduce(flag, async_op=True), flag)
+
+    def require_same(self, facts: Mapping[str, object]) -> None:
+        with self._raising_rank_lost():
+            self._heartbeat.require_same(facts, self._failed)
+
+    def stop_waiting(self, stopping: Callable[[], bool]) -> None:
+        self._heartbeat.stopping = stopping
+
+    def _wait(self, work: dist.Work | None, tensor: Tensor) -> None:
+        """Wait for an exchange. A GPU's own stream waits for an exchange of its tensors, and the host goes on."""
+        assert work is not None  # an exchange that is asked for with async_op=True
+        if not tensor.is_cuda:
+            try:
+                self._heartbeat.wait(work.is_completed)
+            except BaseException:
+                self._unfinished = True
+                raise
+        work.wait()
+
+    def _failed(self) -> bool:
+        return bool(self._errors.check(["failed"]))
 
     def broadcast_object(self, value: Any) -> Any:
         # JSON instead of dist.broadcast_object_list, which unpickles
@@ -224,14 +271,14 @@ class DistributedProcesses(Processes):
         own = torch.tensor([*header, *[-1] * (HEADER - len(header))])
         with self._raising_rank_lost():
             headers = [torch.empty_like(own) for _ in range(self.world_size)]
-            dist.all_gather(headers, own)
+            self._wait(dist.all_gather(headers, own, async_op=True), own)
             shapes = [[n for n in each[2:].tolist() if n >= 0] for each in headers]
             sizes = [int(each[0]) * math.prod(shape) for each, shape in zip(headers, shapes, strict=True)]
             sizes = [size * DTYPES[int(each[1])].itemsize for size, each in zip(sizes, headers, strict=True)]
             padded = torch.zeros(max(sizes), dtype=torch.uint8)
             padded[: len(content)] = content
             contents = [torch.empty_like(padded) for _ in range(self.world_size)]
-            dist.all_gather(contents, padded)
+            self._wait(dist.all_gather(contents, padded, async_op=True), padded)
         return [
             bytes_[:size].clone().view(DTYPES[int(each[1])]).view(shape) if int(each[0]) else None
             for each, shape, size, bytes_ in zip(headers, shapes, sizes, contents, strict=True)
@@ -258,9 +305,12 @@ class DistributedProcesses(Processes):
         with self._raising_rank_lost():
             for tensor in tensors:
                 # as bytes: gloo broadcasts no bool and no bfloat16
-                dist.broadcast(tensor.view(-1).view(torch.uint8), 0)
+                content = tensor.view(-1).view(torch.uint8)
+                self._wait(dist.broadcast(content, 0, async_op=True), content)
 
     def send_error(self, error: BaseException) -> bool:
+        if isinstance(error, KeyboardInterrupt):  # a second Ctrl-C ends the process at once
+            self._unfinished = True
         text = f"{type(error).__name__}: {error}" if not isinstance(error, errors.GanzooError) else str(error)
         try:
             if isinstance(error, errors.RankLost):
@@ -273,9 +323,13 @@ class DistributedProcesses(Processes):
             return True
 
     def close(self) -> None:
+        self._heartbeat.close()
+        # Every way of torch to leave waits for what a silent process has not sent. The end of this process frees all.
+        if self._unfinished:
+            return
         if self._flags is not None:
-            with contextlib.suppress(RuntimeError):  # the other processes ended
-                self._flags[0].wait()
+            with contextlib.suppress(RuntimeError, errors.RankLost):  # the other processes ended
+                self._wait(*self._flags)
             self._flags = None
         if dist.is_initialized():
             if self._lost and self._gpu:  # destroy_process_group would wait for what the lost process has not sent
@@ -293,6 +347,9 @@ class DistributedProcesses(Processes):
         """Turn a failed exchange into ``RankLost`` with the reason."""
         try:
             yield
+        except errors.RankLost:
+            self._lost = True
+            raise
         except RuntimeError as error:
             if hardware.out_of_memory(error):
                 raise
@@ -312,6 +369,32 @@ class DistributedProcesses(Processes):
         except (RuntimeError, OSError):  # process 0 holds the store
             return f"process 0 of {self.world_size} ended without a word: killed, or its machine is gone ({found})"
         return f"one of {self.world_size} processes ended without a word: killed, or its machine is gone ({found})"
+
+
+_joins = itertools.count()
+
+
+def _meet() -> tuple[Store, int, int]:
+    """Connect to the store of the processes: the store, the rank, the number of processes.
+
+    A thread connects, because Python handles no signal while torch waits for an address that does not answer.
+    """
+    found: list[tuple[Store, int, int]] = []
+    failures: list[BaseException] = []
+
+    def connect() -> None:
+        try:
+            found.append(next(iter(rendezvous("env://", timeout=timedelta(seconds=JOIN_SECONDS)))))
+        except (RuntimeError, ValueError, OSError) as error:
+            failures.append(error)
+
+    thread = threading.Thread(target=connect, name="ganzoo-rendezvous", daemon=True)
+    thread.start()
+    thread.join()
+    if not found:
+        why = (str(failures[0]).splitlines() or ["?"])[0][:200] if failures else "?"
+        raise errors.RankLost(f"the other processes cannot be reached within {JOIN_SECONDS:.0f} seconds ({why})")
+    return found[0]
 
 
 # torch.distributed has one default group a process, and SyncBatchNorm.forward, which is called by the networks, has no

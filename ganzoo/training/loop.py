@@ -206,6 +206,7 @@ class Trainer:
         self.events.run_started(run)
         patience = LAUNCHER_SECONDS if launch_id() else 0.0
         with self.display, interruptible(patience) as interrupt:
+            self.processes.stop_waiting(partial(getattr, interrupt, "signal"))
             if settings.on_nonfinite == "rollback" and self.saved < 0:
                 self.save()  # a rollback needs a checkpoint
             while counters.step < self.until:

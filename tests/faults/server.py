@@ -2,7 +2,7 @@
 
 A line of JSON in is a request, a line out the answer: {"run": [words], "out": file} -> {"pid": n} and
 {"wait": n} -> {"code": exit code, or minus the signal}. {"run": ..., "seam": "module:function"} calls that function
-in the child first.
+in the child first. "environment" holds further variables of the child.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ def child(asked: dict[str, Any]) -> None:
         os.dup2(out.fileno(), 2)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     code = 70
+    os.environ.update(asked.get("environment", {}))
     try:
         if asked.get("seam"):
             module, _, function = asked["seam"].partition(":")

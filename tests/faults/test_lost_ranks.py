@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
-from harness import DEFAULT_SIGNALS, differences, final, until
+from harness import DEFAULT_SIGNALS, Process, Server, differences, final, until
 
 FAILS = """
 import os, ganzoo
@@ -30,51 +31,37 @@ def register_losses(register):
 """
 
 
+SMALL = [
+    *(
+        "--arch",
+        "dcgan:width=4",
+        "--data",
+        "digits:size=8",
+        "--device",
+        "cpu",
+        "--batch-size",
+        "8",
+        "--latent-dim",
+        "4",
+    ),
+    *("--samples", "4", "--checkpoint-every", "5", "--sample-every", "100000", "--log-every", "5", "--seed", "3", "-q"),
+]
+"""A run whose steps take milliseconds."""
+
+TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+
+
 @pytest.fixture
 def torchrun(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
-    """Start two processes of `ganzoo run` in a session of their own."""
+    """Start two processes of `ganzoo run` under torchrun, in a session of their own."""
     started = []
 
     def start(*words: str, restarts: int = 0, steps: int = 60) -> subprocess.Popen[str]:
-        launcher = [
-            sys.executable,
-            "-m",
-            "torch.distributed.run",
-            "--standalone",
-            "--nproc-per-node",
-            "2",
-            "--max-restarts",
-            str(restarts),
-            "-m",
-            "ganzoo",
-            "run",
-        ]
-        small = [
-            "--arch",
-            "dcgan:width=4",
-            "--data",
-            "digits:size=8",
-            "--device",
-            "cpu",
-            "--batch-size",
-            "8",
-            "--latent-dim",
-            "4",
-            "--samples",
-            "4",
-            "--steps",
-            str(steps),
-            "--checkpoint-every",
-            "5",
-            "--logdir",
-            str(tmp_path / "runs"),
-            "--seed",
-            "3",
-            "-q",
-        ]
+        launcher = [*TORCHRUN, "--max-restarts", str(restarts), "-m", "ganzoo", "run"]
+        place = ["--steps", str(steps), "--logdir", str(tmp_path / "runs")]
         started.append(
             subprocess.Popen(
-                [*DEFAULT_SIGNALS, *launcher, *small, *words],
+                [*DEFAULT_SIGNALS, *launcher, *SMALL, *place, *words],
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 text=True,
@@ -90,6 +77,38 @@ def torchrun(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
+
+
+@pytest.fixture
+def pair(tmp_path: Path, server: Server) -> Iterator[Callable[..., list[Process]]]:
+    """Start two processes of one run without a launcher: they import nothing, and need no port to meet."""
+    started: list[Process] = []
+
+    def start(*words: str, second: Sequence[str] = (), steps: int = 60, **environment: str) -> list[Process]:
+        number = len(started)
+        for rank in range(2):
+            command = ["run", *SMALL, "--steps", str(steps), "--logdir", str(tmp_path / "runs"), *words]
+            started.append(
+                server.start(
+                    tmp_path / f"out{number}-{rank}",
+                    *command,
+                    *(second if rank else ()),
+                    seam="seams:one_of_two",
+                    RANK=str(rank),
+                    WORLD_SIZE="2",
+                    MASTER_ADDR="localhost",
+                    MASTER_PORT="1",
+                    STORE=str(tmp_path / f"store{number}"),
+                    GLOO_SOCKET_IFNAME="lo",
+                    **environment,
+                )
+            )
+        return started[number:]
+
+    yield start
+    for process in started:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
 
 
 def workers(launcher: subprocess.Popen[str]) -> list[int]:
@@ -113,12 +132,15 @@ def saved(runs: Path, step: int) -> bool:
 
 @pytest.mark.parametrize("rank", [0, 1])
 def test_a_killed_process_ends_both_and_a_restart_loses_nothing(
-    tmp_path: Path, torchrun: Callable[..., subprocess.Popen[str]], rank: int
+    tmp_path: Path,
+    torchrun: Callable[..., subprocess.Popen[str]],
+    pair: Callable[..., list[Process]],
+    rank: int,
 ) -> None:
     """With --max-restarts 1: the same weights, bit for bit, in the same directory, as a run that nobody killed."""
-    whole = torchrun("--name", "whole")
-    assert whole.wait(600) == 0
+    whole = pair("--name", "whole")
     killed = torchrun("--name", "killed", restarts=1)
+    assert [process.wait() for process in whole] == [0, 0], whole[0].said
     until(lambda: saved(tmp_path / "runs" / "killed", 5))
     os.kill(workers(killed)[rank], signal.SIGKILL)
     _, said = killed.communicate(timeout=600)
@@ -128,27 +150,79 @@ def test_a_killed_process_ends_both_and_a_restart_loses_nothing(
     assert "ended without a word" in said
 
 
-def test_an_error_in_one_process_ends_both_with_its_message(
-    tmp_path: Path, torchrun: Callable[..., subprocess.Popen[str]]
-) -> None:
+def test_an_error_in_one_process_ends_both_with_its_message(tmp_path: Path, pair: Callable[..., list[Process]]) -> None:
     plugin = tmp_path / "fails.py"
     plugin.write_text(FAILS)
-    process = torchrun("--plugin", str(plugin), "--loss", "fails")
-    _, said = process.communicate(timeout=600)
-    assert process.returncode == 1
-    assert "process 1 of 2 stopped: ValueError: no more" in said
-    assert "in loss fails" in said  # and the bug keeps its traceback
+    both = pair("--plugin", str(plugin), "--loss", "fails")
+    assert [process.wait() for process in both] == [1, 70]
+    assert "process 1 of 2 stopped: ValueError: no more" in both[0].said
+    assert "in loss fails" in both[1].said  # and the bug keeps its traceback
 
 
-def test_a_mistake_is_said_once(tmp_path: Path, torchrun: Callable[..., subprocess.Popen[str]]) -> None:
+def test_a_mistake_is_said_once(tmp_path: Path, pair: Callable[..., list[Process]]) -> None:
     (tmp_path / "runs" / "taken").mkdir(parents=True)
     (tmp_path / "runs" / "taken" / "config.yaml").touch()
     mistakes = {"--loss=hing": "no loss is named 'hing'", "--name=taken": "taken exists: give another --name"}
     for word, told in mistakes.items():
-        process = torchrun(word)
-        _, said = process.communicate(timeout=600)
+        both = pair(word)
+        assert all(process.wait() in (1, 2) for process in both)
+        said = "".join(process.said for process in both)
         assert said.count("ganzoo: error: ") == 1, said
         assert told in said
+
+
+@pytest.mark.parametrize(
+    ("second", "told"),
+    [
+        (["--steps", "99"], "steps is 60 in process 0 and 99 in another"),
+        (["--log-every", "7"], "log_every is 5 in process 0 and 7 in another"),
+        (["--sample-every", "7"], "sample_every is 100000 in process 0 and 7 in another"),
+        (["--seed", "4"], "seed is 3 in process 0 and 4 in another"),
+        (["--precision", "fp64"], "precision is auto in process 0 and fp64 in another"),
+        (["-o", "loss.margin=2"], "loss.margin is 1.0 in process 0 and 2.0 in another"),
+        (["--data", "digits:size=16"], "data digest is"),
+    ],
+)
+def test_processes_that_were_told_different_things_do_not_begin(
+    tmp_path: Path, pair: Callable[..., list[Process]], second: list[str], told: str
+) -> None:
+    """No deadlock, no training on other data in silence, and no run directory."""
+    both = pair("--loss", "hinge", second=second)
+    assert all(process.wait() in (1, 2) for process in both)
+    assert told in both[1].said
+    assert "the processes of one run were told different things" in both[0].said
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_stopped_process_is_named_and_given_up(tmp_path: Path, pair: Callable[..., list[Process]]) -> None:
+    """SIGSTOP closes no connection: the others would wait for ever. The last checkpoint is intact."""
+    main, other = pair(steps=1_000_000, SILENT_SECONDS="10")
+    until(lambda: saved(tmp_path / "runs", 5))
+    other.kill(signal.SIGSTOP)
+    assert main.wait() == 1
+    assert "waiting for process 1 of 2, which gives no sign of life: it is given up after 10 seconds" in main.said
+    assert "process 1 of 2 has given no sign of life for 10 seconds: it is stopped" in main.said
+    assert "is intact" in main.said
+    other.kill(signal.SIGKILL)
+
+
+def test_a_signal_ends_the_wait_for_a_stopped_process(tmp_path: Path, pair: Callable[..., list[Process]]) -> None:
+    """Python hears signals while it waits. A second Ctrl-C ends the process at once, as it does without others."""
+    main, other = pair(steps=1_000_000)
+    until(lambda: saved(tmp_path / "runs", 5))
+    other.kill(signal.SIGSTOP)
+    main.kill(signal.SIGINT)
+    until(lambda: not pending(main.pid, signal.SIGINT))
+    main.kill(signal.SIGINT)
+    assert main.wait() == 130
+    other.kill(signal.SIGKILL)
+
+
+def pending(pid: int, number: int) -> bool:
+    """Whether a signal was sent to a process and has not reached it."""
+    lines = (Path("/proc") / str(pid) / "status").read_text().splitlines()
+    (mask,) = (int(line.split()[1], 16) for line in lines if line.startswith("ShdPnd:"))
+    return bool(mask >> (number - 1) & 1)
 
 
 def test_ctrl_c_reaches_launcher_and_processes_and_stops_once(
