@@ -1,10 +1,10 @@
 """ganzoo: train any GAN from interchangeable parts.
 
 For plugin authors: ``hookimpl``, the contracts (``Architecture``, ``Loss``, ``Regularizer``, ``Schedule``, ``Data``,
-``Metric``, ``Optimizer``), what they are handed (``Batch``, ``Scores``, ``Networks``, ``Spec``, ``TensorSpec``,
-``Game``, ``Samples``), ``ScheduledNumber`` (a number that follows the run) and the module ``ganzoo.testing``. For
-users: ``run``, ``resume``, ``load``, ``evaluate``, ``part``, ``catalogue``, ``Run``, ``ganzoo.errors`` and the module
-``ganzoo.lab``.
+``Metric``, ``Optimizer``), what they are handed (``Batch``, ``Scores``, ``Networks``, ``Spec``, ``Stage``,
+``TensorSpec``, ``Game``, ``Samples``), ``ScheduledNumber`` (a number that follows the run) and the module
+``ganzoo.testing``. For users: ``run``, ``resume``, ``load``, ``evaluate``, ``part``, ``catalogue``, ``Run``,
+``ganzoo.errors`` and the module ``ganzoo.lab``.
 
 Names are imported when they are first used, so that ``import ganzoo`` costs nothing and brings no torch.
 """
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
         Schedule,
         Scores,
         Spec,
+        Stage,
         TensorSpec,
     )
     from ganzoo.training.run import Run
@@ -75,6 +76,7 @@ _HOME = {
             "Schedule",
             "Scores",
             "Spec",
+            "Stage",
             "TensorSpec",
         ),
         "ganzoo.parts",
@@ -104,6 +106,7 @@ __all__ = [
     "Scores",
     "Setting",
     "Spec",
+    "Stage",
     "TensorSpec",
     "catalogue",
     "errors",

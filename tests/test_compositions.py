@@ -109,13 +109,18 @@ def test_a_loss_that_needs_a_constraint_is_warned_about(experiment: Any) -> None
 
 
 @pytest.mark.parametrize("penalty", ["r1", "wgan-gp"])
-@pytest.mark.parametrize("arch", ["dcgan:width=4,d_norm=batch", "dcgan:width=4,minibatch_stddev=true"])
+@pytest.mark.parametrize("arch", ["dcgan:width=4,d_norm=batch", "dcgan:width=4,minibatch_discrimination=3"])
 def test_a_gradient_per_sample_refuses_a_discriminator_that_mixes_samples(
     experiment: Any, penalty: str, arch: str
 ) -> None:
     with pytest.raises(errors.Incompatible, match=f"{penalty} takes a gradient per sample") as caught:
         experiment(arch=arch, regularizers=[penalty], data="digits:size=16")
     assert "\n" not in str(caught.value)
+
+
+def test_a_gradient_per_sample_warns_of_the_deviation_over_the_batch(experiment: Any) -> None:
+    made = experiment(arch="dcgan:width=4,minibatch_stddev=true", regularizers=["r1"], data="digits:size=16")
+    assert "r1 takes a gradient per sample, and MinibatchStddev" in made.run.warnings[0]
 
 
 def test_a_part_named_twice_is_refused(experiment: Any) -> None:

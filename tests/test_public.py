@@ -35,6 +35,7 @@ PUBLIC = [
     "Scores",
     "Setting",
     "Spec",
+    "Stage",
     "TensorSpec",
     "catalogue",
     "errors",

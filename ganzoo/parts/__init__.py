@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 from ganzoo import kinds
 from ganzoo.parts.architecture import Architecture
-from ganzoo.parts.batch import DRAWN, Batch, Spec, TensorSpec
+from ganzoo.parts.batch import DRAWN, Batch, Spec, Stage, TensorSpec
 from ganzoo.parts.data import Data
 from ganzoo.parts.loss import Loss
 from ganzoo.parts.metric import Metric
@@ -42,6 +42,7 @@ __all__ = [
     "Scores",
     "Snapshot",
     "Spec",
+    "Stage",
     "TensorSpec",
 ]
 

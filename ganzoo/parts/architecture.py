@@ -12,7 +12,7 @@ from ganzoo.parts.part import Networks, Part
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from ganzoo.parts.batch import Batch, Spec
+    from ganzoo.parts.batch import Batch, Spec, Stage
 
 
 class Architecture(Part):
@@ -162,6 +162,36 @@ class Architecture(Part):
         """
         given = [images] if batch.labels is None else [images, batch.labels]
         return discriminator(*given, **batch.inputs)
+
+    def stage(self, spec: Spec, progress: float, images: int) -> Stage | None:
+        """The point of growth at a point of the run, for networks that grow during training.
+
+        The engine asks before each step, and gives the answer to ``generate`` and ``judge`` as ``batch.stage``. At a
+        stage, ``generate`` may make smaller samples than ``spec.shape``, and ``judge`` is given samples of that size.
+        A batch without a stage asks for the whole networks. People and metrics see small samples upsampled to
+        ``spec.shape``, nearest neighbour.
+
+        Args:
+            spec: shape and type of samples and latents.
+            progress: 0 at the first step of the run, 1 at the last.
+            images: real images drawn before the step.
+
+        Returns:
+            None, unless overridden: the networks are whole from the first step.
+        """
+        return None
+
+    def resize(self, images: Tensor, stage: Stage) -> Tensor:
+        """Real samples as the discriminator meets real samples at a stage. Runs on the device, as a part of the step.
+
+        Args:
+            images: (N, *shape), in [-1, 1].
+            stage: the point of growth.
+
+        Returns:
+            Samples of the size that ``generate`` makes at the stage. The same samples, unless overridden.
+        """
+        return images
 
     def outputs(self, spec: Spec) -> Mapping[str, Sequence[tuple[int, ...]]]:
         """The outputs of ``judge`` beside ``logits``, by name: the shape of each tensor, without the batch.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -48,11 +48,30 @@ class Spec:
     inputs: Mapping[str, TensorSpec] = field(default_factory=dict)
 
 
+class Stage(NamedTuple):
+    """The point of growth at which a step is played, where the networks grow during training.
+
+    Attributes:
+        phase: number of the phase, from 0. Python decides a step by the phase, so that each phase has a recording.
+        blend: share of the newest layers in samples and scores, from 0 to 1. A tensor in a recorded step.
+        fresh_optimizers: whether the optimizers forget their state before the first step of the phase.
+
+    Example:
+        >>> Stage(phase=3, blend=0.25).phase
+        3
+    """
+
+    phase: int
+    blend: float | Tensor = 1.0
+    fresh_optimizers: bool = False
+
+
 class Batch(Mapping[str, "Tensor"]):
     """Named tensors that the networks are fed, one row a sample: a frozen mapping.
 
     The engine draws three of the tensors itself: ``images``, ``latent`` and ``labels``. Every other name
-    (``condition``, ``mask``, ``tokens``, ...) comes from the data part and passes untouched, with its dtype.
+    (``condition``, ``mask``, ``tokens``, ...) comes from the data part and passes untouched, with its dtype. The
+    attribute ``stage`` is the point of growth of the networks, or None where the networks are used whole.
 
     Args:
         tensors: (N, ...) each, by name. A value of ``None`` stands for a name that the batch does not have.
@@ -66,10 +85,13 @@ class Batch(Mapping[str, "Tensor"]):
         [[0, 1, 2], [3, 4, 5]]
     """
 
-    __slots__ = ("_tensors",)
+    __slots__ = ("_tensors", "stage")
+
+    stage: Stage | None
 
     def __init__(self, **tensors: Tensor | None) -> None:
         self._tensors = {name: value for name, value in tensors.items() if value is not None}
+        self.stage = None
 
     def __getitem__(self, name: str) -> Tensor:
         return self._tensors[name]
@@ -129,7 +151,17 @@ class Batch(Mapping[str, "Tensor"]):
         Returns:
             Another batch.
         """
-        return Batch(**{**self._tensors, **changes})
+        return Batch(**{**self._tensors, **changes}).at(self.stage)
+
+    def at(self, stage: Stage | None) -> Batch:
+        """The same batch, for networks at a point of growth.
+
+        Args:
+            stage: the point of growth. ``None`` stands for the whole networks.
+        """
+        batch = Batch(**self._tensors)
+        batch.stage = stage
+        return batch
 
     def rows(self, index: Tensor | slice) -> Batch:
         """Choose samples.
@@ -151,7 +183,7 @@ class Batch(Mapping[str, "Tensor"]):
         Returns:
             The batch of the results, under the same names.
         """
-        return Batch(**{name: function(value) for name, value in self.items()})
+        return Batch(**{name: function(value) for name, value in self.items()}).at(self.stage)
 
     def split(self, size: int) -> Iterator[Batch]:
         """Cut the batch into smaller batches.

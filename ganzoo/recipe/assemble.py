@@ -165,6 +165,7 @@ def _assembled(
         environment = replace(environment, buffers=tuple(statistics({**nets, **run_.state.modules})))
     game_parts = GameParts(
         run_.state,
+        spec=spec,
         architecture_name=cast_.labels["arch"],
         discriminator_name=cast_.labels["d_arch"],
         architecture=cast_.architecture,

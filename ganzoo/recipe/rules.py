@@ -37,15 +37,22 @@ def check(cast_: Parts, networks: Networks, spec: Spec) -> list[str]:
                 f"{such_as(cast_.catalogue_names('loss', 'has_targets'))}, or leave {label} out"
             )
     sloped: list[tuple[str, Loss | Regularizer]] = [(f"loss {loss}", cast_.loss), *cast_.regularizers.items()]
+    warnings = []
     for label, part_ in sloped:
-        if part_.per_sample_gradients and (mixing := _mixing(networks.discriminator)):
+        if not part_.per_sample_gradients:
+            continue
+        if mixing := _mixing(networks.discriminator, "trained_with_penalties"):
             raise errors.Incompatible(
                 f"{label} takes a gradient per sample, and {mixing} in the discriminator mixes samples: use another "
                 f"normalisation there (layer, instance or none), or leave {label} out"
             )
+        if mixing := _mixing(networks.discriminator):
+            warnings.append(
+                f"{label} takes a gradient per sample, and {mixing} in the discriminator mixes samples: the gradient "
+                "of a sample counts the effect on the scores of the others too, as in published runs with this layer"
+            )
     if cast_.schedule.uses_shared_backward:
         _check_shared(cast_, networks)
-    warnings = []
     if not cast_.loss.bounded and not any(r.constrains_discriminator for r in cast_.regularizers.values()):
         names = cast_.catalogue_names("regularizer", "constrains_discriminator")
         warnings.append(
@@ -93,13 +100,19 @@ def _check_shared(cast_: Parts, networks: Networks) -> None:
         )
 
 
-def _mixing(network: nn.Module) -> str | None:
+def _mixing(network: nn.Module, excused: str = "") -> str | None:
     """Find a layer that mixes samples: the output for a sample depends on the other samples of the batch.
+
+    Args:
+        network: the network with the layers.
+        excused: name of an attribute. Layers where the attribute is true are passed over.
 
     Returns:
         The name of the layer's class, or None.
     """
     for module in network.modules():
+        if excused and getattr(module, excused, False):
+            continue
         if isinstance(module, nn.modules.batchnorm._BatchNorm) or getattr(module, "mixes_samples", False):
             return type(module).__name__
     return None

@@ -225,8 +225,9 @@ class RecordedSteps:
         self.recordings: dict[Any, _Recording | None] = {}  # None: steps of that kind cannot be recorded
         self.nonfinite = torch.zeros_like(game.nonfinite)  # the flag that recordings read and write
         self.counters_at_start = self.state.counters.copy()
-        self.loads = -1
+        self.recorded_at: tuple[int, int | None] | None = None
         self.progress: float = 0.0
+        self.blend: float = 1.0
         self.numbers: list[_ScheduledTensor] = []
         self.warned: set[str] = set()
         self.over = False
@@ -238,10 +239,11 @@ class RecordedSteps:
             step: number of the step, from 0.
             progress: of the run, in [0, 1].
         """
-        self.progress = progress
-        if self.loads != self.state.loads:
-            # A checkpoint was loaded, which gives the optimizers other tensors than the recordings know.
-            self.loads = self.state.loads
+        self.progress, self.blend = progress, self.state.counters.blend
+        if self.recorded_at != (now := (self.state.loads, self.state.counters.phase)):
+            # A checkpoint was loaded, which gives the optimizers other tensors than the recordings know. Or the
+            # networks have grown, and no step of the phases before will come again.
+            self.recorded_at = now
             self.recordings.clear()
             self.numbers = self._scheduled()
         # Python must know the kind before the step is made: the penalties due follow from the counters alone.
@@ -263,7 +265,7 @@ class RecordedSteps:
         def tensor(dtype: torch.dtype) -> Tensor:
             return torch.zeros((), dtype=dtype, device=environment.device)
 
-        found = [_ScheduledTensor(vars(self), "progress", tensor(environment.dtype))]
+        found = [_ScheduledTensor(vars(self), name, tensor(environment.dtype)) for name in ("progress", "blend")]
         for part in self.parts.values():
             found += [_ScheduledTensor(part.values, name, tensor(environment.dtype)) for name in part.scheduled]
         # The type in which fused optimizers read their learning rate.
@@ -364,6 +366,7 @@ class RecordedSteps:
         """A step from the same state, made by Python, that differs in all numbers that a recording could freeze."""
         start.restore(self._cycle())
         self._set_step(step + 1, 1.0 if progress < 0.5 else 0.0)
+        self.blend = 0.25 if self.blend > 0.5 else 0.75
         # The batch is that of `_other_batches`: a stream of batches does not turn back. Latents are drawn again.
         batches = {made.arguments: made.result for made in calls if made.call == self.game.host.reals}
 
@@ -400,7 +403,7 @@ class RecordedSteps:
     def _set_step(self, step: int, progress: float) -> None:
         """The random numbers of a step, and the scheduled numbers of a progress."""
         self.set_numbers(progress)
-        self.progress = progress
+        self.progress, self.blend = progress, self.state.counters.blend
         self.game.host.seed_step(step)
 
     def _recorded(self, calls: list[_MadeCall], start: Start) -> _Recording:
@@ -448,7 +451,7 @@ class RecordedSteps:
             gradients.append((player, [*taken]))
 
         environment = replace(self.game.environment, on_host=on_host, watch_gradients=watch)
-        rehearsal = self.game.rehearsal(environment, progress=self.progress, nonfinite=nonfinite)
+        rehearsal = self.game.rehearsal(environment, progress=self.progress, blend=self.blend, nonfinite=nonfinite)
         try:
             yield rehearsal, gradients
         finally:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 import torch
 from torch import Tensor
 
-from ganzoo.parts import Architecture, Batch, Loss, Player, Regularizer, TensorSpec
+from ganzoo.parts import Architecture, Batch, Loss, Player, Regularizer, Spec, TensorSpec
 from ganzoo.step.state import State
 
 Answer = TypeVar("Answer")
@@ -126,6 +126,7 @@ class GameParts(NamedTuple):
 
     Attributes:
         state: networks, optimizers, the average of the generator, counters.
+        spec: shape of samples and latents, and number of classes.
         architecture_name: name of the architecture, for messages.
         discriminator_name: name of the architecture of the discriminator, for messages.
         architecture: how the networks are called.
@@ -135,6 +136,7 @@ class GameParts(NamedTuple):
     """
 
     state: State
+    spec: Spec
     architecture_name: str
     discriminator_name: str
     architecture: Architecture

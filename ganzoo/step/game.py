@@ -63,6 +63,7 @@ class Game(Surroundings):
         if self.is_paired:  # fake i is generated for the condition of real sample i
             assert isinstance(reals, Batch)
             latents = latents.replace(**{name: reals[name] for name in self.environment.feed.inputs})
+        latents, reals = latents.at(self.stage), self._at_stage(reals)
         slopes, styles = self.slopes_due(), None
         # A joint penalty contains the generator's gradient, whoever pays.
         joint = any(self.due("discriminator", r) for r in self.with_hook["joint_penalty"].values())
@@ -126,6 +127,20 @@ class Game(Surroundings):
         """D(x): the output of the discriminator for images, given the labels and inputs of a batch."""
         with self.environment.autocast(), named("architecture", self.parts.discriminator_name):
             return self.architecture.judge(self._discriminator, images, batch)
+
+    def _at_stage(self, reals: Batch | Callable[[Scores], Batch]) -> Batch | Callable[[Scores], Batch]:
+        """The real batch as the networks meet the batch at the present point of growth."""
+        if self.stage is None:
+            return reals
+        if not isinstance(reals, Batch):
+            return lambda s: self._resized(reals(s))
+        return self._resized(reals)
+
+    def _resized(self, reals: Batch) -> Batch:
+        assert self.stage is not None
+        with named("architecture", self.parts.architecture_name):
+            images = self.architecture.resize(reals.images, self.stage)
+        return reals.replace(images=images).at(self.stage)
 
     def transformed(self, images: Tensor, s: Scores) -> Tensor:
         """T(x): the images that the discriminator sees (augmented, with noise), real and fake alike."""

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from ganzoo import errors
-from ganzoo.parts import PLAYERS, Networks, Player
+from ganzoo.parts import PLAYERS, Networks, Player, Stage
 
 
 @dataclass
@@ -30,6 +30,8 @@ class Counters:
         updates: moves that each player made.
         skipped: steps that were undone because of a loss or gradient that is not finite.
         rollbacks: returns to a checkpoint for that reason. Each return goes on with other random numbers.
+        phase: phase of growth of the last step. None where the networks do not grow, and before the first step.
+        blend: share of the newest layers in the last step, from 0 to 1.
     """
 
     step: int = 0
@@ -38,6 +40,8 @@ class Counters:
     updates: dict[Player, int] = field(default_factory=lambda: dict.fromkeys(PLAYERS, 0))
     skipped: int = 0
     rollbacks: int = 0
+    phase: int | None = None
+    blend: float = 1.0
 
     def copy(self) -> Counters:
         """A copy of the counters."""
@@ -96,6 +100,25 @@ class State:
         self.counters = Counters()
         self.loads = 0  # how often a saved value was put back: the optimizers have other tensors since
         self.best: dict[str, Any] | None = None  # step and value of the best checkpoint, where one is asked for
+
+    @property
+    def stage(self) -> Stage | None:
+        """The point of growth of the last step. None where the networks do not grow, and before the first step."""
+        return None if self.counters.phase is None else Stage(self.counters.phase, self.counters.blend)
+
+    def enter(self, stage: Stage | None) -> None:
+        """Note the point of growth of the coming step. Optimizers forget their state where the stage says so.
+
+        Args:
+            stage: the point of growth. None where the networks do not grow.
+        """
+        if stage is None:
+            return
+        if stage.fresh_optimizers and stage.phase != self.counters.phase:
+            for optimizer in self.optimizers.values():
+                optimizer.state.clear()
+            self.loads += 1  # recordings hold the tensors of the state that is gone
+        self.counters.phase, self.counters.blend = stage.phase, float(stage.blend)
 
     def ema_weight(self) -> float | Tensor:
         """1 - b, the generator's weight in the average: b = min(decay, (1+t)/(10+t)) after t updates.

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ganzoo import parts as contracts
-from ganzoo.parts import PLAYERS, Player, Regularizer, Scores
+from ganzoo.parts import PLAYERS, Player, Regularizer, Scores, Stage
 from ganzoo.step.environment import GameParts, StepEnvironment
 from ganzoo.step.gradients import copy_into, moved
 from ganzoo.step.host import HostSide
@@ -48,6 +48,7 @@ class Surroundings(contracts.Game):
         lazy_queries: (player, interval, offset) of every question whether a lazy penalty is due. Python decides a
             step by the answers alone, so the answers tell recordings of steps apart.
         progress: 0 at the first step of the run, 1 at the last.
+        stage: the point of growth of the networks in the step. None where the networks do not grow.
     """
 
     def __init__(self, parts: GameParts, environment: StepEnvironment) -> None:
@@ -81,6 +82,7 @@ class Surroundings(contracts.Game):
         self.scalars: dict[str, Tensor] = {}
         self.lazy_queries: set[tuple[Player, int, int]] = set()
         self.progress = 0.0
+        self.stage: Stage | None = None
         self.step_number_was_read = False
         self._step_number = 0
         self._before_step: StepSnapshot | None = None
@@ -99,6 +101,9 @@ class Surroundings(contracts.Game):
             progress: 0 at the first step of the run, 1 at the last.
         """
         self._step_number, self.progress, self.step_number_was_read = step, progress, False
+        with named("architecture", self.parts.architecture_name):
+            self.stage = self.architecture.stage(self.parts.spec, progress, self.state.counters.images)
+        self.state.enter(self.stage)
         self.host.begin(step)
         if self.environment.process_group.world_size > 1:
             self._buffers_at_start = [value.clone() for value in self.environment.buffers]
@@ -154,7 +159,12 @@ class Surroundings(contracts.Game):
     # -- steps that are made otherwise ---------------------------------------------------------------------------
 
     def rehearsal(
-        self, environment: StepEnvironment, *, progress: float | Tensor, nonfinite: Tensor | None = None
+        self,
+        environment: StepEnvironment,
+        *,
+        progress: float | Tensor,
+        blend: float | Tensor = 1.0,
+        nonfinite: Tensor | None = None,
     ) -> Self:
         """A game that makes the begun step in another environment.
 
@@ -163,6 +173,7 @@ class Surroundings(contracts.Game):
         Args:
             environment: differs in ``on_host`` and ``watch_gradients`` at most.
             progress: 0 to 1 as in ``begin``, or a tensor that a recording reads.
+            blend: share of the newest layers where the networks grow, or a tensor that a recording reads.
             nonfinite: the flag to start from. The default is the present flag.
         """
         other = copy.copy(self)
@@ -170,6 +181,8 @@ class Surroundings(contracts.Game):
         other.parametrizations = ParametrizationCache(self.modules)
         other.scalars, other.step_number_was_read = {}, False
         other.progress = progress  # type: ignore[assignment]  # a tensor in a recording
+        if self.stage is not None:
+            other.stage = self.stage._replace(blend=blend)
         other.nonfinite = self.nonfinite if nonfinite is None else nonfinite
         return other
 

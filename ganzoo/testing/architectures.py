@@ -10,12 +10,13 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm  # the base of all; torch has no public name for "any BatchNorm"
 
 from ganzoo import parts
 from ganzoo.errors import Incompatible
-from ganzoo.parts import PLAYERS, Batch, Networks, Spec, TensorSpec
+from ganzoo.parts import PLAYERS, Batch, Networks, Spec, Stage, TensorSpec
 from ganzoo.testing.harness import asks
 from ganzoo.testing.tools import (
     all_finite,
@@ -62,6 +63,16 @@ def _batch(spec: Spec, count: int = 3, dtype: torch.dtype = torch.float32, seed:
         labels=torch.arange(count) % spec.classes if spec.classes else None,
         **{n: torch.rand(count, *each.shape, generator=g, dtype=dtype) for n, each in spec.inputs.items()},
     )
+
+
+def _stages(part: parts.Architecture, spec: Spec) -> list[Stage]:
+    """A stage of each phase of growth, by phase, each in the middle of the phase. Empty where nets do not grow."""
+    points = [(step / 256, 0) for step in range(257)] + [(0.0, int(1.05**n)) for n in range(600)]
+    found = [stage for point in points if (stage := part.stage(spec, *point)) is not None]
+    return [
+        Stage(phase, 0.5 if any(s.blend != 1.0 for s in found if s.phase == phase) else 1.0)
+        for phase in sorted({stage.phase for stage in found})
+    ]
 
 
 def _generated(part: parts.Architecture, nets: Networks, batch: Batch) -> Tensor:
@@ -126,6 +137,10 @@ def _every_parameter_learns(part: parts.Architecture) -> None:
         output = part.judge(nets.discriminator, batch.images, batch)
         extra = [value for key, value in output.items() if key != "logits"] if isinstance(output, Mapping) else []
         score = score + sum(t.square().sum() for each in extra for t in ([each] if isinstance(each, Tensor) else each))
+        for stage in _stages(part, spec):  # layers of nets that grow may be in use in some of the phases alone
+            small = batch.replace(images=part.resize(batch.images, stage)).at(stage)
+            for images in (_generated(part, nets, small), small.images):
+                score = score + _judged(part, nets, images, small).square().sum()
         for player, net in nets._asdict().items():
             named = dict(net.named_parameters())
             require(named, f"the {player} has no parameters")
@@ -134,6 +149,49 @@ def _every_parameter_learns(part: parts.Architecture) -> None:
             require(not dead, f"no gradient reaches {', '.join(dead)} of the {player}")
             require(any(g.any() for g in slopes), f"every gradient of the {player} is zero")
             require(all_finite(slopes), f"a gradient of the {player} is not finite")
+
+
+@asks("architecture")
+def _grows_without_a_jump(part: parts.Architecture) -> None:
+    """At each stage of growth, samples and resized real samples have one size, and a phase begins where one ended.
+
+    A phase that blends gives, with blend 0, the samples of the phase before, upsampled. With blend 1 the phase gives
+    the samples of the next phase. The last phase gives the samples and the scores of the whole networks. Networks that
+    do not grow pass.
+    """
+    for spec, nets in _built(part):
+        if not (stages := _stages(part, spec)):
+            continue
+        for net in nets:
+            net.eval()
+        batch = _batch(spec)
+
+        def played(stage: Stage, blend: float, nets: Networks = nets, batch: Batch = batch) -> tuple[Tensor, Tensor]:
+            """Fakes and the scores of fakes at a stage with another blend."""
+            at = stage._replace(blend=blend)
+            small = batch.replace(images=part.resize(batch.images, at)).at(at)
+            fake = _generated(part, nets, small)
+            found, due = tuple(fake.shape), tuple(small.images.shape)
+            require(found == due, f"in phase {at.phase} samples have shape {found} and real samples have shape {due}")
+            score = _judged(part, nets, fake, small)
+            require(all_finite([fake, score]), f"samples or scores of phase {at.phase} are not finite")
+            return fake, score
+
+        for before, now, after in zip([None, *stages[:-1]], stages, [*stages[1:], None], strict=True):
+            ends, end_scores = played(now, 1.0)
+            if now.blend != 1.0 and before is not None:
+                (begins, scores), (old, old_scores) = played(now, 0.0), played(before, 1.0)
+                same = is_close(begins, F.interpolate(old, size=begins.shape[2:]), 1e-4, 1e-5)
+                require(same, f"samples jump where phase {now.phase} begins")
+                require(is_close(scores, old_scores, 1e-4, 1e-5), f"scores jump where phase {now.phase} begins")
+            if now.blend != 1.0 and after is not None:
+                new, new_scores = played(after, 1.0)
+                same = is_close(ends, new, 1e-4, 1e-5) and is_close(end_scores, new_scores, 1e-4, 1e-5)
+                require(same, f"samples or scores jump where phase {now.phase} ends")
+        fake, score = played(stages[-1], 1.0)
+        whole = _generated(part, nets, batch)
+        require(fake.equal(whole), "the last phase makes other samples than the whole networks")
+        require(score.equal(_judged(part, nets, whole, batch)), "the last phase gives other scores than whole nets")
 
 
 @asks("architecture")

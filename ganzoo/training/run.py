@@ -248,7 +248,8 @@ class Run:
         """
         net, architecture = self.weights(source), self.parts.architecture
         with evaluating(net), torch.no_grad():
-            styles = torch.cat([architecture.styles(net, piece) for piece in batch.split(SAMPLE_BATCH)])
+            pieces = batch.at(self.state.stage).split(SAMPLE_BATCH)
+            styles = torch.cat([architecture.styles(net, piece) for piece in pieces])
             return styles if truncation is None else architecture.truncate(net, styles, truncation)
 
     def synthesized(self, styles: Tensor, batch: Batch, source: str = "auto") -> Tensor:
@@ -264,11 +265,12 @@ class Run:
         """
         net, architecture = self.weights(source), self.parts.architecture
         with evaluating(net), torch.no_grad():
+            pieces = batch.at(self.state.stage).split(SAMPLE_BATCH)
             made = [
                 architecture.synthesize(net, some, piece).to("cpu", self.dtype)
-                for some, piece in zip(torch.split(styles, SAMPLE_BATCH), batch.split(SAMPLE_BATCH), strict=True)
+                for some, piece in zip(torch.split(styles, SAMPLE_BATCH), pieces, strict=True)
             ]
-        return torch.cat(made)
+        return whole(torch.cat(made), self.spec.shape)
 
     def walk(
         self,
@@ -311,7 +313,7 @@ class Run:
         architecture, noise = self.parts.architecture, torch.Generator().manual_seed(derive_seed(seed, "mcmc"))
         net, ends, accepted = self.weights(source), [], 0.0
         with evaluating(net, self.discriminator):
-            for piece in batch.split(SAMPLE_BATCH):
+            for piece in batch.at(self.state.stage).split(SAMPLE_BATCH):
                 assert piece.latent is not None
 
                 def energy(z: Tensor, piece: Batch = piece) -> Tensor:
@@ -354,17 +356,17 @@ class Run:
         if spec.classes and labels is None:
             raise errors.SettingsError("this run's nets are given classes: give the images' labels")
         net, architecture = self.weights(source), self.parts.architecture
-        whole = Batch(
+        batch = Batch(
             images=images.to(self.device, self.dtype),
             labels=labels.to(self.device) if labels is not None and spec.classes else None,
-        )
+        ).at(self.state.stage)
         made = []
         with evaluating(net, self.discriminator), torch.no_grad():
-            for piece in whole.split(SAMPLE_BATCH):
-                assert piece.images is not None
-                latent = scale * architecture.encode(self.discriminator, piece.images, piece)
+            for piece in batch.split(SAMPLE_BATCH):
+                seen = piece.images if piece.stage is None else architecture.resize(piece.images, piece.stage)
+                latent = scale * architecture.encode(self.discriminator, seen, piece)
                 made.append(architecture.generate(net, piece.replace(images=None, latent=latent)).to("cpu", self.dtype))
-        return torch.cat(made)
+        return whole(torch.cat(made), spec.shape)
 
     def weights(self, source: str) -> nn.Module:
         """Choose the generator's weights.
@@ -498,6 +500,25 @@ def evaluating(*networks: nn.Module) -> Iterator[None]:
 _evaluating = threading.Lock()
 _evaluated: dict[nn.Module, tuple[int, list[nn.Module]]] = {}
 """The networks in evaluation mode: by how many threads, and the modules to put back into training mode."""
+
+
+def whole(images: Tensor, shape: Sequence[int]) -> Tensor:
+    """Samples of networks that still grow, upsampled to the size of the data, nearest neighbour.
+
+    Args:
+        images: (N, *size).
+        shape: of one sample of the data.
+
+    Returns:
+        (N, *shape). The same samples where the size is the shape.
+
+    Example:
+        >>> whole(torch.tensor([[[[1.0, 2.0]]]]), (1, 2, 4)).tolist()
+        [[[[1.0, 1.0, 2.0, 2.0], [1.0, 1.0, 2.0, 2.0]]]]
+    """
+    if images.shape[1:] == tuple(shape):
+        return images
+    return nn.functional.interpolate(images, size=tuple(shape[1:]), mode="nearest")
 
 
 def _shapes(found: Mapping[str, tuple[int, ...]]) -> str:

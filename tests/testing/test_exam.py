@@ -15,6 +15,7 @@ from ganzoo.testing import checks_for
 
 SMALLER = {
     "dcgan": "dcgan:width=4",
+    "pggan": "pggan:channel_max=8",
     "r3gan": "r3gan:width=8,blocks=1,group=4",
     "resnet": "resnet:width=8",
     "mlp": "mlp:width=16,depth=2",
@@ -45,6 +46,8 @@ VARIANTS = {
         "r3gan:width=8,conditional=concat,embedding=latent,blocks=1",
         "r3gan:width=6,auxiliary=true,blocks=1",
         "segan:width=4,norm=instance,d_norm=none",
+        "pggan:channel_max=4,equalised=false,norm=layer,conditional=projection,start=8",
+        "pggan:channel_max=4,auxiliary=true,minibatch_stddev=false,phase_images=100",
     ],
     "loss": [
         "hinge:margin=2",

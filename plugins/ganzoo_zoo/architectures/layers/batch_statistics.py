@@ -28,7 +28,8 @@ class MinibatchStddev(nn.Module):
         [1.0, 1.0, 1.0, 1.0]
     """
 
-    mixes_samples = True  # gradient penalties per sample are refused with this layer
+    mixes_samples = True
+    trained_with_penalties = True  # in PGGAN and StyleGAN, so that gradient penalties give a warning, and no refusal
 
     def __init__(self, size: int = 4) -> None:
         super().__init__()

@@ -128,7 +128,19 @@ class HeadedDiscriminator(nn.Module):
         Returns:
             (N,) logits, or a mapping with ``logits`` and what ``heads`` asks for beside them.
         """
-        maps, features = self.maps(images, labels)
+        return self.output(*self.maps(images, labels), labels)
+
+    def output(self, maps: Tensor, features: list[Tensor], labels: Tensor | None) -> Tensor | dict[str, Any]:
+        """Apply the heads.
+
+        Args:
+            maps: (N, C, H, W), the last maps.
+            features: the maps that are returned where ``heads`` asks for features.
+            labels: (N,) class numbers, or None.
+
+        Returns:
+            (N,) logits, or a mapping with ``logits`` and what ``heads`` asks for beside them.
+        """
         summary = self.summary(maps)
         last = of_class(self.last(summary), labels, self.heads)
         if self.projection is not None:  # the inner product is taken with the sum over space, as in the paper
