@@ -6,7 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from ganzoo.parts import Architecture, Batch, Spec
+import torch
+
+from ganzoo.errors import Incompatible
+from ganzoo.parts import Architecture, Batch, Spec, Stage
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -113,6 +116,38 @@ class Pair(Architecture):
             batch: all tensors by which the images are conditioned.
         """
         return self.d_arch.judge(discriminator, images, _batch(self.d_arch, batch))
+
+    def stage(self, spec: Spec, progress: float, images: int) -> Stage | None:
+        """The point of growth, where both networks grow. A network that grows is whole beside one that does not.
+
+        Args:
+            spec: shape and type of samples and latents.
+            progress: 0 at the first step of the run, 1 at the last.
+            images: real images drawn before the step.
+
+        Raises:
+            Incompatible: the two networks grow in different phases.
+        """
+        mine, theirs = self.arch.stage(spec, progress, images), self.d_arch.stage(spec, progress, images)
+        if mine is None or theirs is None:
+            return None
+        sample = torch.empty(1, *spec.shape)
+        made, judged = self.arch.resize(sample, mine).shape, self.d_arch.resize(sample, theirs).shape
+        if mine != theirs or made != judged:
+            raise Incompatible(
+                f"the generator would grow to {tuple(made[1:])} and the discriminator to {tuple(judged[1:])} at one "
+                "point of the run: give --arch and --d-arch the same parameters of growth"
+            )
+        return mine
+
+    def resize(self, images: Tensor, stage: Stage) -> Tensor:
+        """Real samples as both architectures resize real samples.
+
+        Args:
+            images: (N, *shape), in [-1, 1].
+            stage: the point of growth.
+        """
+        return self.d_arch.resize(images, stage)
 
     def outputs(self, spec: Spec) -> Mapping[str, Sequence[tuple[int, ...]]]:
         """The outputs of the second architecture beside the logits.

@@ -135,6 +135,18 @@ def test_growth_goes_with_any_loss_and_schedule(experiment: Any, loss: str, sche
     assert trained(made, 5)[0][-1] == (4, 1.0)
 
 
+def test_a_pair_grows_where_both_grow(experiment: Any) -> None:
+    made = experiment(**GROWING, d_arch="pggan:channel_max=6,norm=none", steps=5)
+    assert [phase for phase, _ in trained(made, 5)[0]] == [0, 1, 3, 4, 4]
+    assert made.run.sample(2).shape == (2, 1, 16, 16)
+    made = experiment(**GROWING, d_arch="dcgan:width=4", steps=2)
+    advance(made.run, made.game, 2)
+    assert made.game.stage is None  # the whole networks, from the first step
+    made = experiment(**GROWING, d_arch="pggan:channel_max=4,start=8", steps=5)
+    with pytest.raises(errors.Incompatible, match=r"grow to \(1, 4, 4\) and the discriminator to \(1, 8, 8\)"):
+        advance(made.run, made.game, 5)
+
+
 def test_growth_beyond_the_data_is_refused_in_a_line(experiment: Any) -> None:
     with pytest.raises(errors.Incompatible, match="growth begins at side start=32, and the samples have side 16") as e:
         experiment(**{**GROWING, "arch": "pggan:start=32"})

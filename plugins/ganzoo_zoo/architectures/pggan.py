@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from typing import Annotated, Any
 
@@ -108,8 +108,8 @@ class PGGAN(Growing, Auxiliary, Embedding):
         maps: list[tuple[int, ...]] = [(widths[i], *sizes[i]) for i in reversed(range(len(sizes) - 1))]
         return {**super().outputs(spec), **self.auxiliary_outputs(spec, maps)}
 
-    def build(self, spec: ganzoo.Spec) -> ganzoo.Networks:
-        """Make the two networks.
+    def generator(self, spec: ganzoo.Spec) -> nn.Module:
+        """Make the generator.
 
         Args:
             spec: shape, noise and classes that the networks are built for.
@@ -119,35 +119,40 @@ class PGGAN(Growing, Auxiliary, Embedding):
         """
         classes = self.check_condition("pggan", spec)
         sizes = level_sizes("pggan", spec.shape)
-        first = self.first_level(sizes)
-        by_norm = classes if self.conditional == "projection" and has_shift(self.norm) else 0
-        widths = self.widths(len(sizes))
-        nets = ganzoo.Networks(
-            Generator(
-                spec.latent_dim,
-                widths,
-                sizes,
-                spec.shape[0],
-                first=first,
-                classes=classes,
-                by_norm=by_norm,
-                norm_=self.norm,
-            ),
-            Discriminator(
-                spec.shape[0],
-                widths,
-                sizes,
-                self.heads(spec, self.embedding_size(spec)),
-                first=first,
-                stddev=self.minibatch_stddev,
-            ),
+        net = Generator(
+            spec.latent_dim,
+            self.widths(len(sizes)),
+            sizes,
+            spec.shape[0],
+            first=self.first_level(sizes),
+            classes=classes,
+            by_norm=classes if self.conditional == "projection" and has_shift(self.norm) else 0,
+            norm_=self.norm,
         )
-        for net in nets:
-            if self.equalised:
-                equalise(net, net.gain)  # type: ignore[arg-type]  # both networks below have it
-            else:
-                initialise_he(net)
-        return nets
+        initialise_by_gain(net, net.gain, equalised=self.equalised)
+        return net
+
+    def discriminator(self, spec: ganzoo.Spec) -> nn.Module:
+        """Make the discriminator.
+
+        Args:
+            spec: shape, noise and classes that the networks are built for.
+
+        Raises:
+            Incompatible: see the class.
+        """
+        self.check_condition("pggan", spec)
+        sizes = level_sizes("pggan", spec.shape)
+        net = Discriminator(
+            spec.shape[0],
+            self.widths(len(sizes)),
+            sizes,
+            self.heads(spec, self.embedding_size(spec)),
+            first=self.first_level(sizes),
+            stddev=self.minibatch_stddev,
+        )
+        initialise_by_gain(net, net.gain, equalised=self.equalised)
+        return net
 
     def generate(self, generator: nn.Module, batch: ganzoo.Batch) -> Tensor:
         """Make images of the size of the batch's stage.
@@ -353,13 +358,16 @@ def conv3(inputs: int, outputs: int) -> nn.Module:
     return nn.Conv2d(inputs, outputs, 3, padding=1)
 
 
-def initialise_he(net: nn.Module) -> None:
-    """Draw weights from N(0, gain^2 / fan_in) and set biases to zero: the initial weights of an equalised network.
+def initialise_by_gain(net: nn.Module, gain: Callable[[nn.Module], float], *, equalised: bool) -> None:
+    """Draw weights so that layers use weights from N(0, gain^2 / fan_in), and set biases to zero.
 
     Args:
-        net: a network with ``gain``, changed in place.
+        net: the network, changed in place.
+        gain: the gain of a layer: sqrt(2) before an activation, else 1.
+        equalised: whether the weights are stored with variance 1 and rescaled at each use.
     """
-    equalise(net, net.gain)  # type: ignore[arg-type]  # both networks have it
-    for layer in list(net.modules()):
-        if nn.utils.parametrize.is_parametrized(layer, "weight"):
-            nn.utils.parametrize.remove_parametrizations(layer, "weight")
+    equalise(net, gain)
+    if not equalised:
+        for layer in list(net.modules()):
+            if nn.utils.parametrize.is_parametrized(layer, "weight"):
+                nn.utils.parametrize.remove_parametrizations(layer, "weight")
