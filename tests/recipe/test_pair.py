@@ -19,7 +19,7 @@ from ganzoo.words import ScheduledNumber
 
 NAMES = sorted(entry.name for entry in ganzoo.catalogue("architecture") if entry.builtin)
 
-SMALL = {"width": "4", "depth": "1"}
+SMALL = {"width": "4", "depth": "1", "channel_max": "4"}
 """Small values of the parameters that make a net large, where an architecture has them."""
 
 FALLING = ScheduledNumber("linear", 1.0, 0.0)

@@ -321,7 +321,7 @@ class Discriminator(HeadedDiscriminator):
             if blend is not None and number == level - 1:
                 x = fade(self.from_image[number - self.first](nn.functional.avg_pool2d(given, 2)), x, blend)
             features.append(x)
-        return self.output(x, features, labels)
+        return self.judged(x, features, labels)
 
     def summary(self, maps: Tensor) -> Tensor:
         """The features before the last layer.

@@ -130,7 +130,7 @@ class R3GAN(Auxiliary, Embedding):
         heads = self.heads(spec, self.embedding_size(spec))
         return Discriminator(self, spec.shape[0], widths, map_sizes("r3gan", spec.shape)[0], heads)
 
-    def stage(self, channels: int, count: int) -> list[nn.Module]:
+    def stage_blocks(self, channels: int, count: int) -> list[nn.Module]:
         """The residual blocks at a side.
 
         Args:
@@ -249,7 +249,7 @@ class Generator(nn.Module):
                 first: list[nn.Module] = [GenerativeBasis(latent * (2 if classes else 1), width, base)]
             else:
                 first = [*matched(widths[i - 1], width), BinomialUp()]
-            stages.append(Stage(*first, *part.stage(width, count)))
+            stages.append(Stage(*first, *part.stage_blocks(width, count)))
         self.layers = nn.Sequential(*stages, scaled(nn.Conv2d(widths[-1], channels, 1, bias=False), 1.0))
 
     def forward(self, latent: Tensor, labels: Tensor | None = None) -> Tensor:
@@ -289,7 +289,7 @@ class Discriminator(HeadedDiscriminator):
         stages: list[nn.Module] = [scaled(nn.Conv2d(inputs, widths[0], 1, bias=False), 1.0)]
         for i, width in enumerate(widths):
             first = [BinomialDown(), *matched(widths[i - 1], width)] if i else []
-            stages.append(Stage(*first, *part.stage(width, count)))
+            stages.append(Stage(*first, *part.stage_blocks(width, count)))
         self.layers = nn.Sequential(*stages)
         self.basis = scaled(nn.Conv2d(last, last, base, groups=last, bias=False), 1.0)
         self.linear = scaled(nn.Linear(last, last if heads.projected else heads.size, bias=False), 1.0)

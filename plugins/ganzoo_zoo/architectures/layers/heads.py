@@ -128,9 +128,9 @@ class HeadedDiscriminator(nn.Module):
         Returns:
             (N,) logits, or a mapping with ``logits`` and what ``heads`` asks for beside them.
         """
-        return self.output(*self.maps(images, labels), labels)
+        return self.judged(*self.maps(images, labels), labels)
 
-    def output(self, maps: Tensor, features: list[Tensor], labels: Tensor | None) -> Tensor | dict[str, Any]:
+    def judged(self, maps: Tensor, features: list[Tensor], labels: Tensor | None) -> Tensor | dict[str, Any]:
         """Apply the heads.
 
         Args:
