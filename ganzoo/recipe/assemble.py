@@ -443,7 +443,9 @@ def other(run_: Run, named: str, catalogue: PartSource, count: int) -> Batch:
         GanzooError: the data cannot be found, made or read.
     """
     shape = run_.spec.shape
-    fitting = {"size": shape[-1], "channels": shape[0]} if len(shape) == 3 else {}
+    fitting: dict[str, object] = {}
+    if len(shape) == 3:
+        fitting = {"size": shape[1] if shape[1] == shape[2] else f"{shape[1]}x{shape[2]}", "channels": shape[0]}
     given = catalogue.specify("data", named)
     spec, data = catalogue.make("data", given)
     if isinstance(given, PartSpec):

@@ -376,7 +376,10 @@ def _spoken(annotation: Any) -> str:
     for extra in typing.get_args(annotation)[1:] if bare is not annotation else ():
         for each in extra if isinstance(extra, Iterable) else (extra,):
             bounds += [f"{sign} {getattr(each, b):g}" for b, sign in _BOUNDS.items() if hasattr(each, b)]
-    if typing.get_origin(bare) is Literal:
+    spoken = [said for extra in typing.get_args(annotation)[1:] if (said := getattr(extra, "documentation", None))]
+    if spoken and bare is not annotation:  # annotated_types.doc names a form of text
+        said = str(spoken[0])
+    elif typing.get_origin(bare) is Literal:
         said = "|".join(map(str, typing.get_args(bare)))
     elif _is_union(bare):
         said = " or ".join("none" if a is type(None) else _spoken(a) for a in typing.get_args(bare))

@@ -215,14 +215,14 @@ def test_labels_become_one_hot_planes() -> None:
 
 # -- wrong shapes -----------------------------------------------------------------------------------------------------
 
+BASES = "whose sides are a small base (2 to 7) times a power of two, and this data gives"
 WRONG = [
-    ((2,), "this data gives (2,): use --arch mlp"),
-    ((1, 28, 28), "this data gives 1x28x28: set the data's size=32"),
-    ((3, 4, 4), "this data gives 3x4x4: set the data's size=8"),
-    ((3, 218, 178), "this data gives 3x218x178: set the data's size=256"),
-    ((3, 16, 32), "this data gives 3x16x32: set the data's size=32"),
-    ((3, 512, 512), "this data gives 3x512x512: set the data's size=256"),
-    ((1, 8, 8, 8), "this data gives (1, 8, 8, 8): use --arch mlp"),
+    ((2,), "sequences or images or volumes, and this data gives samples of shape (2,): use --arch mlp"),
+    ((1, 2, 2), f"images {BASES} 1x2x2: set the data's size=4"),
+    ((3, 218, 178), f"images {BASES} 3x218x178: set the data's size=224x192"),
+    ((3, 50, 50), f"images {BASES} 3x50x50: set the data's size=48"),
+    ((2, 100), f"sequences {BASES} 2x100: set the data's size=96"),
+    ((1, 9, 8, 8), f"volumes {BASES} 1x9x8x8: set the data's size=8"),
 ]
 
 
@@ -231,7 +231,7 @@ WRONG = [
 def test_wrong_shapes_are_refused_in_one_line(cls: Any, name: str, shape: tuple[int, ...], end: str) -> None:
     with pytest.raises(Incompatible) as error:
         cls().build(spec(shape))
-    assert str(error.value) == f"{name} makes square images whose side is a power of two from 8 to 256, and {end}"
+    assert str(error.value) == f"{name} makes {end}"
 
 
 @pytest.mark.parametrize("cls", [*IMAGE_NETS, MLP])

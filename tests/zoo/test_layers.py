@@ -261,7 +261,7 @@ def test_attention_has_a_second_derivative() -> None:
 @pytest.mark.parametrize("cls", IMAGE_NETS)
 def test_penalties_reach_the_weights_of_attention(cls: Any, penalty: str) -> None:
     """The penalty's gradient by the key's weights, against a difference quotient."""
-    discriminator = cls(width=8, attention=8).build(spec((1, 16, 16))).discriminator.double()
+    discriminator = cls(width=8, attention=(8,)).build(spec((1, 16, 16))).discriminator.double()
     with torch.no_grad():
         for p in discriminator.parameters():
             p.normal_(0, 0.3)
@@ -293,7 +293,7 @@ def test_penalties_reach_the_weights_of_attention(cls: Any, penalty: str) -> Non
 @pytest.mark.parametrize("side", [8, 16])
 @pytest.mark.parametrize("cls", IMAGE_NETS)
 def test_attention_is_at_maps_of_the_named_side_in_both_nets(cls: Any, side: int) -> None:
-    nets = cls(width=4, attention=side).build(spec((3, 32, 32)))
+    nets = cls(width=4, attention=(side,)).build(spec((3, 32, 32)))
     seen: list[tuple[int, ...]] = []
     for net in nets:
         (layer,) = [m for m in net.modules() if isinstance(m, SelfAttention)]
@@ -306,7 +306,7 @@ def test_attention_is_at_maps_of_the_named_side_in_both_nets(cls: Any, side: int
 
 @pytest.mark.parametrize("cls", IMAGE_NETS)
 def test_an_auxiliary_discriminator_with_attention_returns_what_it_states(cls: Any) -> None:
-    part = cls(width=4, attention=8, auxiliary=True)
+    part = cls(width=4, attention=(8,), auxiliary=True)
     given = spec((3, 32, 32), classes=part.classes(3))
     output = part.build(given).discriminator(torch.randn(2, 3, 32, 32))
     stated = part.outputs(given)
@@ -315,8 +315,8 @@ def test_an_auxiliary_discriminator_with_attention_returns_what_it_states(cls: A
 
 @pytest.mark.parametrize(("cls", "known"), [(DCGAN, "4, 8"), (ResNet, "8")])
 def test_attention_where_there_are_no_maps_is_refused(cls: Any, known: str) -> None:
-    with pytest.raises(Incompatible, match=rf"no maps of side attention=16 in both networks: use one of {known}$"):
-        cls(attention=16).build(spec())
+    with pytest.raises(Incompatible, match=rf"no maps of side attention=16 in both networks: use some of {known}$"):
+        cls(attention=(16,)).build(spec())
 
 
 # -- equalised learning rate ------------------------------------------------------------------------------------------
@@ -335,7 +335,7 @@ def test_equalised_weights_are_stored_with_variance_one(cls: Any) -> None:
 
 
 def test_the_gains_are_the_root_of_two_before_an_activation_and_one_at_the_end() -> None:
-    nets = DCGAN(width=4, equalised=True, attention=8).build(spec())
+    nets = DCGAN(width=4, equalised=True, attention=(8,)).build(spec())
 
     def gain(layer: Any) -> float:
         return float(layer.parametrizations.weight[0].scale * math.sqrt(layer.weight[0].numel()))

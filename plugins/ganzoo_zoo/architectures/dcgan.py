@@ -1,4 +1,4 @@
-"""The convolutional networks of DCGAN, for images from 8x8 to 256x256."""
+"""The convolutional networks of DCGAN, for images, sequences and volumes."""
 
 from __future__ import annotations
 
@@ -20,26 +20,36 @@ from ganzoo_zoo.architectures.layers.conditioning import (
     LabelledSequential,
     concat_labels,
 )
+from ganzoo_zoo.architectures.layers.dimensions import CONV
 from ganzoo_zoo.architectures.layers.heads import HeadedDiscriminator, Heads
 from ganzoo_zoo.architectures.layers.initial_weights import equalise, initialise
 from ganzoo_zoo.architectures.layers.norms import NormName, has_shift, norm
 from ganzoo_zoo.architectures.layers.resampling import DownsampleName, UpsampleName, downsampling, upsampling
-from ganzoo_zoo.architectures.options import Auxiliary, Embedding, check_attention, doublings
+from ganzoo_zoo.architectures.options import (
+    DIMENSIONS,
+    Attention,
+    Auxiliary,
+    Embedding,
+    Ladder,
+    check_attention,
+    ladder,
+)
 
 
 class DCGAN(Auxiliary, Embedding):
-    """Deep convolutional networks (DCGAN): square images of any number of channels, from 8x8 to 256x256.
+    """Deep convolutional networks (DCGAN): images, sequences or volumes of any number of channels.
 
     Formula:
-        G: linear -> 4x4, then x2 by x2: norm, ReLU, convolution; channels halve to ``width``; the last gives tanh
-        D: convolutions of stride 2, norm, LeakyReLU(0.2), to 4x4; channels double from ``width``; the last layer gives
-           a logit
+        G: linear -> base, such as 4x4, then x2 by x2: norm, ReLU, convolution; channels halve to ``width``; the last
+           gives tanh
+        D: convolutions of stride 2, norm, LeakyReLU(0.2), to the base; channels double from ``width``; the last layer
+           gives a logit
 
     Args:
         width: channels of the maps nearest to the image (the paper's ngf and ndf), an eighth of the widest maps.
-        norm: norm in the generator: none, batch, instance, layer or pixel.
+        norm: norm in the generator: none, batch, instance, layer, pixel or switchable.
         d_norm: norm in the discriminator. none, instance, layer and pixel treat each sample separately, as penalties on
-            the gradient of each sample require. batch does not.
+            the gradient of each sample require. batch and switchable do not.
         upsample: nearest (nearest x2, then a 3x3 convolution), transposed (4x4 of stride 2), pixel-shuffle (a 3x3
             convolution to four times the channels, started by ICNR without checkerboard) or binomial (x2 with the
             filter [1, 3, 3, 1], then a 3x3 convolution).
@@ -49,7 +59,7 @@ class DCGAN(Auxiliary, Embedding):
             beside the image in D. projection: a scale and a shift per class in each norm of G, an inner product of
             features and class in D. heads: G as with projection, a last layer per class in D. auto: heads where the
             data has labels, else none. With norm none or pixel, which have no scale, G concatenates the label.
-        attention: side of the maps after which both networks have self-attention, 0 for no attention.
+        attention: shorter sides of the maps after which both networks have self-attention, none for no attention.
         equalised: store all weights with variance 1 and rescale them at each use (equalised learning rate).
         minibatch_stddev: append to D's last maps how much the samples of a group of four differ.
         minibatch_discrimination: number of learned kernels by which D compares a sample with the rest of its batch.
@@ -59,12 +69,14 @@ class DCGAN(Auxiliary, Embedding):
         joint: with auxiliary, K + 1 classes: no head for the logit, which is the logsumexp of the class logits.
 
     Raises:
-        Incompatible: samples that are not square images with a side of 8, 16, 32, 64, 128 or 256, conditional networks
-            for data without labels, data with a condition, or attention at maps that are not there.
+        Incompatible: samples whose sides are no base from 2 to 7 times a power of two, conditional networks for data
+            without labels, data with a condition, or attention at maps that are not there.
 
     Notes:
-        For a side of 2^(n+2), the maps at 4x4 have ``width * min(8, 2^(n-1))`` channels. The output of G and the first
-        and last convolution of D have no norm.
+        Samples are sequences (C, L), images (C, H, W) or volumes (C, D, H, W). Each side is a base times the same power
+        of two, and the shorter side has a base of 2 to 7: 64x64 images begin at 4x4, 48x48 at 3x3, 64x96 at 4x6. With n
+        doublings, the maps at the base have ``width * min(8, 2^(n-1))`` channels. The output of G and the first and
+        last convolution of D have no norm.
         The nets that are commonly called DCGAN, of its authors' Torch code and of PyTorch's example, are
         ``dcgan:d_norm=batch,upsample=transposed``. The authors' first code has 5x5 kernels, uniform noise and a weight
         decay. Networks whose norm has a shift of its own (batch, instance, layer) have no biases, as in PyTorch's
@@ -90,7 +102,7 @@ class DCGAN(Auxiliary, Embedding):
     d_norm: NormName = "none"
     upsample: UpsampleName = "nearest"
     downsample: DownsampleName = "strided"
-    attention: Annotated[int, Ge(0)] = 0
+    attention: Attention | None = None
     equalised: bool = False
     minibatch_stddev: bool = False
     minibatch_discrimination: Annotated[int, Ge(0)] = 0
@@ -109,8 +121,8 @@ class DCGAN(Auxiliary, Embedding):
         Returns:
             Only what the options ask for, by name.
         """
-        side = spec.shape[-1]
-        maps: list[tuple[int, ...]] = [(w, side >> i, side >> i) for i, w in enumerate(self._widths(spec), 1)]
+        sizes = ladder("dcgan", spec.shape, DIMENSIONS).sizes[-2::-1]
+        maps = [(width, *size) for width, size in zip(self._widths(spec), sizes, strict=True)]
         return {**super().outputs(spec), **self.auxiliary_outputs(spec, maps)}
 
     def generator(self, spec: ganzoo.Spec) -> nn.Module:
@@ -127,11 +139,12 @@ class DCGAN(Auxiliary, Embedding):
             spec.latent_dim,
             self._widths(spec)[::-1],
             spec.shape[0],
+            ladder("dcgan", spec.shape, DIMENSIONS),
             classes=classes,
             conditional=self.conditional,
             norm_=self.norm,
             upsample=self.upsample,
-            attention=self.attention,
+            attention=self._attention(spec),
         )
         if self.equalised:
             equalise(net, net.gain)
@@ -150,10 +163,11 @@ class DCGAN(Auxiliary, Embedding):
         net = Discriminator(
             spec.shape[0],
             self._widths(spec),
+            ladder("dcgan", spec.shape, DIMENSIONS),
             self.heads(spec, self.embedding_size(spec)),
             norm_=self.d_norm,
             downsample=self.downsample,
-            attention=self.attention,
+            attention=self._attention(spec),
             stddev=self.minibatch_stddev,
             kernels=self.minibatch_discrimination,
         )
@@ -162,24 +176,28 @@ class DCGAN(Auxiliary, Embedding):
         return net
 
     def _widths(self, spec: ganzoo.Spec) -> list[int]:
-        """The channels of the maps from half the side of the images down to 4x4."""
-        n = doublings("dcgan", spec.shape)
-        check_attention("dcgan", self.attention, [4 << i for i in range(n)])
-        return [self.width * min(8, 2**i) for i in range(n)]
+        """The channels of the maps from half the sides of the samples down to the base."""
+        return [self.width * min(8, 2**i) for i in range(ladder("dcgan", spec.shape, DIMENSIONS).doublings)]
+
+    def _attention(self, spec: ganzoo.Spec) -> frozenset[int]:
+        """The shorter sides of the maps after which self-attention follows."""
+        sizes = ladder("dcgan", spec.shape, DIMENSIONS).sizes
+        return check_attention("dcgan", self.attention, [min(size) for size in sizes[:-1]])
 
 
 class Generator(nn.Module):
-    """The generator: (N, latent_dim) -> (N, C, H, W).
+    """The generator: (N, latent_dim) -> (N, C, *S), with the sides S of a sequence, an image or a volume.
 
     Args:
         latent: length of the noise.
-        widths: channels of the maps from 4x4 up to half the side of the images.
-        channels: of the images.
+        widths: channels of the maps from the base up to half the sides of the samples.
+        channels: of the samples.
+        steps: the sizes of the maps.
         classes: number of classes, 0 without labels.
         conditional: how the labels enter.
         norm_: norm before each ReLU.
-        upsample: how the side is doubled.
-        attention: side of the maps after whose ReLU self-attention follows, 0 for none.
+        upsample: how the sides are doubled.
+        attention: shorter sides of the maps after whose ReLU self-attention follows.
     """
 
     def __init__(
@@ -187,26 +205,27 @@ class Generator(nn.Module):
         latent: int,
         widths: list[int],
         channels: int,
+        steps: Ladder,
         *,
         classes: int,
         conditional: ConditionalName,
         norm_: NormName,
         upsample: UpsampleName,
-        attention: int,
+        attention: frozenset[int],
     ) -> None:
         super().__init__()
         by_norm = classes if conditional not in ("none", "concat") and has_shift(norm_) else 0
         self.concatenated = classes - by_norm
         bias = not has_shift(norm_)
         layers: list[nn.Module] = [
-            nn.Linear(latent + self.concatenated, widths[0] * 16, bias=bias),
-            nn.Unflatten(1, (widths[0], 4, 4)),
+            nn.Linear(latent + self.concatenated, widths[0] * math.prod(steps.base), bias=bias),
+            nn.Unflatten(1, (widths[0], *steps.base)),
         ]
-        for i, (inputs, outputs) in enumerate(pairwise([*widths, channels])):
-            layers += [norm(norm_, inputs, by_norm), nn.ReLU()]
-            if attention == 4 << i:
-                layers.append(SelfAttention(inputs))
-            layers.append(upsampling(upsample, inputs, outputs, bias=bias))
+        for size, (inputs, outputs) in zip(steps.sizes, pairwise([*widths, channels]), strict=False):
+            layers += [norm(norm_, inputs, by_norm, steps.dims), nn.ReLU()]
+            if min(size) in attention:
+                layers.append(SelfAttention(inputs, steps.dims))
+            layers.append(upsampling(upsample, inputs, outputs, bias=bias, dims=steps.dims))
         self.layers = LabelledSequential(*layers, nn.Tanh())
         initialise_dcgan(self)
 
@@ -220,29 +239,30 @@ class Generator(nn.Module):
         return 1.0 if layer is self.layers[-2] or inside_attention else math.sqrt(2.0)
 
     def forward(self, latent: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Make images.
+        """Make samples.
 
         Args:
             latent: (N, latent_dim) noise.
             labels: (N,) class numbers, or None.
 
         Returns:
-            (N, C, H, W) in [-1, 1].
+            (N, C, *S) in [-1, 1].
         """
         images: Tensor = self.layers(concat_labels(latent, labels, self.concatenated), labels)
         return images
 
 
 class Discriminator(HeadedDiscriminator):
-    """The discriminator: (N, C, H, W) -> (N,) logits, or a mapping with logits.
+    """The discriminator: (N, C, *S) -> (N,) logits, or a mapping with logits.
 
     Args:
-        channels: of the images.
-        widths: channels of the maps from half the side of the images down to 4x4.
+        channels: of the samples.
+        widths: channels of the maps from half the sides of the samples down to the base.
+        steps: the sizes of the maps.
         heads: inputs and outputs of the discriminator.
         norm_: norm after each convolution but the first.
-        downsample: how the side is halved.
-        attention: side of the maps after whose activation self-attention follows, 0 for none.
+        downsample: how the sides are halved.
+        attention: shorter sides of the maps after whose activation self-attention follows.
         stddev: whether the standard deviation over groups of samples is appended to the last maps.
         kernels: number of kernels of minibatch discrimination, 0 for none.
     """
@@ -253,11 +273,12 @@ class Discriminator(HeadedDiscriminator):
         self,
         channels: int,
         widths: list[int],
+        steps: Ladder,
         heads: Heads,
         *,
         norm_: NormName,
         downsample: DownsampleName,
-        attention: int,
+        attention: frozenset[int],
         stddev: bool,
         kernels: int,
     ) -> None:
@@ -265,15 +286,15 @@ class Discriminator(HeadedDiscriminator):
         bias = not has_shift(norm_)
         layers: list[nn.Module] = []
         for i, (inputs, outputs) in enumerate(pairwise([channels + heads.concatenated, *widths])):
-            layers.append(downsampling(downsample, inputs, outputs, bias=bias))
-            layers += [norm(norm_ if i else "none", outputs), nn.LeakyReLU(0.2)]
-            if attention == 4 << (len(widths) - 1 - i):
-                layers.append(SelfAttention(outputs))
+            layers.append(downsampling(downsample, inputs, outputs, bias=bias, dims=steps.dims))
+            layers += [norm(norm_ if i else "none", outputs, dims=steps.dims), nn.LeakyReLU(0.2)]
+            if min(steps.sizes[-2 - i]) in attention:
+                layers.append(SelfAttention(outputs, steps.dims))
         self.layers = nn.Sequential(*layers)
-        features = widths[-1] * 16
+        features = widths[-1] * math.prod(steps.base)
         # The last layer's linear map of [features, stddev, nearness] is the sum of a map of each of the three.
         self.stddev = MinibatchStddev() if stddev else nn.Identity()
-        self.head = nn.Conv2d(widths[-1] + stddev, heads.size, 4, bias=bias)
+        self.head = CONV[steps.dims](widths[-1] + stddev, heads.size, steps.base, bias=bias)
         self.nearness_head = nn.Linear(kernels, heads.size, bias=False) if kernels else None
         self.class_head = nn.Linear(features, heads.class_logits, bias=bias) if heads.class_logits else None
         self.projection = ClassProjection(heads.projected, widths[-1]) if heads.projected else None
@@ -307,5 +328,5 @@ def initialise_dcgan(net: nn.Module) -> None:
     """
     initialise(net, partial(nn.init.normal_, mean=0.0, std=0.02))
     for layer in net.modules():
-        if isinstance(layer, nn.BatchNorm2d) and layer.affine:
+        if isinstance(layer, nn.modules.batchnorm._BatchNorm) and layer.affine:
             nn.init.normal_(layer.weight, 1.0, 0.02)

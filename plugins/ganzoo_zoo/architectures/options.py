@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge
@@ -190,28 +192,72 @@ class Embedding(ganzoo.Architecture):
         return e * (e.square().mean(1, keepdim=True) + 1e-8).rsqrt()  # 1e-8: a constant embedding has no deviation
 
 
-def doublings(name: str, shape: tuple[int, ...]) -> int:
-    """How often a 4x4 map is doubled until it has the side of the images.
+DIMENSIONS = {1: "sequences", 2: "images", 3: "volumes"}
+"""The samples by the number of sides, for messages."""
+
+
+@dataclass(frozen=True)
+class Ladder:
+    """The sizes of maps from a small base up to the sample, where each size doubles the size before.
+
+    Args:
+        base: the sides of the smallest maps.
+        doublings: how often the base is doubled until it has the sides of a sample, at least 1.
+
+    Example:
+        >>> ladder("dcgan", (3, 64, 96)).sizes
+        [(4, 6), (8, 12), (16, 24), (32, 48), (64, 96)]
+    """
+
+    base: tuple[int, ...]
+    doublings: int
+
+    @property
+    def sizes(self) -> list[tuple[int, ...]]:
+        """The sides of the maps, from the smallest maps to the sample."""
+        return [tuple(side << i for side in self.base) for i in range(self.doublings + 1)]
+
+    @property
+    def dims(self) -> int:
+        """The number of sides."""
+        return len(self.base)
+
+
+def ladder(name: str, shape: Sequence[int], dims: Collection[int] = (2,)) -> Ladder:
+    """Find the base and the number of doublings for samples of a shape.
+
+    The shorter side of the base has 2 to 7 pixels. Of several bases, the base nearest to 4 pixels along each side is
+    taken.
 
     Args:
         name: of the architecture, for the message.
-        shape: of a sample, without the batch.
+        shape: of a sample, without the batch: the channels, then the sides.
+        dims: the numbers of sides that the architecture makes.
 
     Raises:
-        Incompatible: the samples are not square images whose side is a power of two from 8 to 256.
+        Incompatible: the samples have another number of sides, or sides that are no small base times a power of two.
 
     Example:
-        >>> doublings("dcgan", (3, 32, 32))
-        3
+        >>> ladder("dcgan", (3, 32, 32)), ladder("dcgan", (1, 48, 48))
+        (Ladder(base=(4, 4), doublings=3), Ladder(base=(3, 3), doublings=4))
+        >>> ladder("dcgan", (3, 80, 128))
+        Ladder(base=(5, 8), doublings=4)
     """
-    makes = f"{name} makes square images whose side is a power of two from 8 to 256, and this data gives"
-    if len(shape) != 3:
-        raise Incompatible(f"{makes} {shape}: use --arch mlp")
-    _, height, width = shape
-    if height != width or height not in (8, 16, 32, 64, 128, 256):
-        side = min(256, max(8, 1 << (max(height, width) - 1).bit_length()))
-        raise Incompatible(f"{makes} {'x'.join(map(str, shape))}: set the data's size={side}")
-    return height.bit_length() - 3
+    sides = tuple(shape[1:])
+    if len(sides) not in dims:
+        made = " or ".join(DIMENSIONS[d] for d in dims)
+        raise Incompatible(f"{name} makes {made}, and this data gives samples of shape {tuple(shape)}: use --arch mlp")
+    found = _ladders(sides)
+    if not found:
+        near = tuple(_nearest(side) for side in sides)
+        if not _ladders(near):
+            near = (_nearest(max(sides)),) * len(sides)
+        size = str(near[0]) if len(set(near)) == 1 else "x".join(map(str, near))
+        raise Incompatible(
+            f"{name} makes {DIMENSIONS[len(sides)]} whose sides are a small base (2 to 7) times a power of two, and "
+            f"this data gives {'x'.join(map(str, shape))}: set the data's size={size}"
+        )
+    return min(found, key=lambda each: abs(math.log(math.prod(each.base) / 4 ** len(sides))))
 
 
 def map_sizes(name: str, shape: Sequence[int]) -> list[tuple[int, int]]:
@@ -244,17 +290,42 @@ def map_sizes(name: str, shape: Sequence[int]) -> list[tuple[int, int]]:
     return sizes[::-1]
 
 
-def check_attention(name: str, attention: int, sides: Sequence[int]) -> None:
+def _ladders(sides: tuple[int, ...]) -> list[Ladder]:
+    """All ways to halve the sides together down to a base whose shorter side has 2 to 7 pixels."""
+    return [
+        Ladder(tuple(side >> n for side in sides), n)
+        for n in range(1, min(sides, default=0).bit_length())
+        if all(side % (1 << n) == 0 for side in sides) and 2 <= min(sides) >> n <= 7
+    ]
+
+
+def _nearest(side: int) -> int:
+    """The side nearest to a side that is a base from 2 to 7 times a power of two."""
+    return min(
+        (base << n for n in range(1, max(2, side.bit_length())) for base in range(2, 8)), key=lambda s: abs(s - side)
+    )
+
+
+def check_attention(name: str, attention: Sequence[int] | None, sides: Sequence[int]) -> frozenset[int]:
     """Refuse self-attention at maps that the networks do not have.
 
     Args:
         name: of the architecture, for the message.
-        attention: the side of the maps, 0 for none.
-        sides: the sides at which both networks can have self-attention.
+        attention: the shorter sides of the maps, None for no attention.
+        sides: the shorter sides at which the networks can have self-attention.
+
+    Returns:
+        The sides at which the networks have self-attention.
 
     Raises:
-        Incompatible: neither 0 nor one of these sides.
+        Incompatible: a side is not among ``sides``.
     """
-    if attention and attention not in sides:
-        advice = f"use one of {', '.join(map(str, sorted(sides)))}" if sides else "use larger images, or attention=0"
-        raise Incompatible(f"{name} has no maps of side attention={attention} in both networks: {advice}")
+    for side in attention or ():
+        if side not in sides:
+            advice = f"use some of {', '.join(map(str, sorted(sides)))}" if sides else "use larger samples, or none"
+            raise Incompatible(f"{name} has no maps of side attention={side} in both networks: {advice}")
+    return frozenset(attention or ())
+
+
+Attention = tuple[Annotated[int, Ge(2)], ...]
+"""The annotation of the parameter ``attention``: the sides of the maps after which networks have self-attention."""

@@ -1,4 +1,4 @@
-"""The residual networks of WGAN-GP and SNGAN, for images from 8x8 to 256x256."""
+"""The residual networks of WGAN-GP and SNGAN, for images, sequences and volumes."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 import ganzoo
 from ganzoo_zoo.architectures.layers.attention import SelfAttention
+from ganzoo_zoo.architectures.layers.batch_statistics import MinibatchStddev
 from ganzoo_zoo.architectures.layers.conditioning import (
     ClassProjection,
     ConditionalName,
@@ -20,30 +21,32 @@ from ganzoo_zoo.architectures.layers.conditioning import (
     LabelledSequential,
     concat_labels,
 )
+from ganzoo_zoo.architectures.layers.dimensions import AVERAGE_POOL, CONV
 from ganzoo_zoo.architectures.layers.heads import HeadedDiscriminator, Heads
 from ganzoo_zoo.architectures.layers.initial_weights import equalise, initialise
 from ganzoo_zoo.architectures.layers.norms import NormName, has_shift, norm
 from ganzoo_zoo.architectures.layers.resampling import DownsampleName, UpsampleName, downsampling, upsampling
-from ganzoo_zoo.architectures.options import Auxiliary, check_attention, doublings
+from ganzoo_zoo.architectures.options import DIMENSIONS, Attention, Auxiliary, Ladder, check_attention, ladder
 
 Pooling = Literal["sum", "mean"]
 
 
 class ResNet(Auxiliary):
-    """Residual networks (ResNet of SNGAN and WGAN-GP): square images of any number of channels, from 8x8 to 256x256.
+    """Residual networks (ResNet of SNGAN and WGAN-GP): images, sequences or volumes of any number of channels.
 
     Formula:
         up-block:   h = x2(conv1(x)) + conv3(ReLU(norm(upconv3(ReLU(norm(x))))))
         down-block: h = conv1(pool(x)) + pool(conv3(ReLU(norm(conv3(ReLU(norm(x)))))))
-        G: linear -> 4x4, up-blocks to the side, norm, ReLU, conv3, tanh
-        D: down-blocks to 8x8 (4x4 for 8x8 images), two blocks that keep the size, ReLU, pooling over space, linear
+        G: linear -> base, such as 4x4, up-blocks to the sides of the sample, norm, ReLU, conv3, tanh
+        D: down-blocks to twice the base (to the base after a single doubling), two blocks that keep the size, ReLU,
+           pooling over space, linear
 
     Args:
         width: channels of D. G has twice as many. Maps larger than 32x32 have fewer channels, in inverse proportion to
             their side, so that every block costs about the same.
-        norm: norm in the generator: none, batch, instance, layer or pixel.
+        norm: norm in the generator: none, batch, instance, layer, pixel or switchable.
         d_norm: norm in the discriminator's blocks but the first. none, instance, layer and pixel treat each sample
-            separately, as penalties on the gradient of each sample require. batch does not.
+            separately, as penalties on the gradient of each sample require. batch and switchable do not.
         pooling: how D reduces its last maps to a vector: sum (SNGAN) or mean (WGAN-GP).
         upsample: nearest (nearest x2, then a 3x3 convolution), transposed (4x4 of stride 2), pixel-shuffle (a 3x3
             convolution to four times the channels, started by ICNR without checkerboard) or binomial (x2 with the
@@ -54,16 +57,19 @@ class ResNet(Auxiliary):
             beside the image in D. projection: a scale and a shift per class in each norm of G, an inner product of
             features and class in D. heads: G as with projection, a last layer per class in D. auto: heads where the
             data has labels, else none. With norm none or pixel, which have no scale, G concatenates the label.
-        attention: side of the maps after which both networks have self-attention, 0 for no attention.
+        attention: shorter sides of the maps after which both networks have self-attention, none for no attention.
+        minibatch_stddev: append to D's pooled features how much the samples of a group of four differ.
         equalised: store all weights with variance 1 and rescale them at each use (equalised learning rate).
         auxiliary: D returns its features and, on labelled data, class logits. Only G is given the label then.
         joint: with auxiliary, K + 1 classes: no head for the logit, which is the logsumexp of the class logits.
 
     Raises:
-        Incompatible: samples that are not square images with a side of 8, 16, 32, 64, 128 or 256, conditional networks
-            for data without labels, data with a condition, or attention at maps that are not there.
+        Incompatible: samples whose sides are no base from 2 to 7 times a power of two, conditional networks for data
+            without labels, data with a condition, or attention at maps that are not there.
 
     Notes:
+        Samples are sequences (C, L), images (C, H, W) or volumes (C, D, H, W). Each side is a base times the same power
+        of two, and the shorter side has a base of 2 to 7: 32x32 images begin at 4x4, 48x48 at 3x3, 64x96 at 4x6.
         At 32x32 and width 128 the networks are the CIFAR networks of SNGAN: G with 4x4x256 and three up-blocks, D with
         four blocks of 128 channels, of which the first two halve the side. WGAN-GP's CIFAR networks have 128 channels
         in G too, so that G here, which is always twice as wide as D, is not exactly theirs.
@@ -90,7 +96,8 @@ class ResNet(Auxiliary):
     pooling: Pooling = "sum"
     upsample: UpsampleName = "nearest"
     downsample: DownsampleName = "pool"
-    attention: Annotated[int, Ge(0)] = 0
+    attention: Attention | None = None
+    minibatch_stddev: bool = False
     equalised: bool = False
 
     def generator(self, spec: ganzoo.Spec) -> nn.Module:
@@ -103,16 +110,17 @@ class ResNet(Auxiliary):
             Incompatible: see the class.
         """
         classes = self.check_condition("resnet", spec)
-        self._sides(spec)
+        steps = ladder("resnet", spec.shape, DIMENSIONS)
         net = Generator(
             spec.latent_dim,
-            [_narrowed(2 * self.width, 4 * 2**i) for i in range(doublings("resnet", spec.shape) + 1)],
+            [_narrowed(2 * self.width, 4 * 2**i) for i in range(steps.doublings + 1)],
             spec.shape[0],
+            steps,
             classes=classes,
             conditional=self.conditional,
             norm_=self.norm,
             upsample=self.upsample,
-            attention=self.attention,
+            attention=self._attention(spec),
         )
         if self.equalised:
             equalise(net, partial(_gain, net))
@@ -128,28 +136,30 @@ class ResNet(Auxiliary):
             Incompatible: see the class.
         """
         self.check_condition("resnet", spec)
-        sides = self._sides(spec)
-        halvings, down = self._down(doublings("resnet", spec.shape))
+        steps = ladder("resnet", spec.shape, DIMENSIONS)
+        halvings, down = self._down(steps.doublings)
         net = Discriminator(
             spec.shape[0],
             down,
             halvings,
+            steps,
             self.heads(spec),
             norm_=self.d_norm,
             pooling=self.pooling,
             downsample=self.downsample,
-            attention=sides.index(self.attention) + 1 if self.attention else 0,
+            attention=self._attention(spec),
+            stddev=self.minibatch_stddev,
         )
         if self.equalised:
             equalise(net, partial(_gain, net))
         return net
 
-    def _sides(self, spec: ganzoo.Spec) -> list[int]:
-        """The sides of D's maps after each block that halves."""
-        halvings, _ = self._down(doublings("resnet", spec.shape))
-        sides = [spec.shape[-1] >> i for i in range(1, halvings + 1)]
-        check_attention("resnet", self.attention, [s for s in sides if s >= 8])  # G's first block makes 8x8
-        return sides
+    def _attention(self, spec: ganzoo.Spec) -> frozenset[int]:
+        """The shorter sides of the maps after which self-attention follows."""
+        steps = ladder("resnet", spec.shape, DIMENSIONS)
+        halvings, _ = self._down(steps.doublings)
+        sizes = steps.sizes[1:][-1 - halvings : -1]  # G's first block doubles the base, and D's last halving ends here
+        return check_attention("resnet", self.attention, [min(size) for size in sizes])
 
     def outputs(self, spec: ganzoo.Spec) -> Mapping[str, Sequence[tuple[int, ...]]]:
         """The shapes of the maps after each block and of the class logits.
@@ -160,9 +170,10 @@ class ResNet(Auxiliary):
         Returns:
             Only what the options ask for, by name.
         """
-        halvings, down = self._down(doublings("resnet", spec.shape))
-        sides = [spec.shape[-1] >> min(i + 1, halvings) for i in range(len(down))]
-        return self.auxiliary_outputs(spec, [(width, side, side) for width, side in zip(down, sides, strict=True)])
+        steps = ladder("resnet", spec.shape, DIMENSIONS)
+        halvings, down = self._down(steps.doublings)
+        sizes = [steps.sizes[-1 - min(i + 1, halvings)] for i in range(len(down))]
+        return self.auxiliary_outputs(spec, [(width, *size) for width, size in zip(down, sizes, strict=True)])
 
     def _down(self, n: int) -> tuple[int, list[int]]:
         """How many blocks of D halve the side, and the channels of all blocks."""
@@ -184,19 +195,22 @@ class UpBlock(LabelledLayer):
         norm_: norm before each ReLU.
         upsample: how the branch doubles the side.
         classes: number of classes whose scale and shift in the norms are separate, 0 for none.
+        dims: dimensions of a map.
     """
 
-    def __init__(self, inputs: int, outputs: int, norm_: NormName, upsample: UpsampleName, classes: int = 0) -> None:
+    def __init__(
+        self, inputs: int, outputs: int, norm_: NormName, upsample: UpsampleName, classes: int = 0, dims: int = 2
+    ) -> None:
         super().__init__()
         self.branch = LabelledSequential(
-            norm(norm_, inputs, classes),
+            norm(norm_, inputs, classes, dims),
             nn.ReLU(),
-            upsampling(upsample, inputs, outputs, bias=True),
-            norm(norm_, outputs, classes),
+            upsampling(upsample, inputs, outputs, bias=True, dims=dims),
+            norm(norm_, outputs, classes, dims),
             nn.ReLU(),
-            nn.Conv2d(outputs, outputs, 3, padding=1),
+            CONV[dims](outputs, outputs, 3, padding=1),
         )
-        self.shortcut = nn.Sequential(nn.Conv2d(inputs, outputs, 1), nn.Upsample(scale_factor=2.0, mode="nearest"))
+        self.shortcut = nn.Sequential(CONV[dims](inputs, outputs, 1), nn.Upsample(scale_factor=2.0, mode="nearest"))
 
     def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
         """Add the branch to the shortcut.
@@ -222,6 +236,7 @@ class DownBlock(nn.Module):
         halve: whether the side is halved.
         first: whether the block reads the image. Such a block has neither norm nor ReLU before its first convolution.
         downsample: how the branch halves the side.
+        dims: dimensions of a map.
     """
 
     def __init__(
@@ -233,23 +248,26 @@ class DownBlock(nn.Module):
         halve: bool,
         first: bool = False,
         downsample: DownsampleName = "pool",
+        dims: int = 2,
     ) -> None:
         super().__init__()
-        before = [] if first else [norm(norm_, inputs), nn.ReLU()]
-        hidden = outputs if first else inputs
+        before = [] if first else [norm(norm_, inputs, dims=dims), nn.ReLU()]
+        hidden, conv = outputs if first else inputs, CONV[dims]
         last = (
-            downsampling(downsample, hidden, outputs, bias=True) if halve else nn.Conv2d(hidden, outputs, 3, padding=1)
+            downsampling(downsample, hidden, outputs, bias=True, dims=dims)
+            if halve
+            else conv(hidden, outputs, 3, padding=1)
         )
         self.branch = nn.Sequential(
             *before,
-            nn.Conv2d(inputs, hidden, 3, padding=1),
-            norm("none" if first else norm_, hidden),
+            conv(inputs, hidden, 3, padding=1),
+            norm("none" if first else norm_, hidden, dims=dims),
             nn.ReLU(),
             last,
         )
-        shortcut: list[nn.Module] = [nn.AvgPool2d(2)] if halve else []
+        shortcut: list[nn.Module] = [AVERAGE_POOL[dims](2)] if halve else []
         if halve or inputs != outputs:
-            shortcut.append(nn.Conv2d(inputs, outputs, 1))
+            shortcut.append(conv(inputs, outputs, 1))
         self.shortcut = nn.Sequential(*shortcut)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -266,17 +284,18 @@ class DownBlock(nn.Module):
 
 
 class Generator(nn.Module):
-    """The generator: (N, latent_dim) -> (N, C, H, W).
+    """The generator: (N, latent_dim) -> (N, C, *S), with the sides S of a sequence, an image or a volume.
 
     Args:
         latent: length of the noise.
-        widths: channels of the maps from 4x4 up to the side of the images.
-        channels: of the images.
+        widths: channels of the maps from the base up to the sides of the samples.
+        channels: of the samples.
+        steps: the sizes of the maps.
         classes: number of classes, 0 without labels.
         conditional: how the labels enter.
         norm_: norm before each ReLU.
-        upsample: how the side is doubled.
-        attention: side of the maps after whose block self-attention follows, 0 for none.
+        upsample: how the sides are doubled.
+        attention: shorter sides of the maps after whose block self-attention follows.
     """
 
     def __init__(
@@ -284,58 +303,61 @@ class Generator(nn.Module):
         latent: int,
         widths: list[int],
         channels: int,
+        steps: Ladder,
         *,
         classes: int,
         conditional: ConditionalName,
         norm_: NormName,
         upsample: UpsampleName,
-        attention: int,
+        attention: frozenset[int],
     ) -> None:
         super().__init__()
         by_norm = classes if conditional not in ("none", "concat") and has_shift(norm_) else 0
         self.concatenated = classes - by_norm
         blocks: list[nn.Module] = []
-        for i, (inputs, outputs) in enumerate(pairwise(widths)):
-            blocks.append(UpBlock(inputs, outputs, norm_, upsample, by_norm))
-            if attention == 8 << i:
-                blocks.append(SelfAttention(outputs))
+        for size, (inputs, outputs) in zip(steps.sizes[1:], pairwise(widths), strict=True):
+            blocks.append(UpBlock(inputs, outputs, norm_, upsample, by_norm, steps.dims))
+            if min(size) in attention:
+                blocks.append(SelfAttention(outputs, steps.dims))
         self.layers = LabelledSequential(
-            nn.Linear(latent + self.concatenated, widths[0] * 16),
-            nn.Unflatten(1, (widths[0], 4, 4)),
+            nn.Linear(latent + self.concatenated, widths[0] * math.prod(steps.base)),
+            nn.Unflatten(1, (widths[0], *steps.base)),
             *blocks,
-            norm(norm_, widths[-1], by_norm),
+            norm(norm_, widths[-1], by_norm, steps.dims),
             nn.ReLU(),
-            nn.Conv2d(widths[-1], channels, 3, padding=1),
+            CONV[steps.dims](widths[-1], channels, 3, padding=1),
             nn.Tanh(),
         )
         initialise_resnet(self)
 
     def forward(self, latent: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Make images.
+        """Make samples.
 
         Args:
             latent: (N, latent_dim) noise.
             labels: (N,) class numbers, or None.
 
         Returns:
-            (N, C, H, W) in [-1, 1].
+            (N, C, *S) in [-1, 1].
         """
         images: Tensor = self.layers(concat_labels(latent, labels, self.concatenated), labels)
         return images
 
 
 class Discriminator(HeadedDiscriminator):
-    """The discriminator: (N, C, H, W) -> (N,) logits, or a mapping with logits.
+    """The discriminator: (N, C, *S) -> (N,) logits, or a mapping with logits.
 
     Args:
-        channels: of the images.
+        channels: of the samples.
         widths: channels after each block.
-        halvings: number of blocks that halve the side, the first ones.
+        halvings: number of blocks that halve the sides, the first ones.
+        steps: the sizes of the maps.
         heads: inputs and outputs of the discriminator.
         norm_: norm before each ReLU.
         pooling: how the last maps become a vector.
-        downsample: how the side is halved.
-        attention: number of the block after which self-attention follows, counted from 1, 0 for none.
+        downsample: how the sides are halved.
+        attention: shorter sides of the maps after whose block self-attention follows.
+        stddev: whether the standard deviation over groups of samples is appended to the pooled features.
     """
 
     features_after = DownBlock
@@ -345,22 +367,28 @@ class Discriminator(HeadedDiscriminator):
         channels: int,
         widths: list[int],
         halvings: int,
+        steps: Ladder,
         heads: Heads,
         *,
         norm_: NormName,
         pooling: Pooling,
         downsample: DownsampleName,
-        attention: int,
+        attention: frozenset[int],
+        stddev: bool = False,
     ) -> None:
         super().__init__(heads)
         self.pooling = pooling
         layers: list[nn.Module] = []
         for i, (inputs, outputs) in enumerate(pairwise([channels + heads.concatenated, *widths])):
-            layers.append(DownBlock(inputs, outputs, norm_, halve=i < halvings, first=i == 0, downsample=downsample))
-            if attention == i + 1:
-                layers.append(SelfAttention(outputs))
+            halve, dims = i < halvings, steps.dims
+            layers.append(
+                DownBlock(inputs, outputs, norm_, halve=halve, first=i == 0, downsample=downsample, dims=dims)
+            )
+            if halve and min(steps.sizes[-2 - i]) in attention:
+                layers.append(SelfAttention(outputs, dims))
         self.layers = nn.Sequential(*layers, nn.ReLU())
-        self.head = nn.Linear(widths[-1], heads.size)
+        self.stddev = MinibatchStddev() if stddev else nn.Identity()
+        self.head = nn.Linear(widths[-1] + stddev, heads.size)
         self.class_head = nn.Linear(widths[-1], heads.class_logits) if heads.class_logits else None
         self.projection = ClassProjection(heads.projected, widths[-1]) if heads.projected else None
         initialise_resnet(self)
@@ -378,12 +406,12 @@ class Discriminator(HeadedDiscriminator):
         return self.summary(self.maps(images, labels)[0])
 
     def summary(self, maps: Tensor) -> Tensor:
-        """(N, C, H, W) -> (N, C): the maps, summed or averaged over space."""
+        """(N, C, *S) -> (N, C): the maps, summed or averaged over space."""
         return pooled(maps, self.pooling)
 
     def last(self, summary: Tensor) -> Tensor:
         """The logit, or the class logits, of the pooled maps."""
-        last: Tensor = self.head(summary)
+        last: Tensor = self.head(self.stddev(summary))
         return last
 
 
@@ -391,7 +419,7 @@ def pooled(maps: Tensor, pooling: Pooling) -> Tensor:
     """Sum or average maps over space.
 
     Args:
-        maps: (N, C, H, W).
+        maps: (N, C, *S).
         pooling: sum or mean.
 
     Returns:
@@ -402,7 +430,8 @@ def pooled(maps: Tensor, pooling: Pooling) -> Tensor:
         >>> pooled(torch.ones(1, 2, 4, 4), "sum").tolist()
         [[16.0, 16.0]]
     """
-    return maps.sum((2, 3)) if pooling == "sum" else maps.mean((2, 3))
+    flat = maps.flatten(2)
+    return flat.sum(2) if pooling == "sum" else flat.mean(2)
 
 
 def initialise_resnet(net: nn.Module) -> None:

@@ -12,9 +12,10 @@ from torch import Tensor, nn
 
 import ganzoo
 from ganzoo.errors import Incompatible
+from ganzoo_zoo.architectures.layers.dimensions import CONV
 from ganzoo_zoo.architectures.layers.norms import NormName, has_shift, norm
 from ganzoo_zoo.architectures.layers.resampling import UpConv
-from ganzoo_zoo.architectures.options import doublings
+from ganzoo_zoo.architectures.options import ladder
 
 
 class SegAN(ganzoo.Architecture):
@@ -30,12 +31,12 @@ class SegAN(ganzoo.Architecture):
 
     Args:
         width: channels of the maps nearest to the photo, at least 1. The channels double downwards, up to eight times.
-        norm: norm in the segmentor: none, batch, instance, layer or pixel.
+        norm: norm in the segmentor: none, batch, instance, layer, pixel or switchable.
         d_norm: norm in the critic. batch is the paper's. Penalties on the gradient of each sample require another norm.
 
     Raises:
-        Incompatible: data without a condition, or whose condition or sample is no square image with a side of 8, 16,
-            32, 64, 128 or 256, both of the same side.
+        Incompatible: data without a condition, photo and mask of different sizes, or sides that are no base from 2 to 7
+            times a power of two.
 
     Notes:
         The networks use no noise: a photo has a single mask. The loss segan compares the critic's features, the first
@@ -75,7 +76,9 @@ class SegAN(ganzoo.Architecture):
         Raises:
             Incompatible: see the class.
         """
-        return Critic(self._photo(spec)[0] * spec.shape[0], self.widths(spec), self.d_norm)
+        return Critic(
+            self._photo(spec)[0] * spec.shape[0], self.widths(spec), ladder("segan", spec.shape).base, self.d_norm
+        )
 
     def _photo(self, spec: ganzoo.Spec) -> tuple[int, ...]:
         """The shape of a photo."""
@@ -93,12 +96,12 @@ class SegAN(ganzoo.Architecture):
         return photos.shape
 
     def widths(self, spec: ganzoo.Spec) -> list[int]:
-        """The channels of the maps from half the side down to 4x4.
+        """The channels of the maps from half the sides down to the base.
 
         Args:
             spec: shape, noise and classes that the networks are built for.
         """
-        return [self.width * min(8, 2**i) for i in range(doublings("segan", spec.shape))]
+        return [self.width * min(8, 2**i) for i in range(ladder("segan", spec.shape).doublings)]
 
     def generate(self, generator: nn.Module, batch: ganzoo.Batch) -> Tensor:
         """Masks of the photos; the noise is not looked at."""
@@ -116,9 +119,9 @@ class SegAN(ganzoo.Architecture):
         Args:
             spec: shape, noise and classes that the networks are built for.
         """
-        side, photo = spec.shape[-1], self._photo(spec)
-        first = (photo[0] * spec.shape[0], side, side)
-        return {"features": [first, *((w, side >> i, side >> i) for i, w in enumerate(self.widths(spec), 1))]}
+        channels, sizes = self._photo(spec)[0] * spec.shape[0], ladder("segan", spec.shape).sizes[::-1]
+        widths = [channels, *self.widths(spec)]
+        return {"features": [(width, *size) for width, size in zip(widths, sizes, strict=True)]}
 
 
 class Segmentor(nn.Module):
@@ -126,7 +129,7 @@ class Segmentor(nn.Module):
 
     Args:
         photo: channels of the photo.
-        widths: channels of the maps from half the side down to 4x4.
+        widths: channels of the maps from half the sides down to the base.
         masks: channels of the mask.
         norm_: norm before each ReLU.
     """
@@ -161,18 +164,19 @@ class Segmentor(nn.Module):
 
 
 class Critic(nn.Module):
-    """The critic: (N, C, H, W) photos seen through masks -> logits, and features from the pixels to 4x4.
+    """The critic: (N, C, H, W) photos seen through masks -> logits, and features from the pixels to the base.
 
     Args:
         channels: of the photos seen through masks.
-        widths: channels of the maps from half the side down to 4x4.
+        widths: channels of the maps from half the sides down to the base.
+        base: sides of the smallest maps.
         norm_: norm after each convolution but the first.
     """
 
-    def __init__(self, channels: int, widths: list[int], norm_: NormName) -> None:
+    def __init__(self, channels: int, widths: list[int], base: tuple[int, ...], norm_: NormName) -> None:
         super().__init__()
         self.layers = _steps_down([channels, *widths], norm_)
-        self.head = nn.Conv2d(widths[-1], 1, 4)
+        self.head = CONV[2](widths[-1], 1, base)
 
     def forward(self, seen: Tensor) -> dict[str, Any]:
         """Judge photos seen through masks.

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import contextlib
 from functools import cache
-from typing import BinaryIO, Literal, TypeAlias
+from typing import Annotated, BinaryIO, Literal, TypeAlias
 
 import numpy as np
+from annotated_types import Ge, doc
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
+from pydantic import StringConstraints
 
 from ._images import shown
 
 Resize = Literal["crop", "pad", "stretch"]
+
+Size = (
+    Annotated[int, Ge(1)] | Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]*x[1-9][0-9]*$"), doc("HEIGHTxWIDTH")]
+)
+"""The annotation of the parameter ``size``: the side of a square, or height and width such as ``64x96``."""
 Pixels: TypeAlias = NDArray[np.uint8]
 
 SUFFIXES = (
@@ -45,17 +52,36 @@ def _formats() -> tuple[str, ...]:
     return tuple(f for f in ("AVIF", "BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP") if f in Image.OPEN)
 
 
-def decode(stream: BinaryIO, size: int, channels: int, resize: Resize) -> Pixels:
+def sides(size: int | str) -> tuple[int, int]:
+    """Read the parameter ``size``.
+
+    Args:
+        size: the side of a square, or height and width such as ``64x96``.
+
+    Returns:
+        Height and width.
+
+    Example:
+        >>> sides(64), sides("64x96")
+        ((64, 64), (64, 96))
+    """
+    if isinstance(size, int):
+        return size, size
+    height, _, width = size.partition("x")
+    return int(height), int(width)
+
+
+def decode(stream: BinaryIO, size: int | str, channels: int, resize: Resize) -> Pixels:
     """The pixels of an image file of any mode, depth, orientation and shape.
 
     Args:
         stream: the file, at its start.
-        size: height and width in pixels that the image is resized to.
+        size: the side in pixels that the image is resized to, or height and width such as ``64x96``.
         channels: 1 for grey, 3 for RGB.
-        resize: how an image that is not square is made square.
+        resize: how an image of another aspect ratio is fitted.
 
     Returns:
-        (channels, size, size).
+        (channels, height, width).
 
     Raises:
         Unreadable: an empty file, or numbers without a known range. Pillow raises almost any other exception.
@@ -64,7 +90,8 @@ def decode(stream: BinaryIO, size: int, channels: int, resize: Resize) -> Pixels
         raise Unreadable("empty")
     stream.seek(0)
     with Image.open(stream, formats=_formats()) as image:
-        image.draft(None, (2 * size, 2 * size))  # a JPEG much larger than that is decoded at 1/2, 1/4 or 1/8
+        height, width = sides(size)
+        image.draft(None, (2 * width, 2 * height))  # a JPEG much larger than that is decoded at 1/2, 1/4 or 1/8
         image.load()
         upright: Image.Image = image
         with contextlib.suppress(Exception):  # damaged EXIF data says nothing about the pixels, which are loaded
@@ -91,26 +118,28 @@ def _flat(image: Image.Image, channels: int) -> Image.Image:
     return image.convert("L" if channels == 1 else "RGB")
 
 
-def to_size(image: Image.Image, size: int, resize: Resize) -> Image.Image:
-    """An image as a square.
+def to_size(image: Image.Image, size: int | str, resize: Resize) -> Image.Image:
+    """An image at another size.
 
     Args:
         image: an image of any size.
-        size: height and width in pixels of the result.
-        resize: crop (the square in the middle), pad (black margins) or stretch (distorted).
+        size: the side in pixels of the result, or height and width such as ``64x96``.
+        resize: crop (the largest cut of the aspect ratio, from the middle), pad (black margins) or stretch (distorted).
     """
     width, height = image.size
+    new_height, new_width = sides(size)
     bicubic = Image.Resampling.BICUBIC  # Pillow's filters widen as they shrink: antialiased
     if resize == "stretch":
-        return image.resize((size, size), bicubic)
-    if resize == "crop":  # the square is cut first, so that a long strip never becomes a huge image
-        side = min(width, height)
-        left, top = (width - side) // 2, (height - side) // 2
-        return image.resize((size, size), bicubic, box=(left, top, left + side, top + side))
-    scale = size / max(width, height)
+        return image.resize((new_width, new_height), bicubic)
+    if resize == "crop":  # the cut comes first, so that a long strip never becomes a huge image
+        scale = max(new_width / width, new_height / height)
+        cut_width, cut_height = min(width, round(new_width / scale)), min(height, round(new_height / scale))
+        left, top = (width - cut_width) // 2, (height - cut_height) // 2
+        return image.resize((new_width, new_height), bicubic, box=(left, top, left + cut_width, top + cut_height))
+    scale = min(new_width / width, new_height / height)
     fitted = image.resize((max(1, round(width * scale)), max(1, round(height * scale))), bicubic)
-    canvas = Image.new(image.mode, (size, size))
-    canvas.paste(fitted, ((size - fitted.width) // 2, (size - fitted.height) // 2))
+    canvas = Image.new(image.mode, (new_width, new_height))
+    canvas.paste(fitted, ((new_width - fitted.width) // 2, (new_height - fitted.height) // 2))
     return canvas
 
 

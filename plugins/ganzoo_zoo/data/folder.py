@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import math
 import os
 import re
 import warnings
@@ -26,7 +27,7 @@ import ganzoo
 from ganzoo import errors
 
 from . import _cache
-from ._decode import SUFFIXES, Pixels, Resize, decode, reason
+from ._decode import SUFFIXES, Pixels, Resize, Size, decode, reason, sides
 from ._files import Files, Skipped, listed
 from ._images import ImageSet, shown
 
@@ -43,9 +44,9 @@ class Folder(ganzoo.Data):
 
     Args:
         path: the folder, or the .zip, which is read without being unpacked.
-        size: height and width in pixels that every image is resized to, at least 1.
-        resize: ``crop`` cuts the square in the middle, ``pad`` adds black margins, ``stretch`` distorts. The filter is
-            bicubic and antialiased.
+        size: side in pixels that every image is resized to, at least 1, or height and width such as ``64x96``.
+        resize: ``crop`` cuts the largest piece of the aspect ratio from the middle, ``pad`` adds black margins,
+            ``stretch`` distorts. The filter is bicubic and antialiased.
         channels: 3 for colour, 1 for grey (luma).
         limit: largest number of images that are used, at least 2, spread evenly over all images. none for all images.
         max_skipped: share of the files that may be unreadable, from 0 to 1. Unreadable files are named and left out. A
@@ -84,7 +85,7 @@ class Folder(ganzoo.Data):
     path_parameter = "path"
 
     path: str
-    size: Annotated[int, Ge(1)] = 64
+    size: Size = 64
     resize: Resize = "crop"
     channels: Literal[1, 3] = 3
     limit: Annotated[int, Ge(2)] | None = None
@@ -110,7 +111,7 @@ class Folder(ganzoo.Data):
             names, labels = [names[i] for i in chosen], labels[chosen] if labels is not None else None
         tally.files += len(names)
         images = LazyImages(self, files, names, labels, classes, tally)
-        if len(names) * self.channels * self.size**2 <= self.memory * 2**30:
+        if len(names) * self.channels * math.prod(sides(self.size)) <= self.memory * 2**30:
             return images.decoded()
         if self.cache is not None:
             try:
@@ -281,7 +282,7 @@ class LazyImages(Dataset[Any]):
         return bad
 
     def _shape(self) -> tuple[int, int, int, int]:
-        return len(self.names), self.part.channels, self.part.size, self.part.size
+        return len(self.names), self.part.channels, *sides(self.part.size)
 
     def _fill(self, images: Pixels, done: Callable[[], object] = lambda: None) -> dict[int, str]:
         """Decode all images into an array, on all cores, and return the unreadable rows with the reasons."""

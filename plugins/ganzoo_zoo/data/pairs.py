@@ -13,7 +13,7 @@ from PIL import Image
 import ganzoo
 from ganzoo import errors
 
-from ._decode import Resize, decode, reason, to_size
+from ._decode import Resize, Size, decode, reason, to_size
 from ._files import Files, listed
 from ._images import PairSet, parted, shown
 
@@ -29,8 +29,9 @@ class Pairs(ganzoo.Data):
     Args:
         path: a folder, or a .zip, that holds two folders: ``images`` and ``masks``. A photo and its mask have the same
             name, up to the ending.
-        size: height and width in pixels that both are resized to, at least 1.
-        resize: ``crop`` cuts the square in the middle, ``pad`` adds black margins, ``stretch`` distorts.
+        size: side in pixels that both are resized to, at least 1, or height and width such as ``64x96``.
+        resize: ``crop`` cuts the largest piece of the aspect ratio from the middle, ``pad`` adds black margins,
+            ``stretch`` distorts.
         channels: 3 for photos in colour, 1 for grey.
         threshold: grey level, from 0 to 254, above which a pixel is inside of the mask. 0 takes all pixels that are not
             black. Masks saved as JPEG need 127.
@@ -58,7 +59,7 @@ class Pairs(ganzoo.Data):
     """
 
     path: str
-    size: Annotated[int, Ge(1)] = 64
+    size: Size = 64
     resize: Resize = "crop"
     channels: Literal[1, 3] = 3
     threshold: Annotated[int, Ge(0), Le(254)] = 0

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+
+from ganzoo_zoo.architectures.layers.dimensions import CONV, max_pool
 
 
 class SelfAttention(nn.Module):
@@ -16,10 +17,11 @@ class SelfAttention(nn.Module):
 
     Args:
         channels: C. Queries and keys have C / 8 channels, values have C / 2, at least 1.
+        dims: dimensions of a map: 1 for sequences, 2 for images, 3 for volumes.
 
     Notes:
-        Keys and values are pooled by a 2x2 maximum, as in the authors' code and in BigGAN's. The paper's text describes
-        no pooling. All convolutions are 1x1 and without a bias.
+        Keys and values are pooled by a maximum over 2 pixels along each side, as in the authors' code and in BigGAN's.
+        The paper's text describes no pooling. All convolutions are 1x1 and without a bias.
 
     Source: H. Zhang et al., Self-attention generative adversarial networks, 2018, arXiv 1805.08318, section 3.
 
@@ -30,26 +32,26 @@ class SelfAttention(nn.Module):
         True
     """
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, dims: int = 2) -> None:
         super().__init__()
-        narrow, half = max(1, channels // 8), max(1, channels // 2)
-        self.query = nn.Conv2d(channels, narrow, 1, bias=False)
-        self.key = nn.Conv2d(channels, narrow, 1, bias=False)
-        self.value = nn.Conv2d(channels, half, 1, bias=False)
-        self.output = nn.Conv2d(half, channels, 1, bias=False)
+        narrow, half, conv = max(1, channels // 8), max(1, channels // 2), CONV[dims]
+        self.query = conv(channels, narrow, 1, bias=False)
+        self.key = conv(channels, narrow, 1, bias=False)
+        self.value = conv(channels, half, 1, bias=False)
+        self.output = conv(half, channels, 1, bias=False)
         self.gamma = nn.Parameter(torch.zeros(()))
 
     def weights(self, x: Tensor) -> Tensor:
         """The weights a_ij.
 
         Args:
-            x: (N, C, H, W), H and W even.
+            x: (N, C, H, W), or in the same way with other sides, of at least 2 pixels.
 
         Returns:
-            (N, H W, H W / 4): each row sums to 1.
+            (N, H W, H/2 W/2): each row sums to 1.
         """
         query = self.query(x).flatten(2)
-        key = F.max_pool2d(self.key(x), 2).flatten(2)
+        key = max_pool[x.ndim - 2](self.key(x), 2).flatten(2)
         # The softmax is written out: the fused attention of torch has no second derivative, which r1 and wgan-gp need.
         a: Tensor = (query.transpose(1, 2) @ key).softmax(2)
         return a
@@ -58,12 +60,12 @@ class SelfAttention(nn.Module):
         """The term that gamma scales and adds to the maps.
 
         Args:
-            x: (N, C, H, W), H and W even.
+            x: (N, C, H, W), or in the same way with other sides, of at least 2 pixels.
 
         Returns:
             (N, C, H, W).
         """
-        value = F.max_pool2d(self.value(x), 2).flatten(2)
+        value = max_pool[x.ndim - 2](self.value(x), 2).flatten(2)
         mean = value @ self.weights(x).transpose(1, 2)
         h: Tensor = self.output(mean.reshape(*mean.shape[:2], *x.shape[2:]))
         return h
@@ -72,7 +74,7 @@ class SelfAttention(nn.Module):
         """Add the attended features.
 
         Args:
-            x: (N, C, H, W), H and W even.
+            x: (N, C, H, W), or in the same way with other sides, of at least 2 pixels.
 
         Returns:
             (N, C, H, W).

@@ -39,17 +39,17 @@ class MinibatchStddev(nn.Module):
         """Append the channel.
 
         Args:
-            x: (N, C, H, W).
+            x: (N, C, H, W), or (N, C) with any number of sides.
 
         Returns:
             (N, C + 1, H, W).
         """
-        count, _, height, width = x.shape
+        count = len(x)
         size = next(s for s in range(self.size, 0, -1) if count % s == 0)
         groups = at_least_float32(x).reshape(size, count // size, -1)
         # 1e-8 keeps the slope of the root finite where the samples of a group are equal.
         stddev = (groups.var(0, correction=0) + 1e-8).sqrt().mean(1)  # (N / size,)
-        plane = stddev.repeat(size).to(x.dtype)[:, None, None, None].expand(-1, 1, height, width)
+        plane = stddev.repeat(size).to(x.dtype).reshape(count, 1, *(1,) * (x.ndim - 2)).expand(-1, 1, *x.shape[2:])
         return torch.cat([x, plane], 1)
 
 

@@ -156,7 +156,7 @@ class HeadedDiscriminator(nn.Module):
 
 def _vectors(summary: Tensor) -> Tensor:
     """(N, C, H, W) or (N, C) -> (N, C)."""
-    return summary.sum((2, 3)) if summary.ndim == 4 else summary
+    return summary.flatten(2).sum(2) if summary.ndim > 2 else summary
 
 
 def of_class(last: Tensor, labels: Tensor | None, heads: Heads) -> Tensor:

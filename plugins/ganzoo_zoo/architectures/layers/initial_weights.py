@@ -10,11 +10,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
+from ganzoo_zoo.architectures.layers.dimensions import CONVOLUTIONS
 from ganzoo_zoo.architectures.layers.resampling import SubpixelConv
+from ganzoo_zoo.architectures.layers.resampling_nd import Subpixel
 
 LayerT = TypeVar("LayerT", nn.Conv2d, nn.Linear)
 
-WEIGHTED = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear, nn.Embedding)
+WEIGHTED = (*CONVOLUTIONS, nn.Linear, nn.Embedding)
 """The layers whose weights ``initialise`` draws and ``equalise`` rescales."""
 
 
@@ -34,9 +36,9 @@ def initialise(net: nn.Module, draw: Callable[[Tensor], object]) -> None:
         [[2.0, 2.0]]
     """
     for layer in net.modules():
-        if isinstance(layer, SubpixelConv):  # ICNR: the four pixels that come from a pixel start with the same kernel
-            draw(kernel := layer.weight[::4])
-            layer.weight.copy_(kernel.repeat_interleave(4, 0))
+        if isinstance(layer, SubpixelConv | Subpixel):  # ICNR: the pixels that come from a pixel start with one kernel
+            draw(kernel := layer.weight[:: layer.copies])
+            layer.weight.copy_(kernel.repeat_interleave(layer.copies, 0))
         elif isinstance(layer, WEIGHTED):
             draw(layer.weight)
         if isinstance(layer, WEIGHTED) and isinstance(bias := getattr(layer, "bias", None), Tensor):
@@ -143,6 +145,6 @@ def fan_in(layer: nn.Module) -> float:
         (72.0, 32.0)
     """
     weight: Tensor = layer.weight  # type: ignore[assignment]  # the layers of WEIGHTED have a weight
-    if isinstance(layer, nn.ConvTranspose2d):
+    if isinstance(layer, nn.ConvTranspose1d | nn.ConvTranspose2d | nn.ConvTranspose3d):
         return weight[:, 0].numel() / math.prod(layer.stride)
     return float(weight[0].numel())

@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ganzoo_zoo.architectures.layers import dimensions, resampling_nd
+
 UpsampleName = Literal["nearest", "transposed", "pixel-shuffle", "binomial"]
 DownsampleName = Literal["strided", "pool", "binomial"]
 
@@ -105,8 +107,10 @@ class SubpixelConv(nn.Conv2d):
         torch.Size([2, 5, 8, 8])
     """
 
+    copies = 4
+
     def __init__(self, inputs: int, outputs: int, *, bias: bool = True) -> None:
-        super().__init__(inputs, 4 * outputs, 3, padding=1, bias=bias)
+        super().__init__(inputs, self.copies * outputs, 3, padding=1, bias=bias)
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolve and shuffle.
@@ -307,7 +311,7 @@ def binomial_filter(gain: float) -> Tensor:
     return row[:, None] * row * (gain / 64)
 
 
-def upsampling(name: UpsampleName, inputs: int, outputs: int, *, bias: bool) -> nn.Module:
+def upsampling(name: UpsampleName, inputs: int, outputs: int, *, bias: bool, dims: int = 2) -> nn.Module:
     """A convolution that doubles the side of maps, by its name.
 
     Args:
@@ -316,17 +320,20 @@ def upsampling(name: UpsampleName, inputs: int, outputs: int, *, bias: bool) -> 
         inputs: channels of the input.
         outputs: channels of the output.
         bias: whether a bias is added to each channel.
+        dims: dimensions of a map: 1 for sequences, 2 for images, 3 for volumes.
 
     Returns:
-        A layer from (N, C, H, W) to (N, C', 2H, 2W).
+        A layer from (N, C, H, W) to (N, C', 2H, 2W), or in the same way with ``dims`` sides.
     """
     if name == "transposed":  # 4 is a multiple of the stride, so that each output pixel sees equally many inputs
-        return nn.ConvTranspose2d(inputs, outputs, 4, stride=2, padding=1, bias=bias)
+        return dimensions.CONV_TRANSPOSE[dims](inputs, outputs, 4, stride=2, padding=1, bias=bias)
+    if dims != 2:
+        return resampling_nd.UPSAMPLING[name][dims](inputs, outputs, bias=bias)
     layers = {"nearest": UpConv, "pixel-shuffle": SubpixelConv, "binomial": BinomialUpConv}
     return layers[name](inputs, outputs, bias=bias)
 
 
-def downsampling(name: DownsampleName, inputs: int, outputs: int, *, bias: bool) -> nn.Module:
+def downsampling(name: DownsampleName, inputs: int, outputs: int, *, bias: bool, dims: int = 2) -> nn.Module:
     """A convolution that halves the side of maps, by its name.
 
     Args:
@@ -334,10 +341,13 @@ def downsampling(name: DownsampleName, inputs: int, outputs: int, *, bias: bool)
         inputs: channels of the input.
         outputs: channels of the output.
         bias: whether a bias is added to each channel.
+        dims: dimensions of a map: 1 for sequences, 2 for images, 3 for volumes.
 
     Returns:
-        A layer from (N, C, H, W) to (N, C', H/2, W/2).
+        A layer from (N, C, H, W) to (N, C', H/2, W/2), or in the same way with ``dims`` sides.
     """
     if name == "strided":
-        return nn.Conv2d(inputs, outputs, 4, stride=2, padding=1, bias=bias)
+        return dimensions.CONV[dims](inputs, outputs, 4, stride=2, padding=1, bias=bias)
+    if dims != 2:
+        return resampling_nd.DOWNSAMPLING[name][dims](inputs, outputs, bias=bias)
     return {"pool": DownConv, "binomial": BinomialDownConv}[name](inputs, outputs, bias=bias)
