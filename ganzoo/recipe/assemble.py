@@ -39,6 +39,7 @@ from ganzoo.recipe.pair import Pair
 from ganzoo.recipe.rules import check, check_optimizers
 from ganzoo.recipe.settings import PartSource, Settings
 from ganzoo.speed import hardware
+from ganzoo.step.average import Averaging
 from ganzoo.step.build import build_game
 from ganzoo.step.environment import GameParts, StepEnvironment
 from ganzoo.step.game import Game
@@ -286,7 +287,7 @@ def gather(settings: Settings, catalogue: PartSource) -> Parts:
             if spec.label in found:
                 raise errors.Incompatible(f"{spec.label} is named twice: name it once")
             key = f"{spec.kind} {spec.label}" if catalogue.kinds.settings[setting].many else setting
-            bound[key] = words.bind(part)
+            bound[key] = words.bind(part, settings.course)
             found[spec.label] = bound[key].part
             specs[setting] = (*specs.get(setting, ()), spec)
         specs.setdefault(setting, ())
@@ -364,7 +365,8 @@ def build(settings: Settings, cast_: Parts, spec: Spec) -> Run:
     if own is not None:
         modules["schedule"] = hardware.settle(own, device, precision.dtype)
         cast_.bound["schedule"].values["module"] = modules["schedule"]
-    state = State(networks, optimizers, modules, settings.ema)
+    averaging = Averaging(settings.batch_size, settings.ema, settings.ema_half_life, settings.ema_rampup)
+    state = State(networks, optimizers, modules, averaging)
     return Run(None, settings, cast_, spec, state, device, precision.dtype)
 
 

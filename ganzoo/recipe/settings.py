@@ -11,13 +11,13 @@ from dataclasses import field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, Protocol, TypeAlias, TypedDict
 
-from annotated_types import Ge, Le, Lt
+from annotated_types import Ge, Gt, Le, Lt
 
 from ganzoo import errors, words
 from ganzoo.kinds import Kinds
 from ganzoo.names import brief, nearest
 from ganzoo.parts import Architecture, Data, Loss, Metric, Optimizer, Part, Regularizer, Schedule
-from ganzoo.words import NOT_A_PARAMETER, PartSpec
+from ganzoo.words import NOT_A_PARAMETER, PartSpec, ScheduledNumber
 
 if TYPE_CHECKING:
     from ganzoo.training.loop import Events
@@ -53,6 +53,10 @@ RESUME_MAY_CHANGE = frozenset(
 
 ``Setting.resume_may_change`` is the same fact about a setting that names parts.
 """
+
+
+EXCLUSIVE = (("steps", "images"), ("ema", "ema_half_life"))
+"""Pairs of settings of which a run has one. A later source of settings replaces both."""
 
 
 class PartSource(Protocol):
@@ -129,7 +133,11 @@ class Settings(Part):
         latent_dim: size of the noise vector.
         steps: steps of the schedule.
         images: instead of steps: as many as see that many images, a batch a step.
-        ema: decay of the generator's average, per update; 0 keeps none.
+        ema: decay of the generator's average, per update; 0 keeps none. The decay is at most (1 + t) / (10 + t) after t
+            updates.
+        ema_half_life: instead of ema: real images after which the generator's average has forgotten half.
+        ema_rampup: with ema_half_life: the half-life is at most this share of the images seen so far.
+        course: from 0 to 1 over the run: the way of all numbers that are given as course(a,b), from a to b.
         seed: of everything random; two runs of one seed on one device are the same, bit for bit.
         device: auto, cpu, cuda, cuda:N, xpu or mps; auto takes the GPU where there is one.
         precision: fp32, bf16 (the nets' passes; losses, penalties and weights stay fp32) or fp64; auto takes bf16
@@ -153,7 +161,6 @@ class Settings(Part):
     """
 
     kind = "run"
-    can_be_scheduled = False  # only parts are told how far the run is
 
     parts: Mapping[str, tuple[PartSpec | Part, ...]] = field(default_factory=dict, metadata=NOT_A_PARAMETER)
     batch_size: Annotated[int, Ge(2)] = 64
@@ -162,7 +169,10 @@ class Settings(Part):
     latent_dim: Annotated[int, Ge(1)] = 64
     steps: Annotated[int, Ge(1)] | None = None
     images: Annotated[int, Ge(1)] | None = None
-    ema: Annotated[float, Ge(0), Lt(1)] = 0.999
+    ema: Annotated[float, Ge(0), Lt(1)] | None = 0.999
+    ema_half_life: Annotated[float, Ge(0)] | None = None
+    ema_rampup: Annotated[float, Gt(0)] | None = field(default=None, metadata={"read_once": True})
+    course: Annotated[float, Ge(0), Le(1)] = ScheduledNumber("cosine", 0.0, 1.0)
     seed: Annotated[int, Ge(0), Lt(2**63)] = 0
     device: str = "auto"
     precision: Literal["auto", "fp32", "bf16", "fp64"] = "auto"
@@ -222,7 +232,8 @@ class SettingsDict(PartsDict, total=False):
 
     Attributes:
         batch_size, accumulate, batch_norm, latent_dim: sizes, and the statistics of batch normalisation.
-        steps, images, ema, seed: the length of the training, the generator's average, the random numbers.
+        steps, images, seed, course: the length of the training, the random numbers, the way of scheduled numbers.
+        ema, ema_half_life, ema_rampup: the generator's average.
         device, precision, threads, capture, compile, deterministic: the hardware and the way to use the hardware.
         logdir, name, log_every, sample_every, samples: the run directory and the records.
         checkpoint_every, keep, best: the checkpoints.
@@ -236,7 +247,10 @@ class SettingsDict(PartsDict, total=False):
     latent_dim: int
     steps: int | None
     images: int | None
-    ema: float
+    ema: float | str | None
+    ema_half_life: float | str | None
+    ema_rampup: float | None
+    course: float | str
     seed: int
     device: str
     precision: Literal["auto", "fp32", "bf16", "fp64"]
@@ -290,9 +304,10 @@ def resolve(
             raise errors.SettingsError(f"there is no preset {name!r}{nearest(name, presets)}; there are {known}")
         chosen.update(presets[wanted])
     for layer in (loaded, {k: v for k, v in (given or {}).items() if v is not None}):
-        if "steps" in layer or "images" in layer:  # steps and images exclude each other: the later layer wins
-            chosen.pop("steps", None)
-            chosen.pop("images", None)
+        for pair in EXCLUSIVE:  # the two settings of a pair exclude each other: the later layer wins
+            if any(layer.get(name) is not None for name in pair):
+                for name in pair:
+                    chosen.pop(name, None)
         chosen.update({name: str(value) if isinstance(value, Path) else value for name, value in layer.items()})
     names = [*source.kinds.settings, *words.parameters(Settings)]
     for name in chosen:
@@ -303,6 +318,12 @@ def resolve(
     parts = {setting: _specified(source, setting, chosen.pop(setting, None)) for setting in source.kinds.settings}
     for override in overrides:
         _override(source, parts, chosen, override)
+    if chosen.get("ema_half_life") is not None:
+        if chosen.get("ema") is not None:
+            raise errors.SettingsError("ema and ema_half_life both say how the average is made: give one of them")
+        chosen["ema"] = None
+    elif chosen.get("ema_rampup") is not None:
+        raise errors.SettingsError("ema_rampup bounds a half-life, and none is given: give ema_half_life too")
     try:
         settings = words.make(Settings, "run", chosen)
     except errors.BadParameter as error:
@@ -343,9 +364,10 @@ def _override(
         if key not in words.parameters(Settings):
             near = nearest(key, [*parts, *words.parameters(Settings)])
             raise errors.SettingsError(f"-o {override!r}: there is no setting {key!r}{near}")
-        if key in ("steps", "images"):
-            chosen.pop("steps", None)
-            chosen.pop("images", None)
+        for pair in EXCLUSIVE:
+            if key in pair:
+                for name in pair:
+                    chosen.pop(name, None)
         chosen[key] = value
         return
     named = [

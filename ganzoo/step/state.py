@@ -17,6 +17,7 @@ from torch.optim import Optimizer
 
 from ganzoo import errors
 from ganzoo.parts import PLAYERS, Networks, Player, Stage
+from ganzoo.step.average import Averaging
 
 
 @dataclass
@@ -78,7 +79,7 @@ class State:
         networks: Networks,
         optimizers: Mapping[Player, Optimizer],
         modules: Mapping[str, nn.Module],
-        ema_decay: float,
+        averaging: Averaging,
     ) -> None:
         """Take over networks that are already on the device.
 
@@ -86,14 +87,14 @@ class State:
             networks: the two players.
             optimizers: each player's, over ``parameters(player)``.
             modules: the parts' own modules, by the part's label.
-            ema_decay: decay of the average of the generator, per update. 0 keeps no average.
+            averaging: the rule of the average of the generator.
         """
         self.networks = networks
         self.optimizers = dict(optimizers)
         self.modules = dict(modules)
-        self.ema_decay = ema_decay
+        self.averaging = averaging
         self.ema: nn.Module | None = None
-        if ema_decay:
+        if averaging.is_kept:
             # deepcopy, not a second build: spectral norm and whatever else `prepare` did comes along
             self.ema = copy.deepcopy(networks.generator).requires_grad_(False).eval()
         self._averaged: tuple[list[list[Tensor]], list[list[Tensor]]] | None = None  # the lists, made once
@@ -121,12 +122,8 @@ class State:
         self.counters.phase, self.counters.blend = stage.phase, float(stage.blend)
 
     def ema_weight(self) -> float | Tensor:
-        """1 - b, the generator's weight in the average: b = min(decay, (1+t)/(10+t)) after t updates.
-
-        The warm-up makes a short run's average useful.
-        """
-        t = self.counters.updates["generator"]
-        return 1.0 - min(self.ema_decay, (1 + t) / (10 + t))
+        """The generator's weight in the average, after the update that was just counted."""
+        return self.averaging.weight(self.counters.updates["generator"])
 
     @torch.no_grad()
     def average(self, share: float | Tensor) -> None:

@@ -14,6 +14,7 @@ from ganzoo.speed.capture import TF32, TOLERANCE, Compiled, Graph, RecordedSteps
 from ganzoo.step.game import Game
 from ganzoo.step.naming import named
 from ganzoo.training.run import Run
+from ganzoo.words import ScheduledNumber
 
 
 def advance(run: Run, game: Game, until: int, steps: RecordedSteps | None = None) -> None:
@@ -52,6 +53,11 @@ def set_scheduled_numbers(run: Run, progress: float) -> None:
         for name in bound.scheduled:
             for group in optimizer.param_groups:
                 group[name] = hardware.rounded(bound.values[name], run.device)
+    settings, averaging = run.settings, run.state.averaging
+    if isinstance(settings.ema, ScheduledNumber):
+        averaging.decay = settings.ema.at(progress, settings.course)
+    if isinstance(settings.ema_half_life, ScheduledNumber):
+        averaging.half_life = settings.ema_half_life.at(progress, settings.course)
 
 
 def compiled_steps(run: Run, game: Game, compiler: StepCompiler, warn: Callable[[str], None]) -> RecordedSteps:

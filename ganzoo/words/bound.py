@@ -53,6 +53,8 @@ class Bound(Generic[PartT]):
         values: the number of the present step for each scheduled parameter, and ``module``, the module that ``prepare``
             returned. A captured step puts tensors in place of the numbers.
         scheduled: the parameters that follow the run.
+        course: the course of the run, from 0 to 1, that numbers such as ``course(1,0.1)`` share. None is a straight
+            line.
 
     Example:
         >>> from ganzoo import Regularizer
@@ -68,6 +70,7 @@ class Bound(Generic[PartT]):
     part: PartT
     values: dict[str, Any]
     scheduled: Mapping[str, ScheduledNumber]
+    course: float | None = None
 
     def set_progress(self, progress: float) -> None:
         """Set each scheduled parameter to the number at a progress.
@@ -76,14 +79,16 @@ class Bound(Generic[PartT]):
             progress: from 0 (first step) to 1 (last step).
         """
         for name, number in self.scheduled.items():
-            self.values[name] = number.at(progress)
+            self.values[name] = number.at(progress, self.course)
 
 
-def bind(part: PartT) -> Bound[PartT]:
+def bind(part: PartT, course: float | None = None) -> Bound[PartT]:
     """Make the part of one run. Scheduled parameters are at the start, and ``module`` is None.
 
     Args:
         part: a part as the user described the part, or a part of another run.
+        course: the course of the run, from 0 to 1, that numbers such as ``course(1,0.1)`` share. None is a straight
+            line.
 
     Returns:
         The part of the run. The numbers of the other run are not carried over.
@@ -93,7 +98,7 @@ def bind(part: PartT) -> Bound[PartT]:
     values: dict[str, Any] = {name: number.start for name, number in numbers.items()}
     if isinstance(frozen, (Regularizer, Schedule)):
         values["module"] = None
-    return Bound(frozen, _running(frozen, values, ()), values, numbers)
+    return Bound(frozen, _running(frozen, values, ()), values, numbers, course)
 
 
 def unbound(part: PartT) -> PartT:

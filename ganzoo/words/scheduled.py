@@ -1,4 +1,4 @@
-"""Numbers that follow the run, as text: ``0.1..0``, ``cosine(1,0.1)``, ``warmup(0.1,2e-4)``."""
+"""Numbers that follow the run, as text: ``0.1..0``, ``cosine(1,0.1)``, ``course(1,0.1)``, ``warmup(0.1,2e-4)``."""
 
 from __future__ import annotations
 
@@ -15,10 +15,14 @@ _RANGE = re.compile(rf"\s*({_NUMBER})\.\.({_NUMBER})\s*")
 
 _WARMUP = re.compile(rf"\s*warmup\(\s*({_NUMBER})\s*,(.*)\)\s*")
 
-_CALL = re.compile(rf"\s*(linear|cosine)\(\s*({_NUMBER})\s*,\s*({_NUMBER})\s*\)\s*")
+_CALL = re.compile(rf"\s*(linear|cosine|course)\(\s*({_NUMBER})\s*,\s*({_NUMBER})\s*\)\s*")
 
 _LONGEST = 200
 """The largest number of characters of a scheduled number. Three numbers with all digits of a float take 80."""
+
+
+Shape = Literal["linear", "cosine", "course"]
+"""The way of a scheduled number from the start to the end."""
 
 
 class ScheduledNumber(float):
@@ -30,9 +34,10 @@ class ScheduledNumber(float):
     Formula:
         linear: start + (end - start) p
         cosine: end + (start - end) (1 + cos(pi p)) / 2
+        course: start + (end - start) c(p),  c the course that several numbers of a run share (``--course``)
 
     Args:
-        shape: ``linear`` or ``cosine``.
+        shape: ``linear``, ``cosine`` or ``course``.
         start: the number at progress 0, or at the end of the warm-up.
         end: the number at progress 1.
         warmup: the share of the run that the warm-up takes, 0 <= warmup < 1.
@@ -46,16 +51,14 @@ class ScheduledNumber(float):
         (warmup(0.2,cosine(1.0,0.0)), 0.5, 0.5, 0.0)
     """
 
-    def __new__(
-        cls, shape: Literal["linear", "cosine"], start: float, end: float, warmup: float = 0.0
-    ) -> ScheduledNumber:
+    def __new__(cls, shape: Shape, start: float, end: float, warmup: float = 0.0) -> ScheduledNumber:
         if not 0 <= warmup < 1:
             raise errors.BadWords(f"a warm-up over {warmup:g} of the run is none: give a share from 0 to below 1")
         self = super().__new__(cls, start)
         self.shape, self.start, self.end, self.warmup = shape, float(start), float(end), float(warmup)
         return self
 
-    shape: Literal["linear", "cosine"]
+    shape: Shape
     start: float
     end: float
     warmup: float
@@ -72,26 +75,34 @@ class ScheduledNumber(float):
     def __hash__(self) -> int:
         return hash(self.__getnewargs__())
 
-    def at(self, progress: float) -> float:
+    def at(self, progress: float, course: float | None = None) -> float:
         """Compute the number at a progress.
 
         Args:
             progress: the share of the run that is done. Values outside 0 to 1 are clamped.
+            course: the course of the run, a scheduled number from 0 to 1. None is a straight line. A number that is not
+                scheduled holds for the whole run.
 
         Returns:
-            The number, which is exactly ``end`` from progress 1 on.
+            The number. Without a course, the number is exactly ``end`` from progress 1 on.
 
         Example:
             >>> ScheduledNumber("linear", 1.0, 0.0).at(0.25)
             0.75
+            >>> ScheduledNumber("course", 4.0, 0.0).at(0.5, ScheduledNumber("cosine", 0.0, 1.0))
+            2.0
         """
         p = min(max(progress, 0.0), 1.0)
-        if p == 1.0:  # the formula below may miss `end` by rounding
-            return self.end
         if p < self.warmup:
             return self.start * p / self.warmup
         p = (p - self.warmup) / (1.0 - self.warmup)
-        share = p if self.shape == "linear" else (1.0 - math.cos(math.pi * p)) / 2.0
+        share = p
+        if self.shape == "cosine":
+            share = (1.0 - math.cos(math.pi * p)) / 2.0
+        elif self.shape == "course" and course is not None:
+            share = course.at(p) if isinstance(course, ScheduledNumber) else float(course)
+        if share == 1.0:  # the sum below may miss `end` by rounding
+            return self.end
         return self.start + (self.end - self.start) * share
 
     def __str__(self) -> str:
@@ -104,7 +115,7 @@ class ScheduledNumber(float):
 
 
 def read_scheduled(text: str) -> ScheduledNumber | None:
-    """Read a scheduled number: ``0.1..0``, ``linear(0.1,0)``, ``cosine(1,0.1)``, ``warmup(0.1,2e-4)``.
+    """Read a scheduled number, such as ``0.1..0``, ``cosine(1,0.1)``, ``course(1,0.1)`` or ``warmup(0.1,2e-4)``.
 
     Args:
         text: as typed on the command line.
@@ -134,5 +145,6 @@ def read_scheduled(text: str) -> ScheduledNumber | None:
     if match := _RANGE.fullmatch(text):
         return ScheduledNumber("linear", float(match[1]), float(match[2]))
     if match := _CALL.fullmatch(text):
-        return ScheduledNumber("linear" if match[1] == "linear" else "cosine", float(match[2]), float(match[3]))
+        shapes: dict[str, Shape] = {"linear": "linear", "cosine": "cosine", "course": "course"}
+        return ScheduledNumber(shapes[match[1]], float(match[2]), float(match[3]))
     return None

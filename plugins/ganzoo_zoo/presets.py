@@ -178,6 +178,51 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
         "batch_size": 256,
         "latent_dim": 128,
     },
+    # Huang et al. 2024, arXiv:2501.05441. Every number is that of the authors' code, train.py --preset=CIFAR10 with the
+    # command of its README (batches of 512, augmentation), whose five schedules are one cosine over 20 million images.
+    # The code then trains on at the final values, mirrors the data, has labels (--cond=1, here conditional=projection)
+    # and runs three of four stages in bf16. The average starts at once: its half-life grows from 0.
+    "r3gan": {
+        "arch": "r3gan:width=768",
+        "loss": "rpgan",
+        "regularizers": ["r1r2:gamma=course(0.05,0.005)", "ada:p=course(0,0.55),colour=0.5,cutout=1"],
+        "schedule": "alternating",
+        "optimizer": "adam:lr=course(2e-4,5e-5),betas=0.0,0.9,beta2=course(0.9,0.99)",
+        "course": "cosine(0,1)",
+        "ema_half_life": "course(0,5e6)",
+        "batch_size": 512,
+        "latent_dim": 64,
+        "steps": 39_063,
+    },
+    # Karras et al. 2020, arXiv:1912.04958, config F for FFHQ at 1024x1024: the numbers of section 4 and appendix B, and
+    # of train.py --cfg=stylegan2 of github.com/NVlabs/stylegan2-ada-pytorch for what the text leaves out (the length of
+    # 25 million images, the average's half-life of 10 thousand). There, a lazy penalty is an update of its own and the
+    # learning rate is lowered by n / (n + 1) to make up for the update. Here, the penalty is a term of the update.
+    "stylegan2": {
+        "arch": "stylegan2:width=512",
+        "loss": "sgan",
+        "regularizers": ["r1:gamma=10,every=16", "path-length:weight=2,every=4"],
+        "schedule": "alternating",
+        "optimizer": "adam:lr=2e-3,betas=0.0,0.99",
+        "ema_half_life": 10_000,
+        "batch_size": 32,
+        "latent_dim": 512,
+        "steps": 781_250,
+    },
+    # Karras et al. 2020, arXiv:2006.06676, CIFAR-10: appendix D and train.py --cfg=cifar of the code named above. No
+    # path length, no mixing, no shortcuts in D. The code groups by the 32 images of a GPU.
+    "stylegan2-ada": {
+        "arch": "stylegan2:width=512,mapping=2,d_form=plain,mixing=0,minibatch_stddev=32",
+        "loss": "sgan",
+        "regularizers": ["r1:gamma=0.01,every=16", "ada:target=0.6,kimg=500"],
+        "schedule": "alternating",
+        "optimizer": "adam:lr=2.5e-3,betas=0.0,0.99",
+        "ema_half_life": 500_000,
+        "ema_rampup": 0.05,
+        "batch_size": 64,
+        "latent_dim": 512,
+        "steps": 1_562_500,
+    },
     # Su 2019, arXiv:1903.01931: the one-step schedule; the rest by trial on the digits, see examples/ogan.md.
     "ogan": {
         "arch": "dcgan:width=16,embedding=latent",

@@ -83,6 +83,17 @@ RECIPES: dict[str, dict[str, Any]] = {
         "d_optimizer": "rmsprop:lr=1e-3,momentum=0.5",
         "g_optimizer": "adam:lr=1e-3..0,betas=0.5,0.9",
     },
+    # the mean of the styles, constant noise, the fixed probability of an augmentation, a second beta and a half-life
+    # that follow the run, and a discriminator of another architecture
+    "styles": {
+        "arch": "stylegan2:width=4,style=3,mapping=1,conditional=none",
+        "d_arch": "r3gan:width=4,blocks=1,group=2,conditional=none",
+        "loss": "sgan",
+        "regularizers": ["r1r2:gamma=course(0.5,0.05)", "ada:p=course(0,0.5),cutout=1", "path-length:every=2"],
+        "optimizer": "adam:lr=course(2e-3,5e-4),beta2=course(0.9,0.99)",
+        "ema_half_life": "course(0,100)",
+        "ema_rampup": 0.5,
+    },
     "momentum": {
         "arch": "dcgan:width=4,norm=batch,d_norm=batch",
         "loss": "wgan",

@@ -90,6 +90,22 @@ COMPOSITIONS: list[tuple[int, dict[str, Any]]] = [  # with the number of sets of
             "regularizers": ["path-length:every=2"],
         },
     ),
+    (
+        2,
+        {
+            "schedule": "alternating",
+            "loss": "rpgan",
+            "arch": "stylegan2:width=4,style=3,mapping=1",
+            "d_arch": "r3gan:width=4,blocks=1,group=2",
+            "regularizers": [
+                "r1r2:gamma=course(0.5,0.05)",
+                "ada:p=course(0,0.55),colour=0.5,cutout=1",
+                "path-length:every=2",
+            ],
+            "optimizer": "adam:lr=course(2e-3,5e-4),beta2=course(0.9,0.99)",
+            "ema_half_life": "course(0,100)",
+        },
+    ),
     (2, {"schedule": "alternating", "loss": "hinge", "accumulate": 2, "arch": "mlp", "regularizers": ["r1:every=2"]}),
 ]
 

@@ -233,6 +233,7 @@ class TestCourse:
             (".5..1e-3", ScheduledNumber("linear", 0.5, 1e-3)),
             ("-1..1", ScheduledNumber("linear", -1.0, 1.0)),
             ("linear(0.1, 0)", ScheduledNumber("linear", 0.1, 0.0)),
+            ("course(0.1, 0)", ScheduledNumber("course", 0.1, 0.0)),
             ("cosine(1,0.1)", ScheduledNumber("cosine", 1.0, 0.1)),
             ("warmup(0.05,2e-4)", ScheduledNumber("linear", 2e-4, 2e-4, 0.05)),
             ("warmup(0.1, 2e-4..0)", ScheduledNumber("linear", 2e-4, 0.0, 0.1)),
@@ -247,6 +248,15 @@ class TestCourse:
     )
     def test_is_read(self, text, found):
         assert read_scheduled(text) == found
+
+    def test_numbers_on_the_course_of_a_run_share_its_way(self) -> None:
+        cosine = ScheduledNumber("cosine", 0.0, 1.0)
+        number = ScheduledNumber("course", 0.9, 0.99)
+        for p in (0.0, 0.1, 0.5, 0.9):
+            assert number.at(p, cosine) == pytest.approx(ScheduledNumber("cosine", 0.9, 0.99).at(p))
+            assert number.at(p) == ScheduledNumber("linear", 0.9, 0.99).at(p)
+            assert number.at(p, 0.5) == pytest.approx(0.945)
+        assert number.at(1.0, cosine) == 0.99
 
     @pytest.mark.parametrize("shape", ["linear", "cosine"])
     def test_from_start_to_end(self, shape):
@@ -331,8 +341,9 @@ class TestCourse:
         for kind, text in (("data", "ring:radius=0.8..0.1"), ("regularizer", "ada:start=0..0.5")):
             with pytest.raises(errors.BadParameter, match="is read once, before the first step: give a plain number"):
                 ganzoo.part(kind, text)
-        with pytest.raises(errors.BadParameter, match="ema is read once"):
-            words.make(Settings, "run", {"ema": "0.9..0.99"})
+        with pytest.raises(errors.BadParameter, match="ema_rampup is read once"):
+            words.make(Settings, "run", {"ema_rampup": "0.1..0.2"})
+        assert words.make(Settings, "run", {"ema": "0.9..0.99"}).ema == ScheduledNumber("linear", 0.9, 0.99)
         with pytest.raises(errors.BadParameter, match="start is read once"):
             words.make(Once, "once", {"start": ScheduledNumber("linear", 0.0, 1.0)})
         assert words.make(Once, "once", {"later": "0..1"}).later == ScheduledNumber("linear", 0.0, 1.0)

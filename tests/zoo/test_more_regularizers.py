@@ -731,6 +731,33 @@ def test_half_of_the_flips_of_probability_one_are_made():
     assert coarse[:, :, 2].abs().max() <= 1
 
 
+def test_ada_of_a_given_probability_does_not_follow_overfitting():
+    torch.manual_seed(0)
+    x = some(400, 1, 8, 8)
+    ada = prepared("ada:p=0.3,pipeline=b,interval=1", spec=IMAGES)
+    ada.observe("discriminator", ganzoo.Scores(real=torch.ones(64, dtype=torch.float64)))
+    assert ada.report()["p"].item() == pytest.approx(0.3)
+    unchanged = (ada.images(x, None) == x).flatten(1).all(1).double().mean().item()
+    # no flip, no quarter turn, no shift: each is drawn with probability p and is the identity in 1/2, 1/4, 1/9 of draws
+    assert unchanged == pytest.approx((1 - 0.3 / 2) * (1 - 0.3 * 3 / 4) * (1 - 0.3 * 8 / 9), abs=0.06)
+
+
+def test_the_factors_of_ada_for_colour_and_cutout():
+    torch.manual_seed(0)
+    x = 0.5 + some(200, 3, 8, 8).sigmoid()
+    plain = prepared("ada:p=0,cutout=1", spec=IMAGES).images(x, None)
+    assert_close(plain, x, atol=1e-12, rtol=0)
+    cut = prepared("ada:p=1,pipeline=b,cutout=0.5", spec=IMAGES).images(x, None)
+    some_zero = (cut == 0).flatten(1).any(1).double().mean().item()
+    assert some_zero == pytest.approx(0.5, abs=0.1)
+    assert (cut == 0).double().mean().item() < 0.25 * 0.6
+    seen = []
+    for ada in (prepared(named, spec=IMAGES) for named in ("ada:p=1,pipeline=bgc,colour=0", "ada:p=1,pipeline=bg")):
+        torch.manual_seed(1)
+        seen.append(ada.images(x, None))
+    assert_close(*seen, atol=1e-9, rtol=0)
+
+
 def test_ada_shifts_by_an_eighth_of_the_side_of_what_it_shows():
     """The shift comes after flips and turns: M = F R T, so that (F R)^-1 M shifts by W/8 and H/8 at most."""
     torch.manual_seed(0)

@@ -35,6 +35,26 @@ def test_adam(words, b1, b2):
     assert moved(words) == pytest.approx(w, abs=1e-12)
 
 
+@pytest.mark.parametrize("decay", [0.0, 0.1])
+def test_adam_with_a_second_beta_that_changes_is_adam_told_of_the_beta_before_each_step(decay):
+    torch.manual_seed(0)
+    starts = [torch.ones(3, dtype=torch.float64), torch.ones(2, 2, dtype=torch.float64)]
+    mine, theirs = ([nn.Parameter(p.clone()) for p in starts] for _ in range(2))
+    words = f"adam:lr=0.01,betas=0.5,0.9,beta2=0.9..0.99,weight_decay={decay}"
+    a = ganzoo.part("optimizer", words).build(mine)
+    b = torch.optim.Adam(theirs, lr=0.01, betas=(0.5, 0.9), weight_decay=decay)
+    for beta2 in (0.9, 0.93, 0.96, 0.99):
+        for p, q in zip(mine, theirs, strict=True):
+            p.grad = torch.randn_like(p)
+            q.grad = p.grad.clone()
+        a.param_groups[0]["beta2"] = beta2
+        b.param_groups[0]["betas"] = (0.5, beta2)
+        a.step()
+        b.step()
+    for p, q in zip(mine, theirs, strict=True):
+        torch.testing.assert_close(p, q, rtol=1e-12, atol=1e-12)
+
+
 @pytest.mark.parametrize("alpha", [0.99, 0.9])
 def test_rmsprop(alpha):
     w, v = 1.0, 0.0

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 import ganzoo
+from ganzoo.training.steps import set_scheduled_numbers
 from ganzoo_zoo.presets import PRESETS
 
 
@@ -22,6 +23,20 @@ def test_ttur_has_the_betas_of_its_code_for_images() -> None:
     d, g = optimizer("ttur", "d_optimizer"), optimizer("ttur", "g_optimizer")
     assert d.betas == g.betas == (0.0, 0.9)
     assert (d.lr, g.lr) == (3e-4, 1e-4)
+
+
+def test_the_numbers_of_r3gan_share_a_cosine(experiment: Any) -> None:
+    """At the start, in the middle and at the end: the values of cosine_decay_with_warmup of the authors' train.py."""
+    words = {name: PRESETS["r3gan"][name] for name in ("optimizer", "regularizers", "loss", "ema_half_life", "course")}
+    made = experiment(**words, arch="r3gan:width=4,blocks=1,group=4", data="digits:size=8")
+    bound = made.run.parts.bound
+    for progress, share in ((0.0, 0.0), (0.5, 0.5), (1.0, 1.0)):
+        set_scheduled_numbers(made.run, progress)
+        rates = {key: made.run.state.optimizers["generator"].param_groups[0][key] for key in ("lr", "beta2")}
+        assert rates == pytest.approx({"lr": 2e-4 - 1.5e-4 * share, "beta2": 0.9 + 0.09 * share})
+        assert bound["regularizer r1r2"].part.gamma == pytest.approx(0.05 - 0.045 * share)
+        assert bound["regularizer ada"].part.p == pytest.approx(0.55 * share)
+        assert made.run.state.averaging.half_life == pytest.approx(5e6 * share)
 
 
 PUBLISHED = {"sngan": 50_000, "wgan-gp": 200_000, "wgan-div": 200_000, "ttur": 100_000, "rsgan": 100_000}

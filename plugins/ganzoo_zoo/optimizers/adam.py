@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import torch
 from annotated_types import Ge, Gt, Lt
+from torch import Tensor
 
 import ganzoo
 from ganzoo_zoo.optimizers.fused import can_fuse
@@ -28,6 +29,7 @@ class Adam(ganzoo.Optimizer):
     Args:
         lr: learning rate, at least 0.
         betas: decay of the mean gradient and of the mean squared gradient in each step, both from 0 to below 1.
+        beta2: the second beta where it follows the run, in place of the second of ``betas``: beta2=0.9..0.99.
         eps: floor under the root, above 0, in units of the gradient.
         weight_decay: weight of w^2/2 in the loss of the player, at least 0.
 
@@ -54,15 +56,25 @@ class Adam(ganzoo.Optimizer):
 
     lr: Annotated[float, Ge(0)] = 2e-4
     betas: tuple[Beta, Beta] = (0.0, 0.9)
+    beta2: Annotated[float, Ge(0), Lt(1)] | None = None
     eps: Annotated[float, Gt(0)] = 1e-8
     weight_decay: Annotated[float, Ge(0)] = 0.0
 
     def build(self, parameters: Sequence[nn.Parameter]) -> torch.optim.Optimizer:
-        """Torch's Adam, with a fused kernel where torch has a fused kernel.
+        """Torch's Adam, with a fused kernel where torch has a fused kernel, or Adam whose second beta can change.
 
         Args:
             parameters: the parameters of a player.
         """
+        if self.beta2 is not None:
+            return ChangingAdam(
+                parameters,
+                lr=self.lr,
+                beta1=self.betas[0],
+                beta2=self.beta2,
+                eps=self.eps,
+                weight_decay=self.weight_decay,
+            )
         return torch.optim.Adam(
             parameters,
             lr=self.lr,
@@ -71,3 +83,80 @@ class Adam(ganzoo.Optimizer):
             weight_decay=self.weight_decay,
             fused=can_fuse(parameters),
         )
+
+
+class ChangingAdam(torch.optim.Optimizer):
+    """Adam whose second beta may be another number, or a tensor on the device, in each step.
+
+    Torch's Adam takes a changing beta as a Python number only, which a recorded step cannot follow. As in torch, the
+    divisor of v is 1 - beta2^t with the beta2 of the present step.
+
+    Args:
+        parameters: the parameters of a player.
+        lr: learning rate.
+        beta1: decay of the mean gradient.
+        beta2: decay of the mean squared gradient.
+        eps: floor under the root.
+        weight_decay: weight of w^2/2 in the loss.
+    """
+
+    def __init__(
+        self,
+        parameters: Sequence[nn.Parameter],
+        *,
+        lr: float,
+        beta1: float,
+        beta2: float,
+        eps: float,
+        weight_decay: float,
+    ) -> None:
+        super().__init__(
+            parameters, {"lr": lr, "beta1": beta1, "beta2": beta2, "eps": eps, "weight_decay": weight_decay}
+        )
+
+    @torch.no_grad()
+    def step(self, closure: None = None) -> None:  # type: ignore[override]  # a closure would need gradients
+        """Move the parameters that have a gradient.
+
+        Args:
+            closure: not supported.
+        """
+        for group in self.param_groups:
+            moving = [p for p in group["params"] if p.grad is not None]
+            if moving:
+                self._move(group, moving)
+
+    def _move(self, group: dict[str, Any], parameters: list[nn.Parameter]) -> None:
+        for p in parameters:
+            if not self.state[p]:
+                self.state[p] = {
+                    "step": torch.zeros((), dtype=torch.float32, device=p.device),
+                    "exp_avg": torch.zeros_like(p),
+                    "exp_avg_sq": torch.zeros_like(p),
+                }
+        states = [self.state[p] for p in parameters]
+        means: list[Tensor] = [s["exp_avg"] for s in states]
+        squares: list[Tensor] = [s["exp_avg_sq"] for s in states]
+        steps: list[Tensor] = [s["step"] for s in states]
+        weights: list[Tensor] = [*parameters]
+        slopes = [p.grad for p in parameters if p.grad is not None]
+        if group["weight_decay"]:
+            slopes = [*torch._foreach_add(slopes, weights, alpha=group["weight_decay"])]
+        torch._foreach_add_(steps, 1.0)
+        first = parameters[0]
+        beta1, beta2, lr = (
+            value.to(first.dtype)
+            if isinstance(value := group[name], Tensor)
+            else torch.full((), value, dtype=first.dtype, device=first.device)
+            for name in ("beta1", "beta2", "lr")
+        )
+        t = steps[0].to(first.dtype)
+        new1, new2 = ([1 - beta] * len(means) for beta in (beta1, beta2))
+        torch._foreach_lerp_(means, slopes, new1)
+        torch._foreach_lerp_(squares, torch._foreach_mul(slopes, slopes), new2)
+        # (m / c1) / (sqrt(v / c2) + eps), with c1 and c2 = 1 - beta^t as tensors on the device
+        divisors = torch._foreach_sqrt(torch._foreach_div(squares, 1 - beta2**t))
+        torch._foreach_add_(divisors, group["eps"])
+        changes = torch._foreach_div(means, divisors)
+        torch._foreach_mul_(changes, -lr / (1 - beta1**t))
+        torch._foreach_add_(weights, changes)

@@ -11,7 +11,7 @@ from annotated_types import Ge, Gt, Le
 from torch import nn
 
 import ganzoo
-from ganzoo_zoo.regularizers._augment import GREY, about, coloured, images_only, warped
+from ganzoo_zoo.regularizers._augment import GREY, about, coloured, cut_out, images_only, warped
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,6 +34,9 @@ class ADA(ganzoo.Regularizer):
         start: p at the first step, from 0 to 1.
         pipeline: transforms: b (flips, quarter turns, whole-pixel shifts), bg (and scaling, turning, stretching,
             shifting by parts of pixels), bgc (and brightness, contrast, inversion, hue, saturation).
+        p: the probability, from 0 to 1, where p is fixed or scheduled (p=0..0.55) and does not follow overfitting.
+        colour: factor of p for the transforms of colour, from 0 to 1.
+        cutout: factor of p for a square of half the side that is set to 0 (grey), from 0 to 1.
 
     Raises:
         Incompatible: samples are not images of one or three channels.
@@ -67,6 +70,9 @@ class ADA(ganzoo.Regularizer):
     kimg: Annotated[float, Gt(0)] = 500.0
     start: Annotated[float, Ge(0), Le(1)] = field(default=0.0, metadata={"read_once": True})
     pipeline: Literal["b", "bg", "bgc"] = "bgc"
+    p: Annotated[float, Ge(0), Le(1)] | None = None
+    colour: Annotated[float, Ge(0), Le(1)] = 1.0
+    cutout: Annotated[float, Ge(0), Le(1)] = 0.0
 
     def check(self, spec: ganzoo.Spec, outputs: object) -> None:
         """Require grey or coloured images."""
@@ -84,13 +90,29 @@ class ADA(ganzoo.Regularizer):
 
     def report(self) -> Mapping[str, Tensor]:
         """The probability, and the share r_t by which the probability is steered."""
-        return {"p": self.module.p, "r_t": self.module.last}
+        return {"p": self.probability(self.module.p), "r_t": self.module.last}
 
     def images(self, images: Tensor, s: ganzoo.Scores) -> Tensor:
         """The augmented images."""
-        draw = Draw(images, self.module.p.clamp(max=1.0))
+        p = self.probability(images)
+        draw = Draw(images, p)
         images = warped(images, draw.geometry(fine="g" in self.pipeline))
-        return coloured(images, draw.colour()) if "c" in self.pipeline else images
+        if "c" in self.pipeline:
+            images = coloured(images, Draw(images, p * self.colour).colour())
+        if not isinstance(self.cutout, float) or self.cutout:  # a tensor, in a recording, is not read by the host
+            kept = torch.rand(len(images), 1, 1, 1, device=images.device) >= p * self.cutout
+            images = torch.where(kept, images, cut_out(images))
+        return images
+
+    def probability(self, like: Tensor) -> Tensor:
+        """The present p, (), on the device.
+
+        Args:
+            like: a tensor of the device and type.
+        """
+        p = self.module.p.clamp(max=1.0) if self.p is None else self.p
+        # A tensor made on the device: a copy of a number from the host would make the step wait.
+        return p.to(like.dtype) if isinstance(p, torch.Tensor) else like.new_full((), p)
 
 
 class Probability(nn.Module):
