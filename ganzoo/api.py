@@ -68,6 +68,7 @@ def resume(
     run_dir: str | Path,
     *,
     steps: int | None = None,
+    device: str | None = None,
     plugins: Sequence[str | Path] = (),
     quiet: bool = False,
     **parts: Unpack[PartsDict],
@@ -77,9 +78,11 @@ def resume(
     Args:
         run_dir: the run directory.
         steps: the step to train up to. None takes the step that the run was begun or resumed with.
+        device: the device. None takes the device of the run's settings.
         plugins: the Python files that the run's parts came from, if any.
         quiet: show no progress.
-        parts: the parts that were given as Python objects, which a config file cannot hold.
+        parts: the parts that were given as Python objects, which a config file cannot hold, or the data in another
+            place.
 
     Returns:
         The run.
@@ -88,7 +91,7 @@ def resume(
         RunError: the directory is no run directory.
         CheckpointError: no checkpoint is complete.
     """
-    experiment, total = reopen(run_dir, load_catalogue(files=plugins), steps=steps, parts=parts)
+    experiment, total = reopen(run_dir, load_catalogue(files=plugins), steps=steps, parts=parts, device=device)
     with training(experiment, total, quiet=quiet) as trainer:
         trainer.train()
     return experiment.run
@@ -98,6 +101,7 @@ def load(
     run_dir: str | Path,
     *,
     checkpoint: str | int = "newest",
+    device: str | None = None,
     plugins: Sequence[str | Path] = (),
     **parts: Unpack[PartsDict],
 ) -> Run:
@@ -106,8 +110,10 @@ def load(
     Args:
         run_dir: the run directory.
         checkpoint: ``"newest"``, ``"best"`` (by the figure of the setting ``best``), or a step.
+        device: the device. None takes the device of the run's settings.
         plugins: the Python files that the run's parts came from, if any.
-        parts: the parts that were given as Python objects, which a config file cannot hold.
+        parts: the parts that were given as Python objects, which a config file cannot hold. A loss, data or a schedule
+            that is missing is an error only where it is used.
 
     Returns:
         The run.
@@ -116,7 +122,7 @@ def load(
         RunError: the directory is no run directory.
         CheckpointError: no checkpoint is complete.
     """
-    return reload(run_dir, load_catalogue(files=plugins), parts, which=checkpoint)
+    return reload(run_dir, load_catalogue(files=plugins), parts, which=checkpoint, device=device)
 
 
 def evaluate(

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import difflib
 import logging
+import os
 import re
 import reprlib
+import shlex
 import unicodedata
 from collections.abc import Iterable
+from pathlib import Path
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 """The form of a name of a part, a plugin, a preset, a command or a run."""
@@ -175,3 +178,38 @@ def without_parentheses(text: str) -> str:
         if depth < 0:
             return text
     return inside if depth == 0 else text
+
+
+def shell_command(verb: str, folder: Path, files: Iterable[str] = ()) -> str:
+    """Write a command on a run directory that works as printed.
+
+    Args:
+        verb: what precedes the run directory: ``"resume"``, ``"run --init-from"``.
+        folder: the run directory.
+        files: the plugin files that the command needs.
+
+    Returns:
+        The command, quoted for a shell.
+
+    Example:
+        >>> shell_command("resume", Path("runs/my run"), ["/tmp/own.py"])
+        "ganzoo resume 'runs/my run' --plugin /tmp/own.py"
+    """
+    options = "".join(f" --plugin {shlex.quote(file)}" for file in files)
+    return f"ganzoo {verb} {shlex.quote(str(folder))}{options}"
+
+
+def user_path(path: str | Path) -> Path:
+    """Read a path as a shell reads it: ``~`` is the home folder.
+
+    Args:
+        path: the path as the user wrote it.
+
+    Returns:
+        The path. A ``~name`` of nobody stays as it is, so that the message about the missing file shows the name.
+
+    Example:
+        >>> user_path("runs/~x"), user_path("~") == Path.home()
+        (PosixPath('runs/~x'), True)
+    """
+    return Path(os.path.expanduser(path))  # noqa: PTH111  # Path.expanduser raises RuntimeError for an unknown user

@@ -249,6 +249,22 @@ class Kind(TextType):
         return [CompletionItem(plural) for plural in kinds.plurals if plural.startswith(incomplete)]
 
 
+def moved_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options ``--device`` and ``--data`` to a command on a run, for another machine or data in another place.
+
+    Args:
+        command: the function of the command, with the arguments ``device`` and ``data``.
+
+    Returns:
+        The function with the options.
+    """
+    device = click.option("--device", metavar="NAME", help="Where to compute, in place of the run's own device.")
+    data = click.option(
+        "--data", type=PartWords("data"), help="The run's data in another place, such as folder:path=DIR or DIR."
+    )
+    return device(data(command))
+
+
 def typed(given: Mapping[str, object]) -> dict[str, object]:
     """Select the settings that the user gave.
 

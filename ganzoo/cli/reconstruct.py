@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from ganzoo.cli import say
-from ganzoo.cli._options import PartWords, parts_options
+from ganzoo.cli._options import PartWords, moved_options, parts_options, typed
 from ganzoo.cli.sample import write
 from ganzoo.plugins import Catalogue
 
@@ -53,6 +53,7 @@ class Images(PartWords):
 @click.option("--scale", type=float, default=1.0, show_default=True, help="Of the encoded noise: below 1 is smoother.")
 @click.option("--columns", type=click.IntRange(min=1), help="Pairs in a row.")
 @click.option("--out", type=click.Path(path_type=Path), help="The PNG to write.")
+@moved_options
 @parts_options()
 def command(
     catalogue: Catalogue,
@@ -64,6 +65,8 @@ def command(
     scale: float,
     columns: int | None,
     out: Path | None,
+    device: str | None,
+    data: str | None,
 ) -> None:
     """Encode images by the discriminator of RUN and generate them again: a picture of originals beside what came out.
 
@@ -73,7 +76,7 @@ def command(
     from ganzoo.recipe.assemble import other, shown
     from ganzoo.recipe.resume import reload
 
-    trained = reload(run, catalogue, which=checkpoint)
+    trained = reload(run, catalogue, typed({"data": data}), which=checkpoint, device=device)
     for line in trained.warnings:
         say(f"warning: {line}", err=True)
     unseen = True

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from ganzoo.cli import say
-from ganzoo.cli._options import parts_options
+from ganzoo.cli._options import moved_options, parts_options, typed
 from ganzoo.cli.run import finished
 from ganzoo.plugins import Catalogue
 
@@ -14,13 +14,16 @@ from ganzoo.plugins import Catalogue
 @click.argument("run", type=click.Path())
 @click.option("--steps", type=click.IntRange(min=1), help="Train up to this step, not the one the run was told.")
 @click.option("-q", "--quiet", is_flag=True, help="Show no progress.")
+@moved_options
 @parts_options()
-def command(catalogue: Catalogue, run: str, steps: int | None, quiet: bool) -> None:
+def command(
+    catalogue: Catalogue, run: str, steps: int | None, quiet: bool, device: str | None, data: str | None
+) -> None:
     """Continue RUN, a run directory, in its own directory from its newest whole checkpoint."""
     from ganzoo.recipe.assemble import train
     from ganzoo.recipe.resume import reopen
 
-    experiment, total = reopen(run, catalogue, steps=steps)
+    experiment, total = reopen(run, catalogue, steps=steps, parts=typed({"data": data}), device=device)
     step = experiment.run.step
     run_ = train(experiment, total, quiet=quiet)
     if experiment.processes.is_main:

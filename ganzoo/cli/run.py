@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -233,4 +234,4 @@ def finished(run: Run) -> None:
     say(f"run      {run.dir}")
     if pictures:
         say(f"picture  {pictures[-1]}")
-    say(f"look     ganzoo tensorboard {run.dir.parent}")
+    say(f"look     ganzoo tensorboard {shlex.quote(str(run.dir.parent))}")

@@ -9,7 +9,7 @@ import click
 
 from ganzoo import errors
 from ganzoo.cli import say
-from ganzoo.cli._options import parts_options
+from ganzoo.cli._options import moved_options, parts_options, typed
 from ganzoo.plugins import Catalogue
 
 if TYPE_CHECKING:
@@ -53,6 +53,7 @@ if TYPE_CHECKING:
 @click.option("--single", is_flag=True, help="One PNG a sample, in a folder, instead of one grid.")
 @click.option("--columns", type=click.IntRange(min=1), help="Images in a row of the grid.")
 @click.option("--out", type=click.Path(path_type=Path), help="The PNG (or, with --single, the folder) to write.")
+@moved_options
 @parts_options()
 def command(
     catalogue: Catalogue,
@@ -70,13 +71,15 @@ def command(
     single: bool,
     columns: int | None,
     out: Path | None,
+    device: str | None,
+    data: str | None,
 ) -> None:
     """Draw samples from RUN, a run directory, as a grid or as single PNGs. The same for a seed, on every machine."""
     from ganzoo.disk import pictures
     from ganzoo.recipe.assemble import shown
     from ganzoo.recipe.resume import reload
 
-    trained = reload(run, catalogue, which=checkpoint)
+    trained = reload(run, catalogue, typed({"data": data}), which=checkpoint, device=device)
     for line in trained.warnings:
         say(f"warning: {line}", err=True)
     if mcmc is not None and truncation is not None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ganzoo import errors
-from ganzoo.names import nearest, one_line
+from ganzoo.names import nearest, one_line, user_path
 from ganzoo.plugins import nested
 from ganzoo.plugins.discovery import Discovery, Entry, PluginCommand, listed, raise_interrupt
 from ganzoo.plugins.events import Events
@@ -167,7 +167,7 @@ class Catalogue:
             return None
         readers = [e for e in self.entries(kind) if e.peek.facts.get("path_parameter")]
         try:
-            if not readers or not given.strip() or not Path(given).expanduser().exists():
+            if not readers or not given.strip() or not user_path(given).exists():
                 return None
         except (OSError, ValueError):  # the text is no path: too long, or with a null character
             return None
@@ -293,6 +293,11 @@ class Catalogue:
         """The entry points and files of the plugins that do not ship with ganzoo."""
         return [plugin.source for plugin in self.plugins if not plugin.builtin]
 
+    @property
+    def plugin_files(self) -> dict[str, str]:
+        """The absolute paths of the plugin files that the user named, by the name of the plugin."""
+        return {p.name: str(Path(p.source).resolve()) for p in self.plugins if not p.builtin and not p.distribution}
+
 
 def load_catalogue(*, no_plugins: bool = False, files: Sequence[str | Path] = ()) -> Catalogue:
     """Make the catalogue, once for the same arguments, environment, import path and files.
@@ -313,7 +318,7 @@ def load_catalogue(*, no_plugins: bool = False, files: Sequence[str | Path] = ()
         >>> load_catalogue(no_plugins=True).find("loss", "hinge").address
         'zoo/hinge'
     """
-    paths = [Path(file).resolve() for file in files]
+    paths = [user_path(file).resolve() for file in files]
     seen = tuple((path, path.stat().st_mtime_ns if path.exists() else 0) for path in dict.fromkeys(paths))
     environment = tuple(os.environ.get(name) for name in ("GANZOO_PLUGINS", "GANZOO_STRICT_PLUGINS"))
     return _catalogue(no_plugins, seen, environment, tuple(sys.path))

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, cast
 
 import torch
 from torch import nn
@@ -34,10 +34,11 @@ from ganzoo.parts import (
     Schedule,
     Spec,
 )
+from ganzoo.recipe import origins
 from ganzoo.recipe.directory import plain_settings
 from ganzoo.recipe.pair import Pair
 from ganzoo.recipe.rules import check, check_optimizers
-from ganzoo.recipe.settings import PartSource, Settings
+from ganzoo.recipe.settings import PartSource, Settings, split_init_from
 from ganzoo.speed import hardware
 from ganzoo.step.average import Averaging
 from ganzoo.step.build import build_game
@@ -139,6 +140,7 @@ def _assembled(
         run_.class_names = list(source.class_names)
         data = source.fingerprint()
         processes.require_same(told(plain_settings(run_, catalogue.kinds), data, _versions(cast_)))
+        run_.plugin_files = tuple(catalogue.plugin_files.values())
         if source.inputs or any(metric.held_out for metric in cast_.metrics.values()):
             source.held_out = held_out(run_)
     run_.warnings = check(cast_, run_.state.networks, spec)
@@ -262,12 +264,14 @@ def _choose_precision(
     return hardware.precision(name, run_.device).autocast
 
 
-def gather(settings: Settings, catalogue: PartSource) -> Parts:
+def gather(settings: Settings, catalogue: PartSource, missing: Mapping[tuple[str, str], str] | None = None) -> Parts:
     """Look up and validate the parts that the settings name.
 
     Args:
         settings: the settings of the run.
         catalogue: the source in which the parts are looked up.
+        missing: parts that are not looked up, by setting and label, each with the reason. The reason is raised as an
+            error where such a part is used.
 
     Returns:
         The parts. Each part is a copy, bound to the values of this run.
@@ -279,9 +283,14 @@ def gather(settings: Settings, catalogue: PartSource) -> Parts:
     bound: dict[str, Bound[Any]] = {}
 
     def many(setting: str, contract: type[PartT]) -> dict[str, PartT]:
-        given = settings.parts.get(setting, ()) or settings.parts.get(catalogue.kinds.settings[setting].default, ())
+        default = catalogue.kinds.settings[setting].default
+        owner = setting if settings.parts.get(setting, ()) else default
         found: dict[str, PartT] = {}
-        for each in given:
+        for each in settings.parts.get(owner, ()):
+            if isinstance(each, PartSpec) and (owner, each.label) in (missing or {}):
+                found[each.label] = cast(PartT, origins.Missing((missing or {})[owner, each.label]))
+                specs[setting] = (*specs.get(setting, ()), each)
+                continue
             spec, part = catalogue.make(catalogue.kinds.of_setting[setting], each)
             assert isinstance(part, contract)
             if spec.label in found:
@@ -348,6 +357,8 @@ def build(settings: Settings, cast_: Parts, spec: Spec) -> Run:
         networks = Networks(*(hardware.settle(net, device, precision.dtype).train() for net in made))
         modules: dict[str, nn.Module] = {}
         for label, regularizer in cast_.regularizers.items():
+            if isinstance(regularizer, origins.Missing):
+                continue
             module = regularizer.prepare(networks, spec)
             if module is not None:
                 modules[label] = hardware.settle(module, device, precision.dtype)
@@ -358,10 +369,12 @@ def build(settings: Settings, cast_: Parts, spec: Spec) -> Run:
         for label, module in modules.items():
             if cast_.regularizers[label].trained_by == player:
                 trained += module.parameters()
-        optimizers[player] = cast_.optimizers[player].build(trained)
+        if not isinstance(cast_.optimizers[player], origins.Missing):
+            optimizers[player] = cast_.optimizers[player].build(trained)
     check_optimizers(cast_, optimizers)
     with hardware.random_state_kept(device):
-        own = cast_.schedule.prepare(networks, spec)
+        missing = isinstance(cast_.schedule, origins.Missing)
+        own = None if missing else cast_.schedule.prepare(networks, spec)
     if own is not None:
         modules["schedule"] = hardware.settle(own, device, precision.dtype)
         cast_.bound["schedule"].values["module"] = modules["schedule"]
@@ -377,19 +390,22 @@ def adopt(run_: Run, source: str | Path) -> None:
 
     Args:
         run_: the new run. The networks of this run are overwritten.
-        source: the directory of the other run. The newest checkpoint is read.
+        source: the directory of the other run. The newest checkpoint is read. With ``:partial`` behind the directory,
+            the tensors whose names and shapes fit are taken, and the choices of the run list the others.
 
     Raises:
         RunError: the source is no run directory.
         CheckpointError: the networks of the two runs differ in shape.
     """
-    folder = Path(source)
+    folder, partial = split_init_from(source)
     if not (folder / "config.yaml").is_file():
         raise errors.RunError(f"--init-from {folder} is no run directory: it has no config.yaml")
     try:
-        run_.state.adopt(checkpoint.newest(folder / "checkpoints").tensors)
+        left = run_.state.adopt(checkpoint.newest(folder / "checkpoints").tensors, partial=partial)
     except errors.CheckpointError as error:
-        raise errors.CheckpointError(f"--init-from {folder}: {error}") from error
+        advice = f"give --init-from {folder}:partial to take what fits"
+        raise errors.CheckpointError(f"--init-from {folder}: {error}; {advice}") from error
+    run_.choices += [f"from {folder}: {line}" for line in left]
 
 
 def held_out(run_: Run) -> feed.Feed | None:

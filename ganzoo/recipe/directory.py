@@ -24,6 +24,7 @@ from ganzoo.disk.lock import Lock
 from ganzoo.kinds import Kinds
 from ganzoo.launcher import launch_id
 from ganzoo.names import NAME, brief
+from ganzoo.recipe import origins
 from ganzoo.training.display import Display
 from ganzoo.training.run import Parts, Run
 
@@ -153,6 +154,8 @@ def environment(experiment: Experiment) -> dict[str, object]:
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "parts": experiment.run.parts.providers,
         "plugins": list(experiment.catalogue.sources),
+        "plugin_files": dict(experiment.catalogue.plugin_files),
+        "origins": origins.origins(experiment.run.parts, experiment.catalogue.plugin_files),
     }
 
 
@@ -174,7 +177,7 @@ def _named(draft: Path, name: str | None, slug: str) -> Path:
 
 
 def _exists(folder: Path) -> errors.RunError:
-    return errors.RunError(f"{folder} exists: give another --name, or go on with: ganzoo resume {folder}")
+    return errors.RunError(f"{folder} exists: give another --name, or go on with: {origins.command('resume', folder)}")
 
 
 def _slug(cast_: Parts) -> str:

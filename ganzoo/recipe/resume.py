@@ -8,17 +8,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ganzoo import errors
+from ganzoo import errors, words
 from ganzoo.disk import checkpoint
 from ganzoo.disk.lock import Lock
 from ganzoo.kinds import Kinds
 from ganzoo.launcher import launch, launch_id
+from ganzoo.names import user_path
+from ganzoo.recipe import origins
 from ganzoo.recipe.assemble import Experiment, adopt, assemble, build, gather, total_steps
 from ganzoo.recipe.directory import open_directory
-from ganzoo.recipe.settings import RESUME_MAY_CHANGE, PartSource, Settings, resolve
+from ganzoo.recipe.settings import RESUME_MAY_CHANGE, PartSource, Settings, read_config, resolve
 from ganzoo.training import run
 from ganzoo.training.display import Display
 from ganzoo.training.run import Run, read_spec
+from ganzoo.words import PartSpec
 
 
 def begin(experiment: Experiment) -> int:
@@ -49,7 +52,12 @@ def begin(experiment: Experiment) -> int:
 
 
 def reopen(
-    run_dir: str | Path, catalogue: PartSource, *, steps: int | None = None, parts: Mapping[str, object] | None = None
+    run_dir: str | Path,
+    catalogue: PartSource,
+    *,
+    steps: int | None = None,
+    parts: Mapping[str, object] | None = None,
+    device: str | None = None,
 ) -> tuple[Experiment, int]:
     """Prepare a run to continue from the newest complete checkpoint.
 
@@ -57,7 +65,8 @@ def reopen(
         run_dir: the run directory.
         catalogue: the source in which the parts are looked up.
         steps: the step to train up to. None takes the step that the run was begun or resumed with.
-        parts: the parts that were given as Python objects, by setting.
+        parts: the parts that were given as Python objects, or the data in another place, by setting.
+        device: the device. None takes the device of the run's settings.
 
     Returns:
         The experiment, and the step to train up to.
@@ -67,12 +76,14 @@ def reopen(
         CheckpointError: no checkpoint is complete, or the data differ from the data of the run.
         SettingsError: a setting that moves the weights differs, or the run is beyond ``steps``.
     """
-    folder, settings = _settings_of(run_dir, catalogue, parts or {})
+    folder, settings = _settings_of(run_dir, catalogue, parts or {}, device=device)
+    if missing := origins.absent(folder, settings, catalogue):
+        raise errors.RunError(f"{folder} cannot be continued: {'; '.join(missing.values())}")
     experiment = assemble(settings, catalogue, fresh=False)
-    return experiment, _go_on(experiment, folder, steps)
+    return experiment, _go_on(experiment, folder, steps, moved="data" in (parts or {}))
 
 
-def _go_on(experiment: Experiment, folder: Path, steps: int | None = None) -> int:
+def _go_on(experiment: Experiment, folder: Path, steps: int | None = None, *, moved: bool = False) -> int:
     """Load the newest checkpoint into an experiment, or begin again at step 0 where no checkpoint was written.
 
     Returns:
@@ -102,7 +113,7 @@ def _go_on(experiment: Experiment, folder: Path, steps: int | None = None) -> in
                             f"warning: {folder} is trained up to step {total}, as it was begun or resumed last; its "
                             f"config.yaml says {wanted}: give --steps {wanted} to go that far"
                         )
-                    _same_run(folder, saved.numbers, run_, experiment.catalogue.kinds)
+                    _same_run(folder, saved.numbers, run_, experiment.catalogue.kinds, moved=moved)
                     for line in saved.passed_over:
                         screen.warn(f"warning: {line}: going on from step {saved.step}")
                     run_.state.load(saved.tensors, saved.numbers)
@@ -125,10 +136,11 @@ def _begun(logdir: Path) -> Path | None:
     return None
 
 
-def _same_run(folder: Path, was: Mapping[str, Any], run_: Run, kinds: Kinds) -> None:
+def _same_run(folder: Path, was: Mapping[str, Any], run_: Run, kinds: Kinds, *, moved: bool = False) -> None:
     """Compare a run with the checkpoint's record of settings, data and versions.
 
-    Other settings or data are refused. Other versions add a warning to the run.
+    Other settings or data are refused. Other versions add a warning to the run. With ``moved`` the data may be
+    described in another way, and the samples must be the same.
 
     Raises:
         SettingsError: a setting that moves the weights differs.
@@ -141,6 +153,7 @@ def _same_run(folder: Path, was: Mapping[str, Any], run_: Run, kinds: Kinds) -> 
         for key in before
         # A parameter that a newer version added has the default value. An object's address differs in every process.
         if before[key] != after.get(key)
+        and not (moved and key.startswith("data."))
         and (key in after or key.endswith(".name"))
         and " at 0x" not in str(before[key])
     ]
@@ -149,7 +162,7 @@ def _same_run(folder: Path, was: Mapping[str, Any], run_: Run, kinds: Kinds) -> 
     if changed and before:
         raise errors.SettingsError(
             f"{folder}/config.yaml is not what the run was trained with: {'; '.join(changed)}: put that back, or start "
-            f"another run from its networks with: ganzoo run --init-from {folder}"
+            f"another run from its networks with: {origins.command('run --init-from', folder)}"
         )
     numbers = {"size": "samples", "shape": "numbers a sample", "classes": "classes", "digest": "", "content": ""}
     for key, said in numbers.items():
@@ -158,7 +171,7 @@ def _same_run(folder: Path, was: Mapping[str, Any], run_: Run, kinds: Kinds) -> 
             differs = f"it had {then} {said}, and has {today}" if said else "its samples are not the same"
             raise errors.CheckpointError(
                 f"{folder} was trained on other data: {differs}; give the data it was trained on, or start another run "
-                f"from its networks with: ganzoo run --init-from {folder}"
+                f"from its networks with: {origins.command('run --init-from', folder)}"
             )
     versions = was.get("versions", {})
     for key, current in now["versions"].items():
@@ -200,14 +213,17 @@ def reload(
     which: str | int = "newest",
     device: str | None = None,
 ) -> Run:
-    """Read a run from disk. The data are not needed.
+    """Read a run from disk to sample it. The architecture, the shapes and the weights are needed.
+
+    A loss, data, a schedule or an optimizer that is not installed now is a ``Missing``: only its use is an error. The
+    networks are in evaluation mode.
 
     Args:
         run_dir: the run directory.
         catalogue: the source in which the parts are looked up.
-        parts: the parts that were given as Python objects, by setting.
+        parts: the parts that were given as Python objects, or the data in another place, by setting.
         which: the checkpoint: ``"newest"``, ``"best"`` or a step.
-        device: the device of the networks. None takes the device of the run's settings.
+        device: the device. None takes the device of the run's settings.
 
     Returns:
         The run, with networks, average and newest metrics.
@@ -218,24 +234,51 @@ def reload(
     """
     from ganzoo.disk.record import newest
 
-    folder, settings = _settings_of(run_dir, catalogue, parts or {})
-    if device is not None:
-        settings = replace(settings, device=device)
+    folder, settings = _settings_of(run_dir, catalogue, parts or {}, device=device, to_sample=True)
+    missing = origins.absent(folder, settings, catalogue)
+    for (setting, _), reason in missing.items():
+        if setting == "arch":
+            raise errors.RunError(f"{folder} cannot be loaded: {reason}")
     saved = checkpoint.chosen(folder / "checkpoints", which)
     spec = read_spec(saved.numbers["spec"])
-    made = build(settings, gather(settings, catalogue), spec)
+    made = build(settings, gather(settings, catalogue, missing), spec)
     made.directory = folder
     made.warnings += saved.passed_over
     made.class_names = list(saved.numbers.get("data", {}).get("class_names", ()))
-    made.state.load(saved.tensors, saved.numbers)
     made.identity = {key: saved.numbers[key] for key in ("settings", "data", "versions") if key in saved.numbers}
+    reasons = "; ".join(missing.values())
+    try:
+        failed = made.state.load_to_sample(saved.tensors, saved.numbers)
+    except errors.CheckpointError as error:
+        raise errors.CheckpointError(f"{error}{f'; {reasons}' if missing else ''}") from error
+    if failed and not missing:
+        raise next(iter(failed.values()))
+    made.missing = {group: f"the {group} is not loaded: {reasons}" for group in failed}
+    for net in (*made.state.networks, made.state.ema):
+        if net is not None:
+            net.eval()
     made.metrics.update(newest(folder / "metrics.jsonl"))
     return made
 
 
-def _settings_of(run_dir: str | Path, catalogue: PartSource, parts: Mapping[str, object]) -> tuple[Path, Settings]:
-    """Check that a path is a run directory, and resolve the settings of ``config.yaml``."""
-    folder = Path(run_dir)
+def _settings_of(
+    run_dir: str | Path,
+    catalogue: PartSource,
+    parts: Mapping[str, object],
+    *,
+    device: str | None = None,
+    to_sample: bool = False,
+) -> tuple[Path, Settings]:
+    """Check that a path is a run directory, and resolve the settings of ``config.yaml``.
+
+    Args:
+        run_dir: the run directory.
+        catalogue: the source in which the parts are looked up.
+        parts: parts in place of those of the file, by setting.
+        device: the device in place of that of the file.
+        to_sample: leave out settings that are not known here, such as those of a plugin that is not installed.
+    """
+    folder = user_path(run_dir)
     config = folder / "config.yaml"
     try:
         file, made = folder.is_file(), config.is_file()
@@ -245,4 +288,16 @@ def _settings_of(run_dir: str | Path, catalogue: PartSource, parts: Mapping[str,
         raise errors.RunError(f"{folder} is a file, and was not opened: give the run directory that `ganzoo run` made")
     if not made:
         raise errors.RunError(f"{folder} is no run directory: it has no config.yaml; give one that `ganzoo run` made")
-    return folder, resolve(catalogue, config=config, given=parts)
+    parts = dict(parts)
+    data = parts.pop("data", None)
+    told = read_config(config)
+    if to_sample:
+        known = {*catalogue.kinds.settings, *words.parameters(Settings)}
+        told = {name: value for name, value in told.items() if name in known}
+    settings = resolve(catalogue, config=told, given={**parts, "device": device})
+    if data is None:
+        return folder, settings
+    given, (was,) = catalogue.specify("data", data), settings.parts["data"]
+    if isinstance(given, PartSpec) and isinstance(was, PartSpec) and given.name == was.name:
+        given = was.with_parameters(**given.parameters)  # the same data in another place keep size and channels
+    return folder, replace(settings, parts={**settings.parts, "data": (given,)})

@@ -6,6 +6,7 @@ brings as any other preset.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import field, replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from annotated_types import Ge, Gt, Le, Lt
 
 from ganzoo import errors, words
 from ganzoo.kinds import Kinds
-from ganzoo.names import brief, nearest
+from ganzoo.names import brief, nearest, user_path
 from ganzoo.parts import Architecture, Data, Loss, Metric, Optimizer, Part, Regularizer, Schedule
 from ganzoo.words import NOT_A_PARAMETER, PartSpec, ScheduledNumber
 
@@ -119,6 +120,10 @@ class PartSource(Protocol):
     @property
     def sources(self) -> Sequence[str]:
         """The entry points and files of the plugins that do not ship with ganzoo."""
+
+    @property
+    def plugin_files(self) -> Mapping[str, str]:
+        """The absolute paths of the plugin files that the user named, by the name of the plugin."""
 
 
 class Settings(Part):
@@ -294,7 +299,7 @@ def resolve(
         SettingsError: a preset or setting is unknown, or a value does not fit.
     """
     presets = source.presets()
-    chosen: dict[str, object] = dict(presets.get("default", {}))
+    chosen: dict[str, object] = {**presets.get("default", {}), **_of_run((given or {}).get("init_from"))}
     loaded = read_config(config) if isinstance(config, (str, Path)) else dict(config or {})
     wanted = preset or loaded.pop("preset", None)
     if wanted is not None:
@@ -324,6 +329,9 @@ def resolve(
         chosen["ema"] = None
     elif chosen.get("ema_rampup") is not None:
         raise errors.SettingsError("ema_rampup bounds a half-life, and none is given: give ema_half_life too")
+    for name in ("logdir", "init_from"):
+        if isinstance(chosen.get(name), str):
+            chosen[name] = os.path.expanduser(str(chosen[name]))  # noqa: PTH111  # see ``user_path``
     try:
         settings = words.make(Settings, "run", chosen)
     except errors.BadParameter as error:
@@ -331,6 +339,39 @@ def resolve(
     if settings.steps is not None and settings.images is not None:
         raise errors.SettingsError("steps and images both say how long to train: give one of them")
     return replace(settings, parts=parts)
+
+
+NOT_TAKEN = frozenset({"name", "init_from", "logdir", "device", "preset"})
+"""The settings that a run does not take over from the run that ``init_from`` names."""
+
+
+def split_init_from(text: str | Path) -> tuple[Path, bool]:
+    """Split the value of ``init_from``.
+
+    Args:
+        text: ``RUN`` or ``RUN:partial``.
+
+    Returns:
+        The run directory, and whether to load only the tensors that fit.
+
+    Example:
+        >>> split_init_from("runs/a:partial")
+        (PosixPath('runs/a'), True)
+    """
+    whole = str(text)
+    path = whole.removesuffix(":partial")
+    partial = path != whole and not user_path(whole).exists()
+    return user_path(path if partial else whole), partial
+
+
+def _of_run(init_from: object) -> dict[str, object]:
+    """The settings of the run that a new run starts from, where the user names one."""
+    if not isinstance(init_from, str | Path):
+        return {}
+    config = split_init_from(init_from)[0] / "config.yaml"
+    if not config.is_file():
+        raise errors.RunError(f"--init-from {init_from} is no run directory: it has no config.yaml")
+    return {name: value for name, value in read_config(config).items() if name not in NOT_TAKEN}
 
 
 def _specified(source: PartSource, name: str, value: object) -> tuple[PartSpec | Part, ...]:
@@ -448,7 +489,7 @@ def read_config(path: str | Path) -> dict[str, object]:
 
     for tag in ("int", "float"):
         Loader.add_constructor(f"tag:yaml.org,2002:{tag}", Loader.construct_number)
-    path = Path(path)
+    path = user_path(path)
     try:
         if path.stat().st_size > CONFIG_BYTES:
             raise errors.SettingsError(f"config {path} is larger than {CONFIG_BYTES >> 10} KiB: that is no config file")

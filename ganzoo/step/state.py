@@ -267,19 +267,92 @@ class State:
         self.best = numbers.get("best")
 
     @torch.no_grad()
-    def adopt(self, tensors: Mapping[str, Mapping[str, Tensor]]) -> None:
-        """Start from another run's networks: the generator, the discriminator and the average alone.
+    def load_to_sample(
+        self, tensors: Mapping[str, Mapping[str, Tensor]], numbers: Mapping[str, Any]
+    ) -> dict[str, errors.CheckpointError]:
+        """Put the networks and the counters of a saved value back, to sample and not to train.
+
+        Returns:
+            By the name of the group, why a module was not loaded. The generator and the average are always loaded.
 
         Args:
             tensors: the tensors of the other run by group and name.
 
         Raises:
-            CheckpointError: the value is of other networks.
+            CheckpointError: the generator or the average is of another network.
         """
-        load_module(self.networks.generator, tensors.get("generator"), "generator")
-        load_module(self.networks.discriminator, tensors.get("discriminator"), "discriminator")
+        failed: dict[str, errors.CheckpointError] = {}
+        for group, module in self.modules_by_group():
+            try:
+                load_module(module, tensors.get(group), group)
+            except errors.CheckpointError as error:
+                if group in ("generator", "ema"):
+                    raise
+                failed[group] = error
+        known = {key: value for key, value in numbers["counters"].items() if key in vars(self.counters)}
+        self.counters.set(Counters(**known))
+        self.best = numbers.get("best")
+        return failed
+
+    @torch.no_grad()
+    def adopt(self, tensors: Mapping[str, Mapping[str, Tensor]], *, partial: bool = False) -> list[str]:
+        """Start from another run's networks: the generator, the discriminator and the average alone.
+
+        Args:
+            tensors: the tensors of the other run by group.
+            partial: whether to take only the tensors whose names and shapes fit.
+
+        Returns:
+            With ``partial``, a line a network with the tensors that were taken and were not taken.
+
+        Raises:
+            CheckpointError: the value is of other networks, or no tensor of a network fits.
+        """
+        nets = {"generator": self.networks.generator, "discriminator": self.networks.discriminator}
         if self.ema is not None:
-            load_module(self.ema, tensors.get("ema", tensors["generator"]), "ema")
+            nets["ema"] = self.ema
+        lines = []
+        for group, net in nets.items():
+            saved = tensors.get(group) or (tensors.get("generator") if group == "ema" else None)
+            if not partial:
+                load_module(net, saved, group)
+            else:
+                lines.append(load_fitting(net, saved or {}, group))
+        return lines
+
+
+def load_fitting(module: nn.Module, saved: Mapping[str, Tensor], group: str) -> str:
+    """Copy the saved tensors whose names and shapes are the module's.
+
+    Args:
+        module: the network, changed in place.
+        saved: the tensors of another network by name.
+        group: the name of the network.
+
+    Returns:
+        A line with the number of tensors taken, and the names of the others with both shapes.
+
+    Raises:
+        CheckpointError: no tensor fits.
+
+    Example:
+        >>> load_fitting(nn.Linear(2, 1), {"weight": torch.zeros(1, 2), "bias": torch.zeros(3)}, "generator")
+        'generator: 1 of 2 tensors taken, not bias (1 here, 3 there)'
+    """
+    own = module.state_dict()
+    fitting = [name for name, value in own.items() if name in saved and saved[name].shape == value.shape]
+    if not fitting:
+        raise errors.CheckpointError(f"no tensor of the {group} has the name and the shape of one of this run's")
+    for name in fitting:
+        own[name].copy_(saved[name])
+
+    def shape(of: Mapping[str, Tensor], name: str) -> str:
+        return "x".join(map(str, of[name].shape)) or "a number" if name in of else "none"
+
+    rest = [n for n in dict.fromkeys([*own, *saved]) if n not in fitting]
+    listed = ", ".join(f"{name} ({shape(own, name)} here, {shape(saved, name)} there)" for name in rest[:8])
+    more = f" and {len(rest) - 8} more" if len(rest) > 8 else ""
+    return f"{group}: {len(fitting)} of {len(own)} tensors taken{f', not {listed}{more}' if rest else ''}"
 
 
 def load_module(module: nn.Module, saved: Mapping[str, Tensor] | None, group: str) -> None:

@@ -220,7 +220,7 @@ class Trainer:
                     self.roll_back(error)
                     continue
                 if ended and counters.step < self.until:
-                    raise Interrupted(ended, counters.step, self.folder)
+                    raise Interrupted(ended, counters.step, self.run.command("resume"))
             self.save(wait=True)
 
     def header(self) -> str:
@@ -658,7 +658,7 @@ class Trainer:
             # the failed save never became the best checkpoint; without this, pruning would keep a missing one
             self.run.state.best = self.best
         if last or self.failed_saves > 1:
-            raise errors.RunError(f"{error}; {self.what_is_saved()}; then go on with: ganzoo resume {self.folder}")
+            raise errors.RunError(f"{error}; {self.what_is_saved()}; then go on with: {self.run.command('resume')}")
         self.display.warn(f"warning: {error}; training goes on, and stops if the next one fails too")
 
     def settle_quietly(self) -> None:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ganzoo import errors
-from ganzoo.names import nearest
+from ganzoo.names import nearest, shell_command
 from ganzoo.parts import (
     Architecture,
     Batch,
@@ -127,6 +127,8 @@ class Run:
         choices: what was left to ganzoo and is decided now, a line each.
         identity: what a run must agree with to go on from its checkpoints, and the versions that made it; plain data.
         class_names: the names of the classes, in the order of their numbers. Empty where the data names none.
+        plugin_files: the Python files that the user gave with ``--plugin``.
+        missing: networks that were not loaded, each with the reason.
         sums: of the steps' scalars since they were last recorded, by tag, and of how many.
         parts: the parts of the run, and the specs that named the parts.
         state: networks, optimizers, the average of the generator, counters.
@@ -146,6 +148,8 @@ class Run:
     choices: list[str] = field(default_factory=list)
     identity: dict[str, Any] = field(default_factory=dict)
     class_names: list[str] = field(default_factory=list)
+    plugin_files: tuple[str, ...] = ()
+    missing: dict[str, str] = field(default_factory=dict)
     sums: dict[str, tuple[float, int]] = field(default_factory=dict)
 
     @property
@@ -166,7 +170,13 @@ class Run:
 
     @property
     def discriminator(self) -> nn.Module:
-        """The discriminator as it was trained last."""
+        """The discriminator as it was trained last.
+
+        Raises:
+            RunError: the discriminator could not be loaded, because a part that changes the network is missing.
+        """
+        if "discriminator" in self.missing:
+            raise errors.RunError(self.missing["discriminator"])
         return self.state.networks.discriminator
 
     @property
@@ -178,6 +188,14 @@ class Run:
     def step(self) -> int:
         """Steps made."""
         return self.state.counters.step
+
+    def command(self, verb: str) -> str:
+        """Write a command on this run that works as printed, with the plugin files of the run.
+
+        Args:
+            verb: what precedes the run directory, such as ``"resume"``.
+        """
+        return shell_command(verb, self.dir, self.plugin_files)
 
     def sample(
         self,

@@ -13,7 +13,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from types import FrameType
 from typing import Any, ClassVar
 
@@ -31,14 +30,14 @@ class Interrupted(errors.TrainingStopped):
     Args:
         signal_: the number of the signal.
         step: the number of steps made.
-        folder: the run directory.
+        command: the command that continues the run.
     """
 
     is_error: ClassVar[bool] = False
 
-    def __init__(self, signal_: int, step: int, folder: Path) -> None:
+    def __init__(self, signal_: int, step: int, command: str) -> None:
         name = signal.Signals(signal_).name
-        super().__init__(f"{name}: stopped after step {step}, which is saved; go on with: ganzoo resume {folder}")
+        super().__init__(f"{name}: stopped after step {step}, which is saved; go on with: {command}")
         self.exit_code = 128 + signal_  # type: ignore[misc]  # a class fact elsewhere; here it is the signal's
 
 

@@ -49,6 +49,15 @@ class Files(Protocol):
         """
 
 
+def user_path(path: str) -> Path:
+    """Read a path as a shell reads it: ``~`` is the home folder. A ``~name`` of nobody stays as it is.
+
+    Args:
+        path: the path as the user wrote it.
+    """
+    return Path(os.path.expanduser(path))  # noqa: PTH111  # Path.expanduser raises RuntimeError for an unknown user
+
+
 def listed(path: str, who: str = "folder") -> Files:
     """The image files of a folder tree or of a zip.
 
@@ -59,7 +68,7 @@ def listed(path: str, who: str = "folder") -> Files:
     Raises:
         DataError: the path does not exist, or is neither a folder nor a zip.
     """
-    place = Path(path).expanduser()
+    place = user_path(path)
     what = f"{who}: path={shown(path)}"
     if not path.strip():
         raise errors.DataError(f"{who}: path is empty: name a folder of images or a .zip of them")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pickle
 import warnings
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import torch
@@ -15,6 +14,7 @@ from torch.nn.functional import pad
 import ganzoo
 from ganzoo import errors
 
+from ._files import user_path
 from ._images import ImageSet, resized, shown
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ class TorchvisionData(ganzoo.Data):
     def _read(self) -> Any:
         from torchvision import datasets
 
-        root = Path(self.root).expanduser()
+        root = user_path(self.root)
         try:
             with warnings.catch_warnings():  # CIFAR-10's pickles predate numpy 2, which says so while reading them
                 warnings.simplefilter("ignore")

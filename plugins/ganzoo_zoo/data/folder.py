@@ -28,7 +28,7 @@ from ganzoo import errors
 
 from . import _cache
 from ._decode import SUFFIXES, Pixels, Resize, Size, decode, reason, sides
-from ._files import Files, Skipped, listed
+from ._files import Files, Skipped, listed, user_path
 from ._images import ImageSet, shown
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ class Folder(ganzoo.Data):
             return images.decoded()
         if self.cache is not None:
             try:
-                place = _cache.default() if self.cache == "auto" else Path(self.cache).expanduser()
+                place = _cache.default() if self.cache == "auto" else user_path(self.cache)
                 return images.kept(place)
             except (OSError, RuntimeError) as error:  # the latter where there is no home
                 why = getattr(error, "strerror", None) or error
