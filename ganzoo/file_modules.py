@@ -79,5 +79,7 @@ def import_missing(files: tuple[Path, ...]) -> None:
         files: what ``imported`` returned in another process.
     """
     for file in files:
-        if name_of(file) not in sys.modules:
+        # A file that was removed since is no error here. Where a class of the file is needed, unpickling fails and says
+        # so.
+        if name_of(file) not in sys.modules and file.is_file():
             import_file(file)

@@ -237,7 +237,7 @@ def reload(
     folder, settings = _settings_of(run_dir, catalogue, parts or {}, device=device, to_sample=True)
     missing = origins.absent(folder, settings, catalogue)
     for (setting, _), reason in missing.items():
-        if setting == "arch":
+        if setting in ("arch", "d_arch"):
             raise errors.RunError(f"{folder} cannot be loaded: {reason}")
     saved = checkpoint.chosen(folder / "checkpoints", which)
     spec = read_spec(saved.numbers["spec"])

@@ -272,6 +272,10 @@ class State:
     ) -> dict[str, errors.CheckpointError]:
         """Put the networks and the counters of a saved value back, to sample and not to train.
 
+        Args:
+            tensors: the tensors by group and name.
+            numbers: the plain data of the checkpoint.
+
         Returns:
             By the name of the group, why a module was not loaded. The generator and the average are always loaded.
 

@@ -1,8 +1,8 @@
 """Published recipes, as settings: what a config file would hold. ``default`` is where every run starts.
 
 ``steps`` is the published length of training where there is one: the number of moves of the generator. A recipe whose
-source names no length has the length of ``default``. ``--steps`` shortens a run together with the numbers that are
-scheduled over the run (``lr=2e-4..0``).
+source names no length has 3000 steps. ``--steps`` shortens a run together with the numbers that are scheduled over the
+run (``lr=2e-4..0``).
 """
 
 from __future__ import annotations
@@ -11,15 +11,17 @@ from collections.abc import Mapping
 from typing import Any
 
 PRESETS: Mapping[str, Mapping[str, Any]] = {
-    # What `ganzoo run` does with no options: chosen by trial, see examples/LOG.md.
+    # What `ganzoo run` does with no options: chosen by trial, see examples/LOG.md. 100 samples fill ten rows, with a
+    # column for each digit.
     "default": {
-        "arch": "dcgan:width=32",
+        "arch": "dcgan:width=16,conditional=auto",
         "loss": "hinge",
         "regularizers": ["sn"],
         "schedule": "onestep",
-        "data": "digits",
-        "optimizer": "adam:lr=1e-3..0,betas=0.0,0.9",
-        "steps": 3000,
+        "data": "digits:size=32",
+        "optimizer": "adam:lr=2e-3..0,betas=0.0,0.9",
+        "steps": 1500,
+        "samples": 100,
     },
     # Radford, Metz and Chintala 2016, arXiv:1511.06434, section 4.
     "dcgan": {
@@ -30,6 +32,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
         "optimizer": "adam:lr=2e-4,betas=0.5,0.999",
         "batch_size": 128,
         "latent_dim": 100,
+        "steps": 3000,
     },
     # Arjovsky, Chintala and Bottou 2017, arXiv:1701.07875, algorithm 1. The critic has batch norm, as in the authors'
     # code: without a norm, weights clipped to 0.01 leave a slope of about 1e-3. Their code also makes 100 moves of the
@@ -42,6 +45,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
         "optimizer": "rmsprop:lr=5e-5",
         "batch_size": 64,
         "latent_dim": 100,
+        "steps": 3000,
     },
     # Gulrajani et al. 2017, arXiv:1704.00028, algorithm 1 and section 5.
     "wgan-gp": {
@@ -75,6 +79,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
         "optimizer": "rmsprop:lr=1e-4,alpha=0.99",
         "batch_size": 64,
         "latent_dim": 128,
+        "steps": 3000,
     },
     # Mao et al. 2017, arXiv:1611.04076, section 4: the nets and the optimizer of DCGAN, the 0-1 coding. The authors'
     # code draws 1024 noise numbers, and has a rate of 1e-3 on LSUN and of 2e-4 on characters.
@@ -86,6 +91,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
         "optimizer": "adam:lr=2e-4,betas=0.5,0.999",
         "batch_size": 64,
         "latent_dim": 100,
+        "steps": 3000,
     },
     # Jolicoeur-Martineau 2018, arXiv:1807.00734, section 5: RSGAN with spectral normalisation. Her script has batches
     # of 32.
@@ -119,6 +125,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
         "optimizer": "adam:lr=2e-4,betas=0.5,0.999",
         "batch_size": 64,
         "latent_dim": 128,
+        "steps": 3000,
     },
     # Heusel et al. 2017, arXiv:1706.08500: two time-scales. The rates and betas are those of the authors' code for
     # WGAN-GP on images, TTUR/WGAN_GP/gan_64x64_FID.py. (Their language model has a first beta of 0.5.)
@@ -143,6 +150,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
         "optimizer": "adam:lr=1e-4,betas=0.5,0.9",
         "batch_size": 64,
         "latent_dim": 100,
+        "steps": 3000,
     },
     # Tseng et al. 2021, arXiv:2104.03310: the weight and the optimizer of its scripts for few images of CIFAR-10, with
     # the networks of SNGAN in place of BigGAN's.
@@ -154,6 +162,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
         "optimizer": "adam:lr=2e-4,betas=0.0,0.999",
         "batch_size": 50,
         "latent_dim": 128,
+        "steps": 3000,
     },
     # Miyato and Koyama 2018, arXiv:1802.05637, section 5: SNGAN with a projection discriminator and conditional batch
     # norm, for data with labels.
@@ -165,6 +174,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
         "optimizer": "adam:lr=2e-4..0,betas=0.0,0.9",
         "batch_size": 64,
         "latent_dim": 128,
+        "steps": 3000,
     },
     # Zhang et al. 2018, arXiv:1805.08318, section 4: spectral norm in both networks, two time-scales, and attention
     # at maps of 32 of 128 pixels: a quarter of the side, which is 8 for images of 32x32.
@@ -177,6 +187,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
         "g_optimizer": "adam:lr=1e-4,betas=0.0,0.9",
         "batch_size": 256,
         "latent_dim": 128,
+        "steps": 3000,
     },
     # Huang et al. 2024, arXiv:2501.05441. Every number is that of the authors' code, train.py --preset=CIFAR10 with the
     # command of its README (batches of 512, augmentation), whose five schedules are one cosine over 20 million images.

@@ -121,8 +121,8 @@ def test_only_the_heads_of_classes_in_the_batch_get_a_gradient(cls: Any) -> None
 
 
 @pytest.mark.parametrize("cls", [*IMAGE_NETS, MLP])
-def test_auto_is_heads_with_labels_and_none_without(cls: Any) -> None:
-    for classes, named in ((3, "heads"), (0, "none")):
+def test_auto_is_projection_with_labels_and_none_without(cls: Any) -> None:
+    for classes, named in ((3, "projection"), (0, "none")):
         nets, same = (cls(width=4, conditional=each).build(spec(classes=classes)) for each in ("auto", named))
         for net, other in zip(nets, same, strict=True):
             assert {k: v.shape for k, v in net.state_dict().items()} == {

@@ -32,7 +32,7 @@ class MLP(Conditional, Embedding):
         activation: relu, leaky-relu (slope 0.2), elu, silu (smooth, as are penalties on its gradient) or tanh.
         conditional: how both networks use the label. concat: one-hot, beside their input. projection: beside the noise
             in G, an inner product of the last hidden units and the class in D. heads: beside the noise in G, a last
-            layer per class in D. auto: heads where the data has labels, else none.
+            layer per class in D. auto: projection where the data has labels, else none.
         equalised: store all weights with variance 1 and rescale them at each use (equalised learning rate).
         embedding: make D an encoder to a vector of this length, or of the length of the noise (latent), whose average
             is the logit. 0 for a logit alone.

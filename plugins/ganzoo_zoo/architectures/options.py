@@ -20,8 +20,8 @@ class Conditional(ganzoo.Architecture):
     """Architectures that use class labels where ``conditional`` says how.
 
     Args:
-        conditional: how both networks use the label: none, concat, projection, heads, or auto: heads where the data has
-            labels, else none.
+        conditional: how both networks use the label: none, concat, projection, heads, or auto: projection where the
+            data has labels, else none.
     """
 
     conditional: ConditionalName = "none"

@@ -22,7 +22,7 @@ class Heads:
     """The inputs and outputs of a discriminator.
 
     Args:
-        conditional: how the labels enter: none, concat, projection, heads or auto (heads).
+        conditional: how the labels enter: none, concat, projection, heads or auto (projection).
         classes: number of classes that the networks are built for, 0 without labels.
         embedding: length of the vector whose average is the logit, 0 for a logit alone.
         auxiliary: whether the features and the class logits are returned too.
@@ -43,12 +43,12 @@ class Heads:
     @property
     def projected(self) -> int:
         """Number of classes of the projection head."""
-        return self.classes if self.conditional == "projection" else 0
+        return self.classes if self.conditional in ("projection", "auto") else 0
 
     @property
     def separate(self) -> int:
         """Number of classes that have a row of the last layer each, 0 where all classes share the last layer."""
-        return self.classes if self.conditional in ("heads", "auto") else 0
+        return self.classes if self.conditional == "heads" else 0
 
     @property
     def size(self) -> int:
