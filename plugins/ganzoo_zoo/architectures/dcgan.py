@@ -58,9 +58,9 @@ class DCGAN(Auxiliary, Embedding):
         conditional: how both networks use the label. concat: one-hot, beside the noise in G and as constant planes
             beside the image in D. projection: a scale and a shift per class in each norm of G, an inner product of
             features and class in D. heads: G as with projection, a last layer per class in D. auto: projection
-        where the data has labels, else none. With norm none or pixel, which have no scale, G concatenates the
-        label.
-    attention: shorter sides of the maps after which both networks have self-attention, none for no attention.
+            where the data has labels, else none. With norm none or pixel, which have no scale, G concatenates the
+            label.
+        attention: shorter sides of the maps after which both networks have self-attention, none for no attention.
         equalised: store all weights with variance 1 and rescale them at each use (equalised learning rate).
         minibatch_stddev: append to D's last maps how much the samples of a group of four differ.
         minibatch_discrimination: number of learned kernels by which D compares a sample with the rest of its batch.

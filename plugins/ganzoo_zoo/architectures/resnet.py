@@ -56,10 +56,10 @@ class ResNet(Auxiliary):
         conditional: how both networks use the label. concat: one-hot, beside the noise in G and as constant planes
             beside the image in D. projection: a scale and a shift per class in each norm of G, an inner product of
             features and class in D. heads: G as with projection, a last layer per class in D. auto: projection
-        where the data has labels, else none. With norm none or pixel, which have no scale, G concatenates the
-        label.
-    attention: shorter sides of the maps after which both networks have self-attention, none for no attention.
-    minibatch_stddev: append to D's pooled features how much the samples of a group of four differ.
+            where the data has labels, else none. With norm none or pixel, which have no scale, G concatenates the
+            label.
+        attention: shorter sides of the maps after which both networks have self-attention, none for no attention.
+        minibatch_stddev: append to D's pooled features how much the samples of a group of four differ.
         equalised: store all weights with variance 1 and rescale them at each use (equalised learning rate).
         auxiliary: D returns its features and, on labelled data, class logits. Only G is given the label then.
         joint: with auxiliary, K + 1 classes: no head for the logit, which is the logsumexp of the class logits.
