@@ -16,6 +16,7 @@ def register_architectures(register: Register) -> None:
     """
     register("dcgan", "ganzoo_zoo.architectures.dcgan:DCGAN")
     register("mlp", "ganzoo_zoo.architectures.mlp:MLP")
+    register("multiscale", "ganzoo_zoo.architectures.multiscale:Multiscale")
     register("pggan", "ganzoo_zoo.architectures.pggan:PGGAN")
     register("r3gan", "ganzoo_zoo.architectures.r3gan:R3GAN")
     register("resnet", "ganzoo_zoo.architectures.resnet:ResNet")

@@ -22,6 +22,9 @@ NAMES = sorted(entry.name for entry in ganzoo.catalogue("architecture") if entry
 SMALL = {"width": "4", "depth": "1", "channel_max": "4"}
 """Small values of the parameters that make a net large, where an architecture has them."""
 
+WORDS = {"multiscale": "multiscale:of=dcgan,width=4,scales=2"}
+"""The words of a small architecture whose networks are another part's."""
+
 FALLING = ScheduledNumber("linear", 1.0, 0.0)
 
 
@@ -47,6 +50,8 @@ TRIED = ({"data": "digits:size=16"}, {"data": "digits-masks:size=16"})
 
 def small(name: str) -> str:
     """The words of an architecture with small networks."""
+    if name in WORDS:
+        return WORDS[name]
     parameters = ganzoo.part("architecture", name).__dataclass_fields__
     given = ",".join(f"{key}={value}" for key, value in SMALL.items() if key in parameters)
     return f"{name}:{given}" if given else name
