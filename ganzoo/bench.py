@@ -151,7 +151,7 @@ class Report:
         """Of the machine's peak that the step reaches."""
         return self.flops / (self.milliseconds.median / 1e3) / self.peak
 
-    def plain(self) -> dict[str, Any]:
+    def plain(self) -> dict[str, object]:
         """As plain data."""
         return {**asdict(self), "fraction": self.fraction}
 
@@ -162,10 +162,10 @@ def bench(
     repeats: int = 11,
     steps_each: int | None = None,
     preset: str | None = None,
-    config: str | Path | Mapping[str, Any] | None = None,
+    config: str | Path | Mapping[str, object] | None = None,
     overrides: Sequence[str] = (),
     catalogue: Catalogue | None = None,
-    **settings: Any,
+    **settings: object,
 ) -> Report:
     """Measure a step of a recipe, named as for ``ganzoo.run``.
 
@@ -537,7 +537,7 @@ class Live(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's class
             self._see(made, counts=True)
         return out
 
-    def _see(self, value: Any, *, counts: bool) -> None:
+    def _see(self, value: object, *, counts: bool) -> None:
         if not isinstance(value, Tensor):
             return
         storage = value.untyped_storage()

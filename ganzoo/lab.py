@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from torch.utils.data import TensorDataset
 
 from ganzoo import errors, plugins, words
-from ganzoo.parts import Architecture, Data, Loss, Scores, Spec
+from ganzoo.parts import Architecture, Data, Loss, Part, Scores, Spec
 from ganzoo.recipe.assemble import Experiment, assemble
 from ganzoo.recipe.settings import resolve
 from ganzoo.step.build import build_game
@@ -36,6 +36,8 @@ from ganzoo.training.steps import advance
 
 if TYPE_CHECKING:
     from torch.utils.data import Dataset
+
+    from ganzoo.plugins import Catalogue
 
 Verdict = Literal["converged", "orbits", "diverges", "refused"]
 
@@ -167,7 +169,7 @@ class Dirac:
         """Largest radius of the last tenth, which the verdict is about; NaN where nothing was run."""
         return _tail(self.radius) if self.theta else math.nan
 
-    def plain(self) -> dict[str, Any]:
+    def plain(self) -> dict[str, object]:
         """The figures, as plain data; an eigenvalue is its real and its imaginary part."""
         pairs = {
             key: None if found is None else [[value.real, value.imag] for value in found]
@@ -191,16 +193,16 @@ class Dirac:
 
 def dirac(
     *,
-    loss: Any = "sgan",
-    regularizers: Iterable[Any] = (),
-    schedule: Any = "onestep",
-    optimizer: Any = "sgd",
+    loss: str | Part = "sgan",
+    regularizers: Iterable[str | Part] = (),
+    schedule: str | Part = "onestep",
+    optimizer: str | Part = "sgd",
     lr: float = 0.1,
     steps: int = 1000,
     start: tuple[float, float] = (1.0, 1.0),
     batch_size: int = 1024,
     seed: int = 0,
-    catalogue: Any = None,
+    catalogue: Catalogue | None = None,
 ) -> Dirac:
     """Train the Dirac-GAN with any parts, in float64 on the CPU, and say whether it converges.
 
@@ -257,11 +259,11 @@ def dirac(
 
 
 def table(
-    losses: Sequence[Any] | None = None,
-    regularizers: Sequence[Any] | None = None,
-    schedules: Sequence[Any] | None = None,
+    losses: Sequence[str | Part] | None = None,
+    regularizers: Sequence[str | Part] | None = None,
+    schedules: Sequence[str | Part] | None = None,
     *,
-    catalogue: Any = None,
+    catalogue: Catalogue | None = None,
     **how: Any,
 ) -> Iterator[Dirac]:
     """Every loss with every regularizer and every schedule, one after another.
@@ -296,7 +298,7 @@ def table(
                     )
 
 
-def _present(catalogue: Any, kind: str, named: Sequence[str]) -> list[str]:
+def _present(catalogue: Catalogue, kind: str, named: Sequence[str]) -> list[str]:
     known = {entry.name for entry in catalogue.entries(kind)}
     return [each for each in named if each == "none" or words.PartSpec.parse(each).name in known]
 
@@ -304,7 +306,7 @@ def _present(catalogue: Any, kind: str, named: Sequence[str]) -> list[str]:
 # -- running it --------------------------------------------------------------------------------------------------
 
 
-def _assembled(given: Mapping[str, Any], catalogue: Any) -> Experiment:
+def _assembled(given: Mapping[str, object], catalogue: Catalogue) -> Experiment:
     fixed = {"latent_dim": 1, "ema": 0.0, "device": "cpu", "precision": "fp64", "metrics": ()}
     return assemble(resolve(catalogue, given={**given, **fixed}), catalogue)
 

@@ -96,8 +96,8 @@ def test_a_type_checker_sees_a_misspelt_setting_and_the_kind_of_a_part(checked: 
     assert [int(line.split(":")[1]) for line in lines if " error: " in line] == [2, 8, 9]
     said = "\n".join(lines)
     assert 'Unexpected keyword argument "stepz" for "run"' in said
-    assert 'Revealed type is "ganzoo.parts.Loss"' in said
-    assert 'Revealed type is "ganzoo.parts.Metric"' in said
+    assert 'Revealed type is "ganzoo.parts.loss.Loss"' in said
+    assert 'Revealed type is "ganzoo.parts.metric.Metric"' in said
     assert 'Revealed type is "ganzoo.plugins.catalogue.Catalogue"' in said
     assert 'Revealed type is "str"' in said or 'Revealed type is "builtins.str"' in said
 

@@ -7,10 +7,10 @@ import importlib
 import os
 import signal
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -63,7 +63,13 @@ def steadfast() -> Iterator[None]:
     def end(number: int, frame: FrameType | None) -> None:
         os._exit(128 + number)
 
-    heard: dict[str, Any] = {"SIGINT": end, "SIGTERM": end, "SIGUSR1": signal.SIG_IGN, "SIGHUP": signal.SIG_IGN}
+    Handler = Callable[..., object] | signal.Handlers
+    heard: dict[str, Handler] = {
+        "SIGINT": end,
+        "SIGTERM": end,
+        "SIGUSR1": signal.SIG_IGN,
+        "SIGHUP": signal.SIG_IGN,
+    }
     main = threading.current_thread() is threading.main_thread()  # only the main thread may set handlers
     numbers = {getattr(signal, name): handler for name, handler in heard.items() if main and hasattr(signal, name)}
     # A signal that the parent process ignores stays ignored: nohup does so with SIGHUP.

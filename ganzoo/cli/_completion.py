@@ -7,7 +7,6 @@ Other shells do not split words, and use the scripts of click.
 from __future__ import annotations
 
 import os
-from typing import Any
 
 from click.shell_completion import BashComplete, CompletionItem, add_completion_class, split_arg_string
 
@@ -51,7 +50,7 @@ class Bash(BashComplete):
         self._word = words.pop() if words and not typed[-1].isspace() else ""
         return words, self._word
 
-    def format_completion(self, item: CompletionItem[Any]) -> str:
+    def format_completion(self, item: CompletionItem) -> str:
         """Write an item without the text up to the last split, which bash keeps.
 
         Args:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import FrozenInstanceError, dataclass, fields
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, dataclass_transform
+from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple, dataclass_transform
 
 if TYPE_CHECKING:
     from torch import nn
 
 
 Player = Literal["discriminator", "generator"]
-
-
 PLAYERS: tuple[Player, Player] = ("discriminator", "generator")
 
 
@@ -30,7 +28,7 @@ class Networks(NamedTuple):
 class _Frozen:
     """Refuses assignments. It stands apart from Part, since ``dataclass(frozen=True)`` allows no class its own."""
 
-    def __setattr__(self, name: str, value: Any) -> None:
+    def __setattr__(self, name: str, value: object) -> None:
         raise FrozenInstanceError(_frozen_message(self, name))
 
     def __delattr__(self, name: str) -> None:

@@ -25,7 +25,7 @@ class Snapshot:
     """
 
     weights: Mapping[Player, list[Tensor]]
-    memory: Mapping[Player, list[dict[str, Any]]]
+    memory: Mapping[Player, list[dict[str, object]]]
 
 
 class Game:

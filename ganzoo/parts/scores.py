@@ -11,18 +11,13 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-Formula = Callable[["Scores"], Any]
-
-
+Formula = Callable[["Scores"], object]
 """How a value of ``Scores`` is computed from other values of the same ``Scores``."""
-
 
 _SWAPPED = {
     **{f"real{rest}": f"fake{rest}" for rest in ("", "_images", "_output", "_target", "_batch")},
     "labels": "fake_labels",
 }
-
-
 _SWAPPED.update({fake: real for real, fake in _SWAPPED.items()})
 
 
@@ -92,7 +87,7 @@ class Scores:
         generator: Callable[[Tensor], Tensor] | None = None,
         judge: Callable[[Tensor, Scores, bool, bool], Tensor] | None = None,
         generate: Callable[[Tensor, Scores], Tensor] | None = None,
-        **values: Any,
+        **values: object,
     ) -> None:
         if unknown := values.keys() - set(self.names()):
             raise TypeError(
@@ -111,7 +106,7 @@ class Scores:
                 self._formulas[name] = value
             else:
                 setattr(self, name, value)
-        self._compute: Callable[[str], Any] | None = None  # of a view: how a value comes from the viewed Scores
+        self._compute: Callable[[str], object] | None = None  # of a view: how a value comes from the viewed Scores
 
     @classmethod
     def names(cls) -> tuple[str, ...]:
@@ -193,13 +188,13 @@ class Scores:
             view._generate = lambda latent, s: generate(latent, s.reversed())
         return view
 
-    def _view(self, compute: Callable[[str], Any]) -> Scores:
+    def _view(self, compute: Callable[[str], object]) -> Scores:
         """``Scores`` whose values are computed from those of this one; ``judge`` and ``generate`` read the view."""
         view = Scores(judge=self._judge, generate=self._generate)
         view._compute = compute
         return view
 
-    def _evaluate(self, name: str) -> Any:
+    def _evaluate(self, name: str) -> object:
         """A value that has not been computed yet."""
         if formula := self._formulas.get(name):
             return formula(self)
@@ -232,12 +227,10 @@ _IN_BATCH = {
     "latent": ("fake_batch", "latent"),
     "fake_labels": ("fake_batch", "labels"),
 }
-
-
 """The attributes of ``Scores`` that are tensors of a batch: the batch, and the name there."""
 
 
-def _rows(value: Any, rows: Tensor) -> Any:
+def _rows(value: Any, rows: Tensor) -> object:
     """A value of ``Scores`` at some rows: each tensor in it that has rows."""
     if isinstance(value, Batch):
         return value.rows(rows)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
 import torch
 from torch import Tensor
@@ -207,7 +207,7 @@ class MicroBatches(Scores):
             self._computed = piece, self._inputs.scores(piece)
         return self._computed[1]
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name: str) -> NoReturn:
         raise errors.Incompatible(
             f"a schedule that reads a round's {name.lstrip('_')} cannot be trained with --accumulate, which makes a "
             "round piece by piece when the players move: leave --accumulate out, or use another schedule"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
 import torch
 from torch import Tensor
@@ -24,7 +24,7 @@ class HostCall(Protocol):
     recorder makes the listed calls again.
     """
 
-    def __call__(self, call: Callable[..., Answer], /, *arguments: Any) -> Answer:
+    def __call__(self, call: Callable[..., Answer], /, *arguments: object) -> Answer:
         """Return ``call(*arguments)``, or an equivalent result.
 
         Args:
@@ -33,7 +33,7 @@ class HostCall(Protocol):
         """
 
 
-def call_directly(call: Callable[..., Answer], /, *arguments: Any) -> Answer:
+def call_directly(call: Callable[..., Answer], /, *arguments: object) -> Answer:
     """Call a function: the ``HostCall`` of every step that is not being recorded.
 
     Args:
@@ -179,7 +179,7 @@ class StepEnvironment:
     # where and in what types the arithmetic runs
     device: torch.device
     dtype: torch.dtype
-    autocast: Callable[[], AbstractContextManager[Any]] = nullcontext
+    autocast: Callable[[], AbstractContextManager[object]] = nullcontext
     # how the batch is cut: over processes, and over micro-batches of each process
     process_group: ProcessGroup = field(default_factory=SingleProcess)
     on_host: HostCall = call_directly

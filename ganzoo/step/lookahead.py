@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -28,7 +28,7 @@ def take_snapshot(game: Game, players: Sequence[Player], memory: bool) -> Snapsh
     Returns:
         Copies on the same device.
     """
-    remembered: dict[Player, list[dict[str, Any]]] = {}
+    remembered: dict[Player, list[dict[str, object]]] = {}
     if memory:
         for player in players:
             held = game.state.optimizers[player].state
@@ -115,7 +115,7 @@ class WithWeights(nn.Module):
         super().__init__()
         self.network, self.weights = network, weights
 
-    def forward(self, *inputs: Any, **named: Any) -> Any:
+    def forward(self, *inputs: object, **named: object) -> object:
         """Call the network with the weights.
 
         Args:

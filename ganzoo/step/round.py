@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -68,7 +68,7 @@ def round_scores(
     )
 
 
-def logits(output: Any) -> Tensor:
+def logits(output: Tensor | Mapping[str, Tensor]) -> Tensor:
     """(N,) scores from the output of a discriminator, in float32 at least.
 
     Patch discriminators give many logits an image. The mean is taken, so that every image weighs the same. Losses and

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping
-from typing import Any, Self
+from contextlib import AbstractContextManager
+from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -207,10 +208,10 @@ class Surroundings(contracts.Game):
             # The share of pairs (real i, fake i) that the discriminator ranks right.
             self.log_scalar("scores/accuracy", (s.real > s.fake).to(s.real.dtype).mean())
 
-    def _time_phases(self, phase: Callable[[str], Any]) -> None:
+    def _time_phases(self, phase: Callable[[str], AbstractContextManager[None]]) -> None:
         # Wrapped here and not in the methods above: a step that nobody times pays nothing for the clock.
-        def timed(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-            def call(*given: Any) -> Any:
+        def timed(name: str, function: Callable[..., object]) -> Callable[..., object]:
+            def call(*given: object) -> object:
                 with phase(name):
                     return function(*given)
 

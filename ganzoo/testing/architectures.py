@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -321,7 +320,7 @@ def _keeps_its_state_in_its_nets(part: parts.Architecture) -> None:
         fake = _generated(part, nets, batch)
         return [fake, _judged(part, nets, batch.images, batch), _judged(part, nets, fake, batch)]
 
-    def counted(nets: Networks) -> dict[str, Any]:
+    def counted(nets: Networks) -> dict[str, object]:
         """The state of the part, and the plain attributes of every module, which no state_dict holds."""
         return remembered_state(part) | {
             f"{player} {type(module).__name__}.{key}": value

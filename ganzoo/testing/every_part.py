@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import inspect
 import pickle
-from typing import Any
 
 from ganzoo import words
 from ganzoo.errors import BadParameter
@@ -61,6 +60,6 @@ def _copies(part: Part) -> None:
         require(words.plain(other) == plain, f"{what} has other values: {words.plain(other)} for {plain}")
 
 
-def _values(part: Part) -> dict[str, Any]:
+def _values(part: Part) -> dict[str, object]:
     """The plain values of a part, with the part objects themselves where a parameter is a part."""
     return {**words.plain(part), **{name: value for name, value in vars(part).items() if isinstance(value, Part)}}

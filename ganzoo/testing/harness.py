@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from typing import Literal, TypeVar
 
 import torch
 
@@ -40,7 +40,7 @@ class Check:
     """
 
     kind: str
-    ask: Callable[[Any], None]
+    ask: Callable[..., None]
 
     @property
     def name(self) -> str:
@@ -116,7 +116,7 @@ def all_checks() -> tuple[Check, ...]:
     return tuple(sorted(_CHECKS, key=lambda check: ("any", *KINDS).index(check.kind)))
 
 
-def check_part(part: Part | type[Part], **parameters: Any) -> None:
+def check_part(part: Part | type[Part], **parameters: object) -> None:
     """Run all checks of a part's kind, and stop at the first failure.
 
     Args:
@@ -229,7 +229,7 @@ def parametrize_with_checks(
     return pytest.mark.parametrize(("part", "check"), cases)
 
 
-def _made(part: Part | type[Part], parameters: Mapping[str, Any]) -> Part:
+def _made(part: Part | type[Part], parameters: Mapping[str, object]) -> Part:
     """A part with validated parameters, made from a class or from a part."""
     if isinstance(part, type):
         return words.make(part, f"{part.kind} {part.__name__}", parameters)

@@ -5,8 +5,6 @@ A schedule plays a game that records each call and refuses calls that break the 
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 
@@ -44,7 +42,7 @@ class _Table(parts.Game):
         }
         self.spent = 0  # The number of rounds that were scored before the last update.
         self.used: set[int] = set()
-        self.told: list[Any] = []  # All calls in order, in a form that can be compared.
+        self.told: list[object] = []  # All calls in order, in a form that can be compared.
 
     def round(self, *players: Player) -> Scores:
         """Record a round, and make the players' seats."""

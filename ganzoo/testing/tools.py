@@ -169,7 +169,7 @@ def make_tensors(
     return torch.tensor(list(real), **how).requires_grad_(), torch.tensor(list(fake), **how).requires_grad_()
 
 
-def remembered_state(part: Part) -> dict[str, Any]:
+def remembered_state(part: Part) -> dict[str, object]:
     """The attributes of a part and of the part's classes, without the module that a checkpoint holds.
 
     Args:
@@ -190,7 +190,7 @@ def remembered_state(part: Part) -> dict[str, Any]:
     return {name: comparable(value) for name, value in {**own, **shared}.items()}
 
 
-def require_same_state(before: Mapping[str, Any], after: Mapping[str, Any], instead: str) -> None:
+def require_same_state(before: Mapping[str, object], after: Mapping[str, object], instead: str) -> None:
     """Raise AssertionError where an attribute is new or has another value than before.
 
     Args:
@@ -205,12 +205,12 @@ def require_same_state(before: Mapping[str, Any], after: Mapping[str, Any], inst
     require(not changed, f"{', '.join(changed)} changes from round to round, and is not saved: {instead}")
 
 
-def _own(part: Part) -> dict[str, Any]:
+def _own(part: Part) -> dict[str, object]:
     """The attributes of a part, without the names that tie a part to a run."""
     return {name: value for name, value in vars(part).items() if name not in ("_frozen", "_values", "_path")}
 
 
-def comparable(value: Any) -> Any:
+def comparable(value: object) -> object:
     """The state of a value in a form that ``==`` compares by content.
 
     A module is compared by identity, because a checkpoint holds the state of every module.

@@ -95,7 +95,7 @@ def bind(part: PartT, course: float | None = None) -> Bound[PartT]:
     """
     frozen = unbound(part)
     numbers = scheduled(frozen)
-    values: dict[str, Any] = {name: number.start for name, number in numbers.items()}
+    values: dict[str, object] = {name: number.start for name, number in numbers.items()}
     if isinstance(frozen, (Regularizer, Schedule)):
         values["module"] = None
     return Bound(frozen, _running(frozen, values, ()), values, numbers, course)
@@ -114,7 +114,7 @@ def unbound(part: PartT) -> PartT:
     return frozen
 
 
-def _running(frozen: PartT, values: dict[str, Any], path: tuple[str, ...]) -> PartT:
+def _running(frozen: PartT, values: dict[str, object], path: tuple[str, ...]) -> PartT:
     """Make the part that reads from the values of the run.
 
     Args:
@@ -161,16 +161,16 @@ def _running_class(cls: type, names: tuple[str, ...]) -> type:
     def reader(name: str) -> property:
         return property(lambda part: _read(part, name))
 
-    def __reduce__(part: Any) -> tuple[Any, ...]:  # pickle looks up a class in a module, which lacks this class
+    def __reduce__(part: Any) -> tuple[object, ...]:  # pickle looks up a class in a module, which lacks this class
         return _rebound, (part._frozen, part._values, part._path)
 
     def __new__(_: type, **parameters: Any) -> Any:  # dataclasses.replace calls this: the copy is of the class proper
         return cls(**parameters)
 
-    own: dict[str, Any] = {name: getattr(cls, name) for name in ("__module__", "__qualname__", "__doc__")}
+    own: dict[str, object] = {name: getattr(cls, name) for name in ("__module__", "__qualname__", "__doc__")}
     own.update(__new__=__new__, __reduce__=__reduce__)
     return type(cls.__name__, (cls,), {**own, **{name: reader(name) for name in names}})
 
 
-def _rebound(frozen: PartT, values: Mapping[str, Any], path: tuple[str, ...]) -> PartT:
+def _rebound(frozen: PartT, values: Mapping[str, object], path: tuple[str, ...]) -> PartT:
     return _running(frozen, dict(values), path)

@@ -7,7 +7,7 @@ import typing
 from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, dataclass, fields, replace
 from functools import cache
-from typing import Any, Literal, TypeVar
+from typing import Literal, TypeVar, cast
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
@@ -43,8 +43,8 @@ class Parameter:
     """
 
     name: str
-    annotation: Any
-    default: Any
+    annotation: object
+    default: object
     meaning: str
     choices: tuple[str, ...]
     read_once: bool = False
@@ -152,7 +152,7 @@ def _is_penalty(cls: type[Part]) -> bool:
     return cls.has_penalty()
 
 
-def make(cls: type[PartT], label: str, values: Mapping[str, Any]) -> PartT:
+def make(cls: type[PartT], label: str, values: Mapping[str, object]) -> PartT:
     """Make a part from the values of a user.
 
     Args:
@@ -175,7 +175,7 @@ def make(cls: type[PartT], label: str, values: Mapping[str, Any]) -> PartT:
         0.5
     """
     known = parameters(cls)
-    checked: dict[str, Any] = {}
+    checked: dict[str, object] = {}
     for key, value in values.items():
         if key not in known:
             has = f"it has {', '.join(known)}" if known else "it takes none"
@@ -210,7 +210,7 @@ def remade(part: PartT, label: str, inner: Mapping[str, Part] | None = None) -> 
     return make(type(part), label, {**given, **(inner or {})})
 
 
-def plain(part: Part) -> dict[str, Any]:
+def plain(part: Part) -> dict[str, object]:
     """Write the parameters of a part as plain data for a config file.
 
     Args:
@@ -252,7 +252,7 @@ def described(
     return replace(spec, parameters={**plain(part), **(inner or {})}, defaults={**defaults, **(inner_defaults or {})})
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> object:
     if isinstance(value, Part):
         return {"name": type(unbound(value)).__name__, **plain(value)}
     if isinstance(value, (list, tuple)):
@@ -261,7 +261,7 @@ def _plain(value: Any) -> Any:
     return value if simple else str(value)
 
 
-def _validated(parameter: Parameter, label: str, value: Any) -> Any:
+def _validated(parameter: Parameter, label: str, value: object) -> object:
     if isinstance(value, str):
         if parameter.is_float and (found := read_scheduled(value)) is not None:
             return _checked_schedule(parameter, label, found)
@@ -319,7 +319,7 @@ def _article(expected: str) -> str:
     return f"an {expected}" if expected[0] in "aeio" else f"a {expected}"
 
 
-def _read(parameter: Parameter, text: str) -> Any:
+def _read(parameter: Parameter, text: str) -> object:
     """Read the text that pydantic does not read: ``none``, choices that are numbers, and lists with commas."""
     bare = _bare(parameter.annotation)
     options = typing.get_args(bare) if _is_union(bare) else (bare,)
@@ -340,21 +340,22 @@ _LAX = ConfigDict(arbitrary_types_allowed=True, allow_inf_nan=False)
 
 
 @cache
-def _adapter(parameter: Parameter) -> TypeAdapter[Any]:
+def _adapter(parameter: Parameter) -> TypeAdapter[object]:
     bare = _bare(parameter.annotation)
     config = None if isinstance(bare, type) and hasattr(bare, "__pydantic_config__") else _LAX
-    return TypeAdapter(parameter.annotation, config=config)
+    adapter: TypeAdapter[object] = TypeAdapter(cast(type[object], parameter.annotation), config=config)
+    return adapter
 
 
-def _bare(annotation: Any) -> Any:
+def _bare(annotation: object) -> object:
     return typing.get_args(annotation)[0] if typing.get_origin(annotation) is typing.Annotated else annotation
 
 
-def _is_union(annotation: Any) -> bool:
+def _is_union(annotation: object) -> bool:
     return typing.get_origin(annotation) in (typing.Union, types.UnionType)
 
 
-def _choices(annotation: Any) -> tuple[str, ...]:
+def _choices(annotation: object) -> tuple[str, ...]:
     bare = _bare(annotation)
     if typing.get_origin(bare) is Literal:
         return tuple(str(choice) for choice in typing.get_args(bare))
@@ -370,7 +371,7 @@ _SPOKEN = {float: "number", int: "whole number", bool: "true | false", str: "tex
 _BOUNDS = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
 
 
-def _spoken(annotation: Any) -> str:
+def _spoken(annotation: object) -> str:
     bare = _bare(annotation)
     bounds: list[str] = []
     for extra in typing.get_args(annotation)[1:] if bare is not annotation else ():
@@ -391,5 +392,5 @@ def _spoken(annotation: Any) -> str:
     elif isinstance(bare, type) and issubclass(bare, Part):
         said = str(bare.kind)
     else:
-        said = _SPOKEN.get(bare, getattr(bare, "__name__", str(bare)))
+        said = _SPOKEN.get(cast(type, bare), getattr(bare, "__name__", str(bare)))
     return " ".join([said, " and ".join(bounds)]).strip()
