@@ -148,7 +148,7 @@ def events(folder: Path) -> list[Any]:
 def test_a_resume_does_not_log_the_settings_again(tmp_path: Path) -> None:
     for step in (0, 5, 9):
         logger = RunLogger(tmp_path, step, lambda line: None)
-        logger.settings({"loss": "hinge"}, "text", ["a"])
+        logger.begin({"loss": "hinge"}, {"settings": "text"}, "hinge")
         logger.scalars(step + 1, 0, {"a": 1.0})
         logger.close()
         time.sleep(1.1)  # the names of event files hold seconds

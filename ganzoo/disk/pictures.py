@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -237,6 +237,64 @@ def _plane(points: Tensor, among: Tensor | None, centres: Tensor | None) -> Tens
         draw.line((column, 0, column, end), fill=(225, 225, 225))
         draw.line((0, row, end, row), fill=(225, 225, 225))
     return torch.from_numpy(np.array(image)).permute(2, 0, 1)
+
+
+def captioned(parts: Mapping[str, Tensor], columns: int) -> Tensor:
+    """Draw several grids beside one another, each below a caption.
+
+    Args:
+        parts: (N, C, H, W) images in [-1, 1] by caption.
+        columns: the number of images in a row of a grid.
+
+    Returns:
+        The picture, (3, H, W), uint8.
+
+    Example:
+        >>> tuple(captioned({"generator": torch.zeros(4, 1, 64, 64), "real": torch.zeros(4, 1, 64, 64)}, 2).shape)
+        (3, 150, 276)
+    """
+    from PIL import Image, ImageDraw, ImageFont
+
+    grids = [picture(images, columns) for images in parts.values()]
+    gap, head = 8, 16
+    width = sum(grid.shape[2] for grid in grids) + gap * (len(grids) - 1)
+    whole = Image.new("RGB", (width, head + max(grid.shape[1] for grid in grids)), "white")
+    draw, font, left = ImageDraw.Draw(whole), ImageFont.load_default(12), 0
+    for caption, grid in zip(parts, grids, strict=True):
+        draw.text((left + 3, 1), caption, "black", font)
+        whole.paste(Image.fromarray(grid.permute(1, 2, 0).contiguous().numpy()), (left, head))
+        left += grid.shape[2] + gap
+    return torch.from_numpy(np.array(whole)).permute(2, 0, 1)
+
+
+def field(scores: Tensor, real: Tensor, samples: Tensor) -> Tensor:
+    """Draw a field over the plane as a heat map, with points on top.
+
+    Args:
+        scores: (S, S), the field on the square [-REACH, REACH]^2, rows from above to below. The lowest score is blue,
+            the highest red.
+        real: (N, 2) points of the data, drawn black.
+        samples: (M, 2) generated points, drawn white.
+
+    Returns:
+        The picture, (3, PLANE, PLANE), uint8.
+
+    Example:
+        >>> tuple(field(torch.zeros(4, 4), torch.zeros(1, 2), torch.ones(1, 2)).shape)
+        (3, 384, 384)
+    """
+    low, high = scores.min(), scores.max()
+    share = (((scores - low) / (high - low).clamp(min=1e-12)).nan_to_num(0.5) * 2 - 1).cpu()
+    colours = torch.tensor([(70.0, 110, 200), (245, 245, 235), (215, 80, 60)])
+    cold, warm = (-share).clamp(0, 1)[..., None], share.clamp(0, 1)[..., None]
+    mixed = cold * colours[0] + warm * colours[2] + (1 - cold - warm) * colours[1]
+    large = torch.nn.functional.interpolate(mixed.permute(2, 0, 1)[None], (PLANE, PLANE), mode="bilinear")[0]
+    for points, colour in ((real, 0.0), (samples, 255.0)):
+        cells = _cells(points[:1000])
+        for down in range(2):
+            for right in range(2):
+                large[:, (cells[:, 0] + down).clamp(max=PLANE - 1), (cells[:, 1] + right).clamp(max=PLANE - 1)] = colour
+    return large.round().clamp(0, 255).to(torch.uint8)
 
 
 def _cells(points: Tensor) -> Tensor:

@@ -1,8 +1,7 @@
-"""Log a run to TensorBoard and to ``metrics.jsonl``. No other file of ganzoo imports TensorBoard.
+"""Log a run to TensorBoard and to ``metrics.jsonl``.
 
 Scalars are written to ``metrics.jsonl`` and to TensorBoard's event file. Pictures are written to ``samples/`` and to
-the event file. The settings are written to the event file as text and as hparams. The hparams are the start and the end
-of a session in the run's own event file, so that runs of different parts share one table in TensorBoard.
+the event file. The settings are written to the event file as text and as a row of the hparams table.
 
 A log must not end a training. A kind of log that fails is reported once, and is left out for the rest of the process.
 """
@@ -18,11 +17,10 @@ from pathlib import Path
 from typing import Any, BinaryIO, TextIO
 
 from torch import Tensor
-from torch.utils.tensorboard import SummaryWriter
-from torch.utils.tensorboard.summary import hparams
 
 from ganzoo import errors
 from ganzoo.disk import pictures
+from ganzoo.disk.board import Board
 from ganzoo.disk.checkpoint import disk
 
 EVENT_FILES = "events.out.tfevents.*"
@@ -51,53 +49,53 @@ class RunLogger:
         """
         self.folder, self._warn = folder, warn
         self._failed: set[str] = set()
-        self._open: dict[str, TextIO | SummaryWriter] = {}
+        self._open: dict[str, TextIO | Board] = {}
         self._hook = threading.excepthook
         self._resumed = step > 0 and any(folder.glob(EVENT_FILES))
         self._try("metrics.jsonl", lambda: self._open_lines(step))
         self._try("TensorBoard", lambda: self._open_board(step))
         self._try("samples", lambda: (folder / "samples").mkdir(exist_ok=True))
 
-    def settings(self, columns: Mapping[str, Any], text: str, metric_tags: list[str]) -> None:
-        """Log the settings, as text and as one row of the hparams table.
+    def begin(self, columns: Mapping[str, Any], texts: Mapping[str, str], group: str) -> None:
+        """Log what is logged once a run: texts, and the row of the hparams table.
 
-        A resumed run has both already in an earlier event file. Then nothing is written.
+        A resumed run has all of this already in an earlier event file. Then nothing is written.
 
         Args:
             columns: the row of the hparams table.
-            text: the settings in Markdown.
-            metric_tags: the tags of the scalars that the table shows as results.
+            texts: texts in Markdown by tag: the settings, the command, the versions.
+            group: the name that runs of one recipe share, whatever the seed.
         """
-        if self._resumed:
-            return
-        row = {k: v if isinstance(v, (bool, int, float, str)) else str(v) for k, v in columns.items()}
+        if not self._resumed:
+            self._try("TensorBoard", lambda: self._board.begin(columns, texts, group))
 
-        def write() -> None:
-            self._board.add_text("settings", text, 0)
-            events: Any = self._board._get_file_writer()  # type: ignore[no-untyped-call]  # torch's
-            for summary in hparams(row, dict.fromkeys(metric_tags, 0.0)):  # type: ignore[no-untyped-call]  # torch's
-                events.add_summary(summary)
+    def end(self, status: str, text: str, step: int) -> None:
+        """Log the outcome of the run.
 
-        self._try("TensorBoard", write)
+        Args:
+            status: ``finished``, ``stopped``, ``diverged`` or ``failed``.
+            text: the outcome in Markdown.
+            step: the last step.
+        """
+        self._try("TensorBoard", lambda: self._board.end(status, text, step))
 
-    def scalars(self, step: int, images: int, values: Mapping[str, float]) -> None:
+    def scalars(
+        self, step: int, images: int, values: Mapping[str, float], shown: Mapping[str, float] | None = None
+    ) -> None:
         """Log scalars.
 
         Args:
             step: the step that the values belong to.
             images: the number of real images that the run has seen.
             values: the scalars by tag. A value that is not finite is written as ``null`` to ``metrics.jsonl``.
+            shown: further scalars, for TensorBoard alone.
         """
         # JSON has no NaN. Python's own "NaN" would make the line unreadable to every other reader.
         clean = {k: v if math.isfinite(v) else None for k, v in values.items()}
         line = json.dumps({"step": step, "images": images, **clean}) + "\n"
         self._try("metrics.jsonl", lambda: self._lines.write(line))
 
-        def write() -> None:
-            for tag, value in values.items():
-                self._board.add_scalar(tag, value, step)
-
-        self._try("TensorBoard", write)
+        self._try("TensorBoard", lambda: self._board.scalars({**values, **(shown or {})}, step))
 
     def images(
         self,
@@ -121,8 +119,28 @@ class RunLogger:
         """
         picture = pictures.picture(samples, columns, names=names, **options)
         file = self.folder / "samples" / f"{step:08d}-{tag.rpartition('/')[2]}.png"
-        self._try("TensorBoard", lambda: self._board.add_image(tag, picture, step))
+        self._try("TensorBoard", lambda: self._board.image(tag, picture, step))
         self._try("samples", lambda: pictures.save(picture, file))
+
+    def extra_picture(self, step: int, tag: str, picture: Tensor) -> None:
+        """Log a picture to the event file alone.
+
+        Args:
+            step: the step that the picture belongs to.
+            tag: the tag, such as ``samples/walk``.
+            picture: (3, H, W), uint8.
+        """
+        self._try("TensorBoard", lambda: self._board.image(tag, picture, step))
+
+    def histogram(self, step: int, tag: str, values: Tensor) -> None:
+        """Log a histogram to the event file.
+
+        Args:
+            step: the step that the values belong to.
+            tag: the tag, such as ``scores of real/all``.
+            values: any numbers.
+        """
+        self._try("TensorBoard", lambda: self._board.histogram(tag, values, step))
 
     def flush(self) -> None:
         """Hand everything that was logged to the operating system, so that other processes can read the logs."""
@@ -159,8 +177,9 @@ class RunLogger:
         # where `_try` reports one line. The traceback that the thread would print as well is suppressed.
         self._hook, threading.excepthook = threading.excepthook, self._thread_failed
         # TensorBoard drops what earlier files hold from the purged step on. A run that begins again purges everything.
-        purge = (step + 1 if step else 0) if any(self.folder.glob(EVENT_FILES)) else None
-        self._board = SummaryWriter(str(self.folder), purge_step=purge, max_queue=1000)
+        # The first file says so too, since TensorBoard takes the first such note of a run for the beginning.
+        purge = step + 1 if step else 0
+        self._board = Board(self.folder, purge)
         self._open["TensorBoard"] = self._board
 
     def _thread_failed(self, failure: threading.ExceptHookArgs) -> None:
@@ -212,9 +231,11 @@ def board_scalars(folder: Path, step: int, values: Mapping[str, float]) -> None:
         RunError: the directory cannot be written.
     """
     try:
-        with SummaryWriter(str(folder), filename_suffix=".evaluation") as board:
-            for tag, value in values.items():
-                board.add_scalar(tag, value, step)
+        board = Board(folder, None, suffix=".evaluation")
+        try:
+            board.scalars(values, step)
+        finally:
+            board.close()
     except OSError as error:
         raise errors.RunError(f"{folder} cannot be written ({error.strerror}): make it writable") from error
 

@@ -24,10 +24,10 @@ from ganzoo.parts import (
 )
 from ganzoo.speed import hardware
 from ganzoo.step.game import Game
-from ganzoo.training import diagnostics
+from ganzoo.training import diagnostics, hparams
 from ganzoo.training.display import Display
 from ganzoo.training.distributed import SINGLE_PROCESS, NullLogger, Processes
-from ganzoo.training.hparams import hparams
+from ganzoo.training.looks import Looks
 from ganzoo.training.probe import memory
 from ganzoo.training.run import Run, plain_spec, read_sums
 from ganzoo.training.scoring import score
@@ -119,9 +119,10 @@ def training(
     finally:
         game.close()
         feed.close()
-        trainer.close(at_once=isinstance(error, KeyboardInterrupt))
+        ending = status.ended(error, run.step, until)
+        trainer.close(ending, at_once=isinstance(error, KeyboardInterrupt))
         if processes.is_main:
-            status.write(run.dir, status.ended(error, run.step, until))
+            status.write(run.dir, ending)
         events.run_finished(run, error)
 
 
@@ -156,14 +157,14 @@ class Trainer:
     def __init__(
         self, run: Run, game: Game, feed: Feed, until: int, events: Events, quiet: bool, processes: Processes
     ) -> None:
-        from ganzoo.disk.record import RunLogger  # imports TensorBoard, which is slow, so not at the top
+        from ganzoo.disk import record  # imports TensorBoard, which is slow, so not at the top
 
         self.processes = processes
         self.run, self.game, self.feed, self.until, self.events = run, game, feed, until, events
         self.folder, self.settings, self.counters = run.dir, run.settings, run.state.counters
         self.display = Display(self.counters.step, until, quiet) if processes.is_main else cast(Display, NullLogger())
         self.open_logger: Callable[[int], Any] = (
-            partial(RunLogger, run.dir, warn=self.display.warn) if processes.is_main else NullLogger
+            partial(record.RunLogger, run.dir, warn=self.display.warn) if processes.is_main else NullLogger
         )
         self.logger = self.open_logger(self.counters.step)
         self.writer = checkpoint.Writer()
@@ -193,10 +194,15 @@ class Trainer:
         assert self.shown.images is not None
         self.real = self.shown.images
         self.spread = float(_spread(self.real))
+        self.bests: dict[str, float] = {}
+        if self.counters.step and processes.is_main and run.parts.metrics:
+            for line in record.read(run.dir / "metrics.jsonl"):
+                hparams.best_so_far(run, {k: v for k, v in line.items() if isinstance(v, float)}, self.bests)
+        self.looks = Looks(run, self.real, self.shown.labels, feed.look)
 
     def train(self) -> None:
         run, counters, settings = self.run, self.counters, self.settings
-        self.logger.settings(*hparams(run))
+        self.logger.begin(hparams.columns(run), hparams.texts(run), hparams.group(run))
         if counters.step == 0:
             self.picture("samples/real", self.real)
         if counters.step < self.until:
@@ -437,7 +443,8 @@ class Trainer:
         if not values:
             return
         self.run.metrics.update(values)
-        self.logger.scalars(self.counters.step, self.counters.images, values)
+        best = hparams.best_so_far(self.run, values, self.bests)
+        self.logger.scalars(self.counters.step, self.counters.images, values, best)
         self.events.step_recorded(self.run, self.counters.step, values)
         # the names cost an import of all regularizers, so they are looked up for a sign alone
         found = [name for name, _ in diagnostics.signs(values, step=self.counters.step)]
@@ -498,10 +505,11 @@ class Trainer:
         Returns:
             The diversity of the samples and the figures of the metrics, by tag.
         """
-        if self.run.ema is not None:
-            self.picture("samples/ema", self.samples("ema"))
-        samples = self.samples("generator")
-        self.picture("samples/generator", samples)
+        made = {} if self.run.ema is None else {"ema": self.samples("ema")}
+        made["generator"] = samples = self.samples("generator")
+        for source, each in made.items():
+            self.picture(f"samples/{source}", each)
+        self.looks.record(self.logger, self.counters.step, made, last=self.counters.step == self.until)
         figures = {"samples/diversity": float(_spread(samples)) / self.spread} if self.spread else {}
         for name, metric in self.run.parts.metrics.items():
             if not metric.streams():
@@ -668,15 +676,35 @@ class Trainer:
         except errors.RunError as error:
             self.display.warn(f"warning: {error}")
 
-    def close(self, at_once: bool) -> None:
-        """Wait for a save under way and close the logs.
+    def close(self, ending: status.Status, at_once: bool) -> None:
+        """Wait for a save under way, log the outcome, and close the logs.
 
         Args:
+            ending: what became of the training.
             at_once: do not wait, since the user pressed Ctrl-C twice.
         """
         if not at_once:
             self.settle_quietly()
+        self.logger.end(ending.status, outcome(self.run, ending), self.counters.step)
         self.logger.close()
+
+
+def outcome(run: Run, ending: status.Status) -> str:
+    """Describe the end of a run in Markdown.
+
+    Args:
+        run: the run.
+        ending: what became of the training.
+
+    Returns:
+        The status, the reason, and what the last scalars say.
+    """
+    lines = [f"**{ending.status}** after step {ending.step} of {ending.until}", "", ending.reason, ""]
+    signs = [line for _, line in diagnostics.signs(run.metrics, step=ending.step)]
+    lines += [f"- {line}" for line in signs] or ["- no sign of trouble in the last scalars"]
+    figures = {tag: value for tag, value in run.metrics.items() if tag.startswith("metrics/")}
+    lines += [f"- {tag.removeprefix('metrics/')}: {value:.5g}" for tag, value in figures.items()]
+    return "\n".join(lines)
 
 
 def _functions(error: BaseException) -> Iterator[str]:

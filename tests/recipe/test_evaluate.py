@@ -96,9 +96,9 @@ def test_figures_equal_those_of_training_at_every_checkpoint(trained: tuple[ganz
     assert (run.dir / "metrics.jsonl").read_bytes() == before
     assert [line["figures"] for line in evaluations(run.dir)] == [dict(each.figures) for each in found]
     assert len(list(cache.glob("*.safetensors"))) == 1
-    board = EventAccumulator(str(run.dir), size_guidance={"scalars": 0})
+    board = EventAccumulator(str(run.dir), size_guidance={"tensors": 0})
     board.Reload()
-    shown = [(event.step, event.value) for event in board.Scalars("metrics/drift/gap")]
+    shown = [(event.step, event.tensor_proto.float_val[0]) for event in board.Tensors("2 quality/drift gap")]
     assert {step for step, _ in shown} == {2, 4}
     assert len(shown) == 6  # two of training, and two of each evaluation
 

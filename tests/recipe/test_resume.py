@@ -177,16 +177,16 @@ def test_a_record_is_of_all_its_steps_wherever_the_run_was_stopped(tmp_path: Pat
 @pytest.mark.parametrize("stop", [3, 11])
 def test_tensorboard_shows_one_continuous_run(tmp_path: Path, stop: int) -> None:
     """Also where there was no checkpoint yet, and the run begins again."""
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+    from tensorboard.backend.event_processing.plugin_event_accumulator import EventAccumulator
 
     runs = bench(tmp_path)
     folder = runs.stopped(stop, saves=False)
     runs.resumed(folder)
-    events = EventAccumulator(str(folder), purge_orphaned_data=True)
+    events = EventAccumulator(str(folder), {"tensors": 0}, purge_orphaned_data=True)
     events.Reload()
-    assert [e.step for e in events.Scalars("loss/generator")] == [*range(1, STEPS + 1)]
-    assert [e.step for e in events.Images("samples/real")] == [0]
-    assert [e.step for e in events.Images("samples/ema")] == [6, 12]
+    assert [e.step for e in events.Tensors("3 balance/loss generator")] == [*range(1, STEPS + 1)]
+    assert [e.step for e in events.Tensors("1 samples/d real")] == [0]
+    assert [e.step for e in events.Tensors("1 samples/b average")] == [6, 12]
 
 
 def test_steps_written_into_the_config_are_not_passed_over_in_silence(

@@ -1,0 +1,231 @@
+"""Write TensorBoard's event file. No other file of ganzoo imports TensorBoard.
+
+Every tag has a description. A layout of custom scalars, a row of the hparams table and the end of the session belong to
+every run, without configuration. The hparams are the start and the end of a session in the run's own event file, and no
+experiment of their own. TensorBoard then collects the columns of all runs, so that runs of different parts share one
+table.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from tensorboard.compat.proto.summary_pb2 import DataClass, Summary, SummaryMetadata
+from tensorboard.compat.proto.tensor_pb2 import TensorProto
+from tensorboard.compat.proto.tensor_shape_pb2 import TensorShapeProto
+from tensorboard.compat.proto.types_pb2 import DT_DOUBLE, DT_FLOAT, DT_STRING
+from tensorboard.plugins.hparams import api_pb2
+from tensorboard.plugins.hparams.metadata import (
+    PLUGIN_DATA_VERSION,
+    PLUGIN_NAME,
+    SESSION_END_INFO_TAG,
+    SESSION_START_INFO_TAG,
+)
+from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData, SessionEndInfo, SessionStartInfo
+from torch import Tensor
+from torch.utils.tensorboard import SummaryWriter
+
+from ganzoo.disk.tags import ACCURACY_BAND, FAMILIES, description, shown
+
+STATUS = {
+    "finished": api_pb2.STATUS_SUCCESS,
+    "stopped": api_pb2.STATUS_SUCCESS,
+    "diverged": api_pb2.STATUS_FAILURE,
+    "failed": api_pb2.STATUS_FAILURE,
+}
+"""The status of the hparams table for each status of a run."""
+
+DATA_CLASS = {
+    "scalars": DataClass.DATA_CLASS_SCALAR,
+    "images": DataClass.DATA_CLASS_BLOB_SEQUENCE,
+    "histograms": DataClass.DATA_CLASS_TENSOR,
+}
+"""What kind of data each plugin of TensorBoard reads."""
+
+LOW, HIGH = f"{FAMILIES['balance']}/accuracy wanted, low", f"{FAMILIES['balance']}/accuracy wanted, high"
+"""The tags of the two edges of the band that the accuracy should stay in."""
+
+
+def layout() -> dict[str, dict[str, list[Any]]]:
+    """The charts of TensorBoard's custom scalars, for every run.
+
+    Returns:
+        The charts by category, as ``SummaryWriter.add_custom_scalars`` takes the charts. Tags are regular expressions.
+    """
+    balance, stability, quality = FAMILIES["balance"], FAMILIES["stability"], FAMILIES["quality"]
+    accuracy = shown("scores/accuracy")
+    return {
+        "1 is it balanced?": {
+            "losses of both players": ["Multiline", [f"{balance}/loss .*"]],
+            "mean scores of real and generated samples": ["Multiline", [f"{balance}/score (real|fake)$"]],
+            "accuracy of the discriminator, and the band to stay in": ["Margin", [accuracy, LOW, HIGH]],
+        },
+        "2 is it stable?": {
+            "norms of the gradients": ["Multiline", [f"{stability}/gradient .*"]],
+            "penalties": ["Multiline", [f"{stability}/penalty .*"]],
+            "what parts report, such as singular values": [
+                "Multiline",
+                [f"{stability}/(?!gradient|penalty).*"],
+            ],
+        },
+        "3 is it good?": {
+            "metrics": ["Multiline", [f"{quality}/(?!diversity).*"]],
+            "diversity of the samples, 1 for the diversity of the data": ["Multiline", [f"{quality}/diversity"]],
+        },
+        "4 is it fast?": {
+            "images a second": ["Multiline", [shown("speed/images_per_second")]],
+            "learning rates": ["Multiline", [f"{FAMILIES['speed']}/learning rate .*"]],
+        },
+    }
+
+
+class Board:
+    """The event file of a run.
+
+    Args:
+        folder: the run directory.
+        purge: the first step of earlier event files that TensorBoard drops, or None.
+        suffix: the end of the name of the event file.
+    """
+
+    def __init__(self, folder: Path, purge: int | None, suffix: str = "") -> None:
+        self._writer = SummaryWriter(str(folder), purge_step=purge, max_queue=1000, filename_suffix=suffix)
+        self._described: set[str] = set()
+
+    def begin(self, columns: Mapping[str, Any], texts: Mapping[str, str], group: str) -> None:
+        """Write what is written once a run: texts, the layout, and the row of the hparams table.
+
+        Args:
+            columns: the row of the hparams table.
+            texts: texts in Markdown by tag.
+            group: the name that runs of one recipe share, whatever the seed.
+        """
+        for tag, text in texts.items():
+            self.text(tag, text)
+        self.layout()
+        start = SessionStartInfo(group_name=group)
+        for key, value in columns.items():
+            if isinstance(value, bool):
+                start.hparams[key].bool_value = value
+            elif isinstance(value, int | float):
+                start.hparams[key].number_value = value
+            else:
+                start.hparams[key].string_value = str(value)
+        self._session(SESSION_START_INFO_TAG, HParamsPluginData(session_start_info=start, version=PLUGIN_DATA_VERSION))
+
+    def layout(self) -> None:
+        """Write the charts of custom scalars."""
+        self._writer.add_custom_scalars(layout())
+
+    def end(self, status: str, text: str, step: int) -> None:
+        """Write the outcome of the run.
+
+        Args:
+            status: ``finished``, ``stopped``, ``diverged`` or ``failed``.
+            text: the outcome in Markdown.
+            step: the last step.
+        """
+        self.text("outcome", text, step)
+        end = SessionEndInfo(status=STATUS[status])
+        self._session(SESSION_END_INFO_TAG, HParamsPluginData(session_end_info=end, version=PLUGIN_DATA_VERSION))
+
+    def text(self, tag: str, text: str, step: int = 0) -> None:
+        """Write a text.
+
+        Args:
+            tag: the tag.
+            text: the text in Markdown.
+            step: the step.
+        """
+        self._writer.add_text(tag, text, step)
+
+    def scalars(self, values: Mapping[str, float], step: int) -> None:
+        """Write scalars. The edges of the band of the accuracy go along with the accuracy.
+
+        Args:
+            values: the scalars by tag, as in ``metrics.jsonl``.
+            step: the step.
+        """
+        pairs = [(tag, shown(tag), value) for tag, value in values.items()]
+        if "scores/accuracy" in values:
+            pairs += [("scores/accuracy", tag, edge) for tag, edge in zip((LOW, HIGH), ACCURACY_BAND, strict=True)]
+        found = []
+        for tag, name, value in pairs:
+            proto = TensorProto(dtype=DT_FLOAT, float_val=[value])
+            found.append(Summary.Value(tag=name, tensor=proto, metadata=self._metadata(tag, name, "scalars")))
+        self._add(Summary(value=found), step)
+
+    def image(self, tag: str, picture: Tensor, step: int) -> None:
+        """Write a picture.
+
+        Args:
+            tag: the tag, such as ``samples/ema``.
+            picture: (3, H, W), uint8.
+            step: the step.
+        """
+        name = shown(tag)
+        height, width = picture.shape[1:]
+        png = io.BytesIO()
+        Image.fromarray(picture.permute(1, 2, 0).contiguous().numpy()).save(png, format="PNG")
+        data = [str(width).encode(), str(height).encode(), png.getvalue()]
+        proto = TensorProto(dtype=DT_STRING, tensor_shape=_shape(len(data)), string_val=data)
+        metadata = self._metadata(tag, name, "images")
+        self._add(Summary(value=[Summary.Value(tag=name, tensor=proto, metadata=metadata)]), step)
+
+    def histogram(self, tag: str, values: Tensor, step: int) -> None:
+        """Write a histogram.
+
+        Args:
+            tag: the tag, such as ``scores of real/all``.
+            values: any numbers. Numbers that are not finite are left out.
+            step: the step.
+        """
+        found = values.detach().flatten().double().cpu().numpy()
+        found = found[np.isfinite(found)]
+        if not len(found):
+            return
+        counts, edges = np.histogram(found, bins=30)
+        buckets = np.stack([edges[:-1], edges[1:], counts], 1)
+        name = shown(tag)
+        proto = TensorProto(dtype=DT_DOUBLE, tensor_shape=_shape(*buckets.shape), double_val=buckets.ravel().tolist())
+        metadata = self._metadata(tag, name, "histograms")
+        self._add(Summary(value=[Summary.Value(tag=name, tensor=proto, metadata=metadata)]), step)
+
+    def flush(self) -> None:
+        """Hand everything to the operating system."""
+        self._writer.flush()
+
+    def close(self) -> None:
+        """Close the event file."""
+        self._writer.close()
+
+    def _metadata(self, tag: str, name: str, plugin: str) -> SummaryMetadata:
+        """The metadata of a tag: the plugin that shows the tag, and at the first writing the description."""
+        if name in self._described:
+            text = ""
+        else:
+            self._described.add(name)
+            text = description(tag)
+        return SummaryMetadata(
+            display_name=name.partition("/")[2],
+            summary_description=text,
+            plugin_data=SummaryMetadata.PluginData(plugin_name=plugin, content=b""),
+            data_class=DATA_CLASS[plugin],
+        )
+
+    def _session(self, tag: str, data: HParamsPluginData) -> None:
+        plugin = SummaryMetadata.PluginData(plugin_name=PLUGIN_NAME, content=data.SerializeToString())
+        self._add(Summary(value=[Summary.Value(tag=tag, metadata=SummaryMetadata(plugin_data=plugin))]))
+
+    def _add(self, summary: Summary, step: int | None = None) -> None:
+        events: Any = self._writer._get_file_writer()  # type: ignore[no-untyped-call]  # torch's
+        events.add_summary(summary, step)
+
+
+def _shape(*sizes: int) -> TensorShapeProto:
+    return TensorShapeProto(dim=[TensorShapeProto.Dim(size=size) for size in sizes])

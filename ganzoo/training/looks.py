@@ -1,0 +1,185 @@
+"""Pictures and histograms that TensorBoard shows beside the sample grids.
+
+Sample grids are always made. What this file makes is made only as long as the time stays below a share of the run's
+time, at the first look and at the last look in any case. Nothing here is part of a step, and nothing draws from the
+random streams of training.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ganzoo.disk import pictures
+from ganzoo.parts import Batch
+from ganzoo.step.round import logits
+from ganzoo.training.interpolation import slerp
+from ganzoo.training.run import Run, evaluating
+
+SHARE = 0.02
+"""The share of the run's time that these pictures and histograms may take."""
+
+JUDGED = 128
+"""Samples, real and generated, whose scores and slopes make a histogram."""
+
+LAYERS, WIDEST = 8, 512
+"""Layers of a player whose singular values make a histogram, and the largest smaller side of such a weight."""
+
+SEARCHED = 8_000_000
+"""Numbers of real samples that nearest neighbours are looked for in. The samples stay in memory."""
+
+NEIGHBOURS, COMPARED = 5, 8
+"""Neighbours of a sample, and samples whose neighbours are shown."""
+
+WALKS, FRAMES = 4, 8
+"""Walks through the latent space, and samples of a walk."""
+
+FIELD = 96
+"""Positions along a side of the plane at which the discriminator is asked for the field."""
+
+
+class Looks:
+    """Makes the pictures and histograms of a run.
+
+    Args:
+        run: the run.
+        real: (N, *shape), real samples in [-1, 1].
+        labels: (N,) class numbers of the real samples, or None.
+        training: gives a number of real samples of the training data, for the neighbours.
+    """
+
+    def __init__(self, run: Run, real: Tensor, labels: Tensor | None, training: Callable[[int], Batch]) -> None:
+        self.run, self.training = run, training
+        self.real = real[:JUDGED]
+        self.labels = labels[:JUDGED] if labels is not None and run.spec.classes else None
+        self.began = time.monotonic()
+        self.spent = 0.0
+        self.before: Tensor | None = None
+        self.searched: Tensor | None = None
+        self.looked = False
+
+    def record(self, logger: Any, step: int, samples: Mapping[str, Tensor], *, last: bool) -> None:
+        """Make the pictures and histograms of a step, if there is time left for the pictures.
+
+        Args:
+            logger: the logger of the run.
+            step: the step.
+            samples: the samples of the grids by source, ``ema`` and ``generator``.
+            last: the run is at its end.
+        """
+        now = time.monotonic()
+        if self.looked and not last and self.spent > SHARE * (now - self.began):
+            return
+        self.looked = True
+        best = samples.get("ema", samples["generator"])
+        for tag, picture in self.pictures(samples, best):
+            logger.extra_picture(step, tag, picture)
+        for tag, values in self.histograms(samples["generator"]):
+            logger.histogram(step, tag, values)
+        self.before = best
+        self.spent += time.monotonic() - now
+
+    def pictures(self, samples: Mapping[str, Tensor], best: Tensor) -> Iterator[tuple[str, Tensor]]:
+        """Draw the pictures.
+
+        Args:
+            samples: the samples by source.
+            best: the samples of the average, or of the generator without an average.
+
+        Yields:
+            The tag and the picture, (3, H, W), uint8.
+        """
+        if self.run.spec.shape == (2,):
+            yield "samples/field", self.field(best)
+            return
+        if best.dim() != 4 or self.run.spec.inputs:
+            return
+        names = {"ema": "average", "generator": "generator", "real": "real"}
+        parts = {names[key]: value[:16] for key, value in {**samples, "real": self.real}.items()}
+        yield "samples/side by side", pictures.captioned(parts, 4)
+        if self.before is not None and self.before.shape == best.shape:
+            yield "samples/change", pictures.picture((best - self.before).abs()[:16] - 1, 4)
+        yield "samples/neighbours", self.neighbours(best)
+        if self.run.parts.architecture.style_space == "z":
+            yield "samples/walk", self.walk()
+
+    def neighbours(self, samples: Tensor) -> Tensor:
+        """Draw samples beside the training samples that are nearest in pixels."""
+        if self.searched is None:
+            count = max(1, min(2000, SEARCHED // samples[0].numel()))
+            self.searched = self.training(count).images.float().cpu()
+        shown = samples[:COMPARED].float().cpu()
+        distance = torch.cdist(shown.flatten(1), self.searched.flatten(1))
+        near = self.searched[distance.topk(min(NEIGHBOURS, len(self.searched)), largest=False).indices]
+        rows = torch.cat([shown[:, None], near], 1)
+        return pictures.picture(rows.flatten(0, 1), rows.shape[1])
+
+    def walk(self) -> Tensor:
+        """Draw walks between two seeds, with the first class of each walk."""
+        labels = torch.arange(WALKS) % self.run.spec.classes if self.run.spec.classes else None
+        ends = [self.run.latents(WALKS, seed=seed, labels=labels) for seed in (0, 1)]
+        points = [slerp(ends[0].latent, ends[1].latent, k / (FRAMES - 1)) for k in range(FRAMES)]
+        batch = Batch(latent=torch.stack(points, 1).flatten(0, 1))
+        if ends[0].labels is not None:
+            batch = batch.replace(labels=ends[0].labels.repeat_interleave(FRAMES))
+        return pictures.picture(self.run.generated(batch), FRAMES)
+
+    def field(self, samples: Tensor) -> Tensor:
+        """Draw the discriminator's scores over the plane, with real points and samples."""
+        side = torch.linspace(-pictures.REACH, pictures.REACH, FIELD)
+        places = torch.cartesian_prod(side.flip(0), side).flip(1).to(self.run.device, self.run.dtype)  # rows from above
+        scores = self._judged(places, None).reshape(FIELD, FIELD)
+        return pictures.field(scores, self.real, samples)
+
+    def histograms(self, samples: Tensor) -> Iterator[tuple[str, Tensor]]:
+        """Compute the values of the histograms.
+
+        Args:
+            samples: (N, *shape), samples of the generator.
+
+        Yields:
+            The tag and the values.
+        """
+        if not self.run.spec.inputs:
+            fake_labels = None
+            if self.run.spec.classes:
+                fake_labels = torch.arange(len(samples)) % self.run.spec.classes
+            for name, images, labels in (("real", self.real, self.labels), ("fake", samples[:JUDGED], fake_labels)):
+                if self.run.spec.classes and labels is None:
+                    continue
+                given = images.to(self.run.device, self.run.dtype)
+                with torch.enable_grad():
+                    given.requires_grad_(True)
+                    scores = self._judged(given, labels, grad=True)
+                    (slope,) = torch.autograd.grad(scores.sum(), given)
+                yield f"scores of {name}/all", scores
+                yield f"slope at {name}/all", slope.flatten(1).norm(dim=1)
+        for player in ("discriminator", "generator"):
+            for layer, weight in _weights(getattr(self.run, player)):
+                yield f"singular values/{player} {layer}", torch.linalg.svdvals(weight)
+
+    def _judged(self, images: Tensor, labels: Tensor | None, grad: bool = False) -> Tensor:
+        """(N,): the scores of samples."""
+        run = self.run
+        if run.spec.classes and labels is None:
+            labels = torch.arange(len(images)) % run.spec.classes
+        given = Batch(labels=labels[: len(images)].to(run.device) if labels is not None else None)
+        with evaluating(run.discriminator), torch.set_grad_enabled(grad):
+            return logits(run.parts.architecture.judge(run.discriminator, images, given)).float()
+
+
+def _weights(network: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    """The weights of the first layers as matrices, (outputs, inputs), that are small enough."""
+    found = 0
+    for name, module in network.named_modules():
+        weight = getattr(module, "weight", None)
+        if not isinstance(weight, Tensor) or weight.dim() < 2 or "parametrizations" in name:
+            continue
+        matrix = weight.detach().float().flatten(1).cpu()
+        if min(matrix.shape) <= WIDEST and found < LAYERS:
+            found += 1
+            yield name, matrix
