@@ -74,6 +74,14 @@ class Loss(Part):
         return False
 
     @property
+    def pairs_samples(self) -> bool:
+        """The loss compares real sample i with fake i. On labelled data both are then of one class.
+
+        Between classes, the offset of the discriminator from class to class would enter the difference.
+        """
+        return False
+
+    @property
     def needs_grad_of(self) -> frozenset[str]:
         """The images, of ``"real"`` and ``"fake"``, by which the loss differentiates the scores."""
         return frozenset()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -110,6 +111,18 @@ class Game:
         Args:
             steps: plain gradient moves of the discriminator, each on a round of its own; it itself stays where it is.
             rate: of these moves; the discriminator's own learning rate unless given.
+        """
+        raise NotImplementedError
+
+    def looking_ahead(self) -> AbstractContextManager[None]:
+        """A context for rounds and moves that are taken back.
+
+        Inside, the statistics that networks and regularizers keep (running means of norms, power vectors, what
+        ``observe`` collects) are those of the begin, and at the end they are put back. So a statistic moves once an
+        update, however far a schedule looks ahead.
+
+        Returns:
+            The context manager.
         """
         raise NotImplementedError
 

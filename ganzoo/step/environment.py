@@ -69,6 +69,10 @@ class Feed(Protocol):
         """
 
     @property
+    def with_labels(self) -> bool:
+        """Whether the networks are given class labels."""
+
+    @property
     def inputs(self) -> Mapping[str, TensorSpec]:
         """The tensors that networks are given beside latents, images and labels, by name."""
 

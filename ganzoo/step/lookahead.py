@@ -93,7 +93,8 @@ def unrolled_generator_loss(game: Game, steps: int, rate: float | None) -> Tenso
     try:
         for _ in range(steps):
             game.replace_discriminator(WithWeights(network, weights))
-            loss = game.discriminator_loss(game.round())
+            with game.looking_ahead():
+                loss = game.discriminator_loss(game.round())
             # create_graph keeps psi_{i+1} a function of theta. The generator's gradient goes through these steps.
             grads = torch.autograd.grad(loss, list(weights.values()), create_graph=True, materialize_grads=True)
             weights = {name: w - rate * g for (name, w), g in zip(weights.items(), grads, strict=True)}

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim import Optimizer
 
 from ganzoo import errors
@@ -129,8 +130,12 @@ class State:
     def average(self, share: float | Tensor) -> None:
         """Move the average towards the generator: ema <- (1 - share) ema + share theta.
 
-        Buffers (BatchNorm's statistics, spectral norm's vectors) are copied: an averaged power-iteration vector would
-        not have length 1. Costs one pass over the weights.
+        The running statistics of batch norm are averaged with the weights that they belong to. All other buffers, such
+        as the vectors of spectral norm, are copied: an averaged power-iteration vector would not have length 1. Costs
+        one pass over the weights.
+
+        Source: the code of A. Brock et al., Large scale GAN training (BigGAN), 2019, arXiv 1809.11096, which averages
+            the running statistics too.
 
         Args:
             share: the generator's weight in the average, from 0 to 1. A tensor stays on the
@@ -140,7 +145,10 @@ class State:
             return
         if self._averaged is None:
             nets = self.ema, self.networks.generator
-            self._averaged = [[*net.parameters()] for net in nets], [[*net.buffers()] for net in nets]
+            running = [_running_statistics(net) for net in nets]
+            taken = {id(value) for each in running for value in each}
+            averaged = [[*net.parameters(), *each] for net, each in zip(nets, running, strict=True)]
+            self._averaged = averaged, [[b for b in net.buffers() if id(b) not in taken] for net in nets]
         (averages, weights), (mine, theirs) = self._averaged
         if isinstance(share, Tensor):  # as a number it would be fetched from the device
             torch._foreach_lerp_(averages, weights, [share] * len(weights))
@@ -323,6 +331,12 @@ class State:
             else:
                 lines.append(load_fitting(net, saved or {}, group))
         return lines
+
+
+def _running_statistics(net: nn.Module) -> list[Tensor]:
+    """The running means and variances of the batch norms of a network."""
+    norms = [module for module in net.modules() if isinstance(module, _BatchNorm)]
+    return [value for norm in norms for value in (norm.running_mean, norm.running_var) if value is not None]
 
 
 def load_fitting(module: nn.Module, saved: Mapping[str, Tensor], group: str) -> str:

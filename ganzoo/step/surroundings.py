@@ -85,6 +85,7 @@ class Surroundings(contracts.Game):
         self.progress = 0.0
         self.stage: Stage | None = None
         self.step_number_was_read = False
+        self.is_looking_ahead = False
         self._step_number = 0
         self._before_step: StepSnapshot | None = None
         self._buffers_at_start: list[Tensor] = []

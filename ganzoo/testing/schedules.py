@@ -5,6 +5,9 @@ A schedule plays a game that records each call and refuses calls that break the 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 from torch import Tensor, nn
 
@@ -82,6 +85,13 @@ class _Table(parts.Game):
         looked = [self.discriminator_loss(self.round()) for _ in range(steps)]
         looked += [seats["generator"] for *_, seats in self.rounds[-steps:]]  # The gradient passes through the steps.
         return self.generator_loss(self.round()) + torch.stack(looked).sum()
+
+    @contextmanager
+    def looking_ahead(self) -> Iterator[None]:
+        """A context that is recorded at the begin and at the end."""
+        self.told.append("looks ahead")
+        yield
+        self.told.append("looked ahead")
 
     def snapshot(self, *players: Player, memory: bool = False) -> parts.Snapshot:
         """A copy of the players' weights."""

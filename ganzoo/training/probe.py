@@ -31,7 +31,7 @@ class OneBatch:
     """
 
     def __init__(self, feed: Feed, batch: Batch) -> None:
-        self.inputs, self.labels = feed.inputs, feed.labels
+        self.inputs, self.labels, self.with_labels = feed.inputs, feed.labels, feed.with_labels
         self.batch = batch
 
     def reals(self, draw: int, piece: int = 0) -> Batch:

@@ -217,8 +217,61 @@ def test_the_average_follows_after_the_generator_moved(experiment: Any) -> None:
     for before, average, weight in zip(start, made.run.ema.parameters(), made.run.generator.parameters(), strict=True):
         torch.testing.assert_close(average, decay * before + (1 - decay) * weight)
         assert average.data_ptr() != weight.data_ptr()
-    for mine, theirs in zip(made.run.ema.buffers(), made.run.generator.buffers(), strict=True):
-        assert torch.equal(mine, theirs)
+
+
+def test_running_statistics_of_batch_norm_are_averaged_and_other_buffers_copied(experiment: Any) -> None:
+    made = experiment(ema=0.5, precision="fp64", regularizers=["sn:players=both"])
+    play(made.game, ganzoo.part("schedule", "onestep"))
+    start = {name: value.clone() for name, value in made.run.ema.named_buffers()}
+    play(made.game, ganzoo.part("schedule", "onestep"))
+    theirs, decay, seen = dict(made.run.generator.named_buffers()), min(0.5, 3 / 12), set()
+    for name, mine in made.run.ema.named_buffers():
+        running = "running" in name
+        expected = decay * start[name] + (1 - decay) * theirs[name] if running else theirs[name]
+        torch.testing.assert_close(mine, expected, rtol=1e-12, atol=0)
+        seen.add("running" if running else name.rpartition(".")[2])
+    assert {"running", "num_batches_tracked", "_u"} <= seen, seen
+
+
+@pytest.mark.parametrize(("loss", "pairs"), [("rpgan", True), ("gan-qp", True), ("ragan", False), ("hinge", False)])
+@pytest.mark.parametrize("schedule", ["onestep", "alternating"])
+def test_a_loss_over_pairs_compares_samples_of_one_class(
+    experiment: Any, loss: str, pairs: bool, schedule: str
+) -> None:
+    made = experiment(arch="dcgan:width=4,conditional=projection", loss=loss, regularizers=["sn"])
+    made.game.begin(0, 0.0)
+    for players in ((), ("generator",), ("discriminator",)):
+        s = made.game.round(*players)
+        assert torch.equal(s.labels, s.fake_labels) == pairs
+        assert made.game.discriminator_loss(s).isfinite() if players != ("generator",) else True
+
+
+@pytest.mark.parametrize("schedule", ["extragradient", "unrolled:steps=3", "unrolled:steps=2,order=second"])
+def test_what_is_looked_at_ahead_leaves_no_trace_in_statistics(experiment: Any, schedule: str) -> None:
+    """Each player's scores are observed as often as it moves, and a running mean moves with no other round."""
+    made = experiment(regularizers=["sn", "lecam:weight=0.1"], precision="fp64", loss="sgan")
+    observed = []
+    lecam = made.run.parts.regularizers["lecam"]
+    made.game.with_hook["observe"] = {"counts": Counts(observed), "lecam": lecam}
+    play(made.game, ganzoo.part("schedule", schedule))
+    assert sorted(observed) == ["discriminator", "generator"]
+    before = [b.clone() for net in made.game.state.networks for b in net.buffers()]
+    with made.game.looking_ahead():
+        made.game.begin(5, 0.0)
+        made.game.discriminator_loss(made.game.round("discriminator"))
+        now = [b for net in made.game.state.networks for b in net.buffers()]
+        assert not all(torch.equal(x, y) for x, y in zip(before, now, strict=True))
+    assert all(torch.equal(x, y) for x, y in zip(before, now, strict=True))
+
+
+class Counts:
+    """Notes the players whose rounds are observed."""
+
+    def __init__(self, observed: list[str]) -> None:
+        self.observed = observed
+
+    def observe(self, player: str, s: ganzoo.Scores) -> None:
+        self.observed.append(player)
 
 
 def test_two_time_scales_move_sgd_by_the_ratio_of_rates(experiment: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
@@ -36,6 +37,9 @@ class Bilinear(ganzoo.Game):
 
     def generator_loss(self, s):
         return self.w["discriminator"] * self.w["generator"]
+
+    def looking_ahead(self):
+        return nullcontext()
 
     def snapshot(self, *players, memory=False):
         chosen = players or ("discriminator", "generator")
@@ -200,7 +204,8 @@ def test_extragradient_written_by_hand(experiment):
     game.begin(0, 0.0)
     start = [p.detach().clone() for net in nets for p in net.parameters()]
     everything = [p for net in nets for p in net.parameters()]
-    for _ in range(2):
+    buffers = [(b, b.clone()) for net in nets for b in net.buffers()]
+    for ahead in (True, False):
         s = game.round()
         losses = {nets.discriminator: game.discriminator_loss(s), nets.generator: game.generator_loss(s)}
         slopes = [
@@ -210,6 +215,8 @@ def test_extragradient_written_by_hand(experiment):
         with torch.no_grad():
             for p, begin, g in zip(everything, start, slopes, strict=True):
                 p.copy_(begin).sub_(0.05 * g)
+            for b, before in buffers if ahead else ():
+                b.copy_(before)
     theirs = weights(game)
     assert all(torch.allclose(mine[k], theirs[k], rtol=0, atol=1e-12) for k in mine)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from annotated_types import Gt
 
@@ -53,6 +53,7 @@ class GANQP(ganzoo.Loss):
         (tensor(-1.), tensor(2.))
     """
 
+    pairs_samples: ClassVar[bool] = True
     distance: Literal["l1", "l2"] = "l1"
     weight: Annotated[float, Gt(0)] = 10.0
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from torch.nn.functional import softplus
 
@@ -49,6 +49,7 @@ class RpGAN(ganzoo.Loss):
         (tensor(0.6931), tensor(0.6931))
     """
 
+    pairs_samples: ClassVar[bool] = True
     form: Literal["non-saturating", "zero-sum"] = "non-saturating"
 
     @property

@@ -29,8 +29,9 @@ class Extragradient(ganzoo.Schedule):
     def step(self, game: ganzoo.Game) -> None:
         """Look ahead, come back, move."""
         start = game.snapshot()
-        s = game.round()
-        game.update(discriminator=game.discriminator_loss(s), generator=game.generator_loss(s), trial=True)
+        with game.looking_ahead():
+            s = game.round()
+            game.update(discriminator=game.discriminator_loss(s), generator=game.generator_loss(s), trial=True)
         s = game.round()
         game.update(discriminator=game.discriminator_loss(s), generator=game.generator_loss(s), start=start)
 

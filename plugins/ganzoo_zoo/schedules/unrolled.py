@@ -54,6 +54,7 @@ class Unrolled(ganzoo.Schedule):
             return
         stays = game.snapshot("discriminator", memory=True)
         for _ in range(self.steps - 1):
-            game.update(discriminator=game.discriminator_loss(game.round("discriminator")), trial=True)
+            with game.looking_ahead():
+                game.update(discriminator=game.discriminator_loss(game.round("discriminator")), trial=True)
         game.update(generator=game.generator_loss(game.round("generator")))
         game.restore(stays)
