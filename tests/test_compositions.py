@@ -35,6 +35,7 @@ SUITED: dict[str, dict[str, Any]] = {  # what a part cannot do without
     "acgan": {"arch": "dcgan:width=4,auxiliary=true"},
     "feature-matching": {"arch": "dcgan:width=4,auxiliary=true"},
     "ogan": {"arch": "dcgan:width=4,embedding=latent"},
+    "reconstruction": {"arch": "fastgan:width=2,d_norm=none", "data": "digits:size=32", "batch_size": 2},
     "segan": {"arch": "segan:width=4,d_norm=none", "data": "digits-masks:size=16"},
 }
 

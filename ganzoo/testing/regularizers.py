@@ -105,7 +105,15 @@ class _Round:
         if "fake" in self.part.needs_grad_of and not generator_learns:
             s.fake_images.requires_grad_()
         s.real, s.fake = s.judge(s.real_images), s.judge(s.fake_images)
-        s.real_output, s.fake_output = ({"logits": x, "features": [x[:, None]]} for x in (s.real, s.fake))
+        s.real_output, s.fake_output = (
+            {
+                "logits": x,
+                "features": [x[:, None]],
+                "reconstructions": [x[:, None]],
+                "originals": [x[:, None].detach() + 1.0],
+            }
+            for x in (s.real, s.fake)
+        )
         s.real_target, s.fake_target = self.part.targets(s, 1.0, 0.0)
         return s
 

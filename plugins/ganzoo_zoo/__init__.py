@@ -15,6 +15,7 @@ def register_architectures(register: Register) -> None:
         register: the function to call with each name.
     """
     register("dcgan", "ganzoo_zoo.architectures.dcgan:DCGAN")
+    register("fastgan", "ganzoo_zoo.architectures.fastgan:FastGAN")
     register("mlp", "ganzoo_zoo.architectures.mlp:MLP")
     register("multiscale", "ganzoo_zoo.architectures.multiscale:Multiscale")
     register("pggan", "ganzoo_zoo.architectures.pggan:PGGAN")
@@ -76,6 +77,7 @@ def register_regularizers(register: Register) -> None:
     register("r1", "ganzoo_zoo.regularizers.r1:R1")
     register("r1r2", "ganzoo_zoo.regularizers.r1:R1R2")
     register("r2", "ganzoo_zoo.regularizers.r1:R2")
+    register("reconstruction", "ganzoo_zoo.regularizers.reconstruction:Reconstruction")
     register("sn", "ganzoo_zoo.regularizers.sn:SpectralNorm")
     register("sn-penalty", "ganzoo_zoo.regularizers.sn_penalty:SpectralNormPenalty")
     register("top-k", "ganzoo_zoo.regularizers.top_k:TopK")

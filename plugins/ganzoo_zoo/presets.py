@@ -270,4 +270,33 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
         "batch_size": 32,
         "steps": 1000,
     },
+    # Karras et al. 2018, arXiv:1710.10196, section 2 and appendix A.1: 600,000 images a phase, minibatches of 16, Adam
+    # at 1e-3 with (0, 0.99), WGAN-GP with a drift of 1e-3, an average with decay 0.999, and 12 million images. Smaller
+    # minibatches beyond 128x128 and a rate of 1.5e-3 at 1024x1024 are not scheduled. `pggan:phase_images=0` has growth
+    # follow --steps.
+    "pggan": {
+        "arch": "pggan:phase_images=600000",
+        "loss": "wgan",
+        "regularizers": ["wgan-gp:weight=10", "drift:weight=1e-3"],
+        "schedule": "alternating",
+        "optimizer": "adam:lr=1e-3,betas=0.0,0.99",
+        "batch_size": 16,
+        "latent_dim": 512,
+        "ema": 0.999,
+        "steps": 750_000,
+    },
+    # Liu et al. 2021, arXiv:2101.04775, and the authors' train.py: spectral norm in both networks, DiffAugment by
+    # colour and translation, 256 noise numbers, batches of 8, 50,000 steps. The authors' hinge draws the margin from 0.8 to 1
+    # for each logit, and their distance of reconstructions is LPIPS.
+    "fastgan": {
+        "arch": "fastgan",
+        "loss": "hinge",
+        "regularizers": ["sn:players=both", "diffaugment:policy=color,translation", "reconstruction"],
+        "schedule": "alternating",
+        "optimizer": "adam:lr=2e-4,betas=0.5,0.999",
+        "batch_size": 8,
+        "latent_dim": 256,
+        "ema": 0.999,
+        "steps": 50_000,
+    },
 }

@@ -15,6 +15,7 @@ from ganzoo.testing import checks_for
 
 SMALLER = {
     "dcgan": "dcgan:width=4",
+    "fastgan": "fastgan:width=2,excitation=3",
     "multiscale": "multiscale:of=dcgan,width=4,scales=2",
     "pggan": "pggan:channel_max=8",
     "r3gan": "r3gan:width=8,blocks=1,group=4",
@@ -47,6 +48,7 @@ VARIANTS = {
         "r3gan:width=8,conditional=concat,embedding=latent,blocks=1",
         "r3gan:width=6,auxiliary=true,blocks=1",
         "segan:width=4,norm=instance,d_norm=none",
+        "fastgan:width=2,norm=layer,d_norm=none,noise=false,reconstructs=false",
         "multiscale:of=resnet,width=8,scales=2,pooling=max,combine=sum,auxiliary=true",
         "dcgan:width=4,conditional=projection,norm=switchable,d_norm=switchable,minibatch_discrimination=2",
         "resnet:width=8,minibatch_stddev=true,attention=8,16,norm=instance,conditional=heads",

@@ -40,7 +40,8 @@ class PGGAN(Growing, Auxiliary, Embedding):
         minibatch_stddev: append to D's last maps how much the samples of a group of four differ.
         conditional: how both networks use the label. concat: one-hot, beside the noise in G and as constant planes
             beside the image in D. projection: a scale and a shift per class in each norm of G, an inner product of
-            features and class in D. With norm none or pixel, which have no scale, G concatenates the label.
+            features and class in D. heads: G as with projection, a last layer per class in D. auto: projection where
+            the data has labels, else none. With norm none or pixel, which have no scale, G concatenates the label.
         embedding: make D an encoder to a vector of this length, or of the length of the noise (latent), whose average
             is the logit. 0 for a logit alone.
         auxiliary: D returns its features and, on labelled data, class logits. Only G is given the label then.
@@ -126,7 +127,7 @@ class PGGAN(Growing, Auxiliary, Embedding):
             spec.shape[0],
             first=self.first_level(sizes),
             classes=classes,
-            by_norm=classes if self.conditional == "projection" and has_shift(self.norm) else 0,
+            by_norm=classes if self.conditional not in ("none", "concat") and has_shift(self.norm) else 0,
             norm_=self.norm,
         )
         initialise_by_gain(net, net.gain, equalised=self.equalised)

@@ -1,0 +1,227 @@
+"""Arrays of numbers as samples: ``.npy`` and ``.npz`` files, alone, in a folder, or in a zip."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.utils.data import Dataset
+
+from ganzoo import errors
+
+from ._decode import Unreadable, reason
+from ._files import Files
+from ._images import ImageSet, shown
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+ARRAYS = (".npy", ".npz")
+"""The endings of files with arrays."""
+
+Axes = Literal["auto", "1", "2", "3"]
+"""The annotation of the parameter ``axes``: the number of axes of an array besides the channels."""
+
+Scale = tuple[float, float]
+"""The annotation of the parameter ``scale``: the numbers that become -1 and 1."""
+
+Array = NDArray[Any]
+
+
+def read(stream: BinaryIO, name: str) -> dict[str, Array]:
+    """The arrays of a file by name. The array of a ``.npy`` file is called ``samples``.
+
+    Args:
+        stream: the file, at its start.
+        name: of the file, whose ending tells the kind.
+
+    Raises:
+        Unreadable: the file is no array, or holds objects.
+    """
+    try:
+        found = np.load(io.BytesIO(stream.read()), allow_pickle=False)  # a pickle could run any program
+    except (ValueError, OSError, EOFError) as error:
+        raise Unreadable("no array of numbers") from error
+    if isinstance(found, np.ndarray):
+        return {"samples": found}
+    try:
+        return {key: found[key] for key in found.files}
+    except ValueError as error:
+        raise Unreadable("no array of numbers") from error
+
+
+def the_samples(arrays: dict[str, Array]) -> Array:
+    """The array with samples: ``samples``, or the only array besides ``labels``.
+
+    Args:
+        arrays: the arrays of a file by name.
+
+    Raises:
+        Unreadable: there are several arrays, and none is called ``samples``.
+    """
+    names = [name for name in arrays if name != "labels"]
+    if "samples" in arrays:
+        return arrays["samples"]
+    if len(names) != 1:
+        raise Unreadable(f"several arrays ({', '.join(sorted(arrays)[:4])}) and none called samples")
+    return arrays[names[0]]
+
+
+def as_sample(array: Array, axes: Axes, scale: Scale | None) -> Tensor:
+    """One sample as a tensor with channels first: bytes, or float32 numbers in [-1, 1].
+
+    Args:
+        array: the numbers of a sample.
+        axes: the axes besides the channels. ``auto`` takes an array of one or two axes without channels.
+        scale: the numbers that become -1 and 1. None takes numbers from -1 to 1 as they are.
+
+    Raises:
+        Unreadable: numbers that are not real and finite, numbers beyond the scale, or another number of axes.
+
+    Example:
+        >>> as_sample(np.array([[0.0, 5.0], [10.0, 10.0]]), "auto", (0.0, 10.0)).tolist()
+        [[[-1.0, 0.0], [1.0, 1.0]]]
+    """
+    if array.dtype.kind not in "fiub":
+        raise Unreadable(f"numbers of the type {array.dtype}: expected integers or floating-point numbers")
+    wanted = {"auto": {1: 1, 2: 2, 3: 2, 4: 3}.get(array.ndim, 0)}.get(axes) or int(axes if axes != "auto" else 0)
+    if not wanted or array.ndim not in (wanted, wanted + 1):
+        told = "1 to 4 axes" if axes == "auto" else f"{axes} or {int(axes) + 1} axes, as axes={axes} says"
+        raise Unreadable(f"a sample of {array.ndim} axes: expected {told}")
+    array = array if array.ndim == wanted + 1 else array[None]
+    if array.dtype == np.uint8 and scale is None:
+        return torch.from_numpy(np.ascontiguousarray(array))
+    numbers = array.astype(np.float64)
+    low, high = scale or (-1.0, 1.0)
+    least, most = (float(numbers.min()), float(numbers.max())) if numbers.size else (0.0, 0.0)
+    if not (np.isfinite(least) and np.isfinite(most)):
+        raise Unreadable("numbers that are not finite")
+    if least < low or most > high:
+        beyond = f"beyond scale={low:g},{high:g}" if scale else "beyond [-1, 1]"
+        raise Unreadable(f"numbers from {least:g} to {most:g}, {beyond}: give scale=LOW,HIGH of all numbers")
+    scaled = (numbers - low) * (2.0 / (high - low)) - 1.0 if scale else numbers
+    return torch.from_numpy(np.ascontiguousarray(scaled.astype(np.float32)))
+
+
+def unscaled(samples: Tensor, scale: Scale | None) -> Tensor:
+    """The inverse of the scaling of ``as_sample``.
+
+    Args:
+        samples: numbers in [-1, 1].
+        scale: the numbers that became -1 and 1, or None.
+
+    Example:
+        >>> unscaled(torch.tensor([-1.0, 0.0, 1.0]), (0.0, 10.0)).tolist()
+        [0.0, 5.0, 10.0]
+    """
+    if scale is None:
+        return samples
+    low, high = scale
+    return low + (samples + 1.0) * ((high - low) / 2.0)
+
+
+class LazyArrays(Dataset[Any]):
+    """Samples of one file each, which are read when an item is read.
+
+    Args:
+        files: the files.
+        names: names of the files that are used.
+        labels: (N,) int64 class numbers, None without labels.
+        classes: the names of the classes, in the order of their numbers.
+        axes: as of ``as_sample``.
+        scale: as of ``as_sample``.
+    """
+
+    def __init__(
+        self,
+        files: Files,
+        names: list[str],
+        labels: Tensor | None,
+        classes: list[str],
+        axes: Axes,
+        scale: Scale | None,
+    ) -> None:
+        self.files, self.names, self.labels, self.classes = files, names, labels, classes
+        self.axes, self.scale = axes, scale
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __getitem__(self, index: int) -> Tensor | tuple[Tensor, int]:
+        sample = self.sample(index)
+        return sample if self.labels is None else (sample, int(self.labels[index]))
+
+    def sample(self, index: int) -> Tensor:
+        """Read one sample.
+
+        Args:
+            index: number of the sample.
+
+        Raises:
+            DataError: the file cannot be read, or holds no sample.
+        """
+        name = self.names[index]
+        try:
+            with self.files.open(name) as stream:
+                return as_sample(the_samples(read(stream, name)), self.axes, self.scale)
+        except (OSError, Unreadable) as error:
+            raise errors.DataError(f"folder: {shown(name)} cannot be used ({reason(error)})") from error
+
+    def whole(self) -> ImageSet:
+        """All samples in memory.
+
+        Raises:
+            DataError: a file cannot be used, or two samples differ in shape.
+        """
+        samples = [self.sample(0)]
+        for index in range(1, len(self)):
+            sample = self.sample(index)
+            if sample.shape != samples[0].shape or sample.dtype != samples[0].dtype:
+                found, due = (f"{tuple(s.shape)} of {str(s.dtype)[6:]}" for s in (sample, samples[0]))
+                raise errors.DataError(
+                    f"folder: {shown(self.names[index])} is {found}, and {shown(self.names[0])} is {due}: all arrays "
+                    "need one shape and one type"
+                )
+            samples.append(sample)
+        return ImageSet(torch.stack(samples), self.labels, self.classes)
+
+
+def stacked(path: Path, axes: Axes, scale: Scale | None, limit: int | None) -> ImageSet:
+    """The samples of one file, the rows of the array ``samples``, with the classes in the array ``labels``.
+
+    Args:
+        path: the file.
+        axes: as of ``as_sample``.
+        scale: as of ``as_sample``.
+        limit: largest number of samples, spread evenly. None for all samples.
+
+    Raises:
+        DataError: the file cannot be read, or holds fewer than two samples.
+    """
+    where = shown(str(path))
+    try:
+        with path.open("rb") as stream:
+            arrays = read(stream, path.name)
+        rows = the_samples(arrays)
+        if rows.ndim < 2 or len(rows) < 2:
+            raise Unreadable(f"an array of shape {rows.shape}: expected at least two samples along the first axis")
+        chosen = range(len(rows))
+        if limit is not None and limit < len(rows):
+            chosen = range(len(rows))
+            chosen_rows = [i * len(rows) // limit for i in range(limit)]
+        else:
+            chosen_rows = list(chosen)
+        samples = torch.stack([as_sample(rows[i], axes, scale) for i in chosen_rows])
+        labels = None
+        if "labels" in arrays:
+            given = arrays["labels"]
+            if given.shape != (len(rows),) or given.dtype.kind not in "iu" or given.min() < 0:
+                raise Unreadable(f"labels of shape {given.shape} and type {given.dtype}: expected a class number a sample")
+            labels = torch.from_numpy(given[chosen_rows].astype(np.int64))
+    except (OSError, Unreadable) as error:
+        raise errors.DataError(f"folder: {where} cannot be used ({reason(error)})") from error
+    return ImageSet(samples, labels)

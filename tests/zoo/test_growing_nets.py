@@ -1,0 +1,152 @@
+"""PGGAN and FastGAN: published sizes, what their layers compute, and that they train under all kinds of penalties."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from harness import Again, Bench, differences, state_of
+
+import ganzoo
+from ganzoo import errors
+from ganzoo.training.steps import advance, compiled_steps
+from ganzoo_zoo.architectures.growing import level_sizes
+from ganzoo_zoo.architectures.layers.initial_weights import fan_in
+from ganzoo_zoo.presets import PRESETS
+
+SMALL = {
+    "pggan": {"arch": "pggan:channel_max=4,minibatch_stddev=false", "data": "digits:size=8"},
+    "fastgan": {"arch": "fastgan:width=2,norm=layer,d_norm=layer", "data": "digits:size=32"},
+}
+
+
+def count(net: torch.nn.Module) -> int:
+    return sum(parameter.numel() for parameter in net.parameters())
+
+
+def built(words: str, side: int, latent: int) -> ganzoo.Networks:
+    with torch.device("meta"):
+        return ganzoo.part("architecture", words).build(ganzoo.Spec(shape=(3, side, side), latent_dim=latent))
+
+
+def test_pggan_has_the_published_number_of_parameters() -> None:
+    """Table 2 of the paper: 23.1 million each at 1024x1024. The exact numbers are those of the authors' networks.py."""
+    nets = built("pggan", 1024, 512)
+    assert count(nets.generator) == 23_079_115
+    assert count(nets.discriminator) == 23_087_249
+
+
+def test_fastgan_has_the_number_of_parameters_of_the_authors_code() -> None:
+    """models.py of odegeasslbc/FastGAN-pytorch for 256x256, without the 3 * 64 weights of ``to_128``."""
+    nets = built("fastgan", 256, 256)
+    assert count(nets.generator) == 29_127_654
+    assert count(nets.discriminator) == 11_526_160
+
+
+def test_every_weight_of_pggan_is_scaled_by_its_gain() -> None:
+    nets = ganzoo.part("architecture", "pggan:channel_max=6").build(ganzoo.Spec(shape=(3, 16, 16), latent_dim=5))
+    for net, last in zip(nets, (list(nets.generator.to_image), [nets.discriminator.head]), strict=True):
+        for layer in net.modules():
+            if torch.nn.utils.parametrize.is_parametrized(layer):
+                gain = 1.0 if layer in last else math.sqrt(2.0)
+                scale = layer.parametrizations.weight[0].scale
+                assert scale == pytest.approx(gain / math.sqrt(fan_in(layer)))
+    first = nets.generator.levels[0][0].parametrizations.weight[0].scale
+    assert first == pytest.approx(math.sqrt(2) / 4 / math.sqrt(5))  # gain sqrt(2)/4 over the noise, as in the code
+
+
+@pytest.mark.parametrize("shape", [(3, 16, 24), (1, 24, 40), (2, 28, 28)])
+def test_pggan_makes_other_sides_and_channels(shape: tuple[int, ...]) -> None:
+    part, spec = ganzoo.part("architecture", "pggan:channel_max=4"), ganzoo.Spec(shape=shape, latent_dim=3)
+    nets, sizes = part.build(spec), level_sizes("pggan", shape)
+    for progress in (0.0, 1.0):
+        batch = ganzoo.Batch(latent=torch.randn(2, 3)).at(part.stage(spec, progress, 0))
+        images = part.generate(nets.generator, batch)
+        assert images.shape == (2, shape[0], *sizes[-1 if progress else 0])
+        assert part.judge(nets.discriminator, images, batch).shape == (2,)
+
+
+@pytest.mark.parametrize("shape", [(3, 34, 34), (3, 33, 64), (2,), (3, 5, 5)])
+def test_sides_that_cannot_be_halved_are_refused(shape: tuple[int, ...]) -> None:
+    with pytest.raises(errors.Incompatible, match="pggan makes images"):
+        ganzoo.part("architecture", "pggan").build(ganzoo.Spec(shape=shape, latent_dim=3))
+
+
+def test_fastgan_reconstructs_real_images_alone() -> None:
+    part, spec = ganzoo.part("architecture", "fastgan:width=2"), ganzoo.Spec(shape=(3, 32, 32), latent_dim=3)
+    net, images = part.discriminator(spec), torch.randn(2, 3, 32, 32)
+    assert isinstance(part.judge(net, images, ganzoo.Batch(latent=torch.randn(2, 3))), torch.Tensor)
+    output = part.judge(net, images, ganzoo.Batch(images=images))
+    whole, small, quarter = output["originals"]
+    assert whole.equal(images[:, :, ::2, ::2])
+    assert small.equal(whole)
+    corners = [images[:, :, y : y + 16, x : x + 16] for y in (0, 16) for x in (0, 16)]
+    assert any(quarter.equal(corner) for corner in corners)
+    assert [tuple(made.shape[1:]) for made in output["reconstructions"]] == part.outputs(spec)["reconstructions"]
+
+
+def test_the_reconstruction_penalty_is_the_sum_of_the_distances() -> None:
+    output = {
+        "reconstructions": [torch.zeros(2, 1, 2, 2), torch.ones(2, 1, 2, 2)],
+        "originals": [torch.full((2, 1, 2, 2), 3.0), torch.full((2, 1, 2, 2), -1.0)],
+    }
+    s = ganzoo.Scores(real_output=output)
+    assert float(ganzoo.part("regularizer", "reconstruction:weight=2").discriminator_penalty(s)) == 2 * (3 + 2)
+    assert float(ganzoo.part("regularizer", "reconstruction:distance=l2").discriminator_penalty(s)) == 9 + 4
+
+
+def test_reconstruction_is_refused_where_nothing_is_reconstructed(experiment: Any) -> None:
+    with pytest.raises(errors.Incompatible, match="reconstruction compares images") as caught:
+        experiment(regularizers=["reconstruction"])
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "fp64"])
+@pytest.mark.parametrize("regularizer", ["r1", "wgan-gp", "sn", "ada", "path-length"])
+def test_the_nets_train_under_penalties_in_every_precision(
+    experiment: Any, name: str, precision: str, regularizer: str
+) -> None:
+    made = experiment(**SMALL[name], regularizers=[regularizer], precision=precision, batch_size=4)
+    for step in range(2):
+        advance(made.run, made.game, 3)
+        scalars = made.game.pop_scalars()
+        assert all(torch.isfinite(value) for value in scalars.values()), (step, scalars)
+
+
+@pytest.mark.parametrize("name", ["fastgan"])
+def test_a_stopped_run_of_the_nets_goes_on_bit_for_bit(tmp_path: Path, name: str) -> None:
+    regularizers = ["sn:players=both", "diffaugment", "reconstruction"]
+    bench = Bench(tmp_path, **{**SMALL[name], "arch": "fastgan:width=2"}, regularizers=regularizers, steps=4)
+    resumed = bench.resumed(bench.stopped(2))
+    assert differences(state_of(resumed), state_of(bench.whole())) == []
+
+
+def test_recorded_steps_of_fastgan_are_the_steps_in_python(experiment: Any) -> None:
+    settings = {**SMALL["fastgan"], "regularizers": ["reconstruction", "sn:players=both"], "batch_size": 4}
+    mine, theirs, said = experiment(**settings), experiment(**settings), list[str]()
+    recorder = Again()
+    steps = compiled_steps(mine.run, mine.game, recorder, said.append)
+    for _ in range(4):
+        advance(mine.run, mine.game, 4, steps)
+        advance(theirs.run, theirs.game, 4)
+    assert said == []
+    assert recorder.recorded > 0
+    assert differences(state_of(mine), state_of(theirs)) == []
+
+
+def test_the_presets_hold_the_published_numbers() -> None:
+    pggan, fastgan = PRESETS["pggan"], PRESETS["fastgan"]
+    part = ganzoo.part("architecture", pggan["arch"])
+    assert (part.phase_images, part.start, part.fresh_optimizers) == (600_000, 4, True)
+    optimizer = ganzoo.part("optimizer", pggan["optimizer"])
+    assert (optimizer.lr, optimizer.betas) == (1e-3, (0.0, 0.99))
+    assert pggan["steps"] * pggan["batch_size"] == 12_000_000
+    assert (pggan["latent_dim"], pggan["ema"]) == (512, 0.999)
+    assert pggan["regularizers"] == ["wgan-gp:weight=10", "drift:weight=1e-3"]
+    optimizer = ganzoo.part("optimizer", fastgan["optimizer"])
+    assert (optimizer.lr, optimizer.betas) == (2e-4, (0.5, 0.999))
+    assert (fastgan["steps"], fastgan["batch_size"], fastgan["latent_dim"]) == (50_000, 8, 256)
