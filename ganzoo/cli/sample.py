@@ -52,7 +52,11 @@ if TYPE_CHECKING:
 @click.option("--prior", is_flag=True, help="Add |z|^2/2 to the energy, so that the noise stays near N(0, 1).")
 @click.option("--single", is_flag=True, help="One PNG a sample, in a folder, instead of one grid.")
 @click.option("--columns", type=click.IntRange(min=1), help="Images in a row of the grid.")
-@click.option("--out", type=click.Path(path_type=Path), help="The PNG (or, with --single, the folder) to write.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="The PNG to write, the folder with --single, or a .npy or .npz for numbers in the units of the data.",
+)
 @moved_options
 @parts_options()
 def command(
@@ -98,6 +102,10 @@ def command(
         )
         click.echo(f"{100 * accepted:.1f} % of the proposals were taken", err=True)
     samples = trained.generated(batch, source, truncation=truncation)
+    if out is not None and out.suffix.lower() in (".npy", ".npz") and not single:
+        write_array(trained.parts.data.restore(samples), batch.labels, out)
+        click.echo(out)
+        return
     if given is not None:
         samples = pictures.all_beside([*inputs.values(), given.images, samples])
     out = out or trained.dir / "samples" / (f"seed{seed}" if single else f"seed{seed}.png")
@@ -127,3 +135,27 @@ def write(picture: Tensor, out: Path) -> None:
         pictures.save(picture, out)
     except (OSError, ValueError) as error:  # Pillow raises ValueError for an unknown ending
         raise errors.RunError(f"{out} cannot be written ({error}): give another --out, ending in .png") from error
+
+
+def write_array(samples: Tensor, labels: Tensor | None, out: Path) -> None:
+    """Write samples as an array of numbers. A missing folder is made.
+
+    Args:
+        samples: (N, *shape), in the units of the data.
+        labels: (N,) class numbers, which a .npz file holds beside the samples, or None.
+        out: the path of the file, which ends in .npy or .npz.
+
+    Raises:
+        RunError: the file cannot be written.
+    """
+    import numpy as np
+
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        if out.suffix.lower() == ".npy":
+            np.save(out, samples.cpu().numpy())
+        else:
+            beside = {} if labels is None else {"labels": labels.cpu().numpy()}
+            np.savez(out, samples=samples.cpu().numpy(), **beside)
+    except OSError as error:
+        raise errors.RunError(f"{out} cannot be written ({error}): give another --out") from error

@@ -38,6 +38,19 @@ class Data(Part):
         """(K, *shape) centres of the modes where the truth is known, else None."""
         return None
 
+    def restore(self, samples: Tensor) -> Tensor:
+        """Samples in the units of the data, where ``dataset`` has scaled numbers to [-1, 1].
+
+        Arrays that are exported are restored.
+
+        Args:
+            samples: (N, *shape), in [-1, 1].
+
+        Returns:
+            (N, *shape). The same samples, unless overridden.
+        """
+        return samples
+
     def held_out(self) -> Dataset[Any] | None:
         """Samples that training never sees, in the form of ``dataset()``. None: the data holds none out."""
         return None

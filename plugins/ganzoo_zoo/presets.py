@@ -286,8 +286,8 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
         "steps": 750_000,
     },
     # Liu et al. 2021, arXiv:2101.04775, and the authors' train.py: spectral norm in both networks, DiffAugment by
-    # colour and translation, 256 noise numbers, batches of 8, 50,000 steps. The authors' hinge draws the margin from 0.8 to 1
-    # for each logit, and their distance of reconstructions is LPIPS.
+    # colour and translation, 256 noise numbers, batches of 8, 50,000 steps. The authors' hinge draws the margin from
+    # 0.8 to 1 for each logit, and their distance of reconstructions is LPIPS.
     "fastgan": {
         "arch": "fastgan",
         "loss": "hinge",

@@ -209,19 +209,17 @@ def stacked(path: Path, axes: Axes, scale: Scale | None, limit: int | None) -> I
         rows = the_samples(arrays)
         if rows.ndim < 2 or len(rows) < 2:
             raise Unreadable(f"an array of shape {rows.shape}: expected at least two samples along the first axis")
-        chosen = range(len(rows))
-        if limit is not None and limit < len(rows):
-            chosen = range(len(rows))
-            chosen_rows = [i * len(rows) // limit for i in range(limit)]
-        else:
-            chosen_rows = list(chosen)
-        samples = torch.stack([as_sample(rows[i], axes, scale) for i in chosen_rows])
+        count = len(rows) if limit is None else min(limit, len(rows))
+        chosen = [i * len(rows) // count for i in range(count)]
+        samples = torch.stack([as_sample(rows[i], axes, scale) for i in chosen])
         labels = None
         if "labels" in arrays:
             given = arrays["labels"]
             if given.shape != (len(rows),) or given.dtype.kind not in "iu" or given.min() < 0:
-                raise Unreadable(f"labels of shape {given.shape} and type {given.dtype}: expected a class number a sample")
-            labels = torch.from_numpy(given[chosen_rows].astype(np.int64))
+                raise Unreadable(
+                    f"labels of shape {given.shape} and type {given.dtype}: expected a class number a sample"
+                )
+            labels = torch.from_numpy(given[chosen].astype(np.int64))
     except (OSError, Unreadable) as error:
         raise errors.DataError(f"folder: {where} cannot be used ({reason(error)})") from error
     return ImageSet(samples, labels)

@@ -8,6 +8,7 @@ import os
 import re
 import stat
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, Protocol, TypeAlias
 
@@ -58,12 +59,13 @@ def user_path(path: str) -> Path:
     return Path(os.path.expanduser(path))  # noqa: PTH111  # Path.expanduser raises RuntimeError for an unknown user
 
 
-def listed(path: str, who: str = "folder") -> Files:
-    """The image files of a folder tree or of a zip.
+def listed(path: str, who: str = "folder", endings: Sequence[str] = SUFFIXES) -> Files:
+    """The image files of a folder tree or of a zip, or the files with other endings.
 
     Args:
         path: the folder or the zip.
         who: name of the data part, for the message.
+        endings: the endings of the files, such as ``.png``.
 
     Raises:
         DataError: the path does not exist, or is neither a folder nor a zip.
@@ -78,10 +80,10 @@ def listed(path: str, who: str = "folder") -> Files:
         found = "does not exist" if isinstance(error, FileNotFoundError) else f"cannot be read ({reason(error)})"
         raise errors.DataError(f"{what} {found}: name a folder of images or a .zip of them") from error
     if stat.S_ISDIR(mode):
-        return Tree(place)
+        return Tree(place, endings)
     try:
         if stat.S_ISREG(mode) and (place.suffix.lower() == ".zip" or zipfile.is_zipfile(place)):
-            return Archive(place)
+            return Archive(place, endings)
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
         raise errors.DataError(f"{what} is not a readable zip ({reason(error)}): copy or download it again") from error
     advice = "name the folder that it lies in" if place.suffix.lower() in SUFFIXES else "unpack it and name the folder"
@@ -93,9 +95,10 @@ class Tree:
 
     Args:
         root: the folder.
+        endings: the endings of the files.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, endings: Sequence[str] = SUFFIXES) -> None:
         self.root = root
         self.names: list[str] = []
         self.skipped: list[Skipped] = []
@@ -115,9 +118,9 @@ class Tree:
                         kind = _kind(entry)
                         if kind == "folder":
                             below.append((name + "/", here))
-                        elif _is_image(name) and kind == "file":
+                        elif _ends(name, endings) and kind == "file":
                             self.names.append(name)
-                        elif _is_image(name):
+                        elif _ends(name, endings):
                             self.skipped.append((name, kind))
             except OSError as error:
                 self.skipped.append((folder or "./", reason(error)))
@@ -142,16 +145,17 @@ class Archive:
 
     Args:
         path: the zip.
+        endings: the endings of the files.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.root = path
+    def __init__(self, path: Path, endings: Sequence[str] = SUFFIXES) -> None:
+        self.root, self.endings = path, endings
         self._opened = (os.getpid(), zipfile.ZipFile(path))
         self._members: dict[str, zipfile.ZipInfo] = {}
         self.skipped: list[Skipped] = []
         for info in self._opened[1].infolist():
             name = info.filename.replace("\\", "/")
-            if info.is_dir() or not _is_image(name):
+            if info.is_dir() or not _ends(name, endings):
                 continue
             if name.startswith("/") or re.match("[A-Za-z]:", name) or ".." in name.split("/"):
                 self.skipped.append((name, "leaves the zip"))
@@ -176,8 +180,8 @@ class Archive:
         info = self._members[name]
         return [info.CRC, info.file_size]
 
-    def __reduce__(self) -> tuple[type[Archive], tuple[Path]]:  # for workers that are spawned
-        return Archive, (self.root,)
+    def __reduce__(self) -> tuple[type[Archive], tuple[Path, Sequence[str]]]:  # for workers that are spawned
+        return Archive, (self.root, self.endings)
 
 
 def _kind(entry: os.DirEntry[str]) -> str:
@@ -195,8 +199,8 @@ def _hidden(name: str) -> bool:
     return any(part.startswith(".") or part == "__MACOSX" for part in name.split("/"))
 
 
-def _is_image(name: str) -> bool:
-    return PurePosixPath(name).suffix.lower() in SUFFIXES
+def _ends(name: str, endings: Sequence[str]) -> bool:
+    return PurePosixPath(name).suffix.lower() in endings
 
 
 def natural(name: str) -> tuple[object, ...]:

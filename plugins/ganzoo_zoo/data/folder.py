@@ -27,6 +27,7 @@ import ganzoo
 from ganzoo import errors
 
 from . import _cache
+from ._arrays import ARRAYS, Axes, LazyArrays, Scale, stacked, unscaled
 from ._decode import SUFFIXES, Pixels, Resize, Size, decode, reason, sides
 from ._files import Files, Skipped, listed, user_path
 from ._images import ImageSet, shown
@@ -43,7 +44,12 @@ class Folder(ganzoo.Data):
     """Folder: your own images, a folder tree or a .zip of images of any kind and shape, with folders as classes.
 
     Args:
-        path: the folder, or the .zip, which is read without being unpacked.
+        path: the folder, or the .zip, which is read without being unpacked, or one ``.npy`` or ``.npz`` file.
+        axes: of ``.npy`` and ``.npz`` samples, the axes besides the channels: 1 for sequences, 2 for images, 3 for
+            volumes. An array with one axis more has its channels first. ``auto`` takes arrays of one or two axes
+            without channels, of three axes as images with channels, and of four axes as volumes with channels.
+        scale: of ``.npy`` and ``.npz`` samples, the two numbers that become -1 and 1. Exported arrays are scaled back.
+            none takes bytes from 0 to 255, and other numbers from -1 to 1 as they are.
         size: side in pixels that every image is resized to, at least 1, or height and width such as ``64x96``.
         resize: ``crop`` cuts the largest piece of the aspect ratio from the middle, ``pad`` adds black margins,
             ``stretch`` distorts. The filter is bicubic and antialiased.
@@ -69,6 +75,12 @@ class Folder(ganzoo.Data):
         unreadable image, and without a cache each worker process counts separately. A file in the cache is made again
         when an image changes, and may be deleted at any time.
 
+        Where the path holds ``.npy`` or ``.npz`` files and no images, each file is a sample, in the shape of its array.
+        One ``.npy`` or ``.npz`` file as the path has a sample a row. The array is called ``samples``, or is the only
+        one, and class numbers may lie beside the samples as ``labels``. Floating-point arrays stay floating-point.
+        size, resize, channels, max_skipped and cache are of images alone. Arrays larger than ``memory`` are read file
+        by file.
+
     Example:
         >>> import ganzoo, pathlib, tempfile
         >>> from PIL import Image
@@ -92,13 +104,51 @@ class Folder(ganzoo.Data):
     max_skipped: Annotated[float, Ge(0), Le(1)] = 0.05
     memory: Annotated[float, Ge(0)] = 2.0
     cache: str | None = "auto"
+    axes: Axes = "auto"
+    scale: Scale | None = None
 
-    def dataset(self) -> ImageSet | LazyImages:
+    def __post_init__(self) -> None:
+        if self.scale is not None and not self.scale[0] < self.scale[1]:
+            raise ValueError(f"scale={self.scale[0]:g},{self.scale[1]:g}: the first number must be below the second")
+
+    def restore(self, samples: Tensor) -> Tensor:
+        """Samples in the units of the arrays that the data was read from.
+
+        Args:
+            samples: (N, *shape), in [-1, 1].
+
+        Returns:
+            The numbers before the scaling.
+        """
+        return unscaled(samples, self.scale)
+
+    def _arrays(self) -> ImageSet | LazyArrays | None:
+        """Samples from arrays of numbers, None where the path holds images or neither."""
+        place = Path(self.path).expanduser()
+        if place.suffix.lower() in ARRAYS and place.is_file():
+            return stacked(place, self.axes, self.scale, self.limit)
+        files = listed(self.path, endings=ARRAYS)
+        if not files.names or listed(self.path).names:
+            return None
+        names = files.names
+        if len(names) < 2:
+            raise errors.DataError(f"folder: only one array in {shown(self.path)}, and a GAN needs many: name the file")
+        classes, labels = _classes(names)
+        if self.limit is not None and self.limit < len(names):
+            chosen = [i * len(names) // self.limit for i in range(self.limit)]
+            names, labels = [names[i] for i in chosen], labels[chosen] if labels is not None else None
+        arrays = LazyArrays(files, names, labels, classes, self.axes, self.scale)
+        first = arrays.sample(0)
+        return arrays.whole() if len(names) * first.nbytes <= self.memory * 2**30 else arrays
+
+    def dataset(self) -> ImageSet | LazyImages | LazyArrays:
         """The images, whole in memory where the images fit, with labels where the folders are classes.
 
         Raises:
             DataError: see the class.
         """
+        if (arrays := self._arrays()) is not None:
+            return arrays
         files = listed(self.path)
         names, tally = files.names, Tally(shown(self.path), len(files.skipped), self.max_skipped, files.skipped)
         if len(names) < 2:
