@@ -154,8 +154,9 @@ def write_array(samples: Tensor, labels: Tensor | None, out: Path) -> None:
         out.parent.mkdir(parents=True, exist_ok=True)
         if out.suffix.lower() == ".npy":
             np.save(out, samples.cpu().numpy())
+        elif labels is None:
+            np.savez(out, samples=samples.cpu().numpy())
         else:
-            beside = {} if labels is None else {"labels": labels.cpu().numpy()}
-            np.savez(out, samples=samples.cpu().numpy(), **beside)
+            np.savez(out, samples=samples.cpu().numpy(), labels=labels.cpu().numpy())
     except OSError as error:
         raise errors.RunError(f"{out} cannot be written ({error}): give another --out") from error
