@@ -14,6 +14,7 @@ import ganzoo
 from ganzoo import words
 from ganzoo.errors import BadParameter, Incompatible
 from ganzoo.speed.hardware import Flops
+from ganzoo_zoo.architectures.layers.initial_weights import equalised
 from ganzoo_zoo.regularizers import _augment
 from ganzoo_zoo.regularizers.ada import Draw
 
@@ -442,6 +443,18 @@ def test_sn_penalty_of_a_diagonal():
         rtol=0,
     )
     assert penalty.report()["largest_sigma"].item() == pytest.approx(3, abs=1e-9)
+
+
+def test_sn_divides_a_rescaled_weight_and_draws_a_weight_of_zeros():
+    torch.manual_seed(0)
+    rescaled, zero = equalised(nn.Linear(3, 4, bias=False), gain=7.0).double(), nn.Linear(4, 2, bias=False).double()
+    nn.init.zeros_(zero.weight)
+    critic = nn.Sequential(rescaled, zero)
+    sn = prepared("sn:power_iterations=100", nn.Identity(), critic)
+    before = 7 / math.sqrt(3) * torch.linalg.svdvals(rescaled.parametrizations.weight.original)[0]
+    for layer in critic:
+        assert torch.linalg.svdvals(layer.weight)[0].item() == pytest.approx(1.0)
+    assert sn.report()["discriminator.0"].item() == pytest.approx(before.item(), rel=1e-6)
 
 
 @pytest.mark.parametrize("layer", [nn.Conv2d(2, 3, 3), nn.ConvTranspose2d(2, 3, 3), nn.Linear(4, 5)])

@@ -193,10 +193,12 @@ def test_sn_takes_every_weight_and_nothing_else():
     assert taken == ["ParametrizedConv2d", "ParametrizedLinear", "ParametrizedEmbedding"]
 
 
-def test_sn_leaves_parametrized_weights_alone():
+def test_sn_divides_a_parametrized_weight_last_and_a_divided_weight_never_again():
     layer = nn.utils.parametrizations.weight_norm(nn.Linear(2, 2))
-    normalised(nn.ModuleList([layer, nn.Linear(2, 2)]))
-    assert len(layer.parametrizations.weight) == 1
+    divided = nn.utils.parametrizations.spectral_norm(nn.Linear(2, 2))
+    normalised(nn.ModuleList([layer, divided]))
+    assert [len(each.parametrizations.weight) for each in (layer, divided)] == [2, 1]
+    assert type(layer.parametrizations.weight[1]) is type(divided.parametrizations.weight[0])
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,7 @@ class R3GAN(Auxiliary, Embedding):
         conditional: how both networks use the label. G concatenates a linear map of the one-hot label, as long as the
             noise, to the noise in every form but none. projection: the logit of D is the inner product of the last
             linear map and a learned vector of the class, as in the paper. concat: one-hot planes beside the image.
-            heads: a last layer per class in D.
+            heads: a last layer per class in D. auto: heads where the data has labels, else none.
         embedding: make D an encoder to a vector of this length, or of the length of the noise (latent), whose average
             is the logit. 0 for a logit alone.
         auxiliary: D returns its features and, on labelled data, class logits. Only G is given the label then.

@@ -50,6 +50,7 @@ class StyleGAN2(Auxiliary, Embedding):
         conditional: how both networks use the label. The mapping network of G is given the embedded label in every form
             but none. projection: the logit is the inner product of D's last features and the class, mapped by a network
             of its own, as in the authors' code. concat: one-hot planes beside the image. heads: a last layer per class.
+            auto: heads where the data has labels, else none.
         embedding: make D an encoder to a vector of this length, or of the length of the noise (latent), whose average
             is the logit. 0 for a logit alone.
         auxiliary: D returns its features and, on labelled data, class logits. Only G is given the label then.

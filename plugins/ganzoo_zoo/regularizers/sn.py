@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+import torch
 from annotated_types import Ge
 from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
@@ -48,8 +49,9 @@ class SpectralNorm(ganzoo.Regularizer):
         u and v are updated once a round, as in algorithm 1, and not once a pass: all passes of a round (real, fake,
         interpolated samples) see one sigma. The first authors' code updates u and v in each pass. u and v are buffers,
         saved with the net, and constant in evaluation. sigma is that of the matrix, not of the convolution as an
-        operator, which may stretch more. A penalty on sigma is another method, sn-penalty. Weights that are
-        parametrized already are left unchanged.
+        operator, which may stretch more. A penalty on sigma is another method, sn-penalty. A weight with another
+        parametrization (equalised learning rate, weight norm) is divided last. A weight that starts as zero has no
+        sigma and is drawn anew.
 
     Source:
         Miyato et al. 2018, Spectral normalization for GANs, arXiv:1802.05957, equation 8 and algorithm 1.
@@ -82,7 +84,8 @@ class SpectralNorm(ganzoo.Regularizer):
                 continue
             wanted = weighted("sn", player, networks)
             for name, layer in network.named_modules():
-                if layer in wanted and not is_parametrized(layer, "weight"):
+                if layer in wanted and _division(layer) is None:
+                    _draw_zeros(layer)
                     spectral_norm(layer, n_power_iterations=self.power_iterations)
                     divided[f"{player}.{name}"] = layer
         return Borrowed(divided)
@@ -107,9 +110,26 @@ class Borrowed(nn.Module):
         self.layers = dict(layers)
 
 
+def _division(layer: Any) -> Any:
+    """The parametrization that divides a layer's weight by the first singular value, None where there is none."""
+    found = layer.parametrizations.weight if is_parametrized(layer, "weight") else ()
+    return next((each for each in found if hasattr(each, "_u")), None)  # torch has no public name for the class
+
+
+@torch.no_grad()
+def _draw_zeros(layer: Any) -> None:
+    """Draw a weight of zeros from N(0, 1 / fan_in): a residual branch that starts as zero starts with sigma 1 here."""
+    if not is_parametrized(layer, "weight") and not layer.weight.any():
+        nn.init.normal_(layer.weight, std=layer.weight[0].numel() ** -0.5)
+
+
 def _first_singular_value(layer: Any) -> Tensor:
-    norm = layer.parametrizations.weight
-    sigma: Tensor = norm[0]._u @ matrix(layer, norm.original) @ norm[0]._v
+    division, weight = _division(layer), layer.parametrizations.weight.original
+    for before in layer.parametrizations.weight:
+        if before is division:
+            break
+        weight = before(weight)
+    sigma: Tensor = division._u @ matrix(layer, weight) @ division._v
     return sigma
 
 
