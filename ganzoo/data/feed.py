@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import atexit
 import hashlib
+import logging
 import multiprocessing
 import statistics
 import time
@@ -25,6 +26,15 @@ from torch.utils.data import DataLoader, Dataset, Sampler, TensorDataset
 
 from ganzoo import errors
 from ganzoo.data import workers
+from ganzoo.data.items import (
+    check_range,
+    class_names_of,
+    class_numbers,
+    labels_of,
+    length_of,
+    read,
+    require_finite,
+)
 from ganzoo.launcher import launch
 from ganzoo.parts import Batch, TensorSpec
 from ganzoo.step.randomness import derive_seed
@@ -44,6 +54,15 @@ MOST_WORKERS = 8
 HANDED_BYTES = 1 << 30
 """Bytes that all copies of a dataset in workers may take."""
 
+MANY_ITEMS = 2000
+"""The number of items from which on it is said that the labels are read from the items."""
+
+MANY_CLASSES = 1000
+"""The number of classes up to which there may be more than two classes a sample."""
+
+FAR = 100.0
+"""The distance from 0 from which on values of samples other than images are said to be large."""
+
 FINGERPRINTED = 64
 """The number of samples in the digest of a dataset."""
 
@@ -60,6 +79,7 @@ class Feed:
         class_names: the names of the classes, in the order of their numbers. Empty where the dataset names none.
         inputs: the tensors by name that an item brings beside the image and the class.
         size: samples in the dataset.
+        notes: what is remarkable about the data, a line each.
         held_out: a feed of samples that training never sees; None where there are none, or nobody asks for them.
     """
 
@@ -75,6 +95,8 @@ class Feed:
         self.with_labels = False  # set at assembly, when the nets want to be given labels
         self.pieces, self.first_piece, self.own_pieces = 1, 0, 1
         self._frequencies: Tensor | None = None
+        self.notes: list[str] = []
+        self._label_fault = ""
 
     @property
     def batches(self) -> int:
@@ -190,22 +212,40 @@ class Feed:
         generator = torch.Generator().manual_seed(derive_seed(self.seed, "data", epoch))
         return torch.randperm(self.size, generator=generator, device="cpu")
 
-    def _know(self, dataset: Dataset[Any], labels: Tensor | None) -> None:
-        """Classes and their frequencies, by the labels that the dataset tells, or by these where it tells none.
+    def give_labels(self, classes: int) -> None:
+        """Give the networks the labels, or no labels.
 
-        A class that happens to have no sample counts too, where the dataset names it.
+        Args:
+            classes: the number of classes that the networks are built for, 0 for networks without labels.
+
+        Raises:
+            DataError: the networks need labels, and the labels of the data are no whole numbers from 0.
         """
-        told = getattr(dataset, "labels", None)
-        known = told if isinstance(told, Tensor) else labels
-        if known is not None:
-            self.classes = max(1 + int(known.max()), len(getattr(dataset, "classes", ())))
-            self._frequencies = torch.bincount(known.long(), minlength=self.classes).to(self.device, torch.float32)
+        if classes and self._label_fault:
+            raise errors.DataError(self._label_fault)
+        self.with_labels = classes > 0
 
-    def _name_classes(self, dataset: Dataset[Any]) -> None:
-        """Take over the names of the classes, where the dataset has a name for each class."""
-        names = [str(name) for name in getattr(dataset, "classes", ())]
-        if self.classes and len(names) == self.classes:
+    def _know(self, dataset: Dataset[Any], labels: Tensor, name: str) -> None:
+        """Count the classes by the labels of all items. A class without a sample counts too, where it has a name."""
+        names = class_names_of(dataset)
+        low, high = int(labels.min()), int(labels.max())
+        if low < 0:
+            self._label_fault = f"data {name} has labels from {low} to {high}: give whole numbers from 0"
+        elif high > max(MANY_CLASSES, 2 * self.size):
+            self._label_fault = (
+                f"data {name} has labels up to {high} for {self.size} samples: number the classes from 0 without gaps"
+            )
+        if self._label_fault:
+            self.classes = 1  # asked for by the networks or not: see ``give_labels``
+            return
+        self.classes = max(1 + high, len(names))
+        counts = torch.bincount(labels.long(), minlength=self.classes)
+        self._frequencies = counts.to(self.device, torch.float32)
+        if len(names) == self.classes:
             self.class_names = names
+        if empty := (counts == 0).nonzero()[:, 0].tolist():
+            listed = ", ".join(map(str, empty[:8])) + (", ..." if len(empty) > 8 else "")
+            self.notes.append(f"data {name} has no sample of class {listed}: fakes are of the other classes")
 
     def prepared(self, values: Tensor) -> Tensor:
         """Bring bytes and floating values to the floating-point type of the run. Other types, such as tokens, stay.
@@ -230,22 +270,30 @@ class Resident(Feed):
     """A dataset of tensors, whole on the device: a batch costs one gather."""
 
     def __init__(
-        self, dataset: TensorDataset, batch_size: int, seed: int, device: torch.device, dtype: torch.dtype
+        self,
+        dataset: TensorDataset,
+        batch_size: int,
+        seed: int,
+        device: torch.device,
+        dtype: torch.dtype,
+        name: str = "of the run",
     ) -> None:
         super().__init__(batch_size, seed, device, dtype)
+        require_finite(dataset.tensors, name)
         self.images = dataset.tensors[0].to(device)
+        if self.images.ndim == 1:
+            self.images = self.images[:, None]
         self.size, self.shape = len(self.images), tuple(self.images.shape[1:])
         self._labels = None
         self._others: dict[str, Tensor] = {}
         if len(dataset.tensors) > 1:
-            labels = dataset.tensors[1].to(device)
+            labels = class_numbers(dataset.tensors[1]).to(device)
             if _is_class({"label": labels[0]}):
                 self._labels = labels.long()
-                self._know(dataset, self._labels)
+                self._know(dataset, self._labels, name)
             else:
                 self._others = {"labels": labels}
                 self.inputs = {"labels": _spec_of(labels[0])}
-        self._name_classes(dataset)
         self._epoch, self._order = -1, torch.empty(0)
 
     def reals(self, draw: int, piece: int = 0) -> Batch:
@@ -301,28 +349,50 @@ class Streamed(Feed):
     """Any other dataset, batch by batch; on a GPU the next batch is copied there while one is used."""
 
     def __init__(
-        self, dataset: Dataset[Any], batch_size: int, seed: int, device: torch.device, dtype: torch.dtype
+        self,
+        dataset: Dataset[Any],
+        batch_size: int,
+        seed: int,
+        device: torch.device,
+        dtype: torch.dtype,
+        name: str = "of the run",
     ) -> None:
         super().__init__(batch_size, seed, device, dtype)
-        self.dataset = dataset
+        self.dataset, self.name = dataset, name
         self.size = len(dataset)  # type: ignore[arg-type]  # map-style datasets have a length
-        item = _item(dataset[0])
+        with workers.kept_random_state():
+            item = read(dataset, 0, name)
+        self.items = workers.SeededItems(dataset, seed, name, {key: tuple(value.shape) for key, value in item.items()})
         self.shape = tuple(item["image"].shape)
         self._has_classes = _is_class(item)
         self.inputs = {name: _spec_of(value) for name, value in _others(item, self._has_classes).items()}
-        known = dataset.tensors[1] if isinstance(dataset, TensorDataset) and self._has_classes else None
         if self._has_classes:
-            self._know(dataset, known)
-        if self._has_classes and not self.classes:
-            self.classes = len(getattr(dataset, "classes", ())) or 1 + max(
-                int(_item(dataset[i])["label"]) for i in range(self.size)
-            )
-        self._name_classes(dataset)
+            labels = labels_of(dataset, self.size)
+            self._know(dataset, self._read_labels() if labels is None else labels, name)
         self._next: tuple[int, int] | None = None
         self._batches: Iterator[dict[str, Tensor]] = iter(())
         self._readers: list[multiprocessing.process.BaseProcess] = []
         self._dropped: finalize[..., Streamed] | None = None
         self._watchdog: workers.Watchdog | None = None
+
+    def _read_labels(self) -> Tensor:
+        """The labels of all items, by reading every item."""
+        if self.size > MANY_ITEMS:
+            logging.getLogger("ganzoo").warning(
+                "data %s: the labels of %s items are read from the items; the attribute `labels` or `targets` of the "
+                "dataset would save the time",
+                self.name,
+                f"{self.size:,}",
+            )
+        found = []
+        with workers.kept_random_state():
+            for row in range(self.size):
+                item = read(self.dataset, row, self.name, self.items.shapes)
+                if not _is_class(item):
+                    said = f"data {self.name}: item {row} has the label {item['label'].tolist()}"
+                    raise errors.DataError(f"{said}, and item 0 a whole number: give whole numbers from 0")
+                found.append(int(item["label"]))
+        return torch.tensor(found)
 
     def share(self, pieces: int, first: int = 0, own: int | None = None) -> None:
         super().share(pieces, first, own)
@@ -358,7 +428,7 @@ class Streamed(Feed):
         return self._batch(item, self.with_labels)
 
     def at(self, rows: Tensor, first: int = 0) -> Batch:
-        items = _collate(workers.SeededItems(self.dataset, self.seed).__getitems__([-1, first, *rows.tolist()]))
+        items = _collate(self.items.__getitems__([-1, first, *rows.tolist()]))
         return self._batch(items, with_classes=True)
 
     def _batch(self, item: Mapping[str, Tensor], with_classes: bool) -> Batch:
@@ -389,7 +459,7 @@ class Streamed(Feed):
         else:
             count = self._workers()
             loader = DataLoader(
-                workers.SeededItems(self.dataset, self.seed),
+                self.items,
                 batch_sampler=pieces,
                 generator=torch.Generator(),  # or else it draws from the parts' random numbers, here and nowhere else
                 num_workers=count,
@@ -413,7 +483,7 @@ class Streamed(Feed):
         free = workers.cores() // launch().local_world_size - busy
         if free < 1 or multiprocessing.current_process().daemon:  # such a process may have no children
             return 0
-        items, costs = workers.SeededItems(self.dataset, self.seed), []
+        items, costs = self.items, []
         for row in self.order(-1)[:5].tolist():
             began = time.perf_counter()
             items.__getitems__([-1, 0, row])
@@ -455,7 +525,7 @@ def feed(
     Raises:
         DataError: fewer samples than a batch, or values outside [-1, 1].
     """
-    size = len(dataset)  # type: ignore[arg-type]  # map-style datasets have a length
+    size = length_of(dataset, name)
     if size < batch_size:
         raise errors.DataError(
             f"data {name} has {size} samples, fewer than a batch of {batch_size}: "
@@ -464,9 +534,18 @@ def feed(
     small = isinstance(dataset, TensorDataset) and (
         device.type == "cpu" or sum(t.nbytes for t in dataset.tensors) <= _resident_bytes(device)
     )
-    made: Feed = (Resident if small else Streamed)(dataset, batch_size, seed, device, dtype)  # type: ignore[arg-type]
+    made: Feed = (Resident if small else Streamed)(dataset, batch_size, seed, device, dtype, name)  # type: ignore[arg-type]
+    seen = made.images if isinstance(made, Resident) else made.first(min(size, 64))
     if len(made.shape) == 3:
-        _check_range(made.first(min(size, 64)), name)
+        if seen.dtype != torch.uint8:
+            check_range(seen, name)
+    elif seen.is_floating_point() and float(seen.abs().max()) > FAR:
+        made.notes.append(
+            f"data {name} has values as far as {float(seen.abs().max()):.3g} from 0: networks learn best from values "
+            "of about 1, so scale the data"
+        )
+    if size > 1 and bool((seen == seen[:1]).all()):
+        made.notes.append(f"data {name}: the samples are all the same")
     return made
 
 
@@ -476,34 +555,6 @@ def _resident_bytes(device: torch.device) -> int:
         return RESIDENT_BYTES
     free = int(torch.accelerator.get_memory_info(device)[0])
     return min(RESIDENT_BYTES, int(RESIDENT_SHARE * free))
-
-
-def _check_range(images: Tensor, name: str) -> None:
-    low, high = float(images.min()), float(images.max())
-    if low < -1.001 or high > 1.001:
-        raise errors.DataError(
-            f"data {name} has values from {low:.3g} to {high:.3g}: give uint8, or floating values in [-1, 1]"
-        )
-    if low >= 0.0 and high > 0.5:
-        raise errors.DataError(
-            f"data {name} has values from {low:.3g} to {high:.3g}, as if in [0, 1]: generators make [-1, 1], "
-            "so give uint8, or scale by 2 x - 1"
-        )
-
-
-def _item(item: Any) -> dict[str, Tensor]:
-    """An item in one form: a mapping with ``image``, ``label`` if there is one, and the data part's other tensors."""
-    if isinstance(item, Tensor):
-        return {"image": item}
-    if isinstance(item, Mapping):
-        found = dict(item)
-    else:
-        found = {"image": item[0], "label": item[1]} if len(item) > 1 else {"image": item[0]}
-    if "label" in found:
-        label = torch.as_tensor(found["label"])
-        # A single whole number is a class. Several numbers, or a fraction, are labels that pass as the data has them.
-        found["label"] = label.long() if _is_class({"label": label}) else label
-    return found
 
 
 _INPUT_NAMES = {"label": "labels"}
@@ -530,9 +581,8 @@ def _spec_of(value: Tensor) -> TensorSpec:
     return TensorSpec(tuple(value.shape), dtype)
 
 
-def _collate(items: list[Any]) -> dict[str, Tensor]:
-    mappings = [_item(item) for item in items]
-    return {key: torch.stack([m[key] for m in mappings]) for key in mappings[0]}
+def _collate(items: list[dict[str, Tensor]]) -> dict[str, Tensor]:
+    return {key: torch.stack([item[key] for item in items]) for key in items[0]}
 
 
 def _gathered(dataset: TensorDataset, pieces: _Pieces, *, pin: bool) -> Iterator[dict[str, Tensor]]:

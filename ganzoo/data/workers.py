@@ -12,7 +12,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from multiprocessing import resource_tracker
 from multiprocessing.process import BaseProcess
@@ -25,6 +25,7 @@ import torch
 from torch.utils.data import Dataset
 
 from ganzoo import errors, file_modules
+from ganzoo.data.items import read
 from ganzoo.step.randomness import derive_seed
 
 PATIENCE = 300
@@ -46,31 +47,39 @@ class SeededItems(Dataset[Any]):
     imports the files first, because the class of the dataset may be defined in one of them.
     """
 
-    def __init__(self, dataset: Dataset[Any], seed: int) -> None:
-        self.dataset, self.seed = dataset, seed
+    def __init__(
+        self,
+        dataset: Dataset[Any],
+        seed: int,
+        name: str = "of the run",
+        shapes: Mapping[str, tuple[int, ...]] | None = None,
+    ) -> None:
+        self.dataset, self.seed, self.name, self.shapes = dataset, seed, name, shapes
 
     def __reduce__(self) -> tuple[Any, ...]:
         content = pickle.dumps(self.dataset, protocol=pickle.HIGHEST_PROTOCOL)
-        return _rebuilt, (file_modules.imported(), content, self.seed)
+        return _rebuilt, (file_modules.imported(), content, self.seed, self.name, self.shapes)
 
     def __getitems__(self, drawn: list[int]) -> list[Any]:
         draw, place, *rows = drawn
         items: list[Any] = []
         # Without workers the dataset runs in the training process, whose random numbers belong to the parts.
-        with _kept_random_state():
+        with kept_random_state():
             for k, row in enumerate(rows, place):
                 number = derive_seed(self.seed, "items", draw, k)
                 torch.default_generator.manual_seed(number)
                 np.random.seed(number % 2**32)
                 random.seed(number)
-                items.append(self.dataset[row])
+                items.append(read(self.dataset, row, self.name, self.shapes))
         return items
 
 
-def _rebuilt(files: tuple[Path, ...], content: bytes, seed: int) -> SeededItems:
+def _rebuilt(
+    files: tuple[Path, ...], content: bytes, seed: int, name: str, shapes: Mapping[str, tuple[int, ...]] | None
+) -> SeededItems:
     """Unpickle a dataset in a worker, after the import of the files that may define the class of the dataset."""
     file_modules.import_missing(files)
-    return SeededItems(pickle.loads(content), seed)
+    return SeededItems(pickle.loads(content), seed, name, shapes)
 
 
 def context() -> multiprocessing.context.BaseContext:
@@ -270,7 +279,7 @@ def failure(error: BaseException, workers: Sequence[BaseProcess], expired: bool)
 
 
 @contextmanager
-def _kept_random_state() -> Iterator[None]:
+def kept_random_state() -> Iterator[None]:
     """A context that leaves the random states of torch (on the CPU), numpy and Python as they were."""
     before = torch.default_generator.get_state(), np.random.get_state(), random.getstate()
     try:

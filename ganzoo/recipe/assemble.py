@@ -129,7 +129,7 @@ def _assembled(
             settings.accumulate * processes.world_size, processes.rank * settings.accumulate, settings.accumulate
         )
         classes = cast_.architecture.classes(source.classes)
-        source.with_labels = classes > 0
+        source.give_labels(classes)
         spec = Spec(
             shape=source.shape,
             latent_dim=settings.latent_dim,
@@ -143,7 +143,7 @@ def _assembled(
         run_.plugin_files = tuple(catalogue.plugin_files.values())
         if source.inputs or any(metric.held_out for metric in cast_.metrics.values()):
             source.held_out = held_out(run_)
-    run_.warnings = check(cast_, run_.state.networks, spec)
+    run_.warnings = check(cast_, run_.state.networks, spec) + source.notes
     for label, regularizer in cast_.regularizers.items():
         if regularizer.defines("joint_penalty") and source.pieces > 1:
             raise errors.Incompatible(

@@ -1,0 +1,286 @@
+"""Items of datasets in one form: tensors by name, from tensors, numpy arrays, PIL images, tuples and mappings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import ConcatDataset, Dataset, IterableDataset, Subset, TensorDataset
+
+from ganzoo import errors
+from ganzoo.names import one_line
+
+WANTED = "give a tensor, a numpy array or a PIL image, alone or as (image, label), or a mapping with an entry 'image'"
+"""What an item of a dataset may be."""
+
+PLANES = (1, 2, 3, 4)
+"""The numbers of channels by which the last side of an array is taken for the channels."""
+
+
+CHECKED_ROWS = 4096
+"""The number of items that are checked for NaN at a time, so that the check takes little memory."""
+
+
+def read(
+    dataset: Dataset[Any], row: int, name: str, shapes: Mapping[str, tuple[int, ...]] | None = None
+) -> dict[str, Tensor]:
+    """Read an item of a dataset.
+
+    Args:
+        dataset: the dataset.
+        row: the number of the item.
+        name: the name of the data, for messages.
+        shapes: the shapes that the entries of every item have, by name. None does not compare shapes.
+
+    Returns:
+        ``image``, ``label`` if there is one, and the other tensors of the item.
+
+    Raises:
+        DataError: the dataset raises an exception, the item has a form that is not known, another shape, or a number
+            that is not finite.
+    """
+    said = f"data {name}: item {row}"
+    try:
+        item = dataset[row]
+    except (errors.GanzooError, MemoryError):
+        raise
+    except Exception as error:  # a dataset may raise anything
+        raise errors.DataError(f"{said} cannot be read: {one_line(error)}") from error
+    found = tensors(item, said)
+    for key, value in found.items():
+        if shapes is not None and shapes.get(key) != tuple(value.shape):
+            due = f"{tuple(shapes[key])}" if key in shapes else "no such entry"
+            raise errors.DataError(
+                f"{said} has {key} of shape {tuple(value.shape)}, and item 0 has {due}: give one shape"
+            )
+        if value.is_floating_point() and not bool(value.isfinite().all()):
+            raise errors.DataError(f"{said} has {key} with NaN or infinity: leave the item out, or mend the item")
+    if shapes is not None and (gone := shapes.keys() - found.keys()):
+        raise errors.DataError(
+            f"{said} has no {', '.join(sorted(gone))}, and item 0 has: give every item the same entries"
+        )
+    return found
+
+
+def tensors(item: Any, said: str = "the item") -> dict[str, Tensor]:
+    """Bring an item to tensors by name.
+
+    Args:
+        item: a sample; ``(sample,)`` or ``(sample, label)`` as a tuple or list; or a mapping with ``image``.
+        said: how messages call the item.
+
+    Returns:
+        ``image``, ``label`` if there is one, and the other entries of a mapping.
+
+    Raises:
+        DataError: the item has another form.
+
+    Example:
+        >>> {name: tuple(value.shape) for name, value in tensors((np.zeros((8, 9, 3), np.uint8), 4)).items()}
+        {'image': (3, 8, 9), 'label': ()}
+    """
+    if isinstance(item, Mapping):
+        if "image" not in item:
+            has = ", ".join(map(str, item)) or "nothing"
+            raise errors.DataError(f"{said} is a mapping with {has} and no 'image': {WANTED}")
+        found = dict(item)
+    elif isinstance(item, tuple | list):
+        if len(item) not in (1, 2):
+            raise errors.DataError(f"{said} is a {type(item).__name__} of {len(item)} entries: {WANTED}")
+        found = dict(zip(("image", "label"), item, strict=False))
+    else:
+        found = {"image": item}
+    if found.get("label", ()) is None:
+        del found["label"]
+    brought = {
+        key: _label(value, said) if key == "label" else _tensor(value, key, said) for key, value in found.items()
+    }
+    if brought["image"].ndim == 0:
+        brought["image"] = brought["image"].reshape(1)
+    return brought
+
+
+def _tensor(value: Any, key: str, said: str) -> Tensor:
+    """An entry of an item as a tensor. Arrays and PIL images become (C, H, W)."""
+    if isinstance(value, Tensor):
+        return value.to(torch.uint8) * 255 if value.dtype == torch.bool else value
+    if type(value).__module__.startswith("PIL.") and hasattr(value, "getbands"):
+        if value.mode not in ("L", "RGB", "RGBA", "LA", "I;16"):
+            value = value.convert("RGBA" if "A" in value.getbands() or "transparency" in value.info else "RGB")
+        if value.mode == "I;16":  # 16 bits in 65,535 steps, which a byte does not hold
+            grey = np.asarray(value, dtype=np.float32)
+            return torch.from_numpy(grey / 32767.5 - 1)[None]
+        pixels = np.array(value)
+        return torch.from_numpy(pixels)[None] if pixels.ndim == 2 else torch.from_numpy(pixels).permute(2, 0, 1)
+    if isinstance(value, np.ndarray | np.generic):
+        array = np.ascontiguousarray(value)
+        if array.dtype.kind not in "biuf":
+            raise errors.DataError(f"{said} has {key} as an array of {array.dtype}: {WANTED}")
+        if array.dtype == np.bool_:
+            array = array.astype(np.uint8) * 255
+        if key == "image" and array.ndim == 3 and array.shape[2] in PLANES and array.shape[0] not in PLANES:
+            array = np.ascontiguousarray(array.transpose(2, 0, 1))
+        elif key == "image" and array.ndim == 2 and array.dtype == np.uint8:  # a grey image without channels
+            array = array[None]
+        return torch.from_numpy(array.reshape(np.shape(value)) if array.ndim == np.ndim(value) == 0 else array)
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return torch.tensor(value)
+    raise errors.DataError(f"{said} has {key} of type {type(value).__name__}: {WANTED}")
+
+
+def _label(value: Any, said: str) -> Tensor:
+    """A label as a tensor: a class number, or a label of another kind as the data has it. One-hot becomes a number."""
+    if isinstance(value, str):
+        raise errors.DataError(
+            f"{said} has the label {value[:40]!r}: give the number of the class, and the names as the list "
+            "`classes` of the dataset"
+        )
+    try:
+        label = torch.as_tensor(value)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise errors.DataError(f"{said} has a label of type {type(value).__name__}: give a whole number") from error
+    if label.dtype == torch.bool:
+        label = label.long()
+    if label.ndim == 1 and len(label) == 1 and not label.is_floating_point():
+        label = label[0]
+    return label.long() if label.ndim == 0 and not label.is_floating_point() else label
+
+
+def labels_of(dataset: Any, size: int) -> Tensor | None:
+    """The labels of all items, where the dataset tells the labels without reading the items.
+
+    Args:
+        dataset: the dataset. The attributes ``labels`` and ``targets`` are read, of subsets and joined sets too.
+        size: the number of items.
+
+    Returns:
+        (N,) int64, or None where the dataset tells no class numbers.
+
+    Example:
+        >>> whole = TensorDataset(torch.zeros(3, 1), torch.tensor([0, 2, 1]))
+        >>> labels_of(Subset(whole, [2, 0]), 2).tolist()
+        [1, 0]
+    """
+    if isinstance(dataset, Subset):
+        inner = labels_of(dataset.dataset, len(dataset.dataset))  # type: ignore[arg-type]  # it has a length
+        return None if inner is None else inner[torch.as_tensor(list(dataset.indices))]
+    if isinstance(dataset, ConcatDataset):
+        parts = [labels_of(each, len(each)) for each in dataset.datasets]  # type: ignore[arg-type]
+        return torch.cat([p for p in parts if p is not None]) if all(p is not None for p in parts) else None
+    if isinstance(dataset, TensorDataset) and len(dataset.tensors) > 1:
+        told: Any = dataset.tensors[1]
+    else:
+        told = next((v for v in (getattr(dataset, n, None) for n in ("labels", "targets")) if v is not None), None)
+    if not isinstance(told, Tensor | np.ndarray | Sequence) or isinstance(told, str):
+        return None
+    try:
+        labels = torch.as_tensor(told)
+    except (TypeError, ValueError, RuntimeError):  # names, or lists of several lengths
+        return None
+    whole = not (labels.is_floating_point() or labels.is_complex())
+    return labels.long() if labels.shape == (size,) and whole else None
+
+
+def class_names_of(dataset: Any) -> list[str]:
+    """The names of the classes, where the dataset tells them in the attribute ``classes``.
+
+    Args:
+        dataset: the dataset. A subset has the classes of the whole.
+    """
+    if isinstance(dataset, Subset):
+        return class_names_of(dataset.dataset)
+    if isinstance(dataset, ConcatDataset):
+        return class_names_of(dataset.datasets[0])
+    found = getattr(dataset, "classes", ())
+    return [str(name) for name in found] if isinstance(found, Sequence) and not isinstance(found, str) else []
+
+
+def length_of(dataset: Any, name: str) -> int:
+    """The number of items of a dataset.
+
+    Args:
+        dataset: the dataset.
+        name: the name of the data, for messages.
+
+    Raises:
+        DataError: the dataset has no length, or its items have no numbers.
+    """
+    if isinstance(dataset, IterableDataset):
+        raise errors.DataError(
+            f"data {name} is an IterableDataset, whose items have no numbers, so that a run could not be continued: "
+            "give a dataset with __len__ and __getitem__"
+        )
+    try:
+        return len(dataset)
+    except Exception as error:  # a dataset may raise anything
+        raise errors.DataError(
+            f"data {name}: the {type(dataset).__name__} tells no length ({one_line(error)}): give a dataset with "
+            "__len__ and __getitem__"
+        ) from error
+
+
+def require_finite(tensors: Sequence[Tensor], name: str) -> None:
+    """Refuse NaN and infinity in a dataset that lies in memory.
+
+    Args:
+        tensors: the tensors of the dataset, with a row an item.
+        name: the name of the data, for messages.
+
+    Raises:
+        DataError: an item is not finite. The numbers of the first items are named.
+    """
+    for values in tensors:
+        if not values.is_floating_point():
+            continue
+        rows: list[int] = []
+        for start in range(0, len(values), CHECKED_ROWS):
+            piece = values[start : start + CHECKED_ROWS]
+            rows += (start + (~piece.reshape(len(piece), -1).isfinite().all(1)).nonzero()[:, 0]).tolist()
+        if rows:
+            listed = ", ".join(map(str, rows[:8])) + (", ..." if len(rows) > 8 else "")
+            raise errors.DataError(
+                f"data {name} has NaN or infinity in item {listed}: leave these items out, or mend the items"
+            )
+
+
+def class_numbers(labels: Tensor) -> Tensor:
+    """Labels of a dataset in memory: (N, 1) and one-hot (N, K) become class numbers, other labels stay.
+
+    Args:
+        labels: a row an item.
+
+    Example:
+        >>> class_numbers(torch.tensor([[0.0, 1.0], [1.0, 0.0]])).tolist()
+        [1, 0]
+    """
+    if labels.ndim != 2 or not len(labels):
+        return labels
+    if labels.shape[1] == 1:
+        return labels if labels.is_floating_point() else labels[:, 0]
+    one_hot = bool(((labels == 0) | (labels == 1)).all()) and bool((labels.sum(1) == 1).all())
+    return labels.argmax(1) if one_hot else labels
+
+
+def check_range(images: Tensor, name: str) -> None:
+    """Refuse images whose values lie outside [-1, 1], or in [0, 1].
+
+    Args:
+        images: (N, C, H, W) floating values.
+        name: the name of the data, for messages.
+
+    Raises:
+        DataError: the values are not those of images in [-1, 1].
+    """
+    low, high = float(images.min()), float(images.max())
+    if low < -1.001 or high > 1.001:
+        raise errors.DataError(
+            f"data {name} has values from {low:.3g} to {high:.3g}: give uint8, or floating values in [-1, 1]"
+        )
+    if low >= 0.0 and high > 0.5:
+        raise errors.DataError(
+            f"data {name} has values from {low:.3g} to {high:.3g}, as if in [0, 1]: generators make [-1, 1], "
+            "so give uint8, or scale by 2 x - 1"
+        )
