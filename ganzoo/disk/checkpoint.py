@@ -21,7 +21,7 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 from urllib.parse import quote, unquote
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -31,6 +31,7 @@ from safetensors.torch import save as as_safetensors
 from torch import Tensor
 
 from ganzoo import errors
+from ganzoo.disk.schema import RunNumbers
 
 FORMAT = 1
 """The version of the layout on disk. A checkpoint with a higher version is refused."""
@@ -79,6 +80,22 @@ class Saved:
     tensors: dict[str, dict[str, Tensor]]
     numbers: dict[str, Any]
     passed_over: tuple[str, ...] = ()
+
+    def fact(self, name: str) -> Any:
+        """Read a value of ``state.json`` that a run needs.
+
+        Args:
+            name: the key.
+
+        Returns:
+            The value.
+
+        Raises:
+            CheckpointError: the checkpoint lacks the value.
+        """
+        if self.numbers.get(name) is None:
+            raise errors.CheckpointError(f"the checkpoint of step {self.step} has no {name}, which a run needs")
+        return self.numbers[name]
 
 
 class Disk:
@@ -441,7 +458,10 @@ def read(place: Path) -> Saved:
                 numbers = json.loads(content)
             else:
                 tensors[unquote(name.removesuffix(TENSORS))] = tensors_of(content)
-        if not isinstance(numbers, dict) or not numbers["step"] == manifest.step == step_of(place):
+        counters = _require_schema(RunNumbers, numbers, STATE).counters
+        if counters.get("step", manifest.step) != manifest.step:
+            raise errors.CheckpointError(f"checkpoint {place} is damaged: its counters are of another step")
+        if not numbers["step"] == manifest.step == step_of(place):
             raise errors.CheckpointError(f"checkpoint {place} is damaged: it is not of step {step_of(place)}")
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
         raise errors.CheckpointError(f"checkpoint {place} is damaged: {error}") from error
@@ -468,12 +488,7 @@ def _manifest(place: Path) -> Manifest:
         raise errors.RunError(
             f"checkpoint {place} has format {version}, and this ganzoo knows {FORMAT}: take a newer one"
         )
-    try:
-        manifest = Manifest.model_validate(content)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise ValueError(f"{MANIFEST}: {where}: {first['msg'].lower()}") from error
+    manifest = _require_schema(Manifest, content, MANIFEST)
     if manifest.bytes.keys() != manifest.sha256.keys():
         raise errors.CheckpointError(f"checkpoint {place} is damaged: {MANIFEST} lists sizes of other files")
     if STATE not in manifest.sha256:
@@ -484,6 +499,19 @@ def _manifest(place: Path) -> Manifest:
         if name != STATE and not name.endswith(TENSORS):
             raise errors.CheckpointError(f"checkpoint {place} holds {name}, which is no part of a checkpoint")
     return manifest
+
+
+ModelT = TypeVar("ModelT", bound=BaseModel)
+
+
+def _require_schema(schema: type[ModelT], content: object, name: str) -> ModelT:
+    """Check the content of a file. A ValueError says which value is of another type than the schema's."""
+    try:
+        return schema.model_validate(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise ValueError(f"{name}: {where}: {first['msg'].lower()}") from error
 
 
 def _require_file(path: Path) -> None:

@@ -104,7 +104,7 @@ def _go_on(experiment: Experiment, folder: Path, steps: int | None = None, *, mo
                     if run_.settings.init_from is not None:
                         adopt(run_, run_.settings.init_from)
                 else:
-                    total = steps or int(saved.numbers["until"])
+                    total = steps or int(saved.fact("until"))
                     if total < saved.step:
                         more = f"give --steps {saved.step + 1} or more"
                         raise errors.SettingsError(f"{folder} is at step {saved.step} already: {more}")
@@ -240,7 +240,7 @@ def reload(
         if setting in ("arch", "d_arch"):
             raise errors.RunError(f"{folder} cannot be loaded: {reason}")
     saved = checkpoint.chosen(folder / "checkpoints", which)
-    spec = read_spec(saved.numbers["spec"])
+    spec = read_spec(saved.fact("spec"))
     made = build(settings, gather(settings, catalogue, missing), spec)
     made.directory = folder
     made.warnings += saved.passed_over

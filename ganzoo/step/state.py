@@ -12,11 +12,13 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, NamedTuple
 
 import torch
+from pydantic import TypeAdapter, ValidationError
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim import Optimizer
 
 from ganzoo import errors
+from ganzoo.names import brief
 from ganzoo.parts import PLAYERS, Networks, Player, Stage
 from ganzoo.step.average import Averaging
 
@@ -244,17 +246,23 @@ class State:
         for group, module in self.modules_by_group():
             load_module(module, tensors.get(group), group)
         for player, optimizer in self.optimizers.items():
-            saved = numbers["optimizers"][player]
+            saved = numbers.get("optimizers", {}).get(player)
+            named = tensors.get(f"optimizer-{player}")
+            if saved is None or named is None:  # without this check the optimizer would begin anew in silence
+                raise errors.CheckpointError(f"the checkpoint has no state of the {player}'s optimizer")
             state: dict[int, dict[str, Any]] = {int(i): dict(entry) for i, entry in saved["state"].items()}
-            for name, value in tensors.get(f"optimizer-{player}", {}).items():
-                index, key = name.split(".", 1)
+            for name, value in named.items():
+                index, _, key = name.partition(".")
+                if not (index.isascii() and index.isdecimal() and key):
+                    raise errors.CheckpointError(f"the checkpoint's {player} optimizer holds an odd tensor: {name}")
                 state.setdefault(int(index), {})[key] = value
             groups = optimizer.state_dict()["param_groups"]
-            if [len(g["params"]) for g in groups] != [len(g["params"]) for g in saved["groups"]]:
+            if [g["params"] for g in groups] != [g["params"] for g in saved["groups"]] or (
+                state and max(state) >= sum(len(g["params"]) for g in groups)
+            ):
                 raise errors.CheckpointError(f"the checkpoint's {player} optimizer is over other parameters")
-            # JSON has no tuples, and torch's optimizers have (betas)
             again = [
-                {key: tuple(value) if isinstance(own.get(key), tuple) else value for key, value in group.items()}
+                {key: _like(own.get(key), value, f"{player} optimizer's {key}") for key, value in group.items()}
                 for own, group in zip(groups, saved["groups"], strict=True)
             ]
             optimizer.load_state_dict({"state": state, "param_groups": again})
@@ -265,12 +273,15 @@ class State:
                     if isinstance(value, Tensor) and value.shape == parameter.shape and key != "step":
                         laid_out = torch.empty_like(parameter, dtype=value.dtype)  # in the weights' memory format
                         optimizer.state[parameter][key] = laid_out.copy_(value)
-        if unknown := numbers["counters"].keys() - vars(self.counters):
+        counters = numbers.get("counters")
+        if not counters:
+            raise errors.CheckpointError("the checkpoint has no counters: it does not tell how far training was")
+        if unknown := counters.keys() - vars(self.counters):
             raise errors.CheckpointError(
                 f"the checkpoint counts {', '.join(sorted(unknown))}, which this ganzoo does not: it needs a newer one"
             )
         # In place: games and recordings hold this very object.
-        self.counters.set(Counters(**numbers["counters"]))
+        self.counters.set(_counters(counters))
         self.loads += 1
         self.best = numbers.get("best")
 
@@ -373,6 +384,33 @@ def load_fitting(module: nn.Module, saved: Mapping[str, Tensor], group: str) -> 
     return f"{group}: {len(fitting)} of {len(own)} tensors taken{f', not {listed}{more}' if rest else ''}"
 
 
+def _counters(saved: Mapping[str, object]) -> Counters:
+    """Counters of plain data, of the types that the fields of ``Counters`` have."""
+    try:
+        found = TypeAdapter(Counters).validate_python(dict(saved), strict=False)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise errors.CheckpointError(
+            f"the checkpoint's counter {'.'.join(map(str, first['loc']))} is no counter: {first['msg'].lower()}"
+        ) from error
+    if set(found.updates) != set(PLAYERS) or min(found.step, found.draws, found.images, *found.updates.values()) < 0:
+        raise errors.CheckpointError("the checkpoint's counters are no counters of a run")
+    return found
+
+
+def _like(own: object, saved: object, what: str) -> object:
+    """A saved option of an optimizer, of the type that the option has. JSON has no tuples, and betas are a tuple."""
+    if isinstance(own, tuple) and isinstance(saved, list) and len(own) == len(saved):
+        return tuple(_like(mine, value, what) for mine, value in zip(own, saved, strict=True))
+    number = isinstance(own, (int, float)) and not isinstance(own, bool)
+    if number and isinstance(saved, (int, float)) and not isinstance(saved, bool):
+        return saved
+    # Without a value to compare with, any plain value is taken: torch's own options may be None, True or False.
+    if own is None or (not number and not isinstance(own, tuple) and isinstance(saved, (type(own), type(None)))):
+        return saved
+    raise errors.CheckpointError(f"the checkpoint's {what} is {brief(saved)}, and not like {brief(own)}")
+
+
 def load_module(module: nn.Module, saved: Mapping[str, Tensor] | None, group: str) -> None:
     """Copy saved tensors into a module.
 
@@ -396,5 +434,10 @@ def load_module(module: nn.Module, saved: Mapping[str, Tensor] | None, group: st
         if value.shape != saved[name].shape:
             raise errors.CheckpointError(
                 f"the checkpoint's {group} has {name} of shape {tuple(saved[name].shape)}, not {tuple(value.shape)}"
+            )
+        kinds = {(each.is_floating_point(), each.is_complex()) for each in (value, saved[name])}
+        if len(kinds) > 1:
+            raise errors.CheckpointError(
+                f"the checkpoint's {group} has {name} of type {saved[name].dtype}, not {value.dtype}"
             )
         value.copy_(saved[name])

@@ -9,6 +9,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import tracemalloc
 import zipfile
 import zlib
 from pathlib import Path
@@ -788,3 +789,55 @@ class TestReal:
         assert data.classes[:3] == ["airplane", "automobile", "bird"]
         assert data.tensors[0].double().mean() / 255 == pytest.approx(0.473, abs=0.01)  # CIFAR-10's mean
         assert not caplog.messages
+
+
+# limits in memory and time
+
+
+def test_an_image_of_too_many_pixels_is_not_decoded(tmp_path, monkeypatch):
+    """A PNG of 173 kB can hold a gigapixel. JPEG is decoded at a smaller size, so that a camera's image is read."""
+    monkeypatch.setattr("ganzoo_zoo.data._decode._PIXELS", 100 * 100)
+    for name in ("1.png", "2.png", "3.png", "4.png"):
+        save(tmp_path / name)
+    Image.new("RGB", (400, 400)).save(tmp_path / "5.jpg")
+    assert len(Folder(path=str(tmp_path), size=8).dataset()) == 5
+    Image.new("RGB", (400, 400)).save(tmp_path / "6.png")
+    refused(Folder(path=str(tmp_path), size=8), r"6\.png \(too many pixels\)")
+
+
+def test_a_member_that_unpacks_to_more_than_the_zip_states(tmp_path, monkeypatch):
+    """The false size is believed by nobody: no more is unpacked than the zip states."""
+    path = zipped(tmp_path / "x.zip", {"0.png": png(), "1.png": png(), "2.png": bytes(2**26)}, compression=8)
+    content = bytearray(path.read_bytes())
+    for sign, at in ((b"PK\x03\x04", 22), (b"PK\x01\x02", 24)):  # the size in the local and in the central header
+        place = content.rfind(sign) + at
+        content[place : place + 4] = (1000).to_bytes(4, "little")
+    path.write_bytes(content)
+    tracemalloc.start()
+    refused(Folder(path=str(path), size=8), r"2\.png \(of another size than the zip states|2\.png \(Bad CRC")
+    assert tracemalloc.get_traced_memory()[1] < 2**24
+    tracemalloc.stop()
+
+
+def test_folders_that_are_linked_to_one_another_do_not_multiply(tmp_path):
+    """With links to all others, n folders have n! ways. Each folder is read four times at most."""
+    names = [f"f{k}" for k in range(8)]
+    greys(tmp_path, [f"{name}/1.png" for name in names])
+    for name in names:
+        for other in names:
+            if other != name:
+                (tmp_path / name / f"to_{other}").symlink_to(tmp_path / other)
+    tree = _files.Tree(tmp_path)
+    assert len(tree.names) <= 4 * len(names)
+    assert {why for _, why in tree.skipped} == {"linked from more than 4 places"}
+
+
+def test_the_cache_of_private_images_is_private(tmp_path):
+    root, cache = tmp_path / "photos", tmp_path / "cache"
+    greys(root, [f"{k}.png" for k in range(4)])
+    large(root, cache=str(cache))
+    (kept,) = [each for each in cache.iterdir() if each.is_dir()]
+    assert kept.stat().st_mode & 0o777 == 0o700
+    kept.chmod(0o755)  # as an earlier version left it
+    large(root, cache=str(cache))
+    assert kept.stat().st_mode & 0o777 == 0o700

@@ -79,6 +79,9 @@ def keep(place: Path, name: str, key: str, shape: tuple[int, ...], fill: Callabl
 def _found(folder: Path, key: str, shape: tuple[int, ...]) -> Kept | None:
     """The set where the cache holds the whole set under the key, undamaged, else None."""
     try:
+        with contextlib.suppress(OSError):
+            if folder.stat().st_mode & 0o077:  # a cache that an earlier version left open to others
+                folder.chmod(0o700)
         facts = json.loads((folder / "facts.json").read_text())
         if facts["key"] != key or (folder / "pixels").stat().st_size != math.prod(shape):
             return None
@@ -98,7 +101,7 @@ def _make(folder: Path, key: str, shape: tuple[int, ...], fill: Callable[[Pixels
     prefix = f".{folder.name}.making-"
     with tempfile.TemporaryDirectory(prefix=prefix, dir=folder.parent, ignore_cleanup_errors=True) as making:
         new = Path(making) / "new"
-        new.mkdir()
+        new.mkdir(0o700)  # for the user alone: the images may be private, and lie in a folder that nobody else enters
         with (new / "pixels").open("wb") as file:
             if hasattr(os, "posix_fallocate"):  # a disk that fills up is an error here, and would be a crash below
                 os.posix_fallocate(file.fileno(), 0, size)

@@ -38,6 +38,7 @@ SUFFIXES = (
     ".tiff",
     ".webp",
 )
+_PIXELS = 2**25  # pixels of an image that is decoded whole: 33 million, which take 0.5 GiB in several steps
 _LEVELS = np.rint(np.arange(65536) / 257).astype(np.uint8)  # 16 bits -> 8
 
 
@@ -92,6 +93,8 @@ def decode(stream: BinaryIO, size: int | str, channels: int, resize: Resize) -> 
     with Image.open(stream, formats=_formats()) as image:
         height, width = sides(size)
         image.draft(None, (2 * width, 2 * height))  # a JPEG much larger than that is decoded at 1/2, 1/4 or 1/8
+        if image.width * image.height > _PIXELS:
+            raise Unreadable("too many pixels")
         image.load()
         upright: Image.Image = image
         with contextlib.suppress(Exception):  # damaged EXIF data says nothing about the pixels, which are loaded

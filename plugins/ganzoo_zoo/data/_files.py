@@ -8,6 +8,7 @@ import os
 import re
 import stat
 import zipfile
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, Protocol, TypeAlias
@@ -19,6 +20,7 @@ from ._images import shown
 
 Skipped: TypeAlias = tuple[str, str]  # a name, and why
 _LARGEST = 2**28  # bytes that one member of a zip may unpack to: more is a bomb, not a picture
+_ENTRIES = 4  # times that a folder is read through links: n folders linked to one another have n! ways
 
 
 class Files(Protocol):
@@ -93,6 +95,8 @@ def listed(path: str, who: str = "folder", endings: Sequence[str] = SUFFIXES) ->
 class Tree:
     """A folder with all folders below. Links are followed, except to a folder that the link lies in.
 
+    A folder that several links lead to is read four times at most.
+
     Args:
         root: the folder.
         endings: the endings of the files.
@@ -102,16 +106,22 @@ class Tree:
         self.root = root
         self.names: list[str] = []
         self.skipped: list[Skipped] = []
+        entered: Counter[tuple[int, int]] = Counter()
         below: list[tuple[str, frozenset[tuple[int, int]]]] = [("", frozenset())]
         while below:
             folder, above = below.pop()
             try:
                 status = (root / folder).stat()
-                here = above | {(status.st_dev, status.st_ino)}
+                number = (status.st_dev, status.st_ino)
+                here = above | {number}
                 if here == above:
                     continue  # a link back to a folder that we came through
+                entered[number] += 1
+                if entered[number] > _ENTRIES:
+                    self.skipped.append((folder, f"linked from more than {_ENTRIES} places"))
+                    continue
                 with os.scandir(root / folder) as entries:
-                    for entry in entries:
+                    for entry in sorted(entries, key=lambda entry: entry.name):
                         name = folder + entry.name
                         if _hidden(name):
                             continue
@@ -173,7 +183,12 @@ class Archive:
             raise Unreadable(f"unpacks to more than {_LARGEST >> 20} MiB")
         if info.flag_bits & 1:
             raise Unreadable("encrypted")
-        return io.BytesIO(self._opened[1].read(info))
+        # A member may unpack to more than the zip states. `read` with a number unpacks no more than the number.
+        with self._opened[1].open(info) as member:
+            content = member.read(info.file_size + 1)
+        if len(content) != info.file_size:
+            raise Unreadable("of another size than the zip states")
+        return io.BytesIO(content)
 
     def stamp(self, name: str) -> list[int]:
         """Checksum and size, as the zip states."""

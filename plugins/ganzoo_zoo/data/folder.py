@@ -70,10 +70,11 @@ class Folder(ganzoo.Data):
         single outer folder is looked through. Order, classes and labels follow the names, with numbers by value (2
         before 10). Hidden files and files whose names do not end like an image's are ignored. The content of a file
         decides its format. Of an animation the first frame is used. The orientation of EXIF is applied, transparent
-        pixels become white, and 16-bit grey is scaled to 8 bits. Images with more pixels than Pillow's limit on
-        decompression bombs count as unreadable. In a set larger than ``memory`` the next readable image replaces an
-        unreadable image, and without a cache each worker process counts separately. A file in the cache is made again
-        when an image changes, and may be deleted at any time.
+        pixels become white, and 16-bit grey is scaled to 8 bits. Images of more than 33
+        million pixels count as unreadable, but for JPEG, which is decoded at a smaller size. In a set larger than
+        ``memory`` the next readable image replaces an unreadable image, and without a cache each worker process counts
+        separately. A file in the cache can be read by the user alone, is made again when an image changes, and may be
+        deleted at any time.
 
         Where the path holds ``.npy`` or ``.npz`` files and no images, each file is a sample, in the shape of its array.
         One ``.npy`` or ``.npz`` file as the path has a sample a row. The array is called ``samples``, or is the only
