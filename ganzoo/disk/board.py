@@ -9,8 +9,12 @@ table.
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+import re
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -27,6 +31,7 @@ from tensorboard.plugins.hparams.metadata import (
     SESSION_START_INFO_TAG,
 )
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData, SessionEndInfo, SessionStartInfo
+from tensorboard.summary.writer import event_file_writer
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
@@ -84,6 +89,27 @@ def layout() -> dict[str, dict[str, list[Any]]]:
     }
 
 
+@contextmanager
+def _named_in_order(folder: Path) -> Iterator[None]:
+    """A context in which the name of a new event file follows the names of the event files of a directory.
+
+    TensorBoard reads event files in the order of their names, which begin with the second of the clock. A file of the
+    same second, or of a clock that was set back, would be read first: steps would be doubled and the newest dropped.
+    """
+    names = (re.match(r"events\.out\.tfevents\.(\d{1,12})\.", path.name) for path in folder.iterdir())
+    latest = max((int(match[1]) for match in names if match), default=0)
+    if latest < int(time.time()):
+        yield
+        return
+    # TensorBoard takes the second from `time.time` alone, and no argument sets the name.
+    clock = event_file_writer.time
+    event_file_writer.time = SimpleNamespace(time=lambda: latest + 1)
+    try:
+        yield
+    finally:
+        event_file_writer.time = clock
+
+
 class Board:
     """The event file of a run.
 
@@ -94,7 +120,8 @@ class Board:
     """
 
     def __init__(self, folder: Path, purge: int | None, suffix: str = "") -> None:
-        self._writer = SummaryWriter(str(folder), purge_step=purge, max_queue=1000, filename_suffix=suffix)
+        with _named_in_order(folder):
+            self._writer = SummaryWriter(str(folder), purge_step=purge, max_queue=1000, filename_suffix=suffix)
         self._described: set[str] = set()
 
     def begin(self, columns: Mapping[str, Any], texts: Mapping[str, str], group: str) -> None:

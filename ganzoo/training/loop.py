@@ -254,8 +254,6 @@ class Trainer:
         due = step % settings.log_every == 0 or step == 1 or done
         self.record((self.log() if due else {}) | (self.look() if step % settings.sample_every == 0 or done else {}))
         ended, asked = self.processes.all_reduce_max(interrupt.signal or 0, int(interrupt.save))
-        if ended and not due:
-            self.record(self.log())
         if step % settings.checkpoint_every == 0 or asked or done or ended:
             interrupt.save = False
             self.save(wait=bool(done or ended))

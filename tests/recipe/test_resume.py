@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import time
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from ganzoo import errors
 from ganzoo.disk import checkpoint
 from ganzoo.disk.record import read
 from ganzoo.parts import PLAYERS
+from ganzoo.recipe.directory import open_directory
 from ganzoo.recipe.resume import reopen
 
 PLUGIN = '''
@@ -174,13 +176,44 @@ def test_a_record_is_of_all_its_steps_wherever_the_run_was_stopped(tmp_path: Pat
     assert again == whole
 
 
-@pytest.mark.parametrize("stop", [3, 11])
-def test_tensorboard_shows_one_continuous_run(tmp_path: Path, stop: int) -> None:
-    """Also where there was no checkpoint yet, and the run begins again."""
+class StopsBetweenRecords(Stops):
+    """Sends SIGTERM when a checkpoint was saved. The run stops a step later, at which no record is due."""
+
+    def step_recorded(self, run: Any, step: int, values: Any) -> None:
+        pass
+
+    def checkpoint_saved(self, run: Any, step: int, path: Path) -> None:  # type: ignore[override]
+        if step == self.step:
+            signal.raise_signal(signal.SIGTERM)
+
+
+def test_a_signal_between_two_records_leaves_no_trace_in_them(tmp_path: Path) -> None:
+    """No record is added, and the next record is the mean over all of its steps."""
+    runs = bench(tmp_path, log_every=6)
+    runs.whole()
+    made = runs.assembled("stopped")
+    open_directory(made)
+    train_until(made, STEPS, StopsBetweenRecords(4, saves=True))
+    assert 4 <= made.run.step < 12
+    runs.resumed(tmp_path / "stopped")
+    whole, again = (read(tmp_path / name / "metrics.jsonl") for name in ("whole", "stopped"))
+    for line in (*whole, *again):
+        line.pop("speed/images_per_second")
+    assert [line["step"] for line in whole] == [1, 6, 12]
+    assert again == whole
+
+
+@pytest.mark.parametrize(("stop", "clock"), [(3, 0), (11, 0), (11, -86_400)])
+def test_tensorboard_shows_one_continuous_run(
+    tmp_path: Path, stop: int, clock: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where there was no checkpoint yet, and the run begins again; and where the clock was set back a day."""
     from tensorboard.backend.event_processing.plugin_event_accumulator import EventAccumulator
 
     runs = bench(tmp_path)
     folder = runs.stopped(stop, saves=False)
+    now = time.time
+    monkeypatch.setattr(time, "time", lambda: now() + clock)
     runs.resumed(folder)
     events = EventAccumulator(str(folder), {"tensors": 0}, purge_orphaned_data=True)
     events.Reload()
