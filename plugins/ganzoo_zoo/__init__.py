@@ -14,6 +14,7 @@ def register_architectures(register: Register) -> None:
     Args:
         register: the function to call with each name.
     """
+    register("biggan", "ganzoo_zoo.architectures.biggan:BigGAN")
     register("dcgan", "ganzoo_zoo.architectures.dcgan:DCGAN")
     register("fastgan", "ganzoo_zoo.architectures.fastgan:FastGAN")
     register("mlp", "ganzoo_zoo.architectures.mlp:MLP")
@@ -21,6 +22,7 @@ def register_architectures(register: Register) -> None:
     register("pggan", "ganzoo_zoo.architectures.pggan:PGGAN")
     register("r3gan", "ganzoo_zoo.architectures.r3gan:R3GAN")
     register("resnet", "ganzoo_zoo.architectures.resnet:ResNet")
+    register("sagan", "ganzoo_zoo.architectures.sagan:SAGAN")
     register("segan", "ganzoo_zoo.architectures.segan:SegAN")
     register("stylegan2", "ganzoo_zoo.architectures.stylegan2:StyleGAN2")
 

@@ -165,7 +165,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
         "steps": 3000,
     },
     # Miyato and Koyama 2018, arXiv:1802.05637, section 5: SNGAN with a projection discriminator and conditional batch
-    # norm, for data with labels.
+    # norm, for data with labels. The length is that of CIFAR's script in the authors' code; 450,000 on ImageNet.
     "sngan-projection": {
         "arch": "resnet:conditional=projection",
         "loss": "hinge",
@@ -174,12 +174,25 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
         "optimizer": "adam:lr=2e-4..0,betas=0.0,0.9",
         "batch_size": 64,
         "latent_dim": 128,
-        "steps": 3000,
+        "steps": 50_000,
     },
-    # Zhang et al. 2018, arXiv:1805.08318, section 4: spectral norm in both networks, two time-scales, and attention
-    # at maps of 32 of 128 pixels: a quarter of the side, which is 8 for images of 32x32.
+    # Odena, Olah and Shlens 2017, arXiv:1610.09585, appendix A: 100 numbers of noise and the one-hot class, batch norm
+    # in both networks but the ends, transposed convolutions. The discriminator of the paper has dropout and unequal
+    # strides in place of these plain steps.
+    "acgan": {
+        "arch": "dcgan:auxiliary=true,upsample=transposed,d_norm=batch",
+        "loss": "acgan",
+        "regularizers": [],
+        "schedule": "alternating",
+        "optimizer": "adam:lr=2e-4,betas=0.5,0.999",
+        "batch_size": 100,
+        "latent_dim": 100,
+        "steps": 50_000,
+    },
+    # Zhang et al. 2019, arXiv:1805.08318, section 4: spectral norm in both networks, two time-scales, images of 128x128
+    # with attention at 32, a quarter of the side, and one million steps. The paper has no average of the generator.
     "sagan": {
-        "arch": "resnet:conditional=projection,attention=8",
+        "arch": "sagan",
         "loss": "hinge",
         "regularizers": ["sn:players=both"],
         "schedule": "alternating",
@@ -187,7 +200,37 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
         "g_optimizer": "adam:lr=1e-4,betas=0.0,0.9",
         "batch_size": 256,
         "latent_dim": 128,
-        "steps": 3000,
+        "ema": 0.0,
+        "steps": 1_000_000,
+    },
+    # Brock, Donahue and Simonyan 2019, arXiv:1809.11096, for 128x128, with the numbers of launch_BigGAN_bs256x8.sh in
+    # the authors' code BigGAN-PyTorch where paper and script differ: one move of D (paper: two), rates of 1e-4 and 4e-4
+    # (paper: 5e-5 and 2e-4), no orthogonal regularisation (paper: 1e-4, for truncation). A batch has 2048 images:
+    # --accumulate divides the batch.
+    "biggan": {
+        "arch": "biggan:width=96",
+        "loss": "hinge",
+        "regularizers": ["sn:players=both"],
+        "schedule": "alternating",
+        "d_optimizer": "adam:lr=4e-4,betas=0.0,0.999,eps=1e-6",
+        "g_optimizer": "adam:lr=1e-4,betas=0.0,0.999,eps=1e-6",
+        "batch_size": 2048,
+        "latent_dim": 120,
+        "ema": 0.9999,
+        "steps": 150_000,
+    },
+    # The same authors' code for CIFAR-10, launch_cifar_ema.sh: no attention, no hierarchical noise, a row per class in
+    # each norm, 500 epochs of 1000 batches, and a move of G for four of D.
+    "biggan-cifar": {
+        "arch": "biggan:width=64,hierarchical=false,shared=0,initial=normal",
+        "loss": "hinge",
+        "regularizers": ["sn:players=both"],
+        "schedule": "alternating:discriminator_steps=4",
+        "optimizer": "adam:lr=2e-4,betas=0.0,0.999",
+        "batch_size": 50,
+        "latent_dim": 128,
+        "ema": 0.9999,
+        "steps": 125_000,
     },
     # Huang et al. 2024, arXiv:2501.05441. Every number is that of the authors' code, train.py --preset=CIFAR10 with the
     # command of its README (batches of 512, augmentation), whose five schedules are one cosine over 20 million images.

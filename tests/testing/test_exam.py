@@ -14,6 +14,8 @@ from ganzoo.parts import KINDS
 from ganzoo.testing import checks_for
 
 SMALLER = {
+    "biggan": "biggan:width=2,shared=4,hierarchical=false",
+    "sagan": "sagan:width=2",
     "dcgan": "dcgan:width=4",
     "fastgan": "fastgan:width=2,excitation=3",
     "multiscale": "multiscale:of=dcgan,width=4,scales=2",
@@ -49,6 +51,8 @@ VARIANTS = {
         "r3gan:width=6,auxiliary=true,blocks=1",
         "segan:width=4,norm=instance,d_norm=none",
         "fastgan:width=2,norm=layer,d_norm=none,noise=false,reconstructs=false",
+        "biggan:width=2,shared=0,conditional=heads,norm=instance",
+        "biggan:width=2,hierarchical=false,shared=4,conditional=none,auxiliary=true",
         "multiscale:of=resnet,width=8,scales=2,pooling=max,combine=sum,auxiliary=true",
         "dcgan:width=4,conditional=projection,norm=switchable,d_norm=switchable,minibatch_discrimination=2",
         "resnet:width=8,minibatch_stddev=true,attention=8,16,norm=instance,conditional=heads",

@@ -207,7 +207,7 @@ def test_every_parameter_of_conditional_nets_learns(cls: Any, conditional: Any) 
 
 
 def test_a_conditional_run_with_projection_trains() -> None:
-    with pytest.raises(ValueError, match="leave conditional out"):
+    with pytest.raises(ValueError, match="give conditional=none"):
         ResNet(auxiliary=True, conditional="projection")
     with pytest.raises(Incompatible, match="use conditional=none"):
         ResNet(conditional="projection").build(spec())

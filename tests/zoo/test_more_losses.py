@@ -258,7 +258,7 @@ def test_auxiliary_nets_have_as_many_weights_as_before_when_it_is_off():
 
 
 def test_auxiliary_and_conditional_are_one_or_the_other():
-    with pytest.raises(BadParameter, match="leave conditional out"):
+    with pytest.raises(BadParameter, match="give conditional=none"):
         ganzoo.part("architecture", "dcgan:auxiliary=true,conditional=concat")
     with pytest.raises(BadParameter, match="give auxiliary=true too"):
         ganzoo.part("architecture", "dcgan:joint=true")

@@ -82,7 +82,7 @@ class Auxiliary(Conditional):
 
     def __post_init__(self) -> None:
         if self.auxiliary and self.conditional != "none":
-            raise ValueError("auxiliary=true gives G the label and has D find it out: leave conditional out")
+            raise ValueError("auxiliary=true gives G the label and has D find it out: give conditional=none")
         if self.joint and not self.auxiliary:
             raise ValueError("joint=true takes the logit from class logits: give auxiliary=true too")
 

@@ -93,6 +93,49 @@ class ConditionalNorm(LabelledLayer):
         return h * scale.reshape(*scale.shape, *sides) + shift.reshape(*shift.shape, *sides)
 
 
+class LinearConditionalNorm(LabelledLayer):
+    """A norm whose scale and shift of each channel are linear functions of a vector (BigGAN's conditional batch norm).
+
+    Formula:
+        y = (1 + W c) norm(x) + V c
+
+    Args:
+        norm: a norm over (N, C, *S) without a scale and a shift of its own.
+        channels: C.
+        condition: length of the vector c.
+
+    Source: A. Brock et al., Large scale GAN training for high fidelity natural image synthesis, 2019, arXiv 1809.11096,
+        section 3 and appendix B.
+
+    Example:
+        >>> import torch
+        >>> layer = LinearConditionalNorm(torch.nn.BatchNorm2d(2, affine=False), channels=2, condition=3)
+        >>> layer(torch.randn(4, 2, 5, 5), torch.randn(4, 3)).shape
+        torch.Size([4, 2, 5, 5])
+    """
+
+    def __init__(self, norm: nn.Module, channels: int, condition: int) -> None:
+        super().__init__()
+        self.norm = norm
+        self.scale = nn.Linear(condition, channels, bias=False)
+        self.shift = nn.Linear(condition, channels, bias=False)
+
+    def forward(self, x: Tensor, condition: Tensor) -> Tensor:
+        """Normalise, then scale and shift.
+
+        Args:
+            x: (N, C, *S) maps.
+            condition: (N, condition) vectors.
+
+        Returns:
+            A tensor of the shape of ``x``.
+        """
+        sides = (1,) * (x.ndim - 2)
+        scale, shift = self.scale(condition), self.shift(condition)
+        h: Tensor = self.norm(x) * (1 + scale.reshape(*scale.shape, *sides)) + shift.reshape(*shift.shape, *sides)
+        return h
+
+
 class SwitchableNorm(nn.Module):
     """A norm with a learned mixture of the statistics of instance, layer and batch norm.
 
@@ -170,7 +213,7 @@ class SwitchableNorm(nn.Module):
         return x * scale.reshape(*scale.shape, *sides).to(x.dtype) + shift.reshape(*shift.shape, *sides).to(x.dtype)
 
 
-def norm(name: NormName, channels: int, classes: int = 0, dims: int = 2) -> nn.Module:
+def norm(name: NormName, channels: int, classes: int = 0, dims: int = 2, *, affine: bool = True) -> nn.Module:
     """A norm over (N, C, H, W) by its name.
 
     ``layer`` is over (C, H, W) and ``instance`` is over (H, W), both of each sample, as group norms with a single group
@@ -183,6 +226,7 @@ def norm(name: NormName, channels: int, classes: int = 0, dims: int = 2) -> nn.M
         classes: number of classes whose scale and shift are separate. 0 gives all samples the same scale and shift.
             ``none`` and ``pixel`` have neither a scale nor a shift and ignore the classes.
         dims: dimensions of a map: 1 for sequences, 2 for images, 3 for volumes.
+        affine: whether a norm without classes has a scale and a shift per channel.
 
     Returns:
         The layer. With classes, the layer is a ``ConditionalNorm``, which takes labels beside the maps.
@@ -191,7 +235,7 @@ def norm(name: NormName, channels: int, classes: int = 0, dims: int = 2) -> nn.M
         >>> norm("layer", 8)
         GroupNorm(1, 8, eps=1e-05, affine=True...)
     """
-    affine = not classes
+    affine = affine and not classes
     layer: nn.Module
     match name:
         case "none":
