@@ -1,9 +1,9 @@
 """ganzoo: train any GAN from interchangeable parts.
 
 For plugin authors: ``hookimpl``, the contracts (``Architecture``, ``Loss``, ``Regularizer``, ``Schedule``, ``Data``,
-``Metric``, ``Optimizer``), what they are handed (``Batch``, ``Scores``, ``Networks``, ``Spec``, ``Stage``,
-``TensorSpec``, ``Game``, ``Samples``), ``ScheduledNumber`` (a number that follows the run) and the module
-``ganzoo.testing``. For users: ``run``, ``resume``, ``load``, ``evaluate``, ``part``, ``catalogue``, ``Run``,
+``Metric``, ``Optimizer``), what they are handed or give (``Batch``, ``Scores``, ``Networks``, ``Spec``, ``Stage``,
+``TensorSpec``, ``Game``, ``Samples``, ``Learning``), ``ScheduledNumber`` (a number that follows the run) and the
+module ``ganzoo.testing``. For users: ``run``, ``resume``, ``load``, ``evaluate``, ``part``, ``catalogue``, ``Run``,
 ``ganzoo.errors`` and the module ``ganzoo.lab``.
 
 Names are imported when they are first used, so that ``import ganzoo`` costs nothing and brings no torch.
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         Batch,
         Data,
         Game,
+        Learning,
         Loss,
         Metric,
         Networks,
@@ -66,6 +67,7 @@ _HOME = {
             "Batch",
             "Data",
             "Game",
+            "Learning",
             "Loss",
             "Metric",
             "Networks",
@@ -93,6 +95,7 @@ __all__ = [
     "Data",
     "Game",
     "Kind",
+    "Learning",
     "Loss",
     "Metric",
     "Networks",

@@ -361,13 +361,14 @@ class Plain:
             inputs = {name: reals[name] for name in game.environment.feed.inputs}
             fakes, slopes = fakes.replace(**inputs), game.slopes_due()
             styles = game.styles(fakes) if "styles" in slopes else None
-            images = game.generate(fakes) if styles is None else game.synthesize(styles, fakes)
-            seen = images.detach().requires_grad_("fake" in slopes)
+            stages = game.generate_all(fakes) if styles is None else {"images": game.synthesize(styles, fakes)}
+            seen = {name: value.detach() for name, value in stages.items()}
+            seen["images"].requires_grad_("fake" in slopes)
             self.move("discriminator", round_scores(game, reals, fakes, seen, slopes))
         for i in range(self.moves["generator"]):
             if i:
-                images, styles = game.generate(fakes), None
-            self.move("generator", round_scores(game, reals, fakes, images, game.slopes_due(), styles))
+                stages, styles = game.generate_all(fakes), None
+            self.move("generator", round_scores(game, reals, fakes, stages, game.slopes_due(), styles))
 
     def move(self, player: Player, s: Scores) -> None:
         """Update a player on a round.

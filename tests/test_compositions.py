@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from feature_weights import feature_weights
 
 import ganzoo
 from ganzoo import errors
@@ -39,10 +40,15 @@ SUITED: dict[str, dict[str, Any]] = {  # what a part cannot do without
     "segan": {"arch": "segan:width=4,d_norm=none", "data": "digits-masks:size=16"},
 }
 
+FEATURES = {"perceptual": 5, "style": 5, "lpips": 13}  # layers of the networks whose weights are read from a file
+
+PAIRED = {"l1", "l2", "ssim", *FEATURES}  # compare each fake with the real sample of its condition
+
 REFUSED = {  # and why, in a word of the line that is said
     **{(loss, "label-smoothing"): "targets" for loss in LOSSES if not ganzoo.part("loss", loss).has_targets},
     ("ogan", "feature-matching"): "features",
     ("segan", "path-length"): "condition",
+    **{(loss, term): "no pairs" for loss in LOSSES if loss != "segan" for term in PAIRED},
 }
 
 TABLE: dict[tuple[str, str, str], str] = {}
@@ -66,12 +72,18 @@ def _table(request: pytest.FixtureRequest) -> Iterator[None]:
 
 @pytest.mark.parametrize(("loss", "schedule", "regularizer", "steps"), COMBINATIONS)
 def test_every_combination_trains_or_says_why_not(
-    experiment: Any, loss: str, schedule: str, regularizer: str, steps: int
+    experiment: Any, loss: str, schedule: str, regularizer: str, steps: int, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
+    words = regularizer
+    if regularizer in FEATURES:
+        network = "alexnet" if regularizer == "lpips" else "vgg16"
+        file = feature_weights(tmp_path_factory.getbasetemp(), network, FEATURES[regularizer])
+        words += ":network=alex," if regularizer == "lpips" else ":layers=relu1_2,"
+        words += f"weights={file}"
     settings = {
         "loss": loss,
         "schedule": schedule,
-        "regularizers": [r for r in [regularizer] if r != "none"],
+        "regularizers": [words] if words != "none" else [],
         **SUITED.get(loss, SUITED.get(regularizer, {})),
     }
     try:

@@ -22,6 +22,7 @@ PUBLIC = [
     "Data",
     "Game",
     "Kind",
+    "Learning",
     "Loss",
     "Metric",
     "Networks",

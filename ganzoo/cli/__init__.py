@@ -29,6 +29,7 @@ COMMANDS = {  # name -> the module with the attribute `command`, and the line of
     "resume": ("ganzoo.cli.resume", "Continue a run where it stopped."),
     "sample": ("ganzoo.cli.sample", "Draw pictures from a trained run."),
     "evaluate": ("ganzoo.cli.evaluate", "Compute metrics on runs, apart from training."),
+    "apply": ("ganzoo.cli.apply", "Apply a run to your own pictures: fill, enlarge, translate."),
     "reconstruct": ("ganzoo.cli.reconstruct", "Encode images and generate them again, side by side."),
     "export": ("ganzoo.cli.export", "Write a network to a file for use without ganzoo."),
     "walk": ("ganzoo.cli.walk", "Walk through the latent space: a strip, a GIF or a film."),

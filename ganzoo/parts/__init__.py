@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ganzoo import kinds
-from ganzoo.parts.architecture import Architecture
+from ganzoo.parts.architecture import Architecture, Learning
 from ganzoo.parts.batch import DRAWN, Batch, Spec, Stage, TensorSpec
 from ganzoo.parts.data import Data
 from ganzoo.parts.loss import Loss
@@ -30,6 +30,7 @@ __all__ = [
     "Batch",
     "Data",
     "Game",
+    "Learning",
     "Loss",
     "Metric",
     "Networks",

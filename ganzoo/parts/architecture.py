@@ -3,16 +3,39 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, final
+from collections.abc import Collection, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, final
 
 from ganzoo.errors import Incompatible, SettingsError
-from ganzoo.parts.part import Networks, Part
+from ganzoo.parts.part import Networks, Part, Player
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from ganzoo.parts.batch import Batch, Spec, Stage
+
+
+class Learning(NamedTuple):
+    """What learns at a point of a run, see ``Architecture.phase``.
+
+    Attributes:
+        generator: names of the submodules of the generator that learn. None stands for the whole network, and an empty
+            collection for nothing.
+        discriminator: the same for the discriminator.
+        adversarial: whether the loss counts. Without the loss the generator learns from its penalties alone.
+
+    Example:
+        >>> Learning(generator=("coarse",), discriminator=(), adversarial=False).generator
+        ('coarse',)
+    """
+
+    generator: Collection[str] | None = None
+    discriminator: Collection[str] | None = None
+    adversarial: bool = True
+
+    def players(self) -> tuple[tuple[Player, Collection[str] | None], ...]:
+        """Each player, and the names of the submodules that learn."""
+        return ("generator", self.generator), ("discriminator", self.discriminator)
 
 
 class Architecture(Part):
@@ -44,6 +67,11 @@ class Architecture(Part):
     def style_space(self) -> str:
         """The name of the style space in the papers: ``z`` for the noise, ``w`` after a mapping network."""
         return "z"
+
+    @property
+    def logit_scales(self) -> int:
+        """The number of scales of the discriminator. With more than one, ``logits`` is a sequence of tensors."""
+        return 1
 
     def classes(self, available: int) -> int:
         """The number of classes that the nets are given, 0 for no labels.
@@ -149,6 +177,46 @@ class Architecture(Part):
         share = math.erf(truncation / math.sqrt(2))
         cut = math.sqrt(2) * (share * (styles.double() / math.sqrt(2)).erf()).erfinv()
         return cut.to(styles.dtype)
+
+    def intermediates(self, spec: Spec) -> Mapping[str, tuple[int, ...]]:
+        """What the generator makes on the way to the samples, by name: the shape of each stage, without the batch.
+
+        Penalties of the generator can read each stage. Pictures of a run show the stages that are images.
+
+        Args:
+            spec: shape and type of samples and latents.
+        """
+        return {}
+
+    def generate_all(self, generator: nn.Module, batch: Batch) -> Mapping[str, Tensor]:
+        """The samples under the name ``images``, and the stages that ``stages`` declares, from one pass.
+
+        Args:
+            generator: the generator, or the generator's average.
+            batch: the latent, and all tensors by which the samples are conditioned.
+        """
+        return {"images": self.generate(generator, batch)}
+
+    def learning(self, progress: float) -> Learning:
+        """What learns at a point of the run. Unless overridden, both networks learn as a whole, all the time.
+
+        The answer may change a few times in a run, at points that depend on the progress alone. A resumed run then
+        goes on as the run without an interruption.
+
+        Args:
+            progress: 0 at the first step of the run, 1 at the last.
+        """
+        return Learning()
+
+    def side_multiple(self, spec: Spec) -> int | None:
+        """The number that height and width of the inputs must be multiples of, where a network takes any such size.
+
+        None: the network takes the size alone for which the network was built.
+
+        Args:
+            spec: shape and type of samples and latents.
+        """
+        return None
 
     def judge(self, discriminator: nn.Module, images: Tensor, batch: Batch) -> Any:
         """The discriminator's output for images: logits (N, ...) or a mapping with ``logits`` and more.

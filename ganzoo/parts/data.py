@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from ganzoo.errors import Incompatible
 from ganzoo.parts.part import Part
 
 if TYPE_CHECKING:
@@ -54,3 +56,22 @@ class Data(Part):
     def held_out(self) -> Dataset[Any] | None:
         """Samples that training never sees, in the form of ``dataset()``. None: the data holds none out."""
         return None
+
+    def inputs_for(self, pictures: Tensor, mask: Tensor | None = None) -> Mapping[str, Tensor]:
+        """The inputs of the networks for a user's own pictures (``ganzoo apply``).
+
+        Unless overridden, a picture is its condition.
+
+        Args:
+            pictures: (N, C, H, W) in [-1, 1], with the channels of the condition.
+            mask: (N, 1, H, W), above 0 where the picture is to be changed. None where the user gave no mask.
+
+        Returns:
+            (N, ...) tensors by the names that the data part gives the networks.
+
+        Raises:
+            Incompatible: the networks take no mask, or more than a condition.
+        """
+        if mask is not None:
+            raise Incompatible("a mask is given, and this run takes none: leave --mask (in Python mask=) out")
+        return {"condition": pictures}

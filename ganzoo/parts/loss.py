@@ -56,6 +56,15 @@ class Loss(Part):
         return True
 
     @property
+    def takes_patches(self) -> bool:
+        """The loss is a mean of a function of single scores, or of pairs (real i, fake i).
+
+        A score may then be that of a patch of an image, for a discriminator that gives many logits an image. Other
+        losses are given the mean of an image's logits.
+        """
+        return False
+
+    @property
     def energy_based(self) -> bool:
         """Minus the score is an energy that the loss shapes, so that MCMC can move samples along the energy."""
         return False

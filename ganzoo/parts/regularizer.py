@@ -69,6 +69,16 @@ class Regularizer(Part):
         return "discriminator"
 
     @property
+    def pairs(self) -> bool:
+        """The penalty compares fake i with real sample i, made for one condition: the data must give a condition."""
+        return False
+
+    @property
+    def reads_intermediates(self) -> frozenset[str]:
+        """The stages of the generator that the penalty reads from ``s.intermediates``, beside the images."""
+        return frozenset()
+
+    @property
     def module(self) -> Any:
         """The module that ``prepare`` returned, saved and restored with the run. None outside a run."""
         return None

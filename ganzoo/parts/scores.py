@@ -49,6 +49,7 @@ class Scores:
             read them.
         real_output, fake_output: the whole output of the discriminator: logits (N, ...) or a mapping that has
             ``logits``.
+        intermediates: all that the generator made in one pass, by name: ``images``, and the architecture's stages.
         real_batch, fake_batch: all that the networks were fed, labels and the data part's own tensors included.
         progress: 0 at the first step, 1 at the last.
         pieces: how many micro-batches the whole batch is cut into, of which this is one (``--accumulate``, several
@@ -75,6 +76,7 @@ class Scores:
     fake_target: Tensor | float
     real_output: Any
     fake_output: Any
+    intermediates: Mapping[str, Tensor]
     real_batch: Batch
     fake_batch: Batch
     progress: float
@@ -171,7 +173,7 @@ class Scores:
             if name in ("real", "fake"):
                 return -found
             if name in ("real_output", "fake_output"):
-                return {**found, "logits": -found["logits"]} if isinstance(found, Mapping) else -found
+                return {**found, "logits": _minus(found["logits"])} if isinstance(found, Mapping) else _minus(found)
             return found
 
         view = self._view(value)
@@ -187,6 +189,39 @@ class Scores:
             # The generator is conditioned on the batch that its fakes were made from, which plays the real one here.
             view._generate = lambda latent, s: generate(latent, s.reversed())
         return view
+
+    def patches(self, scale: int = 0) -> Scores:
+        """A view whose scores are those of patches, for a discriminator that gives many logits an image.
+
+        The scores of the view are (N * patches,), the patches of an image one after another. Targets repeat. Nothing is
+        computed before the view is read. Where the discriminator gives one logit an image, the scores are unchanged.
+
+        Args:
+            scale: the number of the scale, for a discriminator that gives a sequence of logits.
+
+        Example:
+            >>> import torch
+            >>> s = Scores(real=torch.tensor([2.0]), real_output=torch.tensor([[1.0, 3.0]]))
+            >>> s.patches().real.tolist()
+            [1.0, 3.0]
+        """
+
+        def value(name: str) -> Any:
+            given = getattr(self, name)
+            side = name.partition("_")[0]
+            if name not in ("real", "fake", "real_target", "fake_target"):
+                return given
+            if "target" in name and not hasattr(given, "dim"):
+                return given
+            logits = _logits_of(getattr(self, f"{side}_output"))
+            seen: Tensor = logits[scale] if isinstance(logits, (list, tuple)) else logits
+            if "target" in name:
+                return given.repeat_interleave(seen[0].numel()) if given.dim() else given
+            if seen.dim() == 1 and seen is logits:
+                return given
+            return (seen.float() if seen.element_size() < 4 else seen).flatten()
+
+        return self._view(value)
 
     def _view(self, compute: Callable[[str], object]) -> Scores:
         """``Scores`` whose values are computed from those of this one; ``judge`` and ``generate`` read the view."""
@@ -213,6 +248,7 @@ class Scores:
 
 
 _DEFAULTS: Mapping[str, Formula] = {
+    "intermediates": lambda s: {"images": s.fake_images},
     "real_target": lambda s: 1.0,
     "fake_target": lambda s: 0.0,
     "styles": lambda s: s.latent,
@@ -228,6 +264,15 @@ _IN_BATCH = {
     "fake_labels": ("fake_batch", "labels"),
 }
 """The attributes of ``Scores`` that are tensors of a batch: the batch, and the name there."""
+
+
+def _logits_of(output: Any) -> Any:
+    """The logits in the output of a discriminator: a tensor, or a sequence with one tensor for each scale."""
+    return output["logits"] if isinstance(output, Mapping) else output
+
+
+def _minus(logits: Any) -> Any:
+    return [-each for each in logits] if isinstance(logits, (list, tuple)) else -logits
 
 
 def _rows(value: Any, rows: Tensor) -> object:

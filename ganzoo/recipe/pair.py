@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from ganzoo.errors import Incompatible
-from ganzoo.parts import Architecture, Batch, Spec, Stage
+from ganzoo.parts import Architecture, Batch, Learning, Spec, Stage
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -61,6 +61,44 @@ class Pair(Architecture):
             batch: the latent, and all tensors by which the samples are conditioned.
         """
         return self.arch.generate(generator, _batch(self.arch, batch))
+
+    def intermediates(self, spec: Spec) -> Mapping[str, tuple[int, ...]]:
+        """The stages of the first architecture.
+
+        Args:
+            spec: shape and type of samples and latents.
+        """
+        return self.arch.intermediates(_spec(self.arch, spec))
+
+    def generate_all(self, generator: nn.Module, batch: Batch) -> Mapping[str, Tensor]:
+        """Generate, with the stages on the way, as the first architecture does.
+
+        Args:
+            generator: the generator, or the generator's average.
+            batch: the latent, and all tensors by which the samples are conditioned.
+        """
+        return self.arch.generate_all(generator, _batch(self.arch, batch))
+
+    def learning(self, progress: float) -> Learning:
+        """What learns at a point of the run, as the first architecture says.
+
+        Args:
+            progress: 0 at the first step of the run, 1 at the last.
+        """
+        return self.arch.learning(progress)
+
+    def side_multiple(self, spec: Spec) -> int | None:
+        """The number that sides must be multiples of for the first architecture.
+
+        Args:
+            spec: shape and type of samples and latents.
+        """
+        return self.arch.side_multiple(_spec(self.arch, spec))
+
+    @property
+    def logit_scales(self) -> int:
+        """The number of scales of the second architecture's discriminator."""
+        return self.d_arch.logit_scales
 
     @property
     def style_space(self) -> str:

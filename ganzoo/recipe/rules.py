@@ -30,6 +30,17 @@ def check(cast_: Parts, networks: Networks, spec: Spec) -> list[str]:
     loss = cast_.spec("loss").label
     cast_.loss.check(spec, cast_.architecture.outputs(spec))
     for label, regularizer in cast_.regularizers.items():
+        if regularizer.pairs and not spec.inputs:
+            raise errors.Incompatible(
+                f"{label} compares each fake with the real sample made for the same condition, and data "
+                f"{cast_.spec('data').label} gives no pairs: use data of pairs, or leave {label} out"
+            )
+        if missing := sorted(regularizer.reads_intermediates - {"images", *cast_.architecture.intermediates(spec)}):
+            has = ", ".join(["images", *cast_.architecture.intermediates(spec)])
+            raise errors.Incompatible(
+                f"{label} reads the stage {missing[0]}, and architecture {cast_.spec('arch').label} makes {has}: name "
+                f"one of these"
+            )
         regularizer.check(spec, cast_.architecture.outputs(spec))
         if regularizer.defines("targets") and not cast_.loss.has_targets:
             raise errors.Incompatible(

@@ -276,7 +276,7 @@ class RecordedSteps:
         return found
 
     def _kind(self, counts: Counters) -> Any:
-        """The key of a recording: the penalties that are due, and the optimizers' numbers without a schedule."""
+        """The key of a recording: the penalties due, the optimizers' numbers without a schedule, and what learns."""
         updates = counts.updates
         due = [(player, every, at, (updates[player] + at) % every == 0) for player, every, at in self.game.lazy_queries]
         scheduled = {(id(number.owner), number.key) for number in self.numbers}
@@ -287,7 +287,7 @@ class RecordedSteps:
             for key, value in group.items()
             if isinstance(value, (int, float)) and (id(group), key) not in scheduled
         ]
-        return tuple(sorted(due)), tuple(fixed)
+        return tuple(sorted(due)), tuple(fixed), self.game.learning
 
     def _replay(self, recording: _Recording, keep_batches: bool = False) -> list[Tensor]:
         """Replay a step: first the calls on the host, then the work of the device.

@@ -20,7 +20,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ganzoo.parts import PLAYERS, Batch, Player, Regularizer, Scores, Snapshot
+from ganzoo import errors
+from ganzoo.parts import PLAYERS, Batch, Learning, Player, Regularizer, Scores, Snapshot
 from ganzoo.step.gradients import Gradients, norms, with_layout_of
 from ganzoo.step.lookahead import restore_snapshot, take_snapshot, unrolled_generator_loss
 from ganzoo.step.naming import named
@@ -74,16 +75,16 @@ class Game(Surroundings):
             self._cache_parametrizations(*PLAYERS)
             if "styles" in slopes:  # the graph of a penalty's slope must begin at the points that made the fakes
                 styles = self.styles(latents)
-                fakes = self.synthesize(styles, latents)
+                stages = {"images": self.synthesize(styles, latents)}
             else:
-                fakes = self.generate(latents)
+                stages = self.generate_all(latents)
         else:
             # g without a graph, and outside the cache: weights that are cached here would carry no gradients later.
             with torch.no_grad():
-                fakes = self.generate(latents)
+                stages = self.generate_all(latents)
             self._cache_parametrizations("discriminator")
-            fakes.requires_grad_("fake" in slopes)
-        return round_scores(self, reals, latents, fakes, slopes, styles)
+            stages["images"].requires_grad_("fake" in slopes)
+        return round_scores(self, reals, latents, stages, slopes, styles)
 
     def next_batch(self) -> int:
         """Count a real batch. Returns the number of the batch in the step, from 0."""
@@ -112,9 +113,13 @@ class Game(Surroundings):
 
     def generate(self, batch: Batch) -> Tensor:
         """G(z): fakes, (N, *shape), from a batch of latents."""
+        return self.generate_all(batch)["images"]
+
+    def generate_all(self, batch: Batch) -> dict[str, Tensor]:
+        """G(z) as ``images``, and the stages on the way, from one pass over a batch of latents."""
         with self.environment.autocast(), named("architecture", self.parts.architecture_name):
-            images = self.architecture.generate(self.modules["generator"], batch)
-        return images.to(self.environment.dtype)
+            made = self.architecture.generate_all(self.modules["generator"], batch)
+        return {name: value.to(self.environment.dtype) for name, value in made.items()}
 
     def styles(self, batch: Batch) -> Tensor:
         """The points of the generator's style space, (N, D) or (N, L, D), from a batch of latents.
@@ -173,14 +178,21 @@ class Game(Surroundings):
     # -- the losses ----------------------------------------------------------------------------------------------
 
     def discriminator_loss(self, s: Scores) -> Tensor:
-        """L_D: the loss on a round, with the penalties that are due."""
+        """L_D: the loss on a round, with the penalties that are due; 0 while the discriminator does not learn."""
+        if not self.parameters["discriminator"]:
+            return self._nothing()
+        first, *others = self.seen_by_loss(s)
         with named("loss", self.parts.loss_name):
-            loss = self.loss.discriminator(s)
+            loss = self.loss.discriminator(first)
+            for view in others:
+                loss = loss + self.loss.discriminator(view)
         self.log_scalar("loss/discriminator", loss)
         return self.add_penalties("discriminator", loss, s)
 
     def generator_loss(self, s: Scores) -> Tensor:
-        """L_G: the loss on a round, with the penalties that are due."""
+        """L_G: the loss on a round, with the penalties that are due; the penalties alone without an adversary."""
+        if not self.learning.adversarial:
+            return self._penalties_alone(s)
         loss = self._bare_generator_loss(s)
         self.log_scalar("loss/generator", loss)
         return self.add_penalties("generator", loss, s)
@@ -189,13 +201,38 @@ class Game(Surroundings):
         for name, regularizer in self.with_hook["select_samples"].items():
             with named("regularizer", name):
                 s = s.at(regularizer.select_samples(s))
+        first, *others = self.seen_by_loss(s)
         with named("loss", self.parts.loss_name):
-            return self.loss.generator(s)
+            loss = self.loss.generator(first)
+            for view in others:
+                loss = loss + self.loss.generator(view)
+        return loss
+
+    def seen_by_loss(self, s: Scores) -> list[Scores]:
+        """The round as the loss sees the round: scores of patches, scale by scale, where the loss can take these."""
+        return [s.patches(k) for k in range(self.architecture.logit_scales)] if self.loss.takes_patches else [s]
+
+    def _penalties_alone(self, s: Scores) -> Tensor:
+        loss = self.add_penalties("generator", self._nothing(), s)
+        if not loss.requires_grad:
+            raise errors.Incompatible(
+                f"architecture {self.parts.architecture_name} begins without an adversary, and no penalty of this run "
+                "teaches the generator then: add a term that does, such as l1"
+            )
+        return loss
+
+    def _nothing(self) -> Tensor:
+        return torch.zeros((), device=self.environment.device, dtype=self.environment.dtype)
 
     def bare_losses(self, s: Scores) -> tuple[Tensor, Tensor]:
-        """Both players' losses without penalties and without a selection of samples."""
+        """Both players' losses by the scores of images, without penalties and without a selection of samples."""
         with named("loss", self.parts.loss_name):
             discriminator, generator = self.loss.discriminator(s), self.loss.generator(s)
+        if self.loss.takes_patches and s.patches().fake.shape != s.fake.shape:
+            raise errors.Incompatible(
+                f"architecture {self.parts.architecture_name} scores patches, and a backward pass shared by both "
+                "players needs one score an image: leave shared=true out"
+            )
         self.log_scalar("loss/discriminator", discriminator)
         self.log_scalar("loss/generator", generator)
         return discriminator, generator
@@ -226,7 +263,7 @@ class Game(Surroundings):
             return known
         with named("loss", self.parts.loss_name):
             losses: dict[Player, Tensor] = {
-                "discriminator": self.loss.discriminator(s),
+                "discriminator": torch.stack([self.loss.discriminator(view) for view in self.seen_by_loss(s)]).sum(),
                 "generator": self._bare_generator_loss(s),
             }
         gradients: dict[Player, Sequence[Tensor]] = {
@@ -265,11 +302,14 @@ class Game(Surroundings):
     ) -> None:
         """Take the gradients of the given losses at the old point, then move the players along the gradients."""
         losses: dict[Player, Tensor] = {}
-        if discriminator is not None:
+        if discriminator is not None and self.parameters["discriminator"]:
             losses["discriminator"] = discriminator
-        if generator is not None:
+        if generator is not None and self.parameters["generator"]:
             losses["generator"] = generator
-        self.apply(self.gradients(losses), start, trial)
+        if losses:
+            self.apply(self.gradients(losses), start, trial)
+        else:  # the player that was to move does not learn in this phase
+            self.close()
 
     def gradients(self, losses: Mapping[Player, Tensor]) -> dict[Player, Gradients]:
         """grad_psi L_D and grad_theta L_G, each loss by the parameters of one player alone.
@@ -334,6 +374,10 @@ class Game(Surroundings):
 
     def update_both(self, s: Scores, weight: float = 1.0) -> None:
         """Move both players, with both gradients from one backward pass: see ``shared_backward``."""
+        if self.learning != Learning():
+            # A part of a network learns, or one player alone: the two gradients are not those of one pass.
+            discriminator, generator = self.discriminator_loss(s), weight * self.generator_loss(s)
+            return self.update(discriminator=discriminator, generator=generator)
         group = self.environment.process_group
         under_way = {player: taken.mean(group) for player, taken in shared_gradients(self, s, weight).items()}
         self.apply({player: averaged() for player, averaged in under_way.items()})

@@ -87,6 +87,8 @@ def unrolled_generator_loss(game: Game, steps: int, rate: float | None) -> Tenso
             "a schedule that differentiates through moves of the discriminator needs the whole batch for each: "
             "train it in one process and without --accumulate, or, if it is unrolled, with its order=first"
         )
+    if not game.parameters["discriminator"]:
+        return game.generator_loss(game.round("generator"))
     network = game.state.networks.discriminator
     rate = game.state.optimizers["discriminator"].param_groups[0]["lr"] if rate is None else rate
     weights: dict[str, Tensor] = dict(network.named_parameters())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -18,7 +18,7 @@ def round_scores(
     game: Game,
     reals: Batch | Callable[[Scores], Batch],
     fakes: Batch,
-    fake_images: Tensor,
+    intermediates: Mapping[str, Tensor],
     slopes: frozenset[str],
     styles: Tensor | None = None,
 ) -> Scores:
@@ -32,7 +32,7 @@ def round_scores(
         game: the game with the networks and regularizers.
         reals: the real batch, or a function that fetches the batch.
         fakes: latents and labels that the fakes were generated from.
-        fake_images: (N, *shape) the fakes.
+        intermediates: (N, *shape) the fakes as ``images``, and the stages on the way to the fakes.
         slopes: the images, of ``"real"`` and ``"fake"``, by which a loss or penalty differentiates the scores.
         styles: the points of the style space that the fakes were generated from, where a penalty differentiates the
             fakes by the points.
@@ -53,7 +53,8 @@ def round_scores(
         fake_batch=fakes,
         # The graph of a penalty's slope must begin at the images, before the first pass over them.
         real_images=lambda s: s.real_batch.images.requires_grad_("real" in slopes),
-        fake_images=fake_images,
+        fake_images=intermediates["images"],
+        intermediates=intermediates,
         styles=(lambda s: s.latent) if styles is None else styles,
         real_output=lambda s: game.judge(game.transformed(s.real_images, s), s.real_batch),
         fake_output=lambda s: game.judge(game.transformed(s.fake_images, s), s.fake_batch),
@@ -76,13 +77,17 @@ def logits(output: Tensor | Mapping[str, Tensor]) -> Tensor:
     difference of scores.
 
     Args:
-        output: (N, ...) logits, or a mapping with the entry ``logits``.
+        output: (N, ...) logits, or a mapping with the entry ``logits``. A sequence of logits has one tensor for each
+            scale of the discriminator, and every scale weighs the same.
 
     Example:
         >>> logits({"logits": torch.tensor([[1.0, 3.0], [5.0, 7.0]])}).tolist()
         [2.0, 6.0]
     """
-    scores: Tensor = output["logits"] if isinstance(output, Mapping) else output
+    scores: Any = output["logits"] if isinstance(output, Mapping) else output
+    if isinstance(scores, (list, tuple)):
+        return torch.stack([logits(each) for each in scores]).mean(0)
     if scores.dim() > 1:
         scores = scores.flatten(1).mean(1)
-    return scores.float() if scores.dtype in (torch.bfloat16, torch.float16) else scores
+    found: Tensor = scores.float() if scores.dtype in (torch.bfloat16, torch.float16) else scores
+    return found

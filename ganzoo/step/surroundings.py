@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager
 from typing import Self
 
 import torch
 from torch import Tensor, nn
 
+from ganzoo import errors
 from ganzoo import parts as contracts
-from ganzoo.parts import PLAYERS, Player, Regularizer, Scores, Stage
+from ganzoo.parts import PLAYERS, Learning, Player, Regularizer, Scores, Stage
 from ganzoo.step.environment import GameParts, StepEnvironment
 from ganzoo.step.gradients import copy_into, moved
 from ganzoo.step.host import HostSide
@@ -38,7 +39,8 @@ class Surroundings(contracts.Game):
     Attributes:
         parts: architecture, loss, regularizers, and the state that the game changes.
         environment: the surroundings of the step.
-        parameters: the tensors that each player's optimizer trains.
+        parameters: the tensors of each player that learn in the present phase, of those that the optimizer trains.
+        phase: what learns at this point of the run, as the architecture says.
         with_hook: the regularizers that define a method of ``HOOKS``, by method and name. An undefined
             method costs no time.
         penalties: the regularizers with a penalty on a player's loss, by player and name.
@@ -67,6 +69,8 @@ class Surroundings(contracts.Game):
             player: [p for group in self.state.optimizers[player].param_groups for p in group["params"]]
             for player in PLAYERS
         }
+        self._all_parameters = dict(self.parameters)
+        self.learning = Learning()
         regularizers = parts.regularizers.items()
         self.with_hook = {hook: {name: r for name, r in regularizers if r.defines(hook)} for hook in HOOKS}
         self.penalties: dict[Player, dict[str, Regularizer]] = {player: {} for player in PLAYERS}
@@ -107,11 +111,49 @@ class Surroundings(contracts.Game):
             self.stage = self.architecture.stage(self.parts.spec, progress, self.state.counters.images)
         self.state.enter(self.stage)
         self.host.begin(step)
+        self._begin_learning(self.architecture.learning(progress))
         if self.environment.process_group.world_size > 1:
             self._buffers_at_start = [value.clone() for value in self.environment.buffers]
         if self.environment.skip_nonfinite:
             self.clear_nonfinite()
             self._before_step = StepSnapshot(self.state)
+
+    def _begin_learning(self, phase: Learning) -> None:
+        """Choose the parameters that learn. What is frozen is in evaluation mode, so that its statistics stay too."""
+        generator, discriminator = (None if names is None else tuple(names) for _, names in phase.players())
+        phase = Learning(generator, discriminator, phase.adversarial)
+        if phase != self.learning:
+            self.learning = phase
+            for player, names in phase.players():
+                self.parameters[player] = self._learning(player, names)
+                self.modules[player].train()
+            if not any(self.parameters.values()):
+                raise errors.Incompatible(
+                    f"architecture {self.parts.architecture_name} lets nothing learn: name a submodule"
+                )
+        for player, names in phase.players():
+            if names is not None:  # in each step: sampling puts the whole network back into training mode
+                self.modules[player].eval()
+                for name in names:
+                    self.modules[player].get_submodule(name).train()
+
+    def _learning(self, player: Player, names: Collection[str] | None) -> list[nn.Parameter]:
+        """The parameters of a player that learn: those of the submodules, and those of the parts' own modules."""
+        everything = self._all_parameters[player]
+        if names is None:
+            return everything
+        module = self.modules[player]
+        if unknown := [name for name in names if name not in dict(module.named_modules())]:
+            has = ", ".join(name for name, _ in module.named_children())
+            raise errors.Incompatible(
+                f"architecture {self.parts.architecture_name} trains {unknown[0]!r} of the {player}, which has no such "
+                f"submodule; there are {has}"
+            )
+        if not names:
+            return []
+        wanted = {id(p) for name in names for p in module.get_submodule(name).parameters()}
+        own = {id(p) for p in module.parameters()}
+        return [p for p in everything if id(p) in wanted or id(p) not in own]
 
     @property
     def step_number(self) -> int:  # type: ignore[override]  # a plain attribute in the contract
@@ -220,7 +262,7 @@ class Surroundings(contracts.Game):
 
         for owner, method, name in (
             (self.host, "reals", "data"),
-            (self, "generate", "generator forward"),
+            (self, "generate_all", "generator forward"),
             (self, "judge", "discriminator forward"),
             (self, "step_optimizer", "optimizer"),
             (self, "average_generator", "ema"),

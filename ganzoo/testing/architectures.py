@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm  # the base of all; torch has no public name for "any BatchNorm"
+from torch.nn.modules.dropout import _DropoutNd
 
 from ganzoo import parts
 from ganzoo.errors import Incompatible
@@ -84,11 +85,14 @@ def _judged(part: parts.Architecture, nets: Networks, images: Tensor, batch: Bat
     output = part.judge(nets.discriminator, images, batch.replace(images=images, latent=None))
     require(not isinstance(output, Mapping) or "logits" in output, "judge() gives a mapping without 'logits'")
     logits = output["logits"] if isinstance(output, Mapping) else output
-    require(isinstance(logits, Tensor), f"judge() gives a {type(logits).__name__}: logits, or a mapping with 'logits'")
-    found = tuple(logits.shape)
-    require(found[:1] == (len(images),), f"judge() gives logits of shape {found} for {len(images)} samples")
-    scores: Tensor = logits.flatten(1).mean(1) if logits.ndim > 1 else logits
-    return scores
+    scales = logits if isinstance(logits, (list, tuple)) else [logits]
+    scores: list[Tensor] = []
+    for each in scales:
+        require(isinstance(each, Tensor), f"judge() gives a {type(each).__name__}: logits, or a mapping with 'logits'")
+        found = tuple(each.shape)
+        require(found[:1] == (len(images),), f"judge() gives logits of shape {found} for {len(images)} samples")
+        scores.append(each.flatten(1).mean(1) if each.ndim > 1 else each)
+    return torch.stack(scores).mean(0)
 
 
 @asks("architecture")
@@ -357,6 +361,9 @@ def _runs_in_any_precision_and_layout(part: parts.Architecture) -> None:
     for spec, nets in _built(part):
         torch.manual_seed(0)
         double = Networks(*(copy.deepcopy(net).double() for net in nets))
+        for layer in (*double.generator.modules(), *double.discriminator.modules()):
+            if isinstance(layer, _DropoutNd):  # draws its zeros in the order of the memory
+                layer.eval()
         batch = _batch(spec, dtype=torch.float64)
         fake = _generated(part, double, batch)
         require(fake.dtype == torch.float64, f"a float64 generator gives {fake.dtype} samples")

@@ -48,7 +48,7 @@ MOST_SKIPPED = 100
 
 PHASES = {
     "reals": "reading data",
-    "generate": "making fakes",
+    "generate_all": "making fakes",
     "judge": "judging samples",
     "update": "taking gradients",
     "update_both": "taking gradients",

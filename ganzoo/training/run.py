@@ -32,6 +32,7 @@ from ganzoo.step.randomness import derive_seed
 from ganzoo.step.round import logits
 from ganzoo.step.state import State
 from ganzoo.training import mcmc
+from ganzoo.training.apply import MEMORY, OVERLAP, Tiling, apply
 from ganzoo.training.diagnostics import such_as
 from ganzoo.words import Bound, PartSpec
 
@@ -385,6 +386,53 @@ class Run:
                 latent = scale * architecture.encode(self.discriminator, seen, piece)
                 made.append(architecture.generate(net, piece.replace(images=None, latent=latent)).to("cpu", self.dtype))
         return whole(torch.cat(made), spec.shape)
+
+    def apply(
+        self,
+        pictures: Tensor,
+        *,
+        mask: Tensor | None = None,
+        tile: int | None = None,
+        overlap: int = OVERLAP,
+        memory: float = MEMORY,
+        labels: Labels | None = None,
+        seed: int = 0,
+        source: str = "auto",
+    ) -> Tensor:
+        """Apply the generator to pictures of any size: enlarge, fill, translate, colorize or segment the pictures.
+
+        A network that takes a single size, and a picture that is larger than a tile, are worked on in tiles that
+        overlap. A third of the overlap on either side is context, the third between is blended. So tiles leave no seam
+        where the network sees no further than a third of the overlap.
+
+        Args:
+            pictures: (N, C, H, W) or (C, H, W) in [-1, 1], with the channels of the condition, of any height and width.
+            mask: (N, 1, H, W), (1, H, W) or (H, W), above 0 where the pictures are to be changed. For runs that fill
+                holes.
+            tile: the side of a tile in pixels, at least 1. None takes the largest tile that ``memory`` allows.
+            overlap: pixels that neighbouring tiles share, at least 0.
+            memory: GiB that the maps of a tile may take.
+            labels: the classes, as for ``sample``.
+            seed: of the noise.
+            source: as for ``sample``.
+
+        Returns:
+            (N, C', factor H, factor W), or without N where the pictures have none, on the CPU.
+
+        Raises:
+            Incompatible: the run makes no picture from a picture, or takes no mask.
+            DataError: the run needs a mask that is missing, empty, of another size, or a hole over everything.
+            SettingsError: an argument is outside the range above.
+        """
+        several = pictures if pictures.dim() == 4 else pictures[None]
+        hole = mask if mask is None or mask.dim() == 4 else mask.reshape(1, 1, *mask.shape[-2:])
+        if hole is not None:
+            hole = hole.float().expand(len(several), -1, -1, -1)
+        net = self.weights(source)
+        numbers = self.class_numbers(len(several), labels)
+        with evaluating(net), torch.no_grad():
+            made = apply(self, net, several.cpu(), hole, Tiling(tile, overlap, memory), seed, numbers)
+        return made if pictures.dim() == 4 else made[0]
 
     def weights(self, source: str) -> nn.Module:
         """Choose the generator's weights.

@@ -19,7 +19,7 @@ from ganzoo.words import ScheduledNumber
 
 NAMES = sorted(entry.name for entry in ganzoo.catalogue("architecture") if entry.builtin)
 
-SMALL = {"width": "4", "depth": "1", "channel_max": "4"}
+SMALL = {"width": "4", "depth": "1", "channel_max": "4", "d_width": "4", "d_layers": "1", "blocks": "1", "growth": "2"}
 """Small values of the parameters that make a net large, where an architecture has them."""
 
 WORDS = {"multiscale": "multiscale:of=dcgan,width=4,scales=2"}

@@ -6,6 +6,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from feature_weights import feature_weights
 from PIL import Image
 
 import ganzoo
@@ -25,6 +26,18 @@ SMALLER = {
     "mlp": "mlp:width=16,depth=2",
     "segan": "segan:width=4",
     "stylegan2": "stylegan2:width=8,style=6,mapping=2",
+    "unet": "unet:width=2,d_width=2,d_layers=1",
+    "patch": "patch:width=4,d_width=4,d_layers=1",
+    "gated": "gated:width=2,d_width=2,d_layers=2",
+    "srresnet": "srresnet:width=4,blocks=1,d_width=2",
+    "rrdb": "rrdb:width=4,growth=2,blocks=1,d_width=2",
+}
+
+
+SMALLER_TERMS = {
+    "perceptual": "perceptual:layers=relu1_2",
+    "style": "style:layers=relu1_2",
+    "lpips": "lpips:network=alex",
 }
 
 
@@ -58,6 +71,10 @@ VARIANTS = {
         "resnet:width=8,minibatch_stddev=true,attention=8,16,norm=instance,conditional=heads",
         "pggan:channel_max=4,equalised=false,norm=layer,conditional=projection,start=8",
         "pggan:channel_max=4,auxiliary=true,minibatch_stddev=false,phase_images=100",
+        "unet:form=residual,width=2,blocks=1,norm=instance,d_width=2,d_form=pixel,d_norm=layer",
+        "unet:width=2,levels=2,upsample=nearest,d_width=2,d_layers=1,d_scales=2,d_norm=none",
+        "gated:width=2,attention=true,d_form=patch,d_width=2,d_layers=1,d_condition=false",
+        "srresnet:width=4,blocks=1,residual=true,norm=none,d_width=2,d_norm=none,d_condition=true",
     ],
     "loss": [
         "hinge:margin=2",
@@ -85,6 +102,11 @@ VARIANTS = {
         "clip-gradient:by=value",
         "ada:start=0.9",
         "feature-matching:form=paired",
+        "l1:stage=images,weight=2",
+        "tv:form=block",
+        "tv:form=l2,per=picture",
+        "perceptual:network=vgg19,layers=relu1_1,conv1_2,layer_weights=1,0.5,distance=l1",
+        "style:layers=relu1_1,distance=l1",
     ],
     "schedule": [
         "alternating:discriminator_steps=3",
@@ -106,7 +128,10 @@ ELSEWHERE = {"stacked-modes"}  # reads digits, which no sample of the exam is; s
 
 def catalogue() -> list[tuple[str, str]]:
     brought = [e for e in ganzoo.catalogue().entries() if e.provider == "zoo"]
-    small = [(e.kind, SMALLER.get(e.name, e.name) if e.kind == "architecture" else e.name) for e in brought]
+    tasks = {"inpaint": "inpaint:of=digits:size=8", "superres": "superres:of=digits:size=8,factor=2"}
+    metrics = {"lpips": "lpips:network=alex,count=8"}
+    smaller = {"architecture": SMALLER, "regularizer": SMALLER_TERMS, "data": tasks, "metric": metrics}
+    small = [(e.kind, smaller.get(e.kind, {}).get(e.name, e.name)) for e in brought]
     return [(kind, words) for kind, words in small if words not in ABSENT | ELSEWHERE] + [
         (kind, words) for kind, variants in VARIANTS.items() for words in variants
     ]
@@ -140,10 +165,15 @@ def pairs(folder: Path) -> Path:
     ],
 )
 def test_every_part_passes(kind, words, check, tmp_path_factory):
+    if words == "colorize":
+        words = f"colorize:of=folder:path={pictures(tmp_path_factory.getbasetemp())},size=16,hold_out=0.4"
     if words == "folder":
         words = f"folder:path={pictures(tmp_path_factory.getbasetemp())},size=16"
     if words == "pairs":
         words = f"pairs:path={pairs(tmp_path_factory.getbasetemp())},size=16"
+    if words.partition(":")[0] in SMALLER_TERMS and kind in ("regularizer", "metric"):
+        network, layers = ("alexnet", 13) if "alex" in words else ("vgg19" if "vgg19" in words else "vgg16", 5)
+        words += f",weights={feature_weights(tmp_path_factory.getbasetemp(), network, layers)}"
     check(ganzoo.part(kind, words))
 
 

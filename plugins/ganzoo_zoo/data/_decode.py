@@ -99,12 +99,23 @@ def decode(stream: BinaryIO, size: int | str, channels: int, resize: Resize) -> 
         upright: Image.Image = image
         with contextlib.suppress(Exception):  # damaged EXIF data says nothing about the pixels, which are loaded
             upright = ImageOps.exif_transpose(image)
-        pixels = np.asarray(to_size(_flat(upright, channels), size, resize))
+        pixels = np.asarray(to_size(flat(upright, channels), size, resize))
     return pixels[None] if channels == 1 else pixels.transpose(2, 0, 1)
 
 
-def _flat(image: Image.Image, channels: int) -> Image.Image:
-    """An image with 8 bits a channel, grey or RGB, on white where the image was transparent."""
+def flat(image: Image.Image, channels: int) -> Image.Image:
+    """An image with 8 bits a channel, grey or RGB, on white where the image was transparent.
+
+    Args:
+        image: an image of any mode.
+        channels: 1 for grey, 3 for RGB.
+
+    Returns:
+        The image in mode L or RGB.
+
+    Raises:
+        Unreadable: numbers without a known range.
+    """
     if image.mode == "I" or image.mode.startswith("I;16"):  # scaled, where Pillow's convert would clip
         levels = np.asarray(image)
         if levels.min() < 0 or levels.max() > 65535:

@@ -1,49 +1,60 @@
-"""A folder, or a zip, of photos with their masks."""
+"""A folder, or a zip, of photos with their masks, or of pictures with pictures."""
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Literal
 
 import numpy as np
 import torch
 from annotated_types import Ge, Le, Lt
-from PIL import Image
+from PIL import Image, ImageOps
+from torch.utils.data import Dataset
 
 import ganzoo
 from ganzoo import errors
 
-from ._decode import Resize, Size, decode, reason, to_size
+from ._decode import Resize, Size, flat, reason, sides, to_size
 from ._files import Files, listed
 from ._images import PairSet, parted, shown
+from ._tasks import cropped
+from .superres import from_pillow
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
 class Pairs(ganzoo.Data):
-    """Pairs of photos and masks, from a folder or a .zip of your own, for segmentation.
+    """Pairs of pictures, from a folder or a .zip of your own: photos with masks, or pictures with pictures.
 
-    The sample is the mask (1, size, size), the condition is the photo (channels, size, size).
+    The sample is the mask (1, size, size), or the picture that is to be made. The condition is the photo.
 
     Args:
-        path: a folder, or a .zip, that holds two folders: ``images`` and ``masks``. A photo and its mask have the same
-            name, up to the ending.
+        path: a folder, or a .zip, that holds two folders, or pictures whose halves belong together.
+        sample: mask (segmentation: black and white), or picture (translation).
+        folders: names of the folders of conditions and of samples. A condition and its sample have the same name, up to
+            the ending.
+        halves: none, or the half of each picture that is the sample: left or right, as pix2pix has its data.
         size: side in pixels that both are resized to, at least 1, or height and width such as ``64x96``.
         resize: ``crop`` cuts the largest piece of the aspect ratio from the middle, ``pad`` adds black margins,
             ``stretch`` distorts.
-        channels: 3 for photos in colour, 1 for grey.
+        channels: 3 for conditions in colour, 1 for grey.
+        sample_channels: 3 for samples in colour, 1 for grey, where the samples are pictures.
         threshold: grey level, from 0 to 254, above which a pixel is inside of the mask. 0 takes all pixels that are not
             black. Masks saved as JPEG need 127.
+        load: side in pixels that both pictures are resized to before a piece of ``size`` is cut out at a random place,
+            the same in both. none cuts nothing. pix2pix has 286 for a size of 256.
+        flip: whether both sides are mirrored at random, alike.
         hold_out: share of the pairs that training never sees, from 0 to below 1, the same pairs in every run.
 
     Raises:
         DataError: the path does not exist, a photo has no mask or a mask has no photo, the sizes of a pair differ, or a
-        file
-            cannot be read.
+            file cannot be read.
 
     Notes:
-        All pairs are held in memory. A mask is made black and white before and after the resizing.
+        All pairs are held in memory. A mask is made black and white before and after the resizing. Held-out pairs are
+        cut in the middle, and not mirrored.
 
     Example:
         >>> import ganzoo, pathlib, tempfile
@@ -59,85 +70,167 @@ class Pairs(ganzoo.Data):
     """
 
     path: str
+    sample: Literal["mask", "picture"] = "mask"
+    folders: tuple[str, str] = ("images", "masks")
+    halves: Literal["none", "left", "right"] = "none"
     size: Size = 64
     resize: Resize = "crop"
     channels: Literal[1, 3] = 3
+    sample_channels: Literal[1, 3] = 3
     threshold: Annotated[int, Ge(0), Le(254)] = 0
+    load: Size | None = None
+    flip: bool = False
     hold_out: Annotated[float, Ge(0), Lt(1)] = 0.2
 
-    def dataset(self) -> PairSet:
-        """The masks for training, with their photos.
+    def __post_init__(self) -> None:
+        if self.load is not None and any(a < b for a, b in zip(sides(self.load), sides(self.size), strict=True)):
+            raise ValueError(f"load={self.load} is smaller than size={self.size}, which is cut out: give a larger load")
+        if self.folders[0] == self.folders[1]:
+            raise ValueError(f"folders={self.folders[0]},{self.folders[1]} names one folder twice: name two folders")
+
+    def dataset(self) -> Dataset[Any]:
+        """The samples for training, with their conditions.
 
         Raises:
             DataError: see the class.
         """
-        return self._part(held=False)
+        pairs = self._part(held=False)
+        return Moved(pairs, self) if self.flip or self.load is not None else pairs
 
     def held_out(self) -> PairSet | None:
-        """The masks that are held out, with their photos, or None where no pair is held out.
+        """The samples that are held out, with their conditions, or None where no pair is held out.
 
         Raises:
             DataError: see the class.
         """
-        return self._part(held=True) if self.hold_out else None
+        if not self.hold_out:
+            return None
+        pairs = self._part(held=True)
+        both = [
+            cropped("pairs", sides(self.size), None, *item.values()) for item in (pairs[i] for i in range(len(pairs)))
+        ]
+        return PairSet(torch.stack([sample for sample, _ in both]), torch.stack([condition for _, condition in both]))
+
+    @property
+    def _side(self) -> int | str:
+        return self.load or self.size
 
     def _part(self, *, held: bool) -> PairSet:
-        files = listed(self.path, "pairs")
-        names = matched(files, shown(self.path))
+        files, where = listed(self.path, "pairs"), shown(self.path)
+        whole = [(name, name) for name in files.names]
+        names = matched(files, where, self.folders) if self.halves == "none" else whole
         rows = parted(len(names), self.hold_out)[held].tolist()
         if len(rows) < 1 + (not held):
             raise errors.DataError(
-                f"pairs: {len(names)} pairs in {shown(self.path)}, of which hold_out={self.hold_out:g} leaves too few: "
+                f"pairs: {len(names)} pairs in {where}, of which hold_out={self.hold_out:g} leaves too few: "
                 "give more pairs, or another hold_out"
             )
         read = [self._read(files, *names[row]) for row in rows]
-        return PairSet(torch.stack([mask for _, mask in read]), torch.stack([photo for photo, _ in read]))
+        return PairSet(torch.stack([sample for _, sample in read]), torch.stack([condition for condition, _ in read]))
 
-    def _read(self, files: Files, photo: str, mask: str) -> tuple[Tensor, Tensor]:
+    def _read(self, files: Files, photo: str, sample: str) -> tuple[Tensor, Tensor]:
         try:
             with files.open(photo) as stream:
-                pixels = decode(stream, self.size, self.channels, self.resize)
-                stream.seek(0)
-                with Image.open(stream) as image:
-                    turned = image.getexif().get(0x0112, 1) >= 5  # EXIF's orientation, which decode() followed
-                    size = image.size[::-1] if turned else image.size
-            with files.open(mask) as stream, Image.open(stream) as image:
-                if image.size != size:
-                    found = f"{image.width}x{image.height}, not {size[0]}x{size[1]}"
-                    raise errors.DataError(f"pairs: {shown(mask)} is {found} as its photo: bring both to one size")
-                levels = np.asarray(image.convert("L"))
+                left = self._open(stream)
+            if self.halves == "none":
+                with files.open(sample) as stream:
+                    right = self._open(stream)
+            else:
+                left, right = _halves(left)
+                left, right = (left, right) if self.halves == "right" else (right, left)
+            if right.size != left.size:
+                found = f"{right.width}x{right.height}, not {left.width}x{left.height}"
+                what = "its photo" if self.sample == "mask" else "its condition"
+                raise errors.DataError(f"pairs: {shown(sample)} is {found} as {what}: bring both to one size")
+            condition = self._pixels(left, self.channels)
+            if self.sample == "picture":
+                return condition, self._pixels(right, self.sample_channels)
+            return condition, self._mask(right)
         except errors.DataError:
             raise
         except Exception as error:  # Pillow raises almost anything on damaged files
-            where = f"{shown(photo)} or its mask"
+            where = f"{shown(photo)} or its {self.sample}" if photo != sample else shown(photo)
             raise errors.DataError(f"pairs: {where} cannot be read ({reason(error)}): mend or remove both") from error
-        inside = Image.fromarray((levels > self.threshold).astype(np.uint8) * 255)
-        small = (np.asarray(to_size(inside, self.size, self.resize)) > 127).astype(np.uint8) * 255
-        return torch.from_numpy(np.ascontiguousarray(pixels)), torch.from_numpy(small)[None]
+
+    def _open(self, stream: BinaryIO) -> Image.Image:
+        """A picture, upright."""
+        with Image.open(stream) as image:
+            image.load()
+            upright: Image.Image = image
+            with contextlib.suppress(Exception):  # damaged EXIF data says nothing about the pixels, which are loaded
+                upright = ImageOps.exif_transpose(image)
+            return upright
+
+    def _pixels(self, image: Image.Image, channels: int) -> Tensor:
+        return from_pillow(to_size(flat(image, channels), self._side, self.resize))
+
+    def _mask(self, image: Image.Image) -> Tensor:
+        inside = Image.fromarray((np.asarray(image.convert("L")) > self.threshold).astype(np.uint8) * 255)
+        small = (np.asarray(to_size(inside, self._side, self.resize)) > 127).astype(np.uint8) * 255
+        return torch.from_numpy(small)[None]
 
 
-def matched(files: Files, where: str) -> list[tuple[str, str]]:
-    """The names of each photo and its mask, in the order of the photos' names.
+class Moved(Dataset[Any]):
+    """Pairs, both sides of which are cut and mirrored at random, alike.
+
+    Args:
+        pairs: the pairs.
+        part: the data part, with ``size`` and ``flip``.
+    """
+
+    def __init__(self, pairs: PairSet, part: Pairs) -> None:
+        self.pairs, self.part = pairs, part
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def __getitem__(self, index: int) -> dict[str, Tensor]:
+        generator = torch.Generator().manual_seed(int(torch.randint(2**62, ())))  # the feed seeds torch for each item
+        item = self.pairs[index]
+        both = cropped("pairs", sides(self.part.size), generator, *item.values())
+        if self.part.flip and torch.rand((), generator=generator) < 0.5:
+            both = [each.flip(-1) for each in both]
+        return dict(zip(item, both, strict=True))
+
+
+def _halves(image: Image.Image) -> tuple[Image.Image, Image.Image]:
+    """The left and the right half of a picture. A column in the middle is left out of both."""
+    half = image.width // 2
+    if half < 1:
+        raise errors.DataError(f"pairs: a picture of {image.width}x{image.height} has no halves: give wider pictures")
+    left = image.crop((0, 0, half, image.height))
+    return left, image.crop((image.width - half, 0, image.width, image.height))
+
+
+def matched(files: Files, where: str, folders: tuple[str, str] = ("images", "masks")) -> list[tuple[str, str]]:
+    """The names of each condition and its sample, in the order of the conditions' names.
 
     Args:
         files: the files of both folders.
         where: the path, for messages.
+        folders: names of the folders of conditions and of samples.
 
     Raises:
         DataError: a folder is missing, or a file has no counterpart.
     """
-    found: dict[str, dict[str, str]] = {"images": {}, "masks": {}}
+    found: dict[str, dict[str, str]] = {name: {} for name in folders}
     for name in files.names:
         path = PurePosixPath(name)
         for kind in found.keys() & set(path.parts[:-1]):
             found[kind][str(PurePosixPath(*(p for p in path.parts if p != kind)).with_suffix(""))] = name
-    photos, masks = found["images"], found["masks"]
+    photos, masks = (found[name] for name in folders)
     if not photos or not masks:
         missing = " and no ".join(kind for kind in found if not found[kind])
-        raise errors.DataError(f"pairs: no {missing} in {where}: expected images/NAME.png and masks/NAME.png")
+        raise errors.DataError(
+            f"pairs: no {missing} in {where}: expected {folders[0]}/NAME.png and {folders[1]}/NAME.png"
+        )
     alone = sorted(photos.keys() ^ masks.keys())
     if alone:
-        of = "photo has no mask" if alone[0] in photos else "mask has no photo"
+        if folders == ("images", "masks"):
+            of = "photo has no mask" if alone[0] in photos else "mask has no photo"
+        else:
+            here, there = folders if alone[0] in photos else folders[::-1]
+            of = f"file in {here} has none in {there}"
         raise errors.DataError(
             f"pairs: {len(alone)} files in {where} have no counterpart, such as {shown(alone[0])}, whose {of}: "
             "give both the same name"

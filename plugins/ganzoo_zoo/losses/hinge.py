@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from annotated_types import Gt
 from torch.nn.functional import relu
@@ -51,6 +51,8 @@ class Hinge(ganzoo.Loss):
 
     margin: Annotated[float, Gt(0)] = 1.0
     targets: Literal["none", "margin"] = "none"
+
+    takes_patches: ClassVar[bool] = True
 
     @property
     def has_targets(self) -> bool:

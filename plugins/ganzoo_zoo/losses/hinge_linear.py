@@ -45,6 +45,7 @@ class HingeLinear(ganzoo.Loss):
     margin: Annotated[float, Ge(0)] = 1.0
 
     bounded: ClassVar[bool] = False
+    takes_patches: ClassVar[bool] = True
     supports_shared_backward: ClassVar[bool] = True
 
     def discriminator(self, s: ganzoo.Scores) -> Tensor:

@@ -51,6 +51,7 @@ class LSGAN(ganzoo.Loss):
     aim: float = 1.0
 
     has_targets: ClassVar[bool] = True
+    takes_patches: ClassVar[bool] = True
     supports_shared_backward: ClassVar[bool] = True
 
     def __post_init__(self) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from annotated_types import Gt
 from torch.nn.functional import relu, softplus
@@ -24,6 +24,8 @@ class Relativistic(ganzoo.Loss):
     """
 
     scale: Annotated[float, Gt(0)] = 1.0
+
+    takes_patches: ClassVar[bool] = True
 
     def told_apart(self, high: Tensor, low: Tensor) -> Tensor:
         """The cost of ``high`` scores that are not above zero and of ``low`` scores that are not below zero.

@@ -52,6 +52,8 @@ class RpGAN(ganzoo.Loss):
     pairs_samples: ClassVar[bool] = True
     form: Literal["non-saturating", "zero-sum"] = "non-saturating"
 
+    takes_patches: ClassVar[bool] = True
+
     @property
     def saturates(self) -> bool:
         """The zero-sum form saturates: the generator's gradient vanishes at fakes that score far below the reals."""

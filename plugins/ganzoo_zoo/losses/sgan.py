@@ -42,6 +42,7 @@ class SGAN(ganzoo.Loss):
     """
 
     has_targets: ClassVar[bool] = True
+    takes_patches: ClassVar[bool] = True
     supports_shared_backward: ClassVar[bool] = True
 
     def discriminator(self, s: ganzoo.Scores) -> Tensor:

@@ -38,6 +38,7 @@ class WGAN(ganzoo.Loss):
     """
 
     bounded: ClassVar[bool] = False
+    takes_patches: ClassVar[bool] = True
     supports_shared_backward: ClassVar[bool] = True
 
     def discriminator(self, s: ganzoo.Scores) -> Tensor:

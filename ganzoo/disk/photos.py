@@ -1,0 +1,202 @@
+"""Read a user's own pictures at their own size, and write what a run made of the pictures."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+from torch import Tensor
+
+from ganzoo import errors
+from ganzoo.names import one_line
+
+SUFFIXES = frozenset(
+    (
+        *(".avif", ".bmp", ".gif", ".jfif", ".jpeg", ".jpg", ".pbm"),
+        *(".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp"),
+    )
+)
+"""The endings of files that count as pictures in a folder or a zip."""
+
+FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
+"""The formats that are read: Pillow would hand other files to other programs, such as Ghostscript."""
+
+LARGEST = 2**30
+"""Bytes that a picture in a zip may unpack to."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A picture on the disk or in a zip.
+
+    Args:
+        name: the path below the folder or in the zip, or the name of a single file.
+        file: the file, or the zip.
+        member: the name in the zip, or None.
+    """
+
+    name: PurePosixPath
+    file: Path
+    member: str | None = None
+
+    def open(self) -> BinaryIO:
+        """The bytes of the picture."""
+        if self.member is None:
+            return self.file.open("rb")
+        with zipfile.ZipFile(self.file) as archive:
+            if archive.getinfo(self.member).file_size > LARGEST:
+                raise ValueError("unpacks to more than a GiB")
+            return io.BytesIO(archive.read(self.member))
+
+
+@dataclass(frozen=True)
+class Photo:
+    """A picture at its own size, upright.
+
+    Args:
+        pixels: (C, H, W) in [-1, 1].
+        alpha: (H, W) uint8, or None for a picture without transparency.
+        deep: whether the picture has 16 bits a channel.
+    """
+
+    pixels: Tensor
+    alpha: Tensor | None
+    deep: bool
+
+
+def sources(path: Path) -> Iterator[Source]:
+    """The pictures of a path, in the order of their names.
+
+    Args:
+        path: a picture, a folder or a zip.
+
+    Raises:
+        DataError: the path does not exist, or holds no picture.
+    """
+    if path.is_dir():
+        found = [
+            Source(PurePosixPath(file.relative_to(path).as_posix()), file)
+            for file in sorted(path.rglob("*"))
+            if file.suffix.lower() in SUFFIXES
+            and not any(part.startswith(".") for part in file.relative_to(path).parts)
+            if file.is_file()
+        ]
+    elif path.suffix.lower() == ".zip":
+        try:
+            with zipfile.ZipFile(path) as archive:
+                names = sorted(info.filename for info in archive.infolist() if not info.is_dir())
+        except (OSError, zipfile.BadZipFile) as error:
+            raise errors.DataError(f"{path} is not a readable zip ({one_line(error)}): copy it again") from error
+        found = [
+            Source(PurePosixPath(name), path, name)
+            for name in names
+            if PurePosixPath(name).suffix.lower() in SUFFIXES
+            and not name.startswith("/")
+            and not any(part.startswith(".") or part == "__MACOSX" for part in PurePosixPath(name).parts)
+        ]
+    elif path.is_file():
+        found = [Source(PurePosixPath(path.name), path)]
+    else:
+        raise errors.DataError(f"{path} does not exist: name a picture, a folder or a .zip of pictures")
+    if not found:
+        raise errors.DataError(f"no pictures in {path}: expected files that end in {' '.join(sorted(SUFFIXES))}")
+    yield from found
+
+
+def read(source: Source, channels: int) -> Photo:
+    """Read a picture of any mode, depth and orientation.
+
+    Args:
+        source: the picture.
+        channels: 1 for grey, 3 for colour.
+
+    Raises:
+        DataError: the file is no picture that can be read.
+    """
+    try:
+        with source.open() as stream, Image.open(stream, formats=FORMATS) as image:
+            image.load()
+            upright: Image.Image = image
+            with contextlib.suppress(Exception):  # damaged EXIF data says nothing about the pixels, which are loaded
+                upright = ImageOps.exif_transpose(image)
+            return _photo(upright, channels)
+    except errors.DataError:
+        raise
+    except Exception as error:  # Pillow raises almost anything on damaged files
+        raise errors.DataError(f"{source.name} cannot be read ({one_line(error)[:80]})") from error
+
+
+def _photo(image: Image.Image, channels: int) -> Photo:
+    alpha = None
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        alpha = torch.from_numpy(np.array(image.getchannel("A")))
+    if image.mode == "I" or image.mode.startswith("I;16"):
+        levels = torch.from_numpy(np.asarray(image).astype(np.float32)) / 65535
+        return Photo(levels.clamp(0, 1).mul(2).sub(1).expand(channels, -1, -1).contiguous(), None, deep=True)
+    if image.mode == "F":
+        levels = torch.from_numpy(np.array(image, dtype=np.float32))
+        return Photo(levels.clamp(0, 1).mul(2).sub(1).expand(channels, -1, -1).contiguous(), None, deep=True)
+    flat = np.array(image.convert("L" if channels == 1 else "RGB"))
+    pixels = torch.from_numpy(flat[None] if channels == 1 else np.ascontiguousarray(flat.transpose(2, 0, 1)))
+    return Photo(pixels.float().div(127.5).sub(1), alpha, deep=False)
+
+
+def write(file: Path, pixels: Tensor, like: Photo) -> None:
+    """Write a result as PNG, with the transparency of its picture, and with 16 bits where a grey picture had 16.
+
+    Args:
+        file: the PNG.
+        pixels: (1 or 3, H, W) in [-1, 1].
+        like: the picture that the result was made from.
+
+    Raises:
+        RunError: the file cannot be written.
+    """
+    shown = pixels if len(pixels) in (1, 3) else pixels[:1]
+    unit = shown.clamp(-1, 1).add(1).div(2)
+    if like.deep and len(shown) == 1:
+        image = Image.fromarray(unit[0].mul(65535).round().numpy().astype(np.uint16))
+    else:
+        levels = unit.mul(255).round().to(torch.uint8)
+        image = Image.fromarray(levels[0].numpy() if len(levels) == 1 else levels.permute(1, 2, 0).numpy())
+    if like.alpha is not None and image.mode == "RGB":
+        alpha = Image.fromarray(like.alpha.numpy()).resize(image.size, Image.Resampling.BICUBIC)
+        image.putalpha(alpha)
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        image.save(file, "PNG")
+    except OSError as error:
+        raise errors.RunError(f"{file} cannot be written ({error.strerror or error}): give another --out") from error
+
+
+def sheet(pictures: list[Tensor]) -> Tensor:
+    """Pictures side by side, each brought to the size of the largest by its nearest pixels.
+
+    Args:
+        pictures: (1 or 3, H, W) in [-1, 1] each.
+
+    Returns:
+        (3, H, W') in [-1, 1].
+
+    Example:
+        >>> sheet([torch.zeros(1, 2, 2), torch.ones(3, 4, 4)]).shape
+        torch.Size([3, 4, 10])
+    """
+    height = max(each.shape[-2] for each in pictures)
+    width = max(each.shape[-1] for each in pictures)
+    columns: list[Tensor] = []
+    for each in pictures:
+        shown = (each if len(each) in (1, 3) else each[:1]).float().expand(3, -1, -1)
+        if columns:
+            columns.append(torch.ones(3, height, 2))
+        columns.append(torch.nn.functional.interpolate(shown[None], (height, width), mode="nearest")[0])
+    return torch.cat(columns, 2)

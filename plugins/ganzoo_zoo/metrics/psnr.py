@@ -1,0 +1,166 @@
+"""PSNR, SSIM, the mean absolute difference and the relative sharpness of generated pictures, on held-out pairs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
+
+import ganzoo
+
+from ._pictures import pairs
+
+MOST = 100.0
+"""The PSNR of pictures that agree up to rounding, in dB."""
+
+
+class PSNR(ganzoo.Metric):
+    """PSNR (peak signal-to-noise ratio): how near generated pictures are to the true ones, on held-out pairs.
+
+    Formula:
+        psnr = mean over pairs of 10 log10(4 / mean (x - x')^2), at most 100 dB
+
+    Raises:
+        Incompatible: the samples are no pictures, or the data holds no pairs out.
+
+    Notes:
+        The figure is the mean over pictures, in dB, by torchmetrics. Adversarial terms usually lower the PSNR: of all
+        pictures that fit a condition, their mean has the highest PSNR, and the mean is blurred.
+
+    Example:
+        >>> import ganzoo, torch
+        >>> real, fake = torch.zeros(1, 1, 2, 2), torch.full((1, 1, 2, 2), 0.2)
+        >>> round(ganzoo.part("metric", "psnr").score(real, fake, ganzoo.part("data", "digits"))["psnr"], 2)
+        20.0
+    """
+
+    pairs: ClassVar[bool] = True
+    figures: ClassVar[Mapping[str, bool | None]] = {"psnr": True}
+
+    def score(self, real: Tensor, fake: Tensor, data: ganzoo.Data) -> Mapping[str, float]:
+        """The figure ``psnr``.
+
+        Args:
+            real: (N, C, H, W) true pictures in [-1, 1].
+            fake: (N, C, H, W) generated pictures, in the same order.
+            data: the data part, which this metric does not use.
+        """
+        found = [
+            peak_signal_noise_ratio(f, r, data_range=2.0, dim=(1, 2, 3), reduction="none").clamp(max=MOST)
+            for r, f in pairs("psnr", real, fake)
+        ]
+        return {"psnr": float(torch.cat(found).double().mean())}
+
+
+class SSIM(ganzoo.Metric):
+    """SSIM (structural similarity): how alike generated pictures and the true ones are, on held-out pairs.
+
+    Formula:
+        ssim = mean over pairs of SSIM(x, x'), in a Gaussian window of deviation 1.5 and side 11
+
+    Raises:
+        Incompatible: the samples are no pictures of at least 6x6, or the data holds no pairs out.
+
+    Notes:
+        The figure is computed by torchmetrics, for pixels in [-1, 1] (a data range of 2).
+
+    Source: Wang et al., Image quality assessment: from error visibility to structural similarity, 2004
+
+    Example:
+        >>> import ganzoo, torch
+        >>> x = torch.rand(2, 1, 8, 8)
+        >>> round(ganzoo.part("metric", "ssim").score(x, x, ganzoo.part("data", "digits"))["ssim"], 6)
+        1.0
+    """
+
+    pairs: ClassVar[bool] = True
+    figures: ClassVar[Mapping[str, bool | None]] = {"ssim": True}
+
+    def score(self, real: Tensor, fake: Tensor, data: ganzoo.Data) -> Mapping[str, float]:
+        """The figure ``ssim``.
+
+        Args:
+            real: (N, C, H, W) true pictures in [-1, 1].
+            fake: (N, C, H, W) generated pictures, in the same order.
+            data: the data part, which this metric does not use.
+        """
+        found = list[Tensor]()
+        for r, f in pairs("ssim", real, fake, 6):
+            alike = structural_similarity_index_measure(f, r, data_range=2.0, reduction="none")
+            assert isinstance(alike, Tensor)
+            found.append(alike.reshape(-1))
+        return {"ssim": float(torch.cat(found).double().mean())}
+
+
+class L1(ganzoo.Metric):
+    """L1: the mean absolute difference of generated pictures from the true ones, on held-out pairs.
+
+    Formula:
+        l1 = mean |x - x'|, for pixels in [-1, 1]
+
+    Raises:
+        Incompatible: the samples are no pictures, or the data holds no pairs out.
+
+    Example:
+        >>> import ganzoo, torch
+        >>> real, fake = torch.zeros(1, 1, 2, 2), torch.full((1, 1, 2, 2), 0.5)
+        >>> ganzoo.part("metric", "l1").score(real, fake, ganzoo.part("data", "digits"))
+        {'l1': 0.5}
+    """
+
+    pairs: ClassVar[bool] = True
+    figures: ClassVar[Mapping[str, bool | None]] = {"l1": False}
+
+    def score(self, real: Tensor, fake: Tensor, data: ganzoo.Data) -> Mapping[str, float]:
+        """The figure ``l1``.
+
+        Args:
+            real: (N, C, H, W) true pictures in [-1, 1].
+            fake: (N, C, H, W) generated pictures, in the same order.
+            data: the data part, which this metric does not use.
+        """
+        found = [(f - r).abs().flatten(1).mean(1) for r, f in pairs("l1", real, fake)]
+        return {"l1": float(torch.cat(found).double().mean())}
+
+
+class Sharpness(ganzoo.Metric):
+    """Sharpness: the gradient energy of generated pictures relative to that of the true ones, on held-out pairs.
+
+    Formula:
+        sharpness = sum |grad x'|^2 / sum |grad x|^2,  over all pixels of all pairs, by differences of neighbours
+
+    Raises:
+        Incompatible: the samples are no pictures, or the data holds no pairs out.
+
+    Notes:
+        Pictures as sharp as the true ones have 1, blurred pictures less, and noise more. The figure says nothing on
+        whether the edges are in their places: read it beside l1 or psnr.
+
+    Example:
+        >>> import ganzoo, torch
+        >>> x = torch.rand(2, 1, 8, 8)
+        >>> round(ganzoo.part("metric", "sharpness").score(x, x / 2, ganzoo.part("data", "digits"))["sharpness"], 6)
+        0.25
+    """
+
+    pairs: ClassVar[bool] = True
+    figures: ClassVar[Mapping[str, bool | None]] = {"sharpness": None}
+
+    def score(self, real: Tensor, fake: Tensor, data: ganzoo.Data) -> Mapping[str, float]:
+        """The figure ``sharpness``.
+
+        Args:
+            real: (N, C, H, W) true pictures in [-1, 1].
+            fake: (N, C, H, W) generated pictures, in the same order.
+            data: the data part, which this metric does not use.
+        """
+        energies = [(_energy(r), _energy(f)) for r, f in pairs("sharpness", real, fake, 2)]
+        due, found = (sum(each) for each in zip(*energies, strict=True))
+        return {"sharpness": found / due if due else float(found > 0)}
+
+
+def _energy(pictures: Tensor) -> float:
+    return float(pictures.diff(dim=2).double().square().sum() + pictures.diff(dim=3).double().square().sum())
