@@ -1,7 +1,8 @@
 """ganzoo: train any GAN from interchangeable parts.
 
 For plugin authors: ``hookimpl``, the contracts (``Architecture``, ``Loss``, ``Regularizer``, ``Schedule``, ``Data``,
-``Metric``, ``Optimizer``), what they are handed or give (``Batch``, ``Scores``, ``Networks``, ``Spec``, ``Stage``,
+``Metric``, ``Optimizer``, ``Tracker``), what they are handed or give (``Batch``, ``Scores``, ``Networks``, ``Spec``,
+``Stage``,
 ``TensorSpec``, ``Game``, ``Samples``, ``Learning``), ``ScheduledNumber`` (a number that follows the run) and the
 module ``ganzoo.testing``. For users: ``run``, ``resume``, ``load``, ``evaluate``, ``part``, ``catalogue``, ``Run``,
 ``ganzoo.errors`` and the module ``ganzoo.lab``.
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
         Spec,
         Stage,
         TensorSpec,
+        Tracker,
     )
     from ganzoo.training.run import Run
     from ganzoo.words import ScheduledNumber
@@ -80,6 +82,7 @@ _HOME = {
             "Spec",
             "Stage",
             "TensorSpec",
+            "Tracker",
         ),
         "ganzoo.parts",
     ),
@@ -111,6 +114,7 @@ __all__ = [
     "Spec",
     "Stage",
     "TensorSpec",
+    "Tracker",
     "catalogue",
     "errors",
     "evaluate",

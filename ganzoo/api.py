@@ -8,7 +8,7 @@ from typing import Literal, Unpack, overload
 
 from ganzoo import errors
 from ganzoo.names import nearest
-from ganzoo.parts import Architecture, Data, Loss, Metric, Optimizer, Part, Regularizer, Schedule
+from ganzoo.parts import Architecture, Data, Loss, Metric, Optimizer, Part, Regularizer, Schedule, Tracker
 from ganzoo.plugins import Catalogue, Entry, load_catalogue
 from ganzoo.recipe import evaluate as evaluation
 from ganzoo.recipe.assemble import assemble, training
@@ -198,6 +198,8 @@ def part(kind: Literal["data"], named: str, /, **values: object) -> Data: ...
 def part(kind: Literal["metric"], named: str, /, **values: object) -> Metric: ...
 @overload
 def part(kind: Literal["optimizer"], named: str, /, **values: object) -> Optimizer: ...
+@overload
+def part(kind: Literal["tracker"], named: str, /, **values: object) -> Tracker: ...
 @overload
 def part(kind: str, named: str, /, **values: object) -> Part: ...
 def part(kind: str, named: str, /, **values: object) -> Part:

@@ -137,6 +137,16 @@ def run_started(run: Run) -> None:
 
 
 @hookspec
+def step_made(run: Run, step: int) -> None:
+    """Receive a run after every step. The scalars of the step are still on the device.
+
+    Args:
+        run: the run.
+        step: the number of steps made, from 1.
+    """
+
+
+@hookspec
 def step_recorded(run: Run, step: int, values: Mapping[str, float]) -> None:
     """Receive the scalars of a record.
 

@@ -198,6 +198,12 @@ KINDS = (
             Setting("g_optimizer", "the generator's own optimizer, for two time-scales.", default="optimizer"),
         ),
     ),
+    Kind(
+        "tracker",
+        "ganzoo.parts:Tracker",
+        "observers of a run, such as logs and early stops",
+        settings=(Setting("log", "observers of the run, such as csv; any number.", many=True, resume_may_change=True),),
+    ),
 )
 """The kinds that ship with ganzoo, in the order of listings and of config files."""
 

@@ -84,11 +84,11 @@ def test_a_package_brings_a_kind_a_part_of_it_and_a_command(csvlog, tmp_path):
     """Listings, help, a run with the kind's option, config.yaml, resume, the exam, and the command."""
     assert "logger\tcsv\tcsvlog\tScalars in a CSV file: step, tag, value.\n" in ask(csvlog, "list", "loggers")
     assert "path: text, default scalars.csv" in ask(csvlog, "show", "logger:csv")
-    assert "scalars Print the last scalars that --log csv wrote. [csvlog]" in " ".join(ask(csvlog, "--help").split())
-    assert "--log NAME[:KEY=VALUE,...]" in ask(csvlog, "run", "--help")
+    assert "scalars Print the last scalars that --logger csv wrote. [csvlog]" in " ".join(ask(csvlog, "--help").split())
+    assert "--logger NAME[:KEY=VALUE,...]" in ask(csvlog, "run", "--help")
     small = ["--data", "ring", "--arch", "mlp:width=4", "-r", "none", "--batch-size", "4", "--log-every", "1", "-q"]
     logdir = ["--logdir", str(tmp_path), "--name", "a", "--samples", "4", "--steps", "2"]
-    ask(csvlog, "run", *small, *logdir, "--log", "csv:path=my figures.csv")
+    ask(csvlog, "run", *small, *logdir, "--logger", "csv:path=my figures.csv")
     file = tmp_path / "a" / "my figures.csv"
     assert [line.split(",")[0] for line in file.read_text().splitlines()][:2] == ["step", "1"]
     assert "name: csvlog/csv\n  path: my figures.csv" in (tmp_path / "a" / "config.yaml").read_text()

@@ -38,6 +38,7 @@ PUBLIC = [
     "Spec",
     "Stage",
     "TensorSpec",
+    "Tracker",
     "catalogue",
     "errors",
     "evaluate",

@@ -43,13 +43,14 @@ class Status:
     reason: str = ""
 
 
-def ended(error: BaseException | None, step: int, until: int) -> Status:
+def ended(error: BaseException | None, step: int, until: int, asked: str = "") -> Status:
     """Describe the end of a training.
 
     Args:
         error: the exception that ended the training, or None after the last step.
         step: the number of steps made.
         until: the step to train up to.
+        asked: why an observer asked for the end.
 
     Returns:
         The status. The reason is the first line of the error.
@@ -59,7 +60,7 @@ def ended(error: BaseException | None, step: int, until: int) -> Status:
         'diverged'
     """
     if error is None:
-        return Status("finished", step, until) if step >= until else Status("stopped", step, until, "asked by a hook")
+        return Status("finished", step, until) if step >= until else Status("stopped", step, until, asked)
     if isinstance(error, NonFinite):
         name: Name = "diverged"
     elif isinstance(error, KeyboardInterrupt) or not getattr(error, "is_error", True):

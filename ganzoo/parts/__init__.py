@@ -21,6 +21,7 @@ from ganzoo.parts.regularizer import Regularizer
 from ganzoo.parts.samples import Samples
 from ganzoo.parts.schedule import Game, Schedule, Snapshot
 from ganzoo.parts.scores import Scores
+from ganzoo.parts.tracker import Tracker
 
 __all__ = [
     "DRAWN",
@@ -45,6 +46,7 @@ __all__ = [
     "Spec",
     "Stage",
     "TensorSpec",
+    "Tracker",
 ]
 
 _CONTRACTS = {cls.kind: cls for cls in Part.__subclasses__()}

@@ -38,7 +38,7 @@ BUILTIN = "ganzoo"
 PRESETS = "register_presets"
 KINDS = "register_kinds"
 COMMANDS = "register_commands"
-EVENTS = ("run_started", "step_recorded", "images_recorded", "checkpoint_saved", "run_finished")
+EVENTS = ("run_started", "step_made", "step_recorded", "images_recorded", "checkpoint_saved", "run_finished")
 OLDEST_API_VERSION = 1
 """The oldest version of the plugin API that this ganzoo supports."""
 API_ATTRIBUTE = "GANZOO_API"

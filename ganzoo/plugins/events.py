@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ganzoo.names import one_line
+from ganzoo.parts import Tracker
 from ganzoo.plugins.discovery import EVENTS, Plugin, raise_interrupt
 
 if TYPE_CHECKING:
@@ -30,14 +31,18 @@ class Events:
     """
 
     def __init__(self, plugins: Sequence[Plugin], parts: Mapping[str, Part]) -> None:
+        self._intervals: dict[str, int] = {}
         self._listeners: dict[str, dict[str, Callable[..., object]]] = {event: {} for event in EVENTS}
         for event, listeners in self._listeners.items():
             for plugin in plugins:
                 if plugin.manager is not None and plugin.implements(event):
                     listeners[f"plugin {plugin.name}: hook {event}"] = getattr(plugin.manager.hook, event)
             for label, part in parts.items():
-                if callable(method := getattr(part, event, None)):
+                method = getattr(part, event, None)
+                if callable(method) and not (isinstance(part, Tracker) and not part.defines(event)):
                     listeners[f"{label}: {event}"] = method
+                    if isinstance(part, Tracker):
+                        self._intervals[f"{label}: {event}"] = part.interval
 
     def run_started(self, run: Run) -> None:
         """Announce that the first step of a run, or of a resumed run, comes next.
@@ -46,6 +51,17 @@ class Events:
             run: the run.
         """
         self._emit("run_started", run=run)
+
+    def step_made(self, run: Run, step: int) -> None:
+        """Announce that a step was made. A tracker hears of every ``interval``-th step.
+
+        Args:
+            run: the run.
+            step: the number of steps made.
+        """
+        if self._listeners["step_made"]:
+            due = [name for name in self._listeners["step_made"] if step % self._intervals.get(name, 1) == 0]
+            self._emit("step_made", due, run=run, step=step)
 
     def step_recorded(self, run: Run, step: int, values: Mapping[str, float]) -> None:
         """Announce that scalars were written.
@@ -87,10 +103,10 @@ class Events:
         """
         self._emit("run_finished", run=run, error=error)
 
-    def _emit(self, event: str, **facts: object) -> None:
-        for name, listener in list(self._listeners[event].items()):
+    def _emit(self, event: str, due: Sequence[str] | None = None, **facts: object) -> None:
+        for name in list(self._listeners[event]) if due is None else due:
             try:
-                listener(**facts)
+                self._listeners[event][name](**facts)
             except BaseException as error:
                 raise_interrupt(error)
                 del self._listeners[event][name]

@@ -17,7 +17,7 @@ from annotated_types import Ge, Gt, Le, Lt
 from ganzoo import errors, words
 from ganzoo.kinds import Kinds
 from ganzoo.names import brief, nearest, user_path
-from ganzoo.parts import Architecture, Data, Loss, Metric, Optimizer, Part, Regularizer, Schedule
+from ganzoo.parts import Architecture, Data, Loss, Metric, Optimizer, Part, Regularizer, Schedule, Tracker
 from ganzoo.words import NOT_A_PARAMETER, PartSpec, ScheduledNumber
 
 if TYPE_CHECKING:
@@ -218,6 +218,7 @@ class PartsDict(TypedDict, total=False):
         optimizer: the optimizer of both players.
         d_optimizer: the optimizer of the discriminator, where the players' optimizers differ.
         g_optimizer: the optimizer of the generator, where the players' optimizers differ.
+        log: the observers of the run: trackers such as csv and early-stop.
     """
 
     arch: Given | Architecture
@@ -230,6 +231,7 @@ class PartsDict(TypedDict, total=False):
     optimizer: Given | Optimizer
     d_optimizer: Given | Optimizer | None
     g_optimizer: Given | Optimizer | None
+    log: Given | Tracker | Sequence[Given | Tracker] | None
 
 
 class SettingsDict(PartsDict, total=False):

@@ -24,6 +24,7 @@ from ganzoo.testing import (  # noqa: F401  # importing a file registers its che
     optimizers,
     regularizers,
     schedules,
+    trackers,
 )
 from ganzoo.testing.harness import Check, Outcome, all_checks, check_part, checks_for, examine, parametrize_with_checks
 

@@ -29,7 +29,7 @@ from ganzoo.training.display import Display
 from ganzoo.training.distributed import SINGLE_PROCESS, NullLogger, Processes
 from ganzoo.training.looks import Looks
 from ganzoo.training.probe import memory
-from ganzoo.training.run import Run, plain_spec, read_sums
+from ganzoo.training.run import Requests, Run, plain_spec, read_sums
 from ganzoo.training.scoring import score
 from ganzoo.training.signals import LAUNCHER_SECONDS, Interrupt, Interrupted, interruptible
 from ganzoo.training.steps import advance, compiled_steps, conditions, step_compiler
@@ -65,6 +65,7 @@ class Events(Protocol):
     """The receiver of a run's events: the event hooks of ``ganzoo.hookspecs``."""
 
     def run_started(self, run: Run) -> None: ...
+    def step_made(self, run: Run, step: int) -> None: ...
     def step_recorded(self, run: Run, step: int, values: Mapping[str, float]) -> None: ...
     def images_recorded(self, run: Run, step: int, tag: str, images: Tensor) -> None: ...
     def checkpoint_saved(self, run: Run, step: int, path: Path) -> None: ...
@@ -119,7 +120,7 @@ def training(
     finally:
         game.close()
         feed.close()
-        ending = status.ended(error, run.step, until)
+        ending = status.ended(error, run.step, until, trainer.reason)
         trainer.close(ending, at_once=isinstance(error, KeyboardInterrupt))
         if processes.is_main:
             status.write(run.dir, ending)
@@ -173,6 +174,7 @@ class Trainer:
         if records is None and (run.settings.compile or (run.settings.capture and run.device.type == "cuda")):
             what = "compiled" if run.settings.compile else "captured in CUDA graphs"
             self.display.say(f"several processes make their steps as written; those of one would be {what}")
+        self.stopping, self.reason = False, ""
         self.failed_saves = self.rollbacks = self.skipped = 0
         self.best = self.saving = (
             run.state.best
@@ -203,13 +205,13 @@ class Trainer:
     def train(self) -> None:
         run, counters, settings = self.run, self.counters, self.settings
         self.logger.begin(hparams.columns(run), hparams.texts(run), hparams.group(run))
+        self.events.run_started(run)  # before the first picture, which is an event of its own
         if counters.step == 0:
             self.picture("samples/real", self.real)
         if counters.step < self.until:
             self.display.say(self.header())
         for line in (*run.choices, *(f"warning: {warning}" for warning in run.warnings)):
             self.display.say(line)
-        self.events.run_started(run)
         patience = LAUNCHER_SECONDS if launch_id() else 0.0
         with self.display, interruptible(patience) as interrupt:
             self.processes.stop_waiting(partial(getattr, interrupt, "signal"))
@@ -225,6 +227,8 @@ class Trainer:
                 except errors.NonFinite as error:
                     self.roll_back(error)
                     continue
+                if self.stopping:
+                    break
                 if ended and counters.step < self.until:
                     raise Interrupted(ended, counters.step, self.run.command("resume"))
             self.save(wait=True)
@@ -252,11 +256,23 @@ class Trainer:
         if len(self.rows) >= CHECKED_EVERY:
             self.fetch()
         due = step % settings.log_every == 0 or step == 1 or done
-        self.record((self.log() if due else {}) | (self.look() if step % settings.sample_every == 0 or done else {}))
-        ended, asked = self.processes.all_reduce_max(interrupt.signal or 0, int(interrupt.save))
-        if step % settings.checkpoint_every == 0 or asked or done or ended:
+        looking = step % settings.sample_every == 0 or done
+        self.record((self.log() if due else {}) | (self.look() if looking else {}))
+        self.events.step_made(self.run, step)
+        wanted, self.run.requests = self.run.requests, Requests()
+        ended, asked, stop, sample = self.processes.all_reduce_max(
+            interrupt.signal or 0, int(interrupt.save or wanted.save), int(wanted.stop), int(wanted.sample)
+        )
+        if sample and not looking:
+            self.record(self.look())
+        if wanted.stop:
+            self.reason = wanted.reason
+        if stop and not done:
+            self.stopping = True
+            self.display.say(f"stopped after step {step}: {self.reason or 'the main process asked for the end'}")
+        if step % settings.checkpoint_every == 0 or asked or done or ended or stop:
             interrupt.save = False
-            self.save(wait=bool(done or ended))
+            self.save(wait=bool(done or ended or stop))
         self.settle(wait=False)
         return ended
 

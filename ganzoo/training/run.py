@@ -116,6 +116,23 @@ class Parts:
 
 
 @dataclass
+class Requests:
+    """What observers ask a run for. The training loop answers after the present step.
+
+    Args:
+        stop: end the training, with a checkpoint.
+        save: write a checkpoint.
+        sample: draw samples and compute metrics.
+        reason: why the training is to end.
+    """
+
+    stop: bool = False
+    save: bool = False
+    sample: bool = False
+    reason: str = ""
+
+
+@dataclass
 class Run:
     """A training run: what it is made of, and what it made.
 
@@ -127,6 +144,7 @@ class Run:
         warnings: what was found questionable at assembly, a line each.
         choices: what was left to ganzoo and is decided now, a line each.
         identity: what a run must agree with to go on from its checkpoints, and the versions that made it; plain data.
+        requests: what observers ask for, by ``request_stop``, ``request_save`` and ``request_sample``.
         class_names: the names of the classes, in the order of their numbers. Empty where the data names none.
         plugin_files: the Python files that the user gave with ``--plugin``.
         missing: networks that were not loaded, each with the reason.
@@ -149,6 +167,7 @@ class Run:
     choices: list[str] = field(default_factory=list)
     identity: dict[str, Any] = field(default_factory=dict)
     class_names: list[str] = field(default_factory=list)
+    requests: Requests = field(default_factory=Requests, repr=False)
     plugin_files: tuple[str, ...] = ()
     missing: dict[str, str] = field(default_factory=dict)
     sums: dict[str, tuple[float, int]] = field(default_factory=dict)
@@ -189,6 +208,22 @@ class Run:
     def step(self) -> int:
         """Steps made."""
         return self.state.counters.step
+
+    def request_stop(self, reason: str = "an observer asked for the end") -> None:
+        """Ask the training to end after the present step. A checkpoint is saved, and the run can be resumed.
+
+        Args:
+            reason: why, in one line, for the user and for ``status.json``.
+        """
+        self.requests.stop, self.requests.reason = True, reason
+
+    def request_save(self) -> None:
+        """Ask the training for a checkpoint after the present step."""
+        self.requests.save = True
+
+    def request_sample(self) -> None:
+        """Ask the training for samples and metrics after the present step."""
+        self.requests.sample = True
 
     def command(self, verb: str) -> str:
         """Write a command on this run that works as printed, with the plugin files of the run.

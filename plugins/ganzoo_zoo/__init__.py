@@ -176,6 +176,17 @@ def register_optimizers(register: Register) -> None:
 
 
 @ganzoo.hookimpl
+def register_trackers(register: Register) -> None:
+    """Register the trackers.
+
+    Args:
+        register: the function to call with each name.
+    """
+    register("csv", "ganzoo_zoo.trackers.csv:CSV")
+    register("early-stop", "ganzoo_zoo.trackers.early_stop:EarlyStop")
+
+
+@ganzoo.hookimpl
 def register_presets(register: RegisterPreset) -> None:
     """Register the presets.
 

@@ -3,7 +3,7 @@ import ganzoo
 
 @ganzoo.hookimpl
 def register_kinds(register):
-    setting = ganzoo.Setting("log", "loggers of the run; any number.", many=True, resume_may_change=True)
+    setting = ganzoo.Setting("logger", "loggers of the run; any number.", many=True, resume_may_change=True)
     register(ganzoo.Kind("logger", "ganzoo_csvlog.logger:Logger", "loggers of a run", settings=(setting,)))
 
 
@@ -14,4 +14,4 @@ def register_loggers(register):
 
 @ganzoo.hookimpl
 def register_commands(register):
-    register("scalars", "ganzoo_csvlog.command:command", "Print the last scalars that --log csv wrote.")
+    register("scalars", "ganzoo_csvlog.command:command", "Print the last scalars that --logger csv wrote.")

@@ -9,7 +9,7 @@ import ganzoo
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path))
 def command(file):
-    """Print the last value of each scalar in FILE, which --log csv wrote."""
+    """Print the last value of each scalar in FILE, which --logger csv wrote."""
     try:
         with file.open(newline="") as opened:
             last = {row["tag"]: row["value"] for row in csv.DictReader(opened)}
