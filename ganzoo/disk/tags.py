@@ -46,7 +46,7 @@ DESCRIPTIONS: tuple[tuple[str, str], ...] = (
     (
         r"samples/neighbours",
         "Each row: a sample, and the training samples nearest to the sample, by the distance of pixels. Bad: a "
-        "neighbour that equals the sample (the generator copies its data).",
+        "neighbour that equals the sample (the generator repeats its data).",
     ),
     (
         r"samples/walk",
