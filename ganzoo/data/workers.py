@@ -105,8 +105,13 @@ def isolated() -> Iterator[None]:
     A terminal sends Ctrl-C to all of its processes. Training then finishes the step, needs the workers for the step,
     and ends the workers itself. A worker would also import the main script, and a script without
     ``if __name__ == "__main__"`` would train in each worker.
+
+    The programs that multiprocessing starts get no current directory on their import path: a file ``socket.py`` there
+    would run. A worker gets the import path of the training process, as always.
     """
     main = sys.modules["__main__"]
+    safe = os.environ.get("PYTHONSAFEPATH")
+    os.environ["PYTHONSAFEPATH"] = "1"
     block = getattr(signal, "pthread_sigmask", None)  # Windows has no signal masks
     before = block(signal.SIG_BLOCK, _signals()) if block else None
     sys.modules["__main__"] = ModuleType("__main__")
@@ -119,6 +124,10 @@ def isolated() -> Iterator[None]:
         yield
     finally:
         sys.modules["__main__"] = main
+        if safe is None:
+            os.environ.pop("PYTHONSAFEPATH", None)
+        else:
+            os.environ["PYTHONSAFEPATH"] = safe
         if block:
             block(signal.SIG_SETMASK, before)
 

@@ -440,3 +440,23 @@ def test_workers_that_send_nothing_are_waited_for_a_limited_time(monkeypatch: py
     with pytest.raises(errors.DataError, match=r"sent no batch for 2 seconds: shared memory"):
         fed.reals(0)
     assert fed._watchdog is None  # type: ignore[attr-defined]  # a streamed feed's
+
+
+EVIL = "from pathlib import Path; Path({mark!r}).write_text('ran')\n"
+"""A module that leaves a mark when it is imported."""
+
+
+def test_no_file_of_the_current_directory_runs_when_readers_start(tmp_path: Path) -> None:
+    """Python puts the current directory before the standard library where a program is given by -c, as here."""
+    home, here = tmp_path / "home", tmp_path / "here"
+    for folder in (home, here):
+        folder.mkdir()
+    (home / "slow.py").write_text(SLOW)
+    (home / "script.py").write_text(OPEN)
+    mark = here / "mark"
+    for name in ("socket", "selectors", "signal", "struct", "pickle", "torch", "numpy", "ganzoo"):
+        (here / f"{name}.py").write_text(EVIL.format(mark=str(mark)))
+    command = [sys.executable, str(home / "script.py")]
+    ended = subprocess.run(command, cwd=here, capture_output=True, text=True, timeout=300, check=False)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "script\n", "")
+    assert not mark.exists()

@@ -1,0 +1,66 @@
+"""``ganzoo tensorboard``: the server runs no file of the current directory, and ends with its command."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ganzoo import cli
+
+
+def server(folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The program that the command becomes."""
+    found: list[list[str]] = []
+
+    class Became(Exception):
+        pass
+
+    def become(path: str, program: list[str]) -> Any:
+        found.append(program)
+        raise Became
+
+    monkeypatch.setattr(os, "execv", become)
+    monkeypatch.setattr(threading, "active_count", lambda: 1)
+    with pytest.raises(Became):
+        cli.main(["tensorboard", str(folder), "--no-browser", "--port", "0"])
+    return found[0]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="the command becomes the server on POSIX")
+def test_no_file_of_the_current_directory_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python would import ``./tensorboard/main.py`` for -m, and ``./absl.py`` from there on."""
+    program = server(tmp_path, monkeypatch)
+    assert program[0] == sys.executable
+    mark = tmp_path / "mark"
+    evil = f"from pathlib import Path; Path({str(mark)!r}).write_text('ran')\n"
+    (tmp_path / "tensorboard").mkdir()
+    for name in ("tensorboard/__init__", "tensorboard/main", "absl", "socket"):
+        (tmp_path / f"{name}.py").write_text(evil)
+    until_logdir = program[: program.index("--logdir")]
+    done = subprocess.run([*until_logdir, "--version_tb"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert not mark.exists()
+    unsafe = [word for word in until_logdir if word != "-P"]
+    subprocess.run([*unsafe, "--version_tb"], cwd=tmp_path, capture_output=True, check=False)
+    assert mark.exists(), "the test would not notice"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
+def test_a_signal_ends_the_server_that_is_a_child(tmp_path: Path) -> None:
+    """Where a browser is opened, the command stays and waits. No server keeps the port after it."""
+    child = "import os, time; print(os.getpid(), flush=True); time.sleep(600)"
+    parent = f"import sys; from ganzoo.cli.tensorboard import _wait; sys.exit(_wait([sys.executable, '-c', {child!r}]))"
+    command = [sys.executable, "-c", parent]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        pid = int(process.stdout.readline())
+        process.terminate()
+        process.wait(60)
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
