@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +17,9 @@ from ganzoo.plugins import Catalogue
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from ganzoo.parts import Batch
+    from ganzoo.training.run import Run
 
 
 @click.command()
@@ -101,21 +107,79 @@ def command(
             batch, mcmc, steps=mcmc_steps, step_size=step_size, prior=prior, seed=seed, source=source
         )
         click.echo(f"{100 * accepted:.1f} % of the proposals were taken", err=True)
+    if single:
+        folder = sample_folder(out, trained.dir / "samples" / f"seed{seed}")
+        beside = [*inputs.values(), given.images] if given is not None else []
+        write_each(trained, batch, folder, source=source, truncation=truncation, beside=beside)
+        click.echo(folder)
+        return
     samples = trained.generated(batch, source, truncation=truncation)
-    if out is not None and out.suffix.lower() in (".npy", ".npz") and not single:
+    if out is not None and out.suffix.lower() in (".npy", ".npz"):
         write_array(trained.parts.data.restore(samples), batch.labels, out)
         click.echo(out)
         return
     if given is not None:
         samples = pictures.all_beside([*inputs.values(), given.images, samples])
-    out = out or trained.dir / "samples" / (f"seed{seed}" if single else f"seed{seed}.png")
-    if single:
-        for i, sample in enumerate(samples):
-            write(pictures.single(sample), out / f"{i:05d}.png")
-    else:
-        by_class = label is None and given is None and columns and columns % max(1, trained.spec.classes) == 0
-        write(pictures.picture(samples, columns, names=trained.class_names if by_class else ()), out)
+    out = out or trained.dir / "samples" / f"seed{seed}.png"
+    by_class = label is None and given is None and columns and columns % max(1, trained.spec.classes) == 0
+    write(pictures.picture(samples, columns, names=trained.class_names if by_class else ()), out)
     click.echo(out)
+
+
+def sample_folder(out: Path | None, default: Path) -> Path:
+    """Choose the folder of single samples. The folder never mixes samples of two calls.
+
+    Args:
+        out: the folder that the user named. None takes the default.
+        default: the folder of the run, from which the samples of an earlier call are removed.
+
+    Raises:
+        RunError: the user's folder holds pictures already, or the default cannot be emptied.
+    """
+    if out is None:
+        try:
+            for old in default.glob("*.png"):
+                old.unlink()
+        except OSError as error:
+            raise errors.RunError(f"{default} cannot be emptied ({error}): give another folder with --out") from error
+        return default
+    if out.is_dir() and next(out.glob("*.png"), None) is not None:
+        raise errors.RunError(f"{out} holds pictures already, and samples would mix with them: give another --out")
+    return out
+
+
+def write_each(
+    trained: Run, batch: Batch, folder: Path, *, source: str, truncation: float | None, beside: Sequence[Tensor]
+) -> None:
+    """Write each sample as a PNG, batch by batch, so that the memory does not grow with the number of samples.
+
+    Args:
+        trained: the run.
+        batch: the latents of all samples, with labels and inputs.
+        folder: the folder of the files, which are named by number and class: ``00003-cat.png``.
+        source: the average or the generator, as for ``Run.sample``.
+        truncation: as for ``Run.sample``.
+        beside: (N, C, H, W) images each, to put at the left of the samples.
+
+    Raises:
+        RunError: a file cannot be written.
+    """
+    from ganzoo.disk import pictures
+    from ganzoo.training.run import SAMPLE_BATCH
+
+    count = batch.size
+    names = [re.sub(r"[^\w.-]+", "_", name)[:40] for name in trained.class_names]
+    classes = batch.labels.tolist() if batch.labels is not None and trained.spec.classes else None
+    with click.progressbar(length=count, label="samples", file=sys.stderr) as bar:
+        for start in range(0, count, SAMPLE_BATCH):
+            rows = slice(start, min(start + SAMPLE_BATCH, count))
+            samples = trained.generated(batch.rows(rows), source, truncation=truncation)
+            if beside:
+                samples = pictures.all_beside([*(each[rows].cpu() for each in beside), samples])
+            for i, sample in enumerate(samples, start):
+                of = "" if classes is None else f"-{names[classes[i]] if names else classes[i]}"
+                write(pictures.single(sample), folder / f"{i:05d}{of}.png")
+            bar.update(len(samples))
 
 
 def write(picture: Tensor, out: Path) -> None:

@@ -316,6 +316,23 @@ def test_class_conditional_nets_draw_the_class_that_is_asked_for(runs: Path, tmp
             loaded.sample(4, labels=labels)
 
 
+def test_single_samples_are_named_by_class_and_never_mixed(
+    runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run(runs, "--steps", "1", "--name", "c", "--arch", "dcgan:width=4,conditional=auto") == 0
+    monkeypatch.setattr("ganzoo.training.run.SAMPLE_BATCH", 4)
+    out = tmp_path / "s"
+    words = ["sample", str(runs / "c"), "--single"]
+    assert main([*words, "--count", "11", "--out", str(out)]) == 0
+    assert sorted(p.name for p in out.iterdir()) == [f"{i:05d}-{i % 10}.png" for i in range(11)]
+    capsys.readouterr()
+    assert main([*words, "--count", "3", "--out", str(out)]) == 2
+    assert "holds pictures already" in refused(capsys)
+    for count in (5, 2):
+        assert main([*words, "--count", str(count), "--label", "7"]) == 0
+        assert sorted(p.name for p in (runs / "c/samples/seed0").iterdir()) == [f"{i:05d}-7.png" for i in range(count)]
+
+
 def test_a_grid_of_classes_has_full_rows_and_a_head(runs: Path, tmp_path: Path) -> None:
     assert run(runs, "--steps", "1", "--name", "c", "--arch", "dcgan:width=4,conditional=auto", "--samples", "64") == 0
     for name in ("ema", "generator", "real"):
