@@ -27,7 +27,7 @@ METAVARS = {"whole": "N", "number": "X"}
 LITERAL = {choice for p in words.parameters(Settings).values() for choice in (*p.choices, str(p.default))}
 
 GROUPS: Mapping[str, Sequence[str]] = {
-    "Training": ("batch_size", "accumulate", "batch_norm", "latent_dim", "seed", "init_from"),
+    "Training": ("batch_size", "accumulate", "batch_norm", "latent_dim", "noise", "seed", "init_from"),
     "Length and course": ("steps", "images", "course"),
     "Average": ("ema", "ema_half_life", "ema_rampup"),
     "Records": ("logdir", "name", "log_every", "sample_every", "samples", "checkpoint_every", "keep", "best"),

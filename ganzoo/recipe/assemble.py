@@ -155,6 +155,7 @@ def _assembled(
         feed=source,
         batch_size=settings.batch_size,
         latent_dim=settings.latent_dim,
+        noise=settings.noise,
         seed=settings.seed,
         device=device,
         dtype=precision.dtype,

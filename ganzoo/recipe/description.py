@@ -26,7 +26,7 @@ def description(experiment: Experiment) -> Iterator[tuple[str, str]]:
     classes = f", {source.classes} classes" if source.classes else ""
     given = "given to the nets" if run_.spec.classes else "not given to the nets"
     yield "samples", f"{source.size:,} of {_shape(source.shape)}{classes}{f' ({given})' if classes else ''}"
-    yield "noise", f"{run_.spec.latent_dim} numbers from N(0, 1)"
+    yield "noise", f"{run_.spec.latent_dim} numbers, {run_.settings.noise}"
     for player in PLAYERS:
         count = sum(p.numel() for p in getattr(run_.state.networks, player).parameters())
         yield player, f"{count:,} parameters"

@@ -136,6 +136,7 @@ class Settings(Part):
             gradient is that of the whole batch, for losses that are means over samples.
         batch_norm: where several processes train: local normalises by each one's own samples, sync by all of them.
         latent_dim: size of the noise vector.
+        noise: distribution of the noise: normal is N(0, 1), uniform is U(-1, 1), truncated is N(0, 1) cut off at 2.
         steps: steps of the schedule.
         images: instead of steps: as many as see that many images, a batch a step.
         ema: decay of the generator's average, per update; 0 keeps none. The decay is at most (1 + t) / (10 + t) after t
@@ -172,6 +173,7 @@ class Settings(Part):
     accumulate: Annotated[int, Ge(1)] = 1
     batch_norm: Literal["local", "sync"] = "local"
     latent_dim: Annotated[int, Ge(1)] = 64
+    noise: Literal["normal", "uniform", "truncated"] = "normal"
     steps: Annotated[int, Ge(1)] | None = None
     images: Annotated[int, Ge(1)] | None = None
     ema: Annotated[float, Ge(0), Lt(1)] | None = 0.999
@@ -238,7 +240,8 @@ class SettingsDict(PartsDict, total=False):
     """The settings of a run, for the signature of ``ganzoo.run``. ``Settings`` describes meaning and range of each.
 
     Attributes:
-        batch_size, accumulate, batch_norm, latent_dim: sizes, and the statistics of batch normalisation.
+        batch_size, accumulate, batch_norm, latent_dim, noise: sizes, the statistics of batch normalisation, and the
+            distribution of the noise.
         steps, images, seed, course: the length of the training, the random numbers, the way of scheduled numbers.
         ema, ema_half_life, ema_rampup: the generator's average.
         device, precision, threads, capture, compile, deterministic: the hardware and the way to use the hardware.
@@ -252,6 +255,7 @@ class SettingsDict(PartsDict, total=False):
     accumulate: int
     batch_norm: Literal["local", "sync"]
     latent_dim: int
+    noise: Literal["normal", "uniform", "truncated"]
     steps: int | None
     images: int | None
     ema: float | str | None

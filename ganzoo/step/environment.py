@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ganzoo.parts import Architecture, Batch, Loss, Player, Regularizer, Spec, TensorSpec
+from ganzoo.step.randomness import Noise
 from ganzoo.step.state import State
 
 Answer = TypeVar("Answer")
@@ -160,6 +161,7 @@ class StepEnvironment:
         feed: source of real batches.
         batch_size: samples in a whole batch, over all processes and micro-batches.
         latent_dim: numbers in a latent vector.
+        noise: the distribution of the numbers.
         seed: seed of the run.
         device: where the networks are.
         dtype: floating-point type of the weights.
@@ -180,6 +182,7 @@ class StepEnvironment:
     batch_size: int
     latent_dim: int
     seed: int
+    noise: Noise = "normal"
     # where and in what types the arithmetic runs
     device: torch.device
     dtype: torch.dtype

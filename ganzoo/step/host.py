@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from ganzoo.parts import Batch, Player
 from ganzoo.step.environment import StepEnvironment
-from ganzoo.step.randomness import RandomStreams
+from ganzoo.step.randomness import RandomStreams, draw_latents
 from ganzoo.step.state import State
 
 
@@ -54,18 +53,18 @@ class HostSide:
         self.streams.seed_step(environment.seed, step, self.state.counters.rollbacks, environment.process_group.rank)
 
     def latents(self) -> Batch:
-        """Draw the inputs of the generator: latents (N, latent_dim) from N(0, 1), and labels (N,).
+        """Draw the inputs of the generator: latents (N, latent_dim) and labels (N,).
 
         Every process draws the whole batch. So a sample has the same latent however the batch is cut.
         """
         environment = self.environment
         generator = self.streams.latents
-        latent = torch.randn(
-            environment.batch_size,
-            environment.latent_dim,
-            generator=generator,
-            device=environment.device,
-            dtype=environment.dtype,
+        latent = draw_latents(
+            (environment.batch_size, environment.latent_dim),
+            environment.noise,
+            generator,
+            environment.device,
+            environment.dtype,
         )
         # After the latents, from the same generator: the order is part of what a seed means.
         return Batch(latent=latent, labels=environment.feed.labels(environment.batch_size, generator))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import math
+from typing import Literal, TypeAlias
 
 import torch
 
@@ -29,6 +31,38 @@ def derive_seed(seed: int, stream: str, *position: int) -> int:
     text = "/".join([str(seed), stream, *map(str, position)])
     # torch's generators take signed 64-bit seeds: the shift leaves 63 bits.
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big") >> 1
+
+
+Noise: TypeAlias = Literal["normal", "uniform", "truncated"]
+"""The distribution of latents: N(0, 1), U(-1, 1), or N(0, 1) given that the absolute value is at most 2."""
+
+
+def draw_latents(
+    shape: tuple[int, ...], noise: Noise, generator: torch.Generator, device: torch.device, dtype: torch.dtype
+) -> torch.Tensor:
+    """Draw latents.
+
+    Args:
+        shape: the shape of the latents.
+        noise: the distribution.
+        generator: the source of random numbers, on the device.
+        device: where the latents are drawn.
+        dtype: the dtype of the latents.
+
+    Returns:
+        Independent numbers.
+
+    Example:
+        >>> made = torch.Generator().manual_seed(0)
+        >>> z = draw_latents((1000,), "truncated", made, torch.device("cpu"), torch.float64)
+        >>> bool(z.abs().max() <= 2)
+        True
+    """
+    if noise == "normal":
+        return torch.randn(shape, generator=generator, device=device, dtype=dtype)
+    uniform = torch.rand(shape, generator=generator, device=device, dtype=dtype) * 2 - 1
+    # By the inverse of the distribution function: as if a number beyond 2 were drawn again.
+    return uniform if noise == "uniform" else math.sqrt(2) * torch.erfinv(uniform * math.erf(math.sqrt(2)))
 
 
 class RandomStreams:

@@ -28,7 +28,7 @@ from ganzoo.parts import (
     Spec,
     TensorSpec,
 )
-from ganzoo.step.randomness import derive_seed
+from ganzoo.step.randomness import derive_seed, draw_latents
 from ganzoo.step.round import logits
 from ganzoo.step.state import State
 from ganzoo.training import mcmc
@@ -513,7 +513,8 @@ class Run:
             SettingsError: an argument is outside the range that ``sample`` gives.
         """
         noise = torch.Generator().manual_seed(derive_seed(seed, "sample")) if noise is None else noise
-        latent = torch.randn(count, self.spec.latent_dim, generator=noise, dtype=torch.float64)
+        shape, cpu = (count, self.spec.latent_dim), torch.device("cpu")
+        latent = draw_latents(shape, self.settings.noise, noise, cpu, torch.float64)
         numbers = self.class_numbers(count, labels)
         due = {name: (count, *each.shape) for name, each in self.spec.inputs.items()}
         found = {name: tuple(value.shape) for name, value in (inputs or {}).items()}

@@ -171,6 +171,7 @@ def register_optimizers(register: Register) -> None:
         register: the function to call with each name.
     """
     register("adam", "ganzoo_zoo.optimizers.adam:Adam")
+    register("optimistic-adam", "ganzoo_zoo.optimizers.optimistic_adam:OptimisticAdam")
     register("rmsprop", "ganzoo_zoo.optimizers.rmsprop:RMSprop")
     register("sgd", "ganzoo_zoo.optimizers.sgd:SGD")
 

@@ -64,7 +64,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
         "arch": "resnet",
         "loss": "hinge",
         "regularizers": ["sn"],
-        "schedule": "alternating:discriminator_steps=5",
+        "schedule": "alternating:discriminator_steps=5,generator_rounds=2",
         "optimizer": "adam:lr=2e-4..0,betas=0.0,0.9",
         "batch_size": 64,
         "latent_dim": 128,

@@ -321,3 +321,16 @@ def test_a_part_that_fails_is_named(experiment: Any) -> None:
         play(made.game, ganzoo.part("schedule", "onestep"))
     assert "in loss hinge" in caught.value.__notes__
     made.game.close()
+
+
+@pytest.mark.parametrize("noise", ["normal", "uniform", "truncated"])
+def test_latents_have_the_distribution_that_is_asked_for(experiment: Any, noise: str) -> None:
+    made = experiment(noise=noise, latent_dim=512, precision="fp64")
+    made.game.begin(0, 0.0)
+    trained = made.game.round("generator").latent.flatten()
+    sampled = made.run.latents(64).latent.flatten()
+    variance = {"normal": 1.0, "uniform": 1 / 3, "truncated": 0.7737}[noise]
+    for z in (trained, sampled):
+        assert z.mean().abs() < 0.1
+        assert float(z.var()) == pytest.approx(variance, rel=0.1)
+        assert z.abs().max() <= {"normal": 9.0, "uniform": 1.0, "truncated": 2.0}[noise]

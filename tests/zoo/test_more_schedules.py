@@ -298,3 +298,17 @@ def test_looking_ahead_leaves_the_discriminator_where_it_is(experiment):
     assert loss.requires_grad
     assert all(torch.equal(a, b) for a, b in zip(before, made.run.discriminator.parameters(), strict=True))
     assert all(p.grad is None for p in made.run.discriminator.parameters())
+
+
+def test_a_move_of_the_generator_averages_over_its_rounds(experiment):
+    """A batch of its own for the generator: the mean of the gradients of two rounds, and two batches of latents."""
+    made = experiment(**settings(optimizer="sgd:lr=0.05", schedule="alternating:generator_rounds=2"))
+    play(made, ganzoo.part("schedule", "alternating:generator_rounds=2"), 1)
+    hand = experiment(**settings(optimizer="sgd:lr=0.05"))
+    game = hand.game
+    game.begin(0, 0.0)
+    game.update(discriminator=game.discriminator_loss(game.round("discriminator")))
+    losses = [game.generator_loss(game.round("generator")) for _ in range(2)]
+    game.update(generator=(losses[0] + losses[1]) / 2)
+    theirs = weights(game)
+    assert all(torch.equal(value, theirs[name]) for name, value in weights(made.game).items())

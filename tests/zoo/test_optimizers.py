@@ -35,6 +35,48 @@ def test_adam(words, b1, b2):
     assert moved(words) == pytest.approx(w, abs=1e-12)
 
 
+def test_adam_and_sgd_with_a_negative_momentum():
+    w, m, v = 1.0, 0.0, 0.0
+    for t, g in enumerate(SLOPES, 1):
+        m, v = -0.5 * m + 1.5 * g, 0.9 * v + 0.1 * g * g
+        w -= 0.01 * (m / (1 - (-0.5) ** t)) / (math.sqrt(v / (1 - 0.9**t)) + 1e-8)
+    assert moved("adam:lr=0.01,betas=-0.5,0.9") == pytest.approx(w, abs=1e-12)
+    w, b = 1.0, 0.0
+    for g in SLOPES:
+        b = -0.5 * b + g
+        w -= 0.01 * b
+    assert moved("sgd:lr=0.01,momentum=-0.5") == pytest.approx(w, abs=1e-12)
+    with pytest.raises(BadParameter):
+        ganzoo.part("optimizer", "sgd:momentum=-1")
+    with pytest.raises(BadParameter, match="no momentum to look along"):
+        ganzoo.part("optimizer", "sgd:momentum=-0.5,nesterov=true")
+
+
+@pytest.mark.parametrize("b1", [0.0, 0.5])
+def test_optimistic_adam(b1):
+    w, m, v, before = 1.0, 0.0, 0.0, 0.0
+    for t, g in enumerate(SLOPES, 1):
+        m, v = b1 * m + (1 - b1) * g, 0.9 * v + 0.1 * g * g
+        d = (m / (1 - b1**t)) / (math.sqrt(v / (1 - 0.9**t)) + 1e-8)
+        w, before = w - 0.01 * (2 * d - before), d
+    assert moved(f"optimistic-adam:lr=0.01,betas={b1},0.9") == pytest.approx(w, abs=1e-12)
+
+
+def test_optimism_converges_in_the_bilinear_game_where_descent_spirals_out():
+    """The game is min over theta, max over psi of theta psi. With a large eps Adam is plain descent at the rate 0.1."""
+    ends = []
+    for name in ("adam", "optimistic-adam"):
+        words = f"{name}:lr=100,betas=0.0,0.9,eps=1000"
+        theta, psi = (nn.Parameter(tensor([1.0], dtype=torch.float64)) for _ in range(2))
+        moves = [ganzoo.part("optimizer", words).build([p]) for p in (theta, psi)]
+        for _ in range(300):
+            theta.grad, psi.grad = psi.detach().clone(), -theta.detach().clone()
+            for each in moves:
+                each.step()
+        ends.append(math.hypot(theta.item(), psi.item()))
+    assert ends[1] < 0.5 < 4 < ends[0]
+
+
 @pytest.mark.parametrize("decay", [0.0, 0.1])
 def test_adam_with_a_second_beta_that_changes_is_adam_told_of_the_beta_before_each_step(decay):
     torch.manual_seed(0)

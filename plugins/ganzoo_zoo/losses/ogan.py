@@ -11,13 +11,47 @@ import ganzoo
 from ganzoo.errors import Incompatible
 from ganzoo_zoo.losses.hinge import Hinge
 from ganzoo_zoo.losses.lsgan import LSGAN
+from ganzoo_zoo.losses.paired import difference
 from ganzoo_zoo.losses.rpgan import RpGAN
 from ganzoo_zoo.losses.sgan import SGAN
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-FORMS: dict[str, type[ganzoo.Loss]] = {"hinge": Hinge, "lsgan": LSGAN, "rpgan": RpGAN, "sgan": SGAN}
+
+class Quadratic(ganzoo.Loss):
+    """The adversarial loss of O-GAN's own code: a parabola in the difference of scores, as wide as the samples differ.
+
+    Formula:
+        t_i = r_i - f_i,  d_i = mean over the numbers of a sample of (x_i - x'_i)^2
+        L_D = mean t^2 / (4 d) - t,  L_G = mean t
+
+    Notes:
+        The code has low real scores, here real scores are high. The distance is a constant for both players.
+
+    Source: the code of Su 2019, arXiv:1903.01931.
+    """
+
+    pairs_samples: ClassVar[bool] = True
+
+    def discriminator(self, s: ganzoo.Scores) -> Tensor:
+        """The parabola minus the difference of scores."""
+        t = difference(s, "ogan:form=quadratic")
+        d = (s.real_images.detach() - s.fake_images.detach()).flatten(1).square().mean(1)
+        return (t.square() / (4 * d.clamp(min=1e-8).to(t.dtype)) - t).mean()
+
+    def generator(self, s: ganzoo.Scores) -> Tensor:
+        """The mean difference of scores."""
+        return difference(s, "ogan:form=quadratic").mean()
+
+
+FORMS: dict[str, type[ganzoo.Loss]] = {
+    "hinge": Hinge,
+    "lsgan": LSGAN,
+    "quadratic": Quadratic,
+    "rpgan": RpGAN,
+    "sgan": SGAN,
+}
 
 
 class OGAN(ganzoo.Loss):
@@ -33,7 +67,8 @@ class OGAN(ganzoo.Loss):
         An image is reconstructed as G(N(E(x))).
 
     Args:
-        form: the adversarial loss.
+        form: the adversarial loss. quadratic is that of the authors' code, mean t^2 / (4 d) - t with t = r - f and the
+            mean squared distance d of a real and a fake sample.
         weight: weight of the correlation in both players' losses (the paper's lambda), at least 0.
         eps: number added to the variance, at least 0, for embeddings whose numbers are all alike.
 
@@ -44,7 +79,7 @@ class OGAN(ganzoo.Loss):
         N(E(x)) has mean 0 and length sqrt(n), whatever the average of E(x) is. The slope of rho by e is orthogonal to
         the direction of D and to e - avg e, so that the two tasks do not compete. |z - E(G(z))|^2 in place of rho would
         leave D no freedom. The authors' code has low real scores and takes the variance over n, as here. The code
-        trains by a one-step schedule with RMSprop at 1e-4, a quadratic penalty like GAN-QP's, and weight 0.5.
+        trains by a one-step schedule with RMSprop at 1e-4, ``form=quadratic``, and weight 0.5.
 
     Source:
         Su 2019, O-GAN: Extremely Concise Approach for Auto-Encoding Generative Adversarial Networks, arXiv:1903.01931,
@@ -60,7 +95,7 @@ class OGAN(ganzoo.Loss):
         tensor(-5.5000)
     """
 
-    form: Literal["hinge", "lsgan", "rpgan", "sgan"] = "hinge"
+    form: Literal["hinge", "lsgan", "quadratic", "rpgan", "sgan"] = "hinge"
     weight: Annotated[float, Ge(0)] = 0.5
     eps: Annotated[float, Ge(0)] = 1e-8
 
@@ -80,6 +115,11 @@ class OGAN(ganzoo.Loss):
     def saturates(self) -> bool:
         """The adversarial loss saturates."""
         return self.adversarial.saturates
+
+    @property
+    def pairs_samples(self) -> bool:
+        """The adversarial loss compares real sample i with fake i."""
+        return self.adversarial.pairs_samples
 
     @property
     def adversarial(self) -> ganzoo.Loss:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 Beta = Annotated[float, Ge(0), Lt(1)]
+Momentum = Annotated[float, Gt(-1), Lt(1)]
 
 
 class Adam(ganzoo.Optimizer):
@@ -28,7 +29,8 @@ class Adam(ganzoo.Optimizer):
 
     Args:
         lr: learning rate, at least 0.
-        betas: decay of the mean gradient and of the mean squared gradient in each step, both from 0 to below 1.
+        betas: decay of the mean gradient, from above -1 to below 1, and of the mean squared gradient, from 0 to below
+            1, in each step. A first beta below 0 is a negative momentum.
         beta2: the second beta where it follows the run, in place of the second of ``betas``: beta2=0.9..0.99.
         eps: floor under the root, above 0, in units of the gradient.
         weight_decay: weight of w^2/2 in the loss of the player, at least 0.
@@ -40,7 +42,7 @@ class Adam(ganzoo.Optimizer):
         that only lr sets the pace of a player.
 
     Source:
-        Kingma and Ba 2015, arXiv:1412.6980, algorithm 1.
+        Kingma and Ba 2015, arXiv:1412.6980, algorithm 1. Negative momentum: Gidel et al. 2019, arXiv:1807.04740.
 
     Example:
         The first step has the length lr, however long the gradient is.
@@ -55,7 +57,7 @@ class Adam(ganzoo.Optimizer):
     """
 
     lr: Annotated[float, Ge(0)] = 2e-4
-    betas: tuple[Beta, Beta] = (0.0, 0.9)
+    betas: tuple[Momentum, Beta] = (0.0, 0.9)
     beta2: Annotated[float, Ge(0), Lt(1)] | None = None
     eps: Annotated[float, Gt(0)] = 1e-8
     weight_decay: Annotated[float, Ge(0)] = 0.0
@@ -75,14 +77,17 @@ class Adam(ganzoo.Optimizer):
                 eps=self.eps,
                 weight_decay=self.weight_decay,
             )
-        return torch.optim.Adam(
+        made = torch.optim.Adam(
             parameters,
             lr=self.lr,
-            betas=self.betas,
+            betas=(max(0.0, self.betas[0]), self.betas[1]),
             eps=self.eps,
             weight_decay=self.weight_decay,
             fused=can_fuse(parameters),
         )
+        for group in made.param_groups:  # torch's check refuses a negative beta, which the formulas allow
+            group["betas"] = self.betas
+        return made
 
 
 class ChangingAdam(torch.optim.Optimizer):
@@ -129,11 +134,7 @@ class ChangingAdam(torch.optim.Optimizer):
     def _move(self, group: dict[str, Any], parameters: list[nn.Parameter]) -> None:
         for p in parameters:
             if not self.state[p]:
-                self.state[p] = {
-                    "step": torch.zeros((), dtype=torch.float32, device=p.device),
-                    "exp_avg": torch.zeros_like(p),
-                    "exp_avg_sq": torch.zeros_like(p),
-                }
+                self.state[p] = self.new_state(p)
         states = [self.state[p] for p in parameters]
         means: list[Tensor] = [s["exp_avg"] for s in states]
         squares: list[Tensor] = [s["exp_avg_sq"] for s in states]
@@ -157,6 +158,31 @@ class ChangingAdam(torch.optim.Optimizer):
         # (m / c1) / (sqrt(v / c2) + eps), with c1 and c2 = 1 - beta^t as tensors on the device
         divisors = torch._foreach_sqrt(torch._foreach_div(squares, 1 - beta2**t))
         torch._foreach_add_(divisors, group["eps"])
-        changes = torch._foreach_div(means, divisors)
-        torch._foreach_mul_(changes, -lr / (1 - beta1**t))
-        torch._foreach_add_(weights, changes)
+        ratios = [*torch._foreach_div(means, divisors)]
+        torch._foreach_add_(weights, self.changes(states, ratios, 1 - beta1**t, lr))
+
+    def new_state(self, parameter: nn.Parameter) -> dict[str, Tensor]:
+        """The state of a parameter before the first step.
+
+        Args:
+            parameter: the parameter.
+        """
+        return {
+            "step": torch.zeros((), dtype=torch.float32, device=parameter.device),
+            "exp_avg": torch.zeros_like(parameter),
+            "exp_avg_sq": torch.zeros_like(parameter),
+        }
+
+    def changes(
+        self, states: Sequence[dict[str, Any]], ratios: list[Tensor], correction: Tensor, lr: Tensor
+    ) -> list[Tensor]:
+        """What is added to the parameters.
+
+        Args:
+            states: the states of the parameters.
+            ratios: m / (sqrt(v^) + eps) of each parameter, which may be overwritten.
+            correction: 1 - beta1^t.
+            lr: learning rate.
+        """
+        torch._foreach_mul_(ratios, -lr / correction)
+        return ratios

@@ -16,16 +16,19 @@ class Alternating(ganzoo.Schedule):
 
     Formula:
         n times:  psi   <- psi   - step of grad_psi   L_D(psi, theta)      each on a fresh round
-        m times:  theta <- theta - step of grad_theta L_G(psi, theta)      each on a fresh round
+        m times:  theta <- theta - step of grad_theta mean over j rounds of L_G(psi, theta)      each on fresh rounds
 
     Args:
         discriminator_steps: the discriminator's moves (n): WGAN and WGAN-GP make 5 for one of the generator.
         generator_steps: the generator's moves (m).
+        generator_rounds: rounds that a move of the generator averages over (j): the generator's batch is j batches.
 
     Notes:
         The fakes of a discriminator's round carry no gradient, so the generator's pass keeps no graph. With passes
         g and d of the two nets, n = m = 1 costs 4g + 8d, of which the generator's round judges its real samples too
-        only when the loss reads them.
+        only when the loss reads them. The code of SNGAN moves the generator on batches of 128 and the discriminator on
+        batches of 64: ``alternating:discriminator_steps=5,generator_rounds=2``. Batch norm in the generator sees each
+        round alone.
 
     Source:
         Goodfellow et al. 2014, arXiv:1406.2661, algorithm 1; Arjovsky et al. 2017, arXiv:1701.07875, algorithm 1.
@@ -33,13 +36,17 @@ class Alternating(ganzoo.Schedule):
 
     discriminator_steps: Annotated[int, Ge(1)] = 1
     generator_steps: Annotated[int, Ge(1)] = 1
+    generator_rounds: Annotated[int, Ge(1)] = 1
 
     def step(self, game: ganzoo.Game) -> None:
         """The discriminator's moves, then the generator's."""
         for _ in range(self.discriminator_steps):
             game.update(discriminator=game.discriminator_loss(game.round("discriminator")))
         for _ in range(self.generator_steps):
-            game.update(generator=game.generator_loss(game.round("generator")))
+            loss = game.generator_loss(game.round("generator"))
+            for _ in range(self.generator_rounds - 1):
+                loss = loss + game.generator_loss(game.round("generator"))
+            game.update(generator=loss / self.generator_rounds if self.generator_rounds > 1 else loss)
 
     def linear_step(self, jacobian: Tensor, lr: float) -> Tensor:
         """G^m D^n, where G and D are I - lr J with the other player's row of J set to 0.
