@@ -122,15 +122,18 @@ def beside(left: Tensor, right: Tensor) -> Tensor:
         right: (N, C', H, W') images in [-1, 1].
 
     Returns:
-        (N, max(C, C'), H, W + W') images. A grey image beside a colour image becomes a colour image. Only ``right`` is
-        returned when the two are not images of one height.
+        (N, max(C, C'), H, W + W') images. A grey image beside a colour image becomes a colour image. A left image whose
+        height divides that of the right one is drawn enlarged, each pixel as a square. Only ``right`` is returned when
+        the two are not images of such heights.
 
     Example:
         >>> tuple(beside(torch.zeros(2, 1, 8, 8), torch.zeros(2, 3, 8, 6)).shape)
         (2, 3, 8, 14)
     """
-    if left.dim() != 4 or right.dim() != 4 or left.shape[2] != right.shape[2]:
+    if left.dim() != 4 or right.dim() != 4 or right.shape[2] % left.shape[2]:
         return right
+    if (times := right.shape[2] // left.shape[2]) > 1:
+        left = left.repeat_interleave(times, 2).repeat_interleave(times, 3)
     channels = max(left.shape[1], right.shape[1])
     sides = [x.float().expand(-1, channels, -1, -1) if x.shape[1] == 1 else x.float() for x in (left, right)]
     return torch.cat(sides, 3)
@@ -184,8 +187,8 @@ def _grid(images: Tensor, columns: int | None, names: Sequence[str]) -> Tensor:
 
     images = _coloured(images)
     height, width = images.shape[-2:]
-    # Pairs and triples side by side are wide: the height is then the side of one image.
-    side = height if width <= 4 * height else width
+    # Pairs and more side by side are wide: the height is then the side of one image.
+    side = height if width <= 8 * height else width
     enlarge = max(1, 64 // side)  # an image of 8x8 pixels is drawn with 64x64, each pixel as a square
     if enlarge > 1:
         images = images.repeat_interleave(enlarge, 2).repeat_interleave(enlarge, 3)

@@ -585,6 +585,20 @@ class Trainer:
         count = self.shown.size if inputs else self.count
         return self.run.sample(count, source=source, inputs=inputs)
 
+    def stages(self, tag: str) -> list[Tensor]:
+        """What the generator made on the way to the samples of a grid, where that is a picture of the samples' size.
+
+        Args:
+            tag: the tag of the grid: ``samples/ema`` or ``samples/generator``.
+        """
+        run, shape = self.run, self.run.spec.shape
+        names = [name for name, each in run.parts.architecture.intermediates(run.spec).items() if each == shape]
+        if not names:
+            return []
+        inputs = {name: self.shown[name] for name in run.spec.inputs}
+        made = run.intermediates(run.latents(self.shown.size, inputs=inputs), tag.rpartition("/")[2])
+        return [made[name] for name in names]
+
     def picture(self, tag: str, samples: Tensor) -> None:
         """Log a grid of samples, beside the inputs that the samples were generated for.
 
@@ -598,7 +612,7 @@ class Trainer:
             seen = pictures.by_class(samples, labels, self.columns, rows, self.run.spec.classes)
         if self.run.spec.inputs:
             pair = pictures.all_beside([*(self.shown[name] for name in self.run.spec.inputs), self.real])
-            seen = pair if tag == "samples/real" else pictures.beside(pair, samples)
+            seen = pair if tag == "samples/real" else pictures.all_beside([pair, *self.stages(tag), samples])
         among = self.among if tag != "samples/real" else {}
         names = self.run.class_names if self.columns is not None and not self.run.spec.inputs else ()
         self.logger.images(self.counters.step, tag, seen, self.columns, names=names, **among)

@@ -283,6 +283,22 @@ class Run:
         """
         return self.synthesized(self.styles(batch, source, truncation=truncation), batch, source)
 
+    def intermediates(self, batch: Batch, source: str = "auto") -> dict[str, Tensor]:
+        """Generate samples from a batch, with what the generator makes on the way.
+
+        Args:
+            batch: latents, with labels and inputs where the networks take labels and inputs.
+            source: as for ``sample``.
+
+        Returns:
+            ``images``, and the stages that the architecture names, on the CPU.
+        """
+        net, architecture = self.weights(source), self.parts.architecture
+        with evaluating(net), torch.no_grad():
+            pieces = batch.at(self.state.stage).split(SAMPLE_BATCH)
+            made = [architecture.generate_all(net, piece) for piece in pieces]
+        return {name: torch.cat([each[name].to("cpu", self.dtype) for each in made]) for name in made[0]}
+
     def styles(self, batch: Batch, source: str = "auto", *, truncation: float | None = None) -> Tensor:
         """The points of the generator's style space that a batch maps to.
 

@@ -342,4 +342,98 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
         "ema": 0.999,
         "steps": 50_000,
     },
+    # -- from picture to picture. The data of each preset are small and at hand: name your own with --data.
+    # Isola et al. 2017, arXiv:1611.07004, section 3.3 and appendix 6: the U-Net, patches of 70 pixels, lambda = 100,
+    # batches of 1. 80,000 steps are 200 epochs of the 400 pictures of facades. The authors halve the discriminator's
+    # loss, and let the rate decay in the second half of the run. For your own pictures:
+    # --data pairs:path=DIR,sample=picture,halves=left,size=256,load=286,flip=true
+    "pix2pix": {
+        "arch": "unet:d_layers=3",
+        "loss": "sgan",
+        "regularizers": ["l1:weight=100"],
+        "schedule": "alternating",
+        "data": "digits-masks:size=32",
+        "metrics": ["l1", "psnr"],
+        "optimizer": "adam:lr=2e-4,betas=0.5,0.999",
+        "batch_size": 1,
+        "steps": 80_000,
+    },
+    # Isola et al. 2017, section 4: pix2pix on grey pictures and their colours.
+    "colorize": {
+        "arch": "unet:d_layers=3",
+        "loss": "sgan",
+        "regularizers": ["l1:weight=100"],
+        "schedule": "alternating",
+        "data": "colorize:of=cifar10",
+        "metrics": ["l1", "psnr", "ssim"],
+        "optimizer": "adam:lr=2e-4,betas=0.5,0.999",
+        "batch_size": 4,
+    },
+    # Yu et al. 2019, arXiv:1806.03589, and inpaint.yml of the authors' code: both stages from the start, L1 with weight
+    # 1 on the whole picture of each stage, SN-PatchGAN with hinge, Adam at 1e-4 with (0.5, 0.999), batches of 16. The
+    # authors halve the discriminator's loss.
+    "inpaint-gated": {
+        "arch": "gated:attention=true,d_layers=6",
+        "loss": "hinge",
+        "regularizers": ["sn", "l1:weight=1,stage=coarse,refined"],
+        "schedule": "alternating",
+        "data": "inpaint:of=digits:size=32",
+        "metrics": ["l1", "psnr", "ssim", "sharpness"],
+        "optimizer": "adam:lr=1e-4,betas=0.5,0.999",
+        "batch_size": 16,
+    },
+    # The same networks in two phases, coarse to refine: the coarse stage by L1 alone in the first third, then frozen.
+    # The order of the phases is that of Iizuka et al., Globally and locally consistent image completion, 2017, section
+    # 4, whose completion network learns alone in 90,000 of 500,000 steps.
+    "coarse-to-refine": {
+        "arch": "gated:first=0.33,then=frozen,d_layers=6",
+        "loss": "hinge",
+        "regularizers": ["sn", "l1:weight=1,stage=coarse,refined"],
+        "schedule": "alternating",
+        "data": "inpaint:of=digits:size=32",
+        "metrics": ["l1", "psnr", "ssim", "sharpness"],
+        "optimizer": "adam:lr=1e-4,betas=0.5,0.999",
+        "batch_size": 16,
+    },
+    # Ledig et al. 2017, arXiv:1609.04802, section 3.2: the generator of SRGAN, by the mean squared error alone. The
+    # start of srgan.
+    "srresnet": {
+        "arch": "srresnet:alone=1",
+        "loss": "sgan",
+        "regularizers": ["l2"],
+        "schedule": "alternating",
+        "data": "superres:of=digits:size=32,factor=4",
+        "metrics": ["psnr", "ssim", "sharpness"],
+        "optimizer": "adam:lr=1e-4,betas=0.9,0.999",
+        "batch_size": 16,
+        "steps": 1_000_000,
+    },
+    # Ledig et al. 2017, section 3.2: from the weights of srresnet (--init-from), 200,000 steps, half of them at a tenth
+    # of the rate, which here decays linearly. The adversarial loss has weight 1e-3 beside VGG features that are scaled
+    # by 1/12.75: divided by 1e-3, the squared difference of the features has 1000 / 12.75^2 = 6.15.
+    "srgan": {
+        "arch": "srresnet",
+        "loss": "sgan",
+        "regularizers": ["perceptual:network=vgg19,layers=relu5_4,weight=6.15"],
+        "schedule": "alternating",
+        "data": "superres:of=digits:size=32,factor=4",
+        "metrics": ["psnr", "ssim", "sharpness"],
+        "optimizer": "adam:lr=1e-4..1e-5,betas=0.9,0.999",
+        "batch_size": 16,
+        "steps": 200_000,
+    },
+    # Wang et al. 2018, arXiv:1809.00219, section 4.1: from a generator that was trained by L1 alone (rrdb:alone=1), the
+    # relativistic average loss with weight 5e-3 beside VGG features before the last ReLU, and L1 with 1e-2. All three
+    # are divided by 5e-3 here. The authors halve the rate at 50,000, 100,000, 200,000 and 300,000 of 400,000 steps.
+    "esrgan": {
+        "arch": "rrdb",
+        "loss": "ragan",
+        "regularizers": ["perceptual:network=vgg19,layers=conv5_4,distance=l1,weight=200", "l1:weight=2"],
+        "schedule": "alternating",
+        "data": "superres:of=digits:size=32,factor=4",
+        "metrics": ["psnr", "ssim", "sharpness"],
+        "optimizer": "adam:lr=1e-4..6.25e-6,betas=0.9,0.999",
+        "batch_size": 16,
+        "steps": 400_000,
+    },
 }

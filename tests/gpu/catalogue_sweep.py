@@ -142,5 +142,5 @@ def compositions() -> Iterator[Composition]:
     for settings in SETTINGS:
         name = " ".join(f"{key}={value}" for key, value in settings.items())
         yield Composition(f"settings {name}", settings)
-    for preset in sorted(ganzoo.catalogue().presets()):
+    for preset in sorted({*ganzoo.catalogue().presets()} - {"colorize", "esrgan", "srgan"}):  # read files
         yield Composition(f"preset {preset}", {}, ({}, *BASES[5:]), preset=preset)

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import torch
 import torch.nn.functional as F
-from annotated_types import Ge, Lt
+from annotated_types import Ge, Le
 from torch import Tensor, nn
 from torch.nn import init
 
@@ -17,7 +17,7 @@ from ganzoo_zoo.architectures.layers.initial_weights import initialise
 from ganzoo_zoo.architectures.layers.norms import NormName, has_shift, norm
 from ganzoo_zoo.architectures.layers.patches import beside
 from ganzoo_zoo.architectures.layers.resampling import upsampling
-from ganzoo_zoo.architectures.pictures import condition, pictures
+from ganzoo_zoo.architectures.pictures import by_terms_alone, condition, pictures
 from ganzoo_zoo.architectures.unet import Added
 
 
@@ -30,7 +30,7 @@ class Enlarging(ganzoo.Architecture):
         upsample: how maps are doubled: pixel-shuffle (with ICNR) or nearest.
         residual: whether the network adds to the condition, enlarged by bicubic interpolation, in place of making the
             picture from nothing.
-        first: share of the run in which the generator learns alone, by its terms, from 0 to below 1.
+        alone: share of the run in which the generator learns alone, by its terms, from 0 to 1.
         d_width: channels of the discriminator's first map, at least 1.
         d_norm: norm in the discriminator: none, batch, instance, layer or pixel.
         d_condition: whether the discriminator sees the condition beside the picture.
@@ -40,7 +40,7 @@ class Enlarging(ganzoo.Architecture):
     blocks: Annotated[int, Ge(1)] = 16
     upsample: Literal["pixel-shuffle", "nearest"] = "pixel-shuffle"
     residual: bool = False
-    first: Annotated[float, Ge(0), Lt(1)] = 0.0
+    alone: Annotated[float, Ge(0), Le(1)] = 0.0
     d_width: Annotated[int, Ge(1)] = 64
     d_norm: NormName = "batch"
     d_condition: bool = False
@@ -93,7 +93,7 @@ class Enlarging(ganzoo.Architecture):
         Args:
             progress: 0 at the first step of the run, 1 at the last.
         """
-        return ganzoo.Learning(discriminator=(), adversarial=False) if progress < self.first else ganzoo.Learning()
+        return by_terms_alone(self.alone, progress) or ganzoo.Learning()
 
     def side_multiple(self, spec: ganzoo.Spec) -> int:
         """1: any height and width can be enlarged.
@@ -128,7 +128,7 @@ class SRResNet(Enlarging):
         upsample: how maps are doubled: pixel-shuffle (with ICNR) or nearest.
         residual: whether the network adds to the condition, enlarged by bicubic interpolation, in place of making the
             picture from nothing.
-        first: share of the run in which the generator learns alone, by its terms, from 0 to below 1.
+        alone: share of the run in which the generator learns alone, by its terms, from 0 to 1.
         d_width: channels of the discriminator's first map, at least 1.
         d_norm: norm in the discriminator: none, batch, instance, layer or pixel.
         d_condition: whether the discriminator sees the condition beside the picture.
@@ -201,7 +201,7 @@ class RRDB(Enlarging):
         upsample: how maps are doubled: pixel-shuffle (with ICNR) or nearest (ESRGAN's code).
         residual: whether the network adds to the condition, enlarged by bicubic interpolation, in place of making the
             picture from nothing.
-        first: share of the run in which the generator learns alone, by its terms, from 0 to below 1.
+        alone: share of the run in which the generator learns alone, by its terms, from 0 to 1.
         d_width: channels of the discriminator's first map, at least 1.
         d_norm: norm in the discriminator: none, batch, instance, layer or pixel.
         d_condition: whether the discriminator sees the condition beside the picture.

@@ -16,7 +16,7 @@ from ganzoo_zoo.architectures.layers.gated import ContextualAttention, GatedConv
 from ganzoo_zoo.architectures.layers.initial_weights import initialise
 from ganzoo_zoo.architectures.layers.norms import NormName
 from ganzoo_zoo.architectures.layers.patches import PatchForm
-from ganzoo_zoo.architectures.pictures import Patches, condition
+from ganzoo_zoo.architectures.pictures import Patches, by_terms_alone, condition
 
 
 class Gated(Patches):
@@ -41,6 +41,7 @@ class Gated(Patches):
         d_norm: norm in a discriminator of another form than free-form: none, batch, instance, layer or pixel.
         d_scales: discriminators, at least 1, each for pictures at half the size of the one before.
         d_condition: whether the discriminator sees the condition and the mask beside the picture.
+        alone: share of the run in which the generator learns alone, by its terms, from 0 to 1.
 
     Raises:
         Incompatible: data without a condition of the samples' shape, or sides that are no multiples of 4 (of 8 with
@@ -126,7 +127,8 @@ class Gated(Patches):
         """
         if progress < self.first:
             return ganzoo.Learning(generator=("coarse",), discriminator=(), adversarial=False)
-        return ganzoo.Learning(generator=("refine",) if self.first and self.then == "frozen" else None)
+        then = by_terms_alone(self.alone, progress) or ganzoo.Learning()
+        return then._replace(generator=("refine",)) if self.first and self.then == "frozen" else then
 
     def generate(self, generator: nn.Module, batch: ganzoo.Batch) -> Tensor:
         """The refined pictures, with the known pixels of the condition."""

@@ -25,6 +25,7 @@ class Patch(Patches):
         d_norm: norm in the discriminator: none, batch, instance, layer or pixel.
         d_scales: discriminators, at least 1, each for pictures at half the size of the one before.
         d_condition: whether the discriminator sees the condition beside the picture.
+        alone: share of the run in which the generator learns alone, by its terms, from 0 to 1.
 
     Raises:
         Incompatible: the samples are no pictures, or too small for the discriminator.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
-from annotated_types import Ge
+from annotated_types import Ge, Le
 from torch import Tensor, nn
 from torch.nn import init
 
@@ -33,6 +33,7 @@ class Patches(ganzoo.Architecture):
         d_norm: norm in the discriminator: none, batch, instance, layer or pixel.
         d_scales: discriminators, at least 1, each for pictures at half the size of the one before.
         d_condition: whether the discriminator sees the condition beside the picture.
+        alone: share of the run in which the generator learns alone, by its terms, from 0 to 1.
     """
 
     d_form: PatchForm = "patch"
@@ -41,6 +42,15 @@ class Patches(ganzoo.Architecture):
     d_norm: NormName = "batch"
     d_scales: Annotated[int, Ge(1)] = 1
     d_condition: bool = True
+    alone: Annotated[float, Ge(0), Le(1)] = 0.0
+
+    def learning(self, progress: float) -> ganzoo.Learning:
+        """The generator alone, by its terms, in the first part of the run.
+
+        Args:
+            progress: 0 at the first step of the run, 1 at the last.
+        """
+        return by_terms_alone(self.alone, progress) or ganzoo.Learning()
 
     @property
     def logit_scales(self) -> int:
@@ -170,3 +180,19 @@ def condition(name: str, spec: ganzoo.Spec, *, same_size: bool = True) -> tuple[
             f"{'x'.join(map(str, shape[1:]))} for {'x'.join(map(str, spec.shape[1:]))}: use srresnet or rrdb"
         )
     return shape
+
+
+def by_terms_alone(share: float, progress: float) -> ganzoo.Learning | None:
+    """What learns while the generator has no adversary, or None once the generator has one.
+
+    Args:
+        share: of the run in which the generator learns alone. 1 is the whole run.
+        progress: 0 at the first step of the run, 1 at the last.
+
+    Example:
+        >>> by_terms_alone(0.5, 0.4).adversarial, by_terms_alone(0.5, 0.6), by_terms_alone(1.0, 1.0).adversarial
+        (False, None, False)
+    """
+    if progress < share or share == 1:
+        return ganzoo.Learning(discriminator=(), adversarial=False)
+    return None

@@ -45,6 +45,7 @@ class UNet(Patches):
         d_norm: norm in the discriminator: none, batch, instance, layer or pixel.
         d_scales: discriminators, at least 1, each for pictures at half the size of the one before.
         d_condition: whether the discriminator sees the condition beside the picture.
+        alone: share of the run in which the generator learns alone, by its terms, from 0 to 1.
 
     Raises:
         Incompatible: data without a condition of the samples' size, or sides that cannot be halved so often.
