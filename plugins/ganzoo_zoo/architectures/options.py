@@ -260,36 +260,6 @@ def ladder(name: str, shape: Sequence[int], dims: Collection[int] = (2,)) -> Lad
     return min(found, key=lambda each: abs(math.log(math.prod(each.base) / 4 ** len(sides))))
 
 
-def map_sizes(name: str, shape: Sequence[int]) -> list[tuple[int, int]]:
-    """Height and width of the maps, from the smallest maps to the images, where each size doubles the size before.
-
-    The shorter side of the smallest maps is from 4 to 7.
-
-    Args:
-        name: of the architecture, for the message.
-        shape: of a sample, without the batch.
-
-    Raises:
-        Incompatible: the samples are no images, or a side cannot be halved often enough.
-
-    Example:
-        >>> map_sizes("r3gan", (3, 64, 96))
-        [(4, 6), (8, 12), (16, 24), (32, 48), (64, 96)]
-    """
-    makes = f"{name} makes images whose sides are 4 to 16 times the same power of two, and this data gives"
-    if len(shape) != 3:
-        raise Incompatible(f"{makes} {tuple(shape)}: use --arch mlp")
-    _, height, width = shape
-    sizes = [(height, width)]
-    while height % 2 == 0 and width % 2 == 0 and min(height, width) >= 8:
-        height, width = height // 2, width // 2
-        sizes.append((height, width))
-    if len(sizes) < 2 or max(height, width) > 16:
-        side = max(8, 1 << (max(shape[1:]) - 1).bit_length())
-        raise Incompatible(f"{makes} {'x'.join(map(str, shape))}: set the data's size={side}")
-    return sizes[::-1]
-
-
 def _ladders(sides: tuple[int, ...]) -> list[Ladder]:
     """All ways to halve the sides together down to a base whose shorter side has 2 to 7 pixels."""
     return [

@@ -14,7 +14,7 @@ import ganzoo
 from ganzoo_zoo.architectures.layers.conditioning import ClassProjection, concat_labels
 from ganzoo_zoo.architectures.layers.heads import HeadedDiscriminator, Heads
 from ganzoo_zoo.architectures.layers.resampling import BinomialDown, BinomialUp
-from ganzoo_zoo.architectures.options import Auxiliary, Embedding, map_sizes
+from ganzoo_zoo.architectures.options import Auxiliary, Embedding, ladder
 
 SLOPE = 0.2
 """The slope of LeakyReLU below zero, in both networks."""
@@ -85,8 +85,9 @@ class R3GAN(Auxiliary, Embedding):
         Args:
             shape: of a sample.
         """
-        sides = [4 << i for i in range(len(map_sizes("r3gan", shape)))]
-        return [max(1, self.width * self.wide_to // max(self.wide_to, side)) for side in sides]
+        levels = ladder("r3gan", shape).doublings + 1
+        # As from 4x4, whatever the smallest maps are.
+        return [max(1, self.width * self.wide_to // max(self.wide_to, 4 << level)) for level in range(levels)]
 
     def outputs(self, spec: ganzoo.Spec) -> dict[str, Sequence[tuple[int, ...]]]:
         """The shapes of the embedding, of the maps after each stage and of the class logits.
@@ -114,7 +115,7 @@ class R3GAN(Auxiliary, Embedding):
         """
         classes = self.check_condition("r3gan", spec)
         widths = self.widths(spec.shape)
-        return Generator(self, spec.latent_dim, widths, spec.shape[0], map_sizes("r3gan", spec.shape)[0], classes)
+        return Generator(self, spec.latent_dim, widths, spec.shape[0], ladder("r3gan", spec.shape).base, classes)
 
     def discriminator(self, spec: ganzoo.Spec) -> nn.Module:
         """Make the discriminator.
@@ -128,7 +129,7 @@ class R3GAN(Auxiliary, Embedding):
         self.check_condition("r3gan", spec)
         widths = self.widths(spec.shape)[::-1]
         heads = self.heads(spec, self.embedding_size(spec))
-        return Discriminator(self, spec.shape[0], widths, map_sizes("r3gan", spec.shape)[0], heads)
+        return Discriminator(self, spec.shape[0], widths, ladder("r3gan", spec.shape).base, heads)
 
     def stage_blocks(self, channels: int, count: int) -> list[nn.Module]:
         """The residual blocks at a side.
@@ -205,7 +206,7 @@ class GenerativeBasis(nn.Module):
         base: height and width of the map.
     """
 
-    def __init__(self, latent: int, channels: int, base: tuple[int, int]) -> None:
+    def __init__(self, latent: int, channels: int, base: tuple[int, ...]) -> None:
         super().__init__()
         self.basis = nn.Parameter(torch.randn(channels, *base))
         self.linear = scaled(nn.Linear(latent, channels, bias=False), 1.0)
@@ -236,7 +237,7 @@ class Generator(nn.Module):
     """
 
     def __init__(
-        self, part: R3GAN, latent: int, widths: list[int], channels: int, base: tuple[int, int], classes: int
+        self, part: R3GAN, latent: int, widths: list[int], channels: int, base: tuple[int, ...], classes: int
     ) -> None:
         super().__init__()
         count = part.blocks * len(widths)
@@ -282,7 +283,7 @@ class Discriminator(HeadedDiscriminator):
 
     features_after = Stage
 
-    def __init__(self, part: R3GAN, channels: int, widths: list[int], base: tuple[int, int], heads: Heads) -> None:
+    def __init__(self, part: R3GAN, channels: int, widths: list[int], base: tuple[int, ...], heads: Heads) -> None:
         super().__init__(heads)
         count, last = part.blocks * len(widths), widths[-1]
         inputs = channels + heads.concatenated
@@ -291,7 +292,7 @@ class Discriminator(HeadedDiscriminator):
             first = [BinomialDown(), *matched(widths[i - 1], width)] if i else []
             stages.append(Stage(*first, *part.stage_blocks(width, count)))
         self.layers = nn.Sequential(*stages)
-        self.basis = scaled(nn.Conv2d(last, last, base, groups=last, bias=False), 1.0)
+        self.basis = scaled(nn.Conv2d(last, last, (base[0], base[1]), groups=last, bias=False), 1.0)
         self.linear = scaled(nn.Linear(last, last if heads.projected else heads.size, bias=False), 1.0)
         self.class_head = scaled(nn.Linear(last, heads.class_logits, bias=False), 1.0) if heads.class_logits else None
         self.projection = ClassProjection(heads.projected, last) if heads.projected else None

@@ -19,7 +19,7 @@ from ganzoo_zoo.architectures.layers.heads import HeadedDiscriminator, Heads
 from ganzoo_zoo.architectures.layers.initial_weights import equalised
 from ganzoo_zoo.architectures.layers.modulation import MappedProjection, MappingNetwork, ModulatedConv, activated
 from ganzoo_zoo.architectures.layers.resampling import BinomialBlur, BinomialDown, BinomialUp
-from ganzoo_zoo.architectures.options import Auxiliary, Embedding, map_sizes
+from ganzoo_zoo.architectures.options import Auxiliary, Embedding, ladder
 
 FormName = Literal["skip", "residual", "plain"]
 NoiseName = Literal["random", "constant", "none"]
@@ -145,8 +145,9 @@ class StyleGAN2(Auxiliary, Embedding):
         Args:
             shape: of a sample.
         """
-        sides = [4 << i for i in range(len(map_sizes("stylegan2", shape)))]
-        return [max(1, self.width * self.wide_to // max(self.wide_to, side)) for side in sides]
+        levels = ladder("stylegan2", shape).doublings + 1
+        # As from 4x4, whatever the smallest maps are.
+        return [max(1, self.width * self.wide_to // max(self.wide_to, 4 << level)) for level in range(levels)]
 
     def outputs(self, spec: ganzoo.Spec) -> dict[str, Sequence[tuple[int, ...]]]:
         """The shapes of the embedding, of the maps after each halving and of the class logits.
@@ -174,7 +175,7 @@ class StyleGAN2(Auxiliary, Embedding):
         """
         classes = self.check_condition("stylegan2", spec)
         widths = self.widths(spec.shape)
-        return Generator(self, spec.latent_dim, widths, spec.shape[0], map_sizes("stylegan2", spec.shape)[0], classes)
+        return Generator(self, spec.latent_dim, widths, spec.shape[0], ladder("stylegan2", spec.shape).base, classes)
 
     def discriminator(self, spec: ganzoo.Spec) -> nn.Module:
         """Make the discriminator.
@@ -188,7 +189,7 @@ class StyleGAN2(Auxiliary, Embedding):
         self.check_condition("stylegan2", spec)
         widths = self.widths(spec.shape)[::-1]
         heads = self.heads(spec, self.embedding_size(spec))
-        return Discriminator(self, spec.shape[0], widths, map_sizes("stylegan2", spec.shape)[0], heads)
+        return Discriminator(self, spec.shape[0], widths, ladder("stylegan2", spec.shape).base, heads)
 
 
 class StyledConv(nn.Module):
@@ -206,7 +207,7 @@ class StyledConv(nn.Module):
     constant: Tensor
 
     def __init__(
-        self, inputs: int, outputs: int, style: int, side: tuple[int, int], *, noise: NoiseName, up: bool = False
+        self, inputs: int, outputs: int, style: int, side: tuple[int, ...], *, noise: NoiseName, up: bool = False
     ) -> None:
         super().__init__()
         self.conv = ModulatedConv(inputs, outputs, 3, style, up=up)
@@ -273,7 +274,7 @@ class SynthesisBlock(nn.Module):
     """
 
     def __init__(
-        self, part: StyleGAN2, inputs: int, outputs: int, channels: int, style: int, side: tuple[int, int]
+        self, part: StyleGAN2, inputs: int, outputs: int, channels: int, style: int, side: tuple[int, ...]
     ) -> None:
         super().__init__()
         self.up = StyledConv(inputs, outputs, style, side, noise=part.noise, up=True) if inputs else None
@@ -322,7 +323,7 @@ class Generator(nn.Module):
     """
 
     def __init__(
-        self, part: StyleGAN2, latent: int, widths: list[int], channels: int, base: tuple[int, int], classes: int
+        self, part: StyleGAN2, latent: int, widths: list[int], channels: int, base: tuple[int, ...], classes: int
     ) -> None:
         super().__init__()
         self.mixing = part.mixing
@@ -335,7 +336,7 @@ class Generator(nn.Module):
         blocks = []
         for i, (inputs, outputs) in enumerate(pairwise([0, *widths])):
             imaged = part.form == "skip" or i == len(widths) - 1
-            side = (base[0] << i, base[1] << i)
+            side = tuple(each << i for each in base)
             blocks.append(SynthesisBlock(part, inputs, outputs, channels if imaged else 0, style, side))
         self.blocks = nn.ModuleList(blocks)
         # The convolution after an image shares the style of the image. Only the last image has a style of its own.
@@ -467,7 +468,7 @@ class Discriminator(HeadedDiscriminator):
 
     features_after = Halving
 
-    def __init__(self, part: StyleGAN2, channels: int, widths: list[int], base: tuple[int, int], heads: Heads) -> None:
+    def __init__(self, part: StyleGAN2, channels: int, widths: list[int], base: tuple[int, ...], heads: Heads) -> None:
         super().__init__(heads)
         last, inputs = widths[-1], channels + heads.concatenated
         read = widths if part.d_form == "skip" else widths[:1]
