@@ -4,7 +4,7 @@ For plugin authors: ``hookimpl``, the contracts (``Architecture``, ``Loss``, ``R
 ``Metric``, ``Optimizer``, ``Tracker``), what they are handed or give (``Batch``, ``Scores``, ``Networks``, ``Spec``,
 ``Stage``,
 ``TensorSpec``, ``Game``, ``Samples``, ``Learning``), ``ScheduledNumber`` (a number that follows the run) and the
-module ``ganzoo.testing``. For users: ``run``, ``resume``, ``load``, ``evaluate``, ``part``, ``catalogue``, ``Run``,
+module ``ganzoo.testing``. For users: ``run``, ``resume``, ``load``, ``evaluate``, ``compare``, ``part``, ``catalogue``, ``Run``,
 ``ganzoo.errors`` and the module ``ganzoo.lab``.
 
 Names are imported when they are first used, so that ``import ganzoo`` costs nothing and brings no torch.
@@ -20,14 +20,16 @@ from ganzoo.names import escape_record
 
 if TYPE_CHECKING:
     from ganzoo import errors
-    from ganzoo.api import catalogue, evaluate, load, part, resume, run
+    from ganzoo.api import catalogue, compare, evaluate, load, part, resume, run
     from ganzoo.hookspecs import hookimpl
     from ganzoo.kinds import Kind, Setting
     from ganzoo.parts import (
         Architecture,
         Batch,
         Data,
+        Engine,
         Game,
+        Job,
         Learning,
         Loss,
         Metric,
@@ -68,7 +70,9 @@ _HOME = {
             "Architecture",
             "Batch",
             "Data",
+            "Engine",
             "Game",
+            "Job",
             "Learning",
             "Loss",
             "Metric",
@@ -86,7 +90,7 @@ _HOME = {
         ),
         "ganzoo.parts",
     ),
-    **dict.fromkeys(("catalogue", "evaluate", "load", "part", "resume", "run"), "ganzoo.api"),
+    **dict.fromkeys(("catalogue", "compare", "evaluate", "load", "part", "resume", "run"), "ganzoo.api"),
     "Run": "ganzoo.training.run",
     "ScheduledNumber": "ganzoo.words",
 }
@@ -96,7 +100,9 @@ __all__ = [
     "Architecture",
     "Batch",
     "Data",
+    "Engine",
     "Game",
+    "Job",
     "Kind",
     "Learning",
     "Loss",
@@ -116,6 +122,7 @@ __all__ = [
     "TensorSpec",
     "Tracker",
     "catalogue",
+    "compare",
     "errors",
     "evaluate",
     "hookimpl",

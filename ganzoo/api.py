@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal, Unpack, overload
+from typing import TYPE_CHECKING, Literal, Unpack, overload
 
 from ganzoo import errors
 from ganzoo.names import nearest
-from ganzoo.parts import Architecture, Data, Loss, Metric, Optimizer, Part, Regularizer, Schedule, Tracker
+from ganzoo.parts import Architecture, Data, Engine, Loss, Metric, Optimizer, Part, Regularizer, Schedule, Tracker
 from ganzoo.plugins import Catalogue, Entry, load_catalogue
 from ganzoo.recipe import evaluate as evaluation
 from ganzoo.recipe.assemble import assemble, training
@@ -17,6 +18,10 @@ from ganzoo.recipe.resume import begin, reload, reopen
 from ganzoo.recipe.settings import PartsDict, SettingsDict, resolve
 from ganzoo.training.run import Run
 from ganzoo.words import PartSpec
+
+if TYPE_CHECKING:
+    from ganzoo.comparison.finished import Compared
+    from ganzoo.comparison.table import Table
 
 
 def run(
@@ -184,6 +189,87 @@ def evaluate(
     )
 
 
+def compare(
+    *runs: str | Path,
+    vary: Mapping[str, Sequence[object]] | None = None,
+    rows: Sequence[Mapping[str, object]] = (),
+    seeds: int | Sequence[int] = 3,
+    baseline: str | None = None,
+    interval: Literal["t", "bootstrap"] = "t",
+    out: str | Path | None = None,
+    jobs: int | None = None,
+    on: str = "local",
+    preset: str | None = None,
+    overrides: Sequence[str] = (),
+    plugins: Sequence[str | Path] = (),
+    different_data: bool = False,
+    quiet: bool = False,
+    **settings: Unpack[SettingsDict],
+) -> Table | Compared:
+    """Compare recipes over seeds, or finished runs.
+
+    With ``vary`` or ``rows``, every recipe is trained with every seed. The call may be killed at any time: the same
+    call goes on, and gives the same table.
+
+    Args:
+        runs: the directories of finished runs, to compare these runs and train nothing.
+        vary: the values to combine, by setting or by ``"part.key"``: ``{"loss": ["hinge", "sgan"]}``.
+        rows: recipes by name beside the combinations: mappings with ``name``, settings and ``"part.key"`` values.
+        seeds: the number of seeds, or the seeds.
+        baseline: the name of the recipe that the others are compared with. None: the first.
+        interval: the 95 % interval of a mean: Student's t, or percentiles of bootstrap means.
+        out: the folder of the comparison. None: ``comparisons/latest`` for recipes, and no folder for finished runs.
+        jobs: the number of runs at the same time. None leaves the choice to the engine.
+        on: the engine that makes the runs: ``"local"``, ``"command:sbatch"``, or the engine of a plugin.
+        preset: a preset for all recipes.
+        overrides: single values for all recipes: ``"optimizer.lr=1e-4"``.
+        plugins: Python files with parts of your own.
+        different_data: whether finished runs of different data may stand in one table.
+        quiet: show no progress.
+        settings: the settings that all recipes share, as for ``run``. Parts are given as text or as mappings.
+
+    Returns:
+        The table of the recipes, or the comparison of the finished runs. Both have ``markdown``, ``csv`` and ``json``.
+
+    Raises:
+        GanzooError: a setting, a part, the folder or the engine cannot be used.
+
+    Example:
+        >>> compare(vary={"loss": ["hinge", "hing"]}, data="ring", steps=1)
+        Traceback (most recent call last):
+        ganzoo.errors.UnknownPart: no loss is named 'hing' ...
+    """
+    from ganzoo.comparison import finished, recipes
+    from ganzoo.comparison.plan import Plan, checked, seeds_of
+
+    catalogue = load_catalogue(files=plugins)
+    if not vary and not rows:
+        return finished.compare(runs, catalogue, None if out is None else Path(out), different_data=different_data)
+    given = {key: str(value) if isinstance(value, Path) else value for key, value in settings.items()}
+    plan = Plan(
+        base={**({"preset": preset} if preset else {}), **given},
+        overrides=list(overrides),
+        vary={key: list(values) for key, values in (vary or {}).items()},
+        rows=list(rows),
+        seeds=seeds_of(seeds if isinstance(seeds, int) else list(seeds)),
+        baseline=baseline,
+        interval=interval,
+        plugins=[str(Path(each).resolve()) for each in plugins],
+    )
+    return recipes.compare(
+        checked(plan),
+        Path("comparisons/latest" if out is None else out),
+        catalogue,
+        on=on,
+        jobs=jobs,
+        say=_say if not quiet else (lambda line: None),
+    )
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr)
+
+
 @overload
 def part(kind: Literal["architecture"], named: str, /, **values: object) -> Architecture: ...
 @overload
@@ -200,6 +286,8 @@ def part(kind: Literal["metric"], named: str, /, **values: object) -> Metric: ..
 def part(kind: Literal["optimizer"], named: str, /, **values: object) -> Optimizer: ...
 @overload
 def part(kind: Literal["tracker"], named: str, /, **values: object) -> Tracker: ...
+@overload
+def part(kind: Literal["engine"], named: str, /, **values: object) -> Engine: ...
 @overload
 def part(kind: str, named: str, /, **values: object) -> Part: ...
 def part(kind: str, named: str, /, **values: object) -> Part:

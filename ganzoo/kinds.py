@@ -204,6 +204,7 @@ KINDS = (
         "observers of a run, such as logs and early stops",
         settings=(Setting("log", "observers of the run, such as csv; any number.", many=True, resume_may_change=True),),
     ),
+    Kind("engine", "ganzoo.parts:Engine", "where the runs of a comparison are made"),
 )
 """The kinds that ship with ganzoo, in the order of listings and of config files."""
 

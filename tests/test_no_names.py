@@ -12,7 +12,17 @@ import pytest
 import ganzoo
 
 ENGINE = Path(ganzoo.__file__).parent
-WORDS = {"digits", "folder", "grid", "modes", "pairs", "ring", "unrolled"}  # names of parts that are also English words
+WORDS = {
+    "command",
+    "local",
+    "digits",
+    "folder",
+    "grid",
+    "modes",
+    "pairs",
+    "ring",
+    "unrolled",
+}  # names of parts that are also English words
 FOLDERS = ["data", "disk", "recipe", "speed", "step", "training"]
 EXAMPLES = {  # strings that show the grammar of a part's text
     "is not part.key=value, such as -o loss.margin=2 or -o r1.gamma=5",

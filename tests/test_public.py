@@ -20,7 +20,9 @@ PUBLIC = [
     "Architecture",
     "Batch",
     "Data",
+    "Engine",
     "Game",
+    "Job",
     "Kind",
     "Learning",
     "Loss",
@@ -40,6 +42,7 @@ PUBLIC = [
     "TensorSpec",
     "Tracker",
     "catalogue",
+    "compare",
     "errors",
     "evaluate",
     "hookimpl",
@@ -62,6 +65,7 @@ LAYERS = [  # a file imports from the layers above it here, or from its own fold
     {"recipe"},
     {"plugins"},
     {"trained"},
+    {"comparison"},
     {"api", "lab", "bench"},
     {"cli"},
     {"__main__"},
@@ -150,6 +154,7 @@ def test_only_what_users_call_knows_plugins():
         "bench",
         "lab",
         "cli",
+        "comparison",
         "plugins",
     }
 

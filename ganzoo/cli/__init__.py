@@ -30,6 +30,7 @@ COMMANDS = {  # name -> the module with the attribute `command`, and the line of
     "sample": ("ganzoo.cli.sample", "Draw pictures from a trained run."),
     "evaluate": ("ganzoo.cli.evaluate", "Compute metrics on runs, apart from training."),
     "apply": ("ganzoo.cli.apply", "Apply a run to your own pictures: fill, enlarge, translate."),
+    "compare": ("ganzoo.cli.compare", "Compare recipes over seeds, or finished runs."),
     "reconstruct": ("ganzoo.cli.reconstruct", "Encode images and generate them again, side by side."),
     "export": ("ganzoo.cli.export", "Write a network to a file for use without ganzoo."),
     "walk": ("ganzoo.cli.walk", "Walk through the latent space: a strip, a GIF or a film."),
@@ -45,7 +46,7 @@ COMMANDS = {  # name -> the module with the attribute `command`, and the line of
     "tensorboard": ("ganzoo.cli.tensorboard", "Look at runs in TensorBoard."),
 }
 
-TRAIN = ("run", "resume")
+TRAIN = ("run", "resume", "compare")
 
 
 @contextmanager

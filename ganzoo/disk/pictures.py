@@ -306,6 +306,30 @@ def _cells(points: Tensor) -> Tensor:
     return ((places / REACH + 1) / 2 * PLANE).long().clamp(0, PLANE - 1)
 
 
+def titled(rows: Mapping[str, Tensor]) -> Tensor:
+    """Stack pictures, each below its title.
+
+    Args:
+        rows: pictures (3, H, W) uint8 by title.
+
+    Returns:
+        (3, H, W) uint8. Narrow pictures are filled up with white.
+    """
+    from PIL import Image, ImageDraw, ImageFont
+
+    font, titles = ImageFont.load_default(12), list(rows)
+    width = max(each.shape[2] for each in rows.values())
+    width = max(width, min(900, 8 + int(max(map(font.getlength, titles)))))
+    pieces = []
+    for title, picture_ in rows.items():
+        head = Image.new("RGB", (width, 18), "white")
+        ImageDraw.Draw(head).text((4, 9), title, "black", font, anchor="lm")
+        body = torch.full((3, picture_.shape[1], width), 255, dtype=torch.uint8)
+        body[:, :, : picture_.shape[2]] = picture_
+        pieces += [torch.from_numpy(np.array(head)).permute(2, 0, 1), body]
+    return torch.cat(pieces, 1)
+
+
 def save(picture_: Tensor, path: Path) -> None:
     """Write a picture as a PNG file.
 

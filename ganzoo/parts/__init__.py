@@ -13,6 +13,7 @@ from ganzoo import kinds
 from ganzoo.parts.architecture import Architecture, Learning
 from ganzoo.parts.batch import DRAWN, Batch, Spec, Stage, TensorSpec
 from ganzoo.parts.data import Data
+from ganzoo.parts.engine import Engine, Job
 from ganzoo.parts.loss import Loss
 from ganzoo.parts.metric import Metric
 from ganzoo.parts.optimizer import Optimizer
@@ -30,7 +31,9 @@ __all__ = [
     "Architecture",
     "Batch",
     "Data",
+    "Engine",
     "Game",
+    "Job",
     "Learning",
     "Loss",
     "Metric",

@@ -17,6 +17,7 @@ also examined on the GPU.
 from ganzoo.testing import (  # noqa: F401  # importing a file registers its checks
     architectures,
     data,
+    engines,
     every_part,
     exports,
     losses,

@@ -276,8 +276,8 @@ def require_samples(run: Run, label: str, metric: Metric, reals: Feed) -> None:
     if metric.labels and not (reals.classes and run.spec.classes):
         lacks = "the networks are given none" if reals.classes else f"data {data} has none"
         raise errors.Incompatible(
-            f"metric {label} compares classes, and {lacks}: use data with classes and conditional networks, such as "
-            f"--arch dcgan:conditional=concat, or leave {label} out"
+            f"metric {label} compares classes, and {lacks}: use data with classes and networks with "
+            f"conditional=concat, or leave {label} out"
         )
     feed = (reals.held_out if metric.held_out else None) or reals
     metric.check(run.spec, feed.size)

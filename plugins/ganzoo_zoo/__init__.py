@@ -188,6 +188,13 @@ def register_trackers(register: Register) -> None:
 
 
 @ganzoo.hookimpl
+def register_engines(register: Register) -> None:
+    """The engines."""
+    register("command", "ganzoo_zoo.engines.command:Command")
+    register("local", "ganzoo_zoo.engines.local:Local")
+
+
+@ganzoo.hookimpl
 def register_presets(register: RegisterPreset) -> None:
     """Register the presets.
 

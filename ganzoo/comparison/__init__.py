@@ -1,0 +1,1 @@
+"""Compare recipes over seeds, and finished runs, in one table."""
