@@ -4,8 +4,8 @@ For plugin authors: ``hookimpl``, the contracts (``Architecture``, ``Loss``, ``R
 ``Metric``, ``Optimizer``, ``Tracker``), what they are handed or give (``Batch``, ``Scores``, ``Networks``, ``Spec``,
 ``Stage``,
 ``TensorSpec``, ``Game``, ``Samples``, ``Learning``), ``ScheduledNumber`` (a number that follows the run) and the
-module ``ganzoo.testing``. For users: ``run``, ``resume``, ``load``, ``evaluate``, ``compare``, ``part``, ``catalogue``, ``Run``,
-``ganzoo.errors`` and the module ``ganzoo.lab``.
+module ``ganzoo.testing``. For users: ``run``, ``resume``, ``load``, ``evaluate``, ``compare``, ``part``, ``catalogue``,
+``Run``, ``ganzoo.errors`` and the module ``ganzoo.lab``.
 
 Names are imported when they are first used, so that ``import ganzoo`` costs nothing and brings no torch.
 """
