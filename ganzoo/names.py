@@ -206,10 +206,12 @@ def user_path(path: str | Path) -> Path:
         path: the path as the user wrote it.
 
     Returns:
-        The path. A ``~name`` of nobody stays as it is, so that the message about the missing file shows the name.
+        The path. A ``~name`` of nobody stays as it is, so that the message about the missing file shows the name. For
+        the same reason a null byte, which no path can hold, is written out.
 
     Example:
         >>> user_path("runs/~x"), user_path("~") == Path.home()
         (PosixPath('runs/~x'), True)
     """
+    path = os.fspath(path).replace("\0", "\\x00")
     return Path(os.path.expanduser(path))  # noqa: PTH111  # Path.expanduser raises RuntimeError for an unknown user

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import ganzoo
 from ganzoo import cli, errors, plugins
 from ganzoo.disk import checkpoint
 from ganzoo.disk.lock import Lock
@@ -103,3 +104,48 @@ def test_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:
         said = capsys.readouterr().err
         assert said.endswith("\n")
         assert harmless(said[:-1]), said
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["run", "--config", "a\x00b"],
+        ["run", "--data", "folder:path=a\x00b"],
+        ["resume", "a\x00b"],
+        ["resume", "~nosuchuser/a"],
+        ["sample", "\udcff"],
+        ["--plugin", "a\x00b", "list"],
+        ["run", "--seed", "9" * 5000],
+        ["run", "--threads", "2147483648"],
+    ],
+    ids=ascii,
+)
+def test_odd_words_are_one_line(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(words) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1
+    assert harmless(lines[0])
+
+
+def test_null_bytes_from_python_and_from_a_config(tmp_path: Path) -> None:
+    catalogue = plugins.load_catalogue(no_plugins=True)
+    with pytest.raises(errors.RunError, match=r"a.x00b is no run directory"):
+        ganzoo.load("a\x00b")
+    (tmp_path / "config.yaml").write_text('logdir: "a\\0b"')
+    with pytest.raises(errors.SettingsError, match=r"logdir=a.x00b holds a null byte"):
+        resolve(catalogue, config=tmp_path / "config.yaml")
+    with pytest.raises(errors.BadParameter, match=r"path=a.x00b holds a null byte"):
+        catalogue.make("data", "folder:path=a\x00b")
+
+
+def test_memory_that_nobody_has_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def main(*args: object, **options: object) -> None:
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 32000000000000 bytes.")
+
+    monkeypatch.setattr(cli.group, "main", main)
+    assert cli.main(["sample", "run", "--count", "1000000000000"]) == 1
+    assert capsys.readouterr().err == (
+        "ganzoo: error: there is no memory for what was asked: ask for less, such as a smaller --count\n"
+    )

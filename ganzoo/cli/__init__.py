@@ -6,6 +6,7 @@ import errno
 import importlib
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -277,6 +278,9 @@ def main(args: Sequence[str] | None = None) -> int:
     """
     if "_GANZOO_COMPLETE" in os.environ:
         importlib.import_module("ganzoo.cli._completion")
+    if any("\0" in word for word in args or ()):  # the system's own command line cannot hold one
+        say("ganzoo: error: a word holds a null byte, which no name and no path can have: leave it out", err=True)
+        return 2
     try:
         code = group.main(args, prog_name="ganzoo", standalone_mode=False)
         return code if isinstance(code, int) else 0
@@ -301,6 +305,11 @@ def main(args: Sequence[str] | None = None) -> int:
             say("ganzoo: error: what is printed cannot be written: no space left on device", err=True)
             return 1
         raise
+    except (MemoryError, RuntimeError) as error:
+        if not _is_out_of_memory(error):
+            raise
+        say("ganzoo: error: there is no memory for what was asked: ask for less, such as a smaller --count", err=True)
+        return 1
     except errors.GanzooError as error:
         if os.environ.get("GANZOO_TRACEBACK", "0") not in ("", "0"):
             raise
@@ -308,6 +317,13 @@ def main(args: Sequence[str] | None = None) -> int:
         for line in (f"{label}{error}", *getattr(error, "__notes__", ())) if speaks(error) else ():
             say(line, err=True)
         return error.exit_code
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """Whether memory ran out. An error of torch comes from a torch that is imported already."""
+    if isinstance(error, MemoryError):
+        return True
+    return "torch" in sys.modules and importlib.import_module("ganzoo.speed.hardware").out_of_memory(error)
 
 
 def program() -> int:

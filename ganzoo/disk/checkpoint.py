@@ -395,7 +395,7 @@ def chosen(folder: Path, which: str | int) -> Saved:
         if best is None:
             raise errors.CheckpointError(f"{folder} has no best checkpoint: the run was not given --best; give a step")
         which = best["step"]
-    place = folder / name_of(int(which)) if str(which).isdecimal() else None
+    place = folder / name_of(int(which)) if str(which).isdecimal() and len(str(which)) < 20 else None
     if place is None or not place.is_dir():
         has = ", ".join(str(step_of(p)) for p in found(folder)) or "none"
         steps = f"newest, best or one of its steps, {has}"

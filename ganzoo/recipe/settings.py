@@ -193,7 +193,7 @@ class Settings(Part):
     best: str | None = None
     on_nonfinite: Literal["stop", "skip", "rollback"] = "stop"
     init_from: str | None = None
-    threads: Annotated[int, Ge(1)] | None = None
+    threads: Annotated[int, Ge(1), Le(4096)] | None = None
     capture: bool = True
     compile: bool = False
     deterministic: bool = False

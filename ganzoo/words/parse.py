@@ -262,6 +262,8 @@ def _plain(value: object) -> object:
 
 
 def _validated(parameter: Parameter, label: str, value: object) -> object:
+    if isinstance(value, str) and "\0" in value:
+        raise errors.BadParameter(f"{label}: {parameter.name}={brief(value)} holds a null byte: leave it out")
     if isinstance(value, str):
         if parameter.is_float and (found := read_scheduled(value)) is not None:
             return _checked_schedule(parameter, label, found)
