@@ -64,7 +64,7 @@ LAYERS = [  # a file imports from the layers above it here, or from its own fold
     {"training"},
     {"recipe"},
     {"plugins"},
-    {"trained"},
+    {"trained", "new"},
     {"comparison"},
     {"api", "lab", "bench"},
     {"cli"},

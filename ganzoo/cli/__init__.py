@@ -43,6 +43,8 @@ COMMANDS = {  # name -> the module with the attribute `command`, and the line of
     "check": ("ganzoo.cli.check", "Examine a part: does it keep the contract?"),
     "bench": ("ganzoo.cli.bench", "Measure a step: time by phase, memory, operations."),
     "lab": ("ganzoo.cli.lab", "Small experiments with known answers: what converges?"),
+    "new": ("ganzoo.cli.new", "Write a plugin package or a recipe to start from."),
+    "doctor": ("ganzoo.cli.doctor", "Say what a bug report needs: versions, devices, plugins."),
     "plugins": ("ganzoo.cli.plugins", "List the plugins that bring parts, and their problems."),
     "tensorboard": ("ganzoo.cli.tensorboard", "Look at runs in TensorBoard."),
 }

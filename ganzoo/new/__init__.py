@@ -1,0 +1,1 @@
+"""Write packages and recipes for a user to start from."""
