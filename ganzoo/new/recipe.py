@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ganzoo import errors, words
-from ganzoo.plugins import Catalogue
 from ganzoo.recipe.settings import Settings, resolve
+
+if TYPE_CHECKING:
+    from ganzoo.plugins import Catalogue
 
 WIDTH = 40
 """The column at which comments begin."""
