@@ -261,6 +261,30 @@ class Architecture(Part):
         """
         return images
 
+    def show(self, images: Tensor, spec: Spec) -> Tensor:
+        """The samples of a stage as people and metrics see samples.
+
+        Unless overridden, small samples are upsampled to full size, nearest neighbour.
+
+        Args:
+            images: (N, *size), as ``generate`` makes samples.
+            spec: shape and type of samples and latents.
+
+        Returns:
+            (N, *shape).
+
+        Example:
+            >>> import torch
+            >>> from ganzoo import Spec
+            >>> Architecture().show(torch.tensor([[[[1.0, 2.0]]]]), Spec(shape=(1, 2, 4), latent_dim=1)).tolist()
+            [[[[1.0, 1.0, 2.0, 2.0], [1.0, 1.0, 2.0, 2.0]]]]
+        """
+        if images.shape[1:] == spec.shape:
+            return images
+        from torch.nn.functional import interpolate
+
+        return interpolate(images, size=spec.shape[1:], mode="nearest")
+
     def outputs(self, spec: Spec) -> Mapping[str, Sequence[tuple[int, ...]]]:
         """The outputs of ``judge`` beside ``logits``, by name: the shape of each tensor, without the batch.
 

@@ -187,6 +187,15 @@ class Pair(Architecture):
         """
         return self.d_arch.resize(images, stage)
 
+    def show(self, images: Tensor, spec: Spec) -> Tensor:
+        """The samples of a stage, as the first architecture shows samples.
+
+        Args:
+            images: (N, *size), as ``generate`` makes samples.
+            spec: shape and type of samples and latents.
+        """
+        return self.arch.show(images, spec)
+
     def outputs(self, spec: Spec) -> Mapping[str, Sequence[tuple[int, ...]]]:
         """The outputs of the second architecture beside the logits.
 

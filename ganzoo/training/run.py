@@ -340,7 +340,7 @@ class Run:
                 architecture.synthesize(net, some, piece).to("cpu", self.dtype)
                 for some, piece in zip(torch.split(styles, SAMPLE_BATCH), pieces, strict=True)
             ]
-        return whole(torch.cat(made), self.spec.shape)
+        return architecture.show(torch.cat(made), self.spec)
 
     def walk(
         self,
@@ -436,7 +436,7 @@ class Run:
                 seen = piece.images if piece.stage is None else architecture.resize(piece.images, piece.stage)
                 latent = scale * architecture.encode(self.discriminator, seen, piece)
                 made.append(architecture.generate(net, piece.replace(images=None, latent=latent)).to("cpu", self.dtype))
-        return whole(torch.cat(made), spec.shape)
+        return architecture.show(torch.cat(made), spec)
 
     def apply(
         self,
@@ -618,25 +618,6 @@ def evaluating(*networks: nn.Module) -> Iterator[None]:
 _evaluating = threading.Lock()
 _evaluated: dict[nn.Module, tuple[int, list[nn.Module]]] = {}
 """The networks in evaluation mode: by how many threads, and the modules to put back into training mode."""
-
-
-def whole(images: Tensor, shape: Sequence[int]) -> Tensor:
-    """Samples of networks that still grow, upsampled to the size of the data, nearest neighbour.
-
-    Args:
-        images: (N, *size).
-        shape: of one sample of the data.
-
-    Returns:
-        (N, *shape). The same samples where the size is the shape.
-
-    Example:
-        >>> whole(torch.tensor([[[[1.0, 2.0]]]]), (1, 2, 4)).tolist()
-        [[[[1.0, 1.0, 2.0, 2.0], [1.0, 1.0, 2.0, 2.0]]]]
-    """
-    if images.shape[1:] == tuple(shape):
-        return images
-    return nn.functional.interpolate(images, size=tuple(shape[1:]), mode="nearest")
 
 
 def _shapes(found: Mapping[str, tuple[int, ...]]) -> str:

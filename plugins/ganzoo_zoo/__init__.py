@@ -18,6 +18,7 @@ def register_architectures(register: Register) -> None:
     register("dcgan", "ganzoo_zoo.architectures.dcgan:DCGAN")
     register("fastgan", "ganzoo_zoo.architectures.fastgan:FastGAN")
     register("gated", "ganzoo_zoo.architectures.gated:Gated")
+    register("gat", "ganzoo_zoo.architectures.gat:GAT")
     register("mlp", "ganzoo_zoo.architectures.mlp:MLP")
     register("multiscale", "ganzoo_zoo.architectures.multiscale:Multiscale")
     register("pggan", "ganzoo_zoo.architectures.pggan:PGGAN")
@@ -66,6 +67,7 @@ def register_regularizers(register: Register) -> None:
         register: the function to call with each name.
     """
     register("ada", "ganzoo_zoo.regularizers.ada:ADA")
+    register("approximate-r1r2", "ganzoo_zoo.regularizers.approximate_r1r2:ApproximateR1R2")
     register("bcr", "ganzoo_zoo.regularizers.consistency:BCR")
     register("clip-gradient", "ganzoo_zoo.regularizers.clip_gradient:ClipGradient")
     register("consensus", "ganzoo_zoo.regularizers.consensus:Consensus")
@@ -82,6 +84,7 @@ def register_regularizers(register: Register) -> None:
     register("label-smoothing", "ganzoo_zoo.regularizers.label_smoothing:LabelSmoothing")
     register("lecam", "ganzoo_zoo.regularizers.lecam:LeCam")
     register("lpips", "ganzoo_zoo.regularizers.lpips:LPIPS")
+    register("multi-level-noise", "ganzoo_zoo.regularizers.multi_level_noise:MultiLevelNoise")
     register("orthogonal", "ganzoo_zoo.regularizers.orthogonal:Orthogonal")
     register("path-length", "ganzoo_zoo.regularizers.path_length:PathLength")
     register("perceptual", "ganzoo_zoo.regularizers.perceptual:Perceptual")

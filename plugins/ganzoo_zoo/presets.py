@@ -436,4 +436,20 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
         "batch_size": 16,
         "steps": 400_000,
     },
+    # Hyun, Lee and Heo 2025, arXiv:2509.24935: GAT-B on 4x32x32 latent maps, which `--data folder:path=...` reads from
+    # .npy files. The numbers are those of the authors' scripts/train_256_B2.sh and train.py: a rate of 2e-4 at a width
+    # of 768, Adam with (0, 0.99), gamma 0.1 with noise of 0.01, batches of 512, 64 noise numbers, an average with decay
+    # 0.999. The steps are the paper's 60 epochs of ImageNet. The alignment with a pretrained DINOv2 network is left
+    # out, and so are flips and changes of colour.
+    "gat": {
+        "arch": "gat:width=768,depth=12,heads=12,patch=2,base_width=768,conditional=auto",
+        "loss": "rpgan",
+        "regularizers": ["diffaugment:policy=translation,cutout", "multi-level-noise", "approximate-r1r2:gamma=0.1"],
+        "schedule": "alternating",
+        "optimizer": "adam:lr=2e-4,betas=0.0,0.99",
+        "batch_size": 512,
+        "latent_dim": 64,
+        "ema": 0.999,
+        "steps": 150_000,
+    },
 }

@@ -20,6 +20,7 @@ from ganzoo_zoo.presets import PRESETS
 SMALL = {
     "pggan": {"arch": "pggan:channel_max=4,minibatch_stddev=false", "data": "digits:size=8"},
     "fastgan": {"arch": "fastgan:width=2,norm=layer,d_norm=layer", "data": "digits:size=32"},
+    "gat": {"arch": "gat:width=8,depth=2,heads=1,patch=4,levels=2", "data": "digits:size=8"},
 }
 
 
@@ -44,6 +45,66 @@ def test_fastgan_has_the_number_of_parameters_of_the_authors_code() -> None:
     nets = built("fastgan", 256, 256)
     assert count(nets.generator) == 29_127_654
     assert count(nets.discriminator) == 11_526_160
+
+
+@pytest.mark.parametrize(
+    ("sizes", "g", "d"),
+    [
+        ("width=384,depth=12,heads=6", 29_263_040, 32_556_160),  # GAT-S/2
+        ("width=1152,depth=28,heads=16", 601_956_224, 459_252_544),  # GAT-XL/2: 602 M in the paper
+    ],
+)
+def test_gat_has_the_number_of_parameters_of_the_authors_code(sizes: str, g: int, d: int) -> None:
+    """models/generator.py and discriminator.py of hse1032/GAT, the D without the projections onto DINOv2's features."""
+    part = ganzoo.part("architecture", f"gat:{sizes},conditional=projection")
+    with torch.device("meta"):
+        nets = part.build(ganzoo.Spec(shape=(4, 32, 32), latent_dim=64, classes=1000))
+    assert count(nets.generator) + (2 * 2 * 4 + 1) * part.width == g  # with the patch embedding that is multiplied by 0
+    assert count(nets.discriminator) == d
+
+
+def test_gat_shows_all_levels_to_the_discriminator_and_the_last_to_people(experiment: Any) -> None:
+    made = experiment(**SMALL["gat"], regularizers=["multi-level-noise:levels=2"])
+    part, run = made.run.parts.architecture, made.run
+    advance(run, made.game, 3)
+    batch = run.latents(3)
+    levels = part.generate(run.generator, batch.at(run.state.stage))
+    assert levels.shape == (3, 2, 8, 8)
+    assert run.sample(3, source="generator").equal(run.generated(batch, "generator"))
+    with torch.no_grad():
+        shown = run.generated(batch, "generator")
+        run.generator.eval()
+        torch.testing.assert_close(shown, part.generate(run.generator, batch.at(None)).float())
+    assert part.resize(torch.ones(2, 1, 8, 8), ganzoo.Stage(0)).shape == (2, 2, 8, 8)
+
+
+def test_the_width_sets_how_far_a_weight_moves() -> None:
+    """One step of Adam moves each weight by the learning rate times base_width / width."""
+    words = "gat:width=8,depth=1,heads=1,patch=4,levels=1,base_width="
+    spec, moves = ganzoo.Spec(shape=(1, 8, 8), latent_dim=3), []
+    for base in (0, 32):
+        torch.manual_seed(0)
+        net = ganzoo.part("architecture", f"{words}{base}").discriminator(spec)
+        optimizer = ganzoo.part("optimizer", "adam:lr=1e-3,betas=0.0,0.99").build(list(net.parameters()))
+        before = net.head.weight.detach().clone()
+        net(torch.randn(2, 1, 8, 8)).sum().backward()
+        optimizer.step()
+        moves.append((net.head.weight.detach() - before).abs().max())
+    assert float(moves[1] / moves[0]) == pytest.approx(4.0, rel=1e-3)
+
+
+def test_the_noise_of_the_levels_is_nested() -> None:
+    part = ganzoo.part("regularizer", "multi-level-noise:levels=3,least=0.25")
+    shares = [1 - 0.25 ** (1 - k / 2) + 0.01 for k in range(3)]
+    assert part.shares() == pytest.approx(shares)
+    x = torch.ones(4000, 3, 2, 2, dtype=torch.float64)
+    torch.manual_seed(0)
+    seen = part.images(x, ganzoo.Scores())
+    assert seen.mean((0, 2, 3)).tolist() == pytest.approx([1 - share for share in shares], abs=0.02)
+    assert seen.std((0, 2, 3)).tolist() == pytest.approx(shares, rel=0.03)
+    noise = (seen - torch.tensor([1 - share for share in shares])[:, None, None]).transpose(0, 1).flatten(1)
+    expected = (1 - shares[0]) / (1 - shares[1]) * shares[1] / shares[0]
+    assert float(torch.corrcoef(noise)[0, 1]) == pytest.approx(expected, abs=0.03)
 
 
 def test_every_weight_of_pggan_is_scaled_by_its_gain() -> None:
