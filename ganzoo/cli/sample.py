@@ -40,6 +40,12 @@ if TYPE_CHECKING:
     help="Nearer to the centre: noise from N(0, 1) cut off beyond this absolute value, or psi (-1 to 1) of a net with "
     "styles, w' = mean + psi (w - mean).",
 )
+@click.option(
+    "--standing",
+    type=click.IntRange(min=1),
+    metavar="BATCHES",
+    help="First compute the statistics of batch norm anew, over that many batches of noise (BigGAN: 16).",
+)
 @click.option("--label", metavar="NUMBER|NAME", help="Only this class, where the nets are given classes.")
 @click.option(
     "--mcmc",
@@ -73,6 +79,7 @@ def command(
     checkpoint: str,
     source: str,
     truncation: float | None,
+    standing: int | None,
     label: str | None,
     mcmc: str | None,
     mcmc_steps: int,
@@ -94,6 +101,8 @@ def command(
         say(f"warning: {line}", err=True)
     if mcmc is not None and truncation is not None:
         raise errors.SettingsError("--mcmc draws the noise by a walk and --truncation by a bound: give one of the two")
+    if standing is not None:
+        trained.stand(standing, source=source, truncation=truncation)
     columns = columns or (pictures.class_columns(trained.spec.classes, count) if label is None else None)
     given = None
     if trained.spec.inputs:

@@ -14,7 +14,6 @@ from typing import Any, NamedTuple
 import torch
 from pydantic import TypeAdapter, ValidationError
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim import Optimizer
 
 from ganzoo import errors
@@ -345,9 +344,9 @@ class State:
 
 
 def _running_statistics(net: nn.Module) -> list[Tensor]:
-    """The running means and variances of the batch norms of a network."""
-    norms = [module for module in net.modules() if isinstance(module, _BatchNorm)]
-    return [value for norm in norms for value in (norm.running_mean, norm.running_var) if value is not None]
+    """The running means and variances of the norms of a network, such as batch norm."""
+    found = [getattr(module, name, None) for module in net.modules() for name in ("running_mean", "running_var")]
+    return [value for value in found if isinstance(value, Tensor)]
 
 
 def load_fitting(module: nn.Module, saved: Mapping[str, Tensor], group: str) -> str:

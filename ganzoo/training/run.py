@@ -31,7 +31,7 @@ from ganzoo.parts import (
 from ganzoo.step.randomness import derive_seed, draw_latents
 from ganzoo.step.round import logits
 from ganzoo.step.state import State
-from ganzoo.training import mcmc
+from ganzoo.training import mcmc, standing
 from ganzoo.training.apply import MEMORY, OVERLAP, Tiling, apply
 from ganzoo.training.diagnostics import such_as
 from ganzoo.words import Bound, PartSpec
@@ -341,6 +341,38 @@ class Run:
                 for some, piece in zip(torch.split(styles, SAMPLE_BATCH), pieces, strict=True)
             ]
         return architecture.show(torch.cat(made), self.spec)
+
+    def stand(self, batches: int = 16, *, seed: int = 0, source: str = "auto", truncation: float | None = None) -> None:
+        """Compute the statistics of batch norm anew for the weights that make samples (standing statistics).
+
+        The statistics of this object change, and no file. Each batch has the run's batch size.
+
+        Args:
+            batches: the number of batches whose statistics are averaged, at least 1: 16 in BigGAN's code.
+            seed: of the noise. The classes of a batch come in turn.
+            source: as for ``sample``.
+            truncation: as for ``sample``. Samples at a truncation want statistics at the same truncation.
+
+        Raises:
+            SettingsError: the generator has no batch norm, the networks need a condition, or an argument is outside of
+                the range.
+        """
+        if self.spec.inputs:
+            raise errors.SettingsError(
+                f"standing statistics are drawn from noise, and this run's nets take {', '.join(self.spec.inputs)}: "
+                "leave standing out"
+            )
+        net, architecture = self.weights(source), self.parts.architecture
+        noise = torch.Generator().manual_seed(derive_seed(seed, "standing"))
+
+        def play(_: int) -> None:
+            batch = self.latents(self.settings.batch_size, noise=noise).at(self.state.stage)
+            styles = architecture.styles(net, batch)
+            if truncation is not None:
+                styles = architecture.truncate(net, styles, truncation)
+            architecture.synthesize(net, styles, batch)
+
+        standing.stand(net, batches, play)
 
     def walk(
         self,

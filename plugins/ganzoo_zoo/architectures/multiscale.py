@@ -63,56 +63,10 @@ class Multiscale(ganzoo.Architecture):
         """
         return self.of.classes(available)
 
-    def generator(self, spec: ganzoo.Spec) -> nn.Module:
-        """Make the generator of the inner architecture.
-
-        Args:
-            spec: shape, noise and classes that the networks are built for.
-        """
-        return self.of.generator(spec)
-
-    def generate(self, generator: nn.Module, batch: ganzoo.Batch) -> Tensor:
-        """Generate as the inner architecture does.
-
-        Args:
-            generator: the generator.
-            batch: the latent, and all tensors by which the samples are conditioned.
-        """
-        return self.of.generate(generator, batch)
-
     @property
-    def style_space(self) -> str:
-        """The name of the style space of the inner architecture."""
-        return self.of.style_space
-
-    def styles(self, generator: nn.Module, batch: ganzoo.Batch) -> Tensor:
-        """The points of the inner architecture's style space.
-
-        Args:
-            generator: the generator.
-            batch: the latent, and all tensors by which the samples are conditioned.
-        """
-        return self.of.styles(generator, batch)
-
-    def synthesize(self, generator: nn.Module, styles: Tensor, batch: ganzoo.Batch) -> Tensor:
-        """Make samples from points of the style space as the inner architecture does.
-
-        Args:
-            generator: the generator.
-            styles: (N, D), or the shape that ``styles`` gives.
-            batch: all tensors by which the samples are conditioned.
-        """
-        return self.of.synthesize(generator, styles, batch)
-
-    def truncate(self, generator: nn.Module, styles: Tensor, truncation: float) -> Tensor:
-        """Move points nearer to the centre as the inner architecture does.
-
-        Args:
-            generator: the generator.
-            styles: the points, as ``styles`` gives.
-            truncation: the strength, in the range of the inner architecture.
-        """
-        return self.of.truncate(generator, styles, truncation)
+    def logit_scales(self) -> int:
+        """One: the logits of the scales are combined."""
+        return 1
 
     def stage(self, spec: ganzoo.Spec, progress: float, images: int) -> ganzoo.Stage | None:
         """No growth: discriminators of several sizes have no common stage.
@@ -145,6 +99,11 @@ class Multiscale(ganzoo.Architecture):
         if self.of.stage(spec, 0.0, 0) is not None:
             raise Incompatible(
                 f"multiscale wraps a discriminator of one size, and {type(self.of).__name__} grows: use another of="
+            )
+        if self.of.logit_scales > 1:
+            raise Incompatible(
+                f"multiscale wraps a discriminator of one scale, and {type(self.of).__name__} has "
+                f"{self.of.logit_scales}: give {type(self.of).__name__} a single scale"
             )
         return nn.ModuleList([self.of.discriminator(each) for each in self._specs(spec)])
 
@@ -227,6 +186,26 @@ class Multiscale(ganzoo.Architecture):
             }
             specs.append(replace(finer, shape=(finer.shape[0], *_halved(sides)), inputs=inputs))
         return specs
+
+
+def _delegate(name: str) -> None:
+    """Send a method or a property of the contract to the inner architecture."""
+
+    def call(self: Multiscale, *given: Any, **named: Any) -> Any:
+        return getattr(self.of, name)(*given, **named)
+
+    def read(self: Multiscale) -> Any:
+        return getattr(self.of, name)
+
+    inherited = getattr(ganzoo.Architecture, name)
+    read.__doc__ = call.__doc__ = inherited.__doc__
+    setattr(Multiscale, name, property(read) if isinstance(inherited, property) else call)
+
+
+# The generator's side is the inner architecture's, with what the contract gains later.
+for _name in vars(ganzoo.Architecture):
+    if not _name.startswith("_") and _name not in ("build", "kind", *vars(Multiscale)):
+        _delegate(_name)
 
 
 def _vectors(named: Sequence[dict[str, Any]]) -> Sequence[dict[str, Any]]:
