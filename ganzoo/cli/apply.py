@@ -1,4 +1,4 @@
-"""``ganzoo apply``: what a trained run makes of a user's own pictures."""
+"""``ganzoo apply``: apply a trained run to the pictures of a user."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def command(
     checkpoint: str,
     source: str,
 ) -> None:
-    """Apply RUN, a run directory, to pictures: fill, enlarge, translate, colorize or segment them.
+    """Apply RUN, a run directory, to pictures: fill, enlarge, translate, colorize or segment the pictures.
 
     PATHS are pictures, folders or zips. A result has the size of its picture (or a multiple, if the run enlarges) and
     is written as PNG: NAME.applied.png beside NAME.jpg, or NAME.png below --out, with the folders of the input.
@@ -116,7 +116,7 @@ def _channels(trained: Run) -> int:
 
 
 def _targets(every: list[tuple[Path, Source]], out: Path | None) -> list[Path]:
-    """The file of each result: the names of the inputs, with the ending kept where two inputs differ in it alone."""
+    """The file of each result: the name of the input, with the ending where two inputs differ in the ending alone."""
     places: list[Path] = []
     for path, each in every:
         name = each.name

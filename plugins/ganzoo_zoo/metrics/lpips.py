@@ -1,4 +1,4 @@
-"""The learned distance of generated pictures from the true ones, on held-out pairs."""
+"""The learned distance of generated pictures from the true pictures, on held-out pairs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class LPIPS(ganzoo.Metric):
-    """LPIPS (learned perceptual distance): how far generated pictures are from the true ones to people, on pairs.
+    """LPIPS (learned perceptual distance): how far generated pictures are from the true pictures to people, on pairs.
 
     Args:
         network: alex (for figures, as the authors advise) or vgg.
@@ -65,7 +65,7 @@ class LPIPS(ganzoo.Metric):
         Args:
             real: (N, C, H, W) true pictures in [-1, 1].
             fake: (N, C, H, W) generated pictures, in the same order.
-            data: the data part, which this metric does not use.
+            data: the data part, which is not read.
 
         Raises:
             Incompatible: the samples are no pictures of 1 or 3 channels.

@@ -18,7 +18,7 @@ MOST = 100.0
 
 
 class PSNR(ganzoo.Metric):
-    """PSNR (peak signal-to-noise ratio): how near generated pictures are to the true ones, on held-out pairs.
+    """PSNR (peak signal-to-noise ratio): how near generated pictures are to the true pictures, on held-out pairs.
 
     Formula:
         psnr = mean over pairs of 10 log10(4 / mean (x - x')^2), at most 100 dB
@@ -28,7 +28,7 @@ class PSNR(ganzoo.Metric):
 
     Notes:
         The figure is the mean over pictures, in dB, by torchmetrics. Adversarial terms usually lower the PSNR: of all
-        pictures that fit a condition, their mean has the highest PSNR, and the mean is blurred.
+        pictures that fit a condition, the mean picture has the highest PSNR, and is blurred.
 
     Example:
         >>> import ganzoo, torch
@@ -46,7 +46,7 @@ class PSNR(ganzoo.Metric):
         Args:
             real: (N, C, H, W) true pictures in [-1, 1].
             fake: (N, C, H, W) generated pictures, in the same order.
-            data: the data part, which this metric does not use.
+            data: the data part, which is not read.
         """
         found = [
             peak_signal_noise_ratio(f, r, data_range=2.0, dim=(1, 2, 3), reduction="none").clamp(max=MOST)
@@ -56,7 +56,7 @@ class PSNR(ganzoo.Metric):
 
 
 class SSIM(ganzoo.Metric):
-    """SSIM (structural similarity): how alike generated pictures and the true ones are, on held-out pairs.
+    """SSIM (structural similarity): how alike generated pictures and the true pictures are, on held-out pairs.
 
     Formula:
         ssim = mean over pairs of SSIM(x, x'), in a Gaussian window of deviation 1.5 and side 11
@@ -85,7 +85,7 @@ class SSIM(ganzoo.Metric):
         Args:
             real: (N, C, H, W) true pictures in [-1, 1].
             fake: (N, C, H, W) generated pictures, in the same order.
-            data: the data part, which this metric does not use.
+            data: the data part, which is not read.
         """
         found = list[Tensor]()
         for r, f in pairs("ssim", real, fake, 6):
@@ -96,7 +96,7 @@ class SSIM(ganzoo.Metric):
 
 
 class L1(ganzoo.Metric):
-    """L1: the mean absolute difference of generated pictures from the true ones, on held-out pairs.
+    """L1: the mean absolute difference of generated pictures from the true pictures, on held-out pairs.
 
     Formula:
         l1 = mean |x - x'|, for pixels in [-1, 1]
@@ -120,14 +120,14 @@ class L1(ganzoo.Metric):
         Args:
             real: (N, C, H, W) true pictures in [-1, 1].
             fake: (N, C, H, W) generated pictures, in the same order.
-            data: the data part, which this metric does not use.
+            data: the data part, which is not read.
         """
         found = [(f - r).abs().flatten(1).mean(1) for r, f in pairs("l1", real, fake)]
         return {"l1": float(torch.cat(found).double().mean())}
 
 
 class Sharpness(ganzoo.Metric):
-    """Sharpness: the gradient energy of generated pictures relative to that of the true ones, on held-out pairs.
+    """Sharpness: the gradient energy of generated pictures relative to that energy of the truth, on held-out pairs.
 
     Formula:
         sharpness = sum |grad x'|^2 / sum |grad x|^2,  over all pixels of all pairs, by differences of neighbours
@@ -136,8 +136,8 @@ class Sharpness(ganzoo.Metric):
         Incompatible: the samples are no pictures, or the data holds no pairs out.
 
     Notes:
-        Pictures as sharp as the true ones have 1, blurred pictures less, and noise more. The figure says nothing on
-        whether the edges are in their places: read it beside l1 or psnr.
+        Pictures as sharp as the truth have 1, blurred pictures less, and noise more. The figure does not say
+        whether the edges are in the right places: read l1 or psnr too.
 
     Example:
         >>> import ganzoo, torch
@@ -155,7 +155,7 @@ class Sharpness(ganzoo.Metric):
         Args:
             real: (N, C, H, W) true pictures in [-1, 1].
             fake: (N, C, H, W) generated pictures, in the same order.
-            data: the data part, which this metric does not use.
+            data: the data part, which is not read.
         """
         energies = [(_energy(r), _energy(f)) for r, f in pairs("sharpness", real, fake, 2)]
         due, found = (sum(each) for each in zip(*energies, strict=True))
