@@ -21,7 +21,16 @@ from PIL import Image
 from ganzoo.cli import group
 
 ROOT = Path(__file__).parents[1]
-PAGES = ["README.md", "docs/GUIDE.md", "docs/PLUGINS.md", "docs/PLUGIN_API.md", "docs/TENSORBOARD.md"]
+PAGES = [
+    "README.md",
+    "docs/GUIDE.md",
+    "docs/PLUGINS.md",
+    "docs/PLUGIN_API.md",
+    "docs/TENSORBOARD.md",
+    "docs/TUTORIAL.md",
+    "docs/HOWTO.md",
+    "docs/EXPLANATION.md",
+]
 LINKED = [*PAGES, "CONTRIBUTING.md", "RELEASING.md", "SECURITY.md", "docs/PARTS.md"]
 
 SMALL = {  # appended to each command of that name, so that the command ends in a few seconds

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import html
 import inspect
 import json
+import re
 import shutil
+import tempfile
 import textwrap
+import webbrowser
+from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -17,6 +23,13 @@ from ganzoo.plugins import Catalogue, Entry, nested
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
+
+
+STYLE = (
+    "body{font:16px/1.5 system-ui,sans-serif;max-width:60em;margin:2em auto;padding:0 1em}pre{background:#f4f4f4;"
+    "padding:.8em;overflow-x:auto}td,th{text-align:left;vertical-align:top;padding:.2em .8em .2em 0}"
+)
+"""The style of the page of a part."""
 
 
 class PartName(TextType):
@@ -60,14 +73,23 @@ class PartName(TextType):
 @click.command("show")
 @click.argument("part", type=PartName())
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
+@click.option("--web", is_flag=True, help="Write the page of the part as HTML, and open a browser where there is one.")
 @parts_options()
-def command(part: str, as_json: bool, catalogue: Catalogue) -> None:
+def command(part: str, as_json: bool, web: bool, catalogue: Catalogue) -> None:
     """Show a part: what it does, its formula, its parameters, who brings it.
 
     NAME is enough where only one kind has a part of that name: ganzoo show hinge, ganzoo show loss:hinge.
     """
     entry, _ = entry_of(catalogue, part)
     facts = _facts(catalogue, entry)
+    if web:
+        from ganzoo.cli.tensorboard import has_screen
+
+        file = write_page(facts)
+        if has_screen():
+            webbrowser.open(file.as_uri())
+        click.echo(file)
+        return
     click.echo(json.dumps(facts, indent=2) if as_json else _text(facts))
 
 
@@ -144,6 +166,41 @@ def _facts(catalogue: Catalogue, entry: Entry) -> dict[str, Any]:
         ],
         "sections": dict(doc.sections),
     }
+
+
+def write_page(facts: Mapping[str, Any]) -> Path:
+    """Write the page of a part as a file of HTML that needs no network.
+
+    Args:
+        facts: what is known of the part, as ``ganzoo show --json`` prints.
+
+    Returns:
+        The file, in the temporary folder of the system.
+    """
+    text = html.escape
+    rows = "".join(
+        f"<tr><td><code>{text(p['name'])}</code></td><td>{text(p['type'])}</td>"
+        f"<td><code>{text('must be given' if p['default'] is None else p['default'])}</code></td>"
+        f"<td>{text(p['meaning'])}</td></tr>"
+        for p in facts["parameters"]
+    )
+    table = f"<h2>Parameters</h2><table><tr><th>name<th>type<th>default<th>meaning</tr>{rows}</table>" if rows else ""
+    sections = "".join(
+        f"<h2>{text(heading)}</h2><pre>{text(body)}</pre>" if heading else f"<p>{text(body)}</p>"
+        for heading, body in facts["sections"].items()
+        if heading != "Args"
+    )
+    title = text(f"{facts['kind']} {facts['words']}")
+    page = (
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title><style>{STYLE}</style>'
+        f"<h1>{title}</h1><p>{text(facts['summary'])}</p>{table}{sections}"
+        f"<p>brought by {text(facts['provider'])}</p></html>"
+    )
+    name = re.sub(r"[^\w.-]", "-", f"ganzoo-{facts['kind']}-{facts['words']}.html")
+    folder = Path(tempfile.mkdtemp(prefix="ganzoo-"))
+    file = folder / name
+    file.write_text(page, encoding="utf-8")
+    return file
 
 
 def _text(facts: dict[str, Any]) -> str:

@@ -490,3 +490,11 @@ def test_the_example_of_event_hooks_loads(ask):
     facts = json.loads(ask("plugins", "--json", "--plugin", str(file))[1])
     assert facts["problems"] == []
     assert facts["plugins"][-1]["events"] == ["run_started", "step_recorded", "checkpoint_saved"]
+
+
+def test_show_web_writes_a_page_that_needs_no_network(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["show", "r1", "--web"]) == 0
+    text = Path(capsys.readouterr().out.strip()).read_text(encoding="utf-8")
+    assert "<h1>regularizer r1</h1>" in text
+    assert "<code>gamma</code>" in text
+    assert "http://" not in text.split("<h2>Source")[0]
