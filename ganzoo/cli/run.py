@@ -208,7 +208,7 @@ def command(
     from ganzoo.recipe.settings import resolve
 
     settings = resolve(catalogue, preset=preset, config=config, given=typed(given), overrides=overrides)
-    experiment = assemble(settings, catalogue)
+    experiment = assemble(settings, catalogue, dry=dry_run)
     if dry_run and not experiment.processes.is_main:
         return
     if dry_run:

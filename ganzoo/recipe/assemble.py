@@ -49,7 +49,7 @@ from ganzoo.step.state import State
 from ganzoo.training import loop, probe
 from ganzoo.training.distributed import SINGLE_PROCESS, Processes, join, leave, statistics, synchronised
 from ganzoo.training.run import Parts, Run
-from ganzoo.training.scoring import require_samples
+from ganzoo.training.scoring import require_samples, try_metric
 from ganzoo.words import Bound, PartSpec
 
 PartT = TypeVar("PartT", bound=Part)
@@ -80,7 +80,7 @@ class Experiment:
 
 
 @hardware.room("there is no memory for the networks and the data: give a smaller --arch or less data")
-def assemble(settings: Settings, catalogue: PartSource, *, fresh: bool = True) -> Experiment:
+def assemble(settings: Settings, catalogue: PartSource, *, fresh: bool = True, dry: bool = False) -> Experiment:
     """Make the parts, data, networks, optimizers and game of a run, and check every rule across parts.
 
     Args:
@@ -88,6 +88,7 @@ def assemble(settings: Settings, catalogue: PartSource, *, fresh: bool = True) -
         catalogue: the source in which the parts are looked up.
         fresh: whether the run begins at step 0. A fresh run starts from the networks of ``init_from``, if given. A run
             that is not fresh takes the networks of a checkpoint, which the caller loads.
+        dry: whether the run is only described. No step is made then, not even to choose the precision.
 
     Returns:
         The experiment, ready to train. No run directory is made.
@@ -110,7 +111,7 @@ def assemble(settings: Settings, catalogue: PartSource, *, fresh: bool = True) -
         )
     processes = join(device)
     with processes.relay_errors():
-        return _assembled(settings, catalogue, cast_, device, precision, processes, fresh)
+        return _assembled(settings, catalogue, cast_, device, precision, processes, fresh, dry)
 
 
 def _assembled(
@@ -121,6 +122,7 @@ def _assembled(
     precision: hardware.Precision,
     processes: Processes,
     fresh: bool,
+    dry: bool,
 ) -> Experiment:
     with hardware.random_state_kept(device):
         dataset = cast_.data.dataset()
@@ -151,6 +153,8 @@ def _assembled(
             )
     for label, metric in cast_.metrics.items():
         require_samples(run_, label, metric, source)
+        if fresh and processes.is_main:
+            try_metric(run_, label, metric, source)
     environment = StepEnvironment(
         feed=source,
         batch_size=settings.batch_size,
@@ -190,7 +194,11 @@ def _assembled(
         )
     if settings.init_from is not None and fresh:
         adopt(run_, settings.init_from)
-    autocast = _choose_precision(run_, game_parts, environment, source, processes)
+    if dry and settings.precision == "auto":
+        run_.choices.append("bf16 where a trial finds bf16 faster")
+        autocast = environment.autocast
+    else:
+        autocast = _choose_precision(run_, game_parts, environment, source, processes)
     game = build_game(game_parts, replace(environment, autocast=autocast))
     run_.identity = {
         "settings": plain_settings(run_, catalogue.kinds),

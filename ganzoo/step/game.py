@@ -24,7 +24,7 @@ from ganzoo import errors
 from ganzoo.parts import PLAYERS, Batch, Learning, Player, Regularizer, Scores, Snapshot
 from ganzoo.step.gradients import Gradients, norms, with_layout_of
 from ganzoo.step.lookahead import restore_snapshot, take_snapshot, unrolled_generator_loss
-from ganzoo.step.naming import named
+from ganzoo.step.naming import named, require_scalar
 from ganzoo.step.nonfinite import raise_flag, stop_on
 from ganzoo.step.round import round_scores
 from ganzoo.step.shared_backward import shared_gradients
@@ -183,9 +183,9 @@ class Game(Surroundings):
             return self._nothing()
         first, *others = self.seen_by_loss(s)
         with named("loss", self.parts.loss_name):
-            loss = self.loss.discriminator(first)
+            loss = require_scalar(self.loss.discriminator(first), "loss", self.parts.loss_name)
             for view in others:
-                loss = loss + self.loss.discriminator(view)
+                loss = loss + require_scalar(self.loss.discriminator(view), "loss", self.parts.loss_name)
         self.log_scalar("loss/discriminator", loss)
         return self.add_penalties("discriminator", loss, s)
 
@@ -203,9 +203,9 @@ class Game(Surroundings):
                 s = s.at(regularizer.select_samples(s))
         first, *others = self.seen_by_loss(s)
         with named("loss", self.parts.loss_name):
-            loss = self.loss.generator(first)
+            loss = require_scalar(self.loss.generator(first), "loss", self.parts.loss_name)
             for view in others:
-                loss = loss + self.loss.generator(view)
+                loss = loss + require_scalar(self.loss.generator(view), "loss", self.parts.loss_name)
         return loss
 
     def seen_by_loss(self, s: Scores) -> list[Scores]:
@@ -227,7 +227,10 @@ class Game(Surroundings):
     def bare_losses(self, s: Scores) -> tuple[Tensor, Tensor]:
         """Both players' losses by the scores of images, without penalties and without a selection of samples."""
         with named("loss", self.parts.loss_name):
-            discriminator, generator = self.loss.discriminator(s), self.loss.generator(s)
+            discriminator, generator = (
+                require_scalar(self.loss.discriminator(s), "loss", self.parts.loss_name),
+                require_scalar(self.loss.generator(s), "loss", self.parts.loss_name),
+            )
         if self.loss.takes_patches and s.patches().fake.shape != s.fake.shape:
             raise errors.Incompatible(
                 f"architecture {self.parts.architecture_name} scores patches, and a backward pass shared by both "
@@ -252,6 +255,7 @@ class Game(Surroundings):
                         penalty = self.joint_penalties(s)[name]
                     else:
                         penalty = getattr(regularizer, f"{player}_penalty")(s)
+                    require_scalar(penalty, "regularizer", name)
                 self.log_scalar(f"penalty/{name}", penalty)
                 loss = loss + (penalty * regularizer.every if regularizer.every > 1 else penalty)
         return loss
@@ -263,7 +267,12 @@ class Game(Surroundings):
             return known
         with named("loss", self.parts.loss_name):
             losses: dict[Player, Tensor] = {
-                "discriminator": torch.stack([self.loss.discriminator(view) for view in self.seen_by_loss(s)]).sum(),
+                "discriminator": torch.stack(
+                    [
+                        require_scalar(self.loss.discriminator(view), "loss", self.parts.loss_name)
+                        for view in self.seen_by_loss(s)
+                    ]
+                ).sum(),
                 "generator": self._bare_generator_loss(s),
             }
         gradients: dict[Player, Sequence[Tensor]] = {

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from torch import Tensor
+
+from ganzoo import errors
+
 
 class named:  # reads as a word; contextlib's generator form would cost a microsecond a part and step
     """A context that notes a part's kind and name on exceptions that pass. Type and traceback stay.
@@ -31,3 +35,33 @@ class named:  # reads as a word; contextlib's generator form would cost a micros
         """Add the note. KeyboardInterrupt and SystemExit are no fault of a part, and pass without."""
         if isinstance(error, Exception):
             error.add_note(f"in {self.kind} {self.name}")
+
+
+def require_scalar(value: object, kind: str, name: str) -> Tensor:
+    """Refuse a loss or a penalty that is no scalar tensor, where the part returns the value.
+
+    Args:
+        value: what the part returned.
+        kind: kind of the part, such as ``"loss"``.
+        name: name of the part.
+
+    Returns:
+        The value.
+
+    Raises:
+        PartError: the value is no tensor, or has dimensions.
+
+    Example:
+        >>> import torch
+        >>> require_scalar(torch.zeros(4), "loss", "mine")
+        Traceback (most recent call last):
+        ganzoo.errors.PartError: loss mine returned a tensor of shape (4,): return a scalar, such as the mean
+    """
+    if not isinstance(value, Tensor):
+        raise errors.PartError(
+            f"{kind} {name} returned a {type(value).__name__}: return a scalar tensor, such as the mean"
+        )
+    if value.dim():
+        shape = tuple(value.shape)
+        raise errors.PartError(f"{kind} {name} returned a tensor of shape {shape}: return a scalar, such as the mean")
+    return value

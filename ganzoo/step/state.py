@@ -399,7 +399,7 @@ def _counters(saved: Mapping[str, object]) -> Counters:
 
 def _like(own: object, saved: object, what: str) -> object:
     """A saved option of an optimizer, of the type that the option has. JSON has no tuples, and betas are a tuple."""
-    if isinstance(own, tuple) and isinstance(saved, list) and len(own) == len(saved):
+    if isinstance(own, tuple) and isinstance(saved, (list, tuple)) and len(own) == len(saved):
         return tuple(_like(mine, value, what) for mine, value in zip(own, saved, strict=True))
     number = isinstance(own, (int, float)) and not isinstance(own, bool)
     if number and isinstance(saved, (int, float)) and not isinstance(saved, bool):

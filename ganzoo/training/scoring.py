@@ -281,3 +281,29 @@ def require_samples(run: Run, label: str, metric: Metric, reals: Feed) -> None:
         )
     feed = (reals.held_out if metric.held_out else None) or reals
     metric.check(run.spec, feed.size)
+
+
+def try_metric(run: Run, label: str, metric: Metric, reals: Feed) -> None:
+    """Score real samples against themselves, so that a metric that fails does so before training.
+
+    A metric that streams, that compares pairs or that needs held-out samples is left out.
+
+    Args:
+        run: the run.
+        label: the label of the metric.
+        metric: the metric.
+        reals: the data of the run.
+
+    Raises:
+        Incompatible: the metric cannot judge this data.
+        PartError: the metric returns no mapping of numbers.
+    """
+    if metric.streams() or metric.pairs or metric.held_out:
+        return
+    with named("metric", label):
+        real = _images(reals.look(min(metric.samples, reals.size)))
+        found = metric.score(real, real, run.parts.data)
+    if not isinstance(found, Mapping):
+        raise errors.PartError(
+            f"metric {label} gave a {type(found).__name__}: return a mapping from figures to numbers"
+        )
