@@ -277,6 +277,22 @@ def test_sample_draws_the_same_for_a_seed(runs: Path, tmp_path: Path, capsys: py
     assert "given no classes" in refused(capsys)
     assert main(["sample", a, "--truncation", "0"]) == 2
     assert "is not a number > 0" in refused(capsys)
+    assert main(["sample", a, "--truncation", "0.5", "--mcmc", "mala"]) == 2
+    assert "give one of the two" in refused(capsys)
+
+
+def test_truncation_of_a_net_with_styles_is_psi(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(runs, "--steps", "2", "--name", "w", "--arch", "stylegan2:width=4,style=3,mapping=1") == 0
+    trained = ganzoo.load(runs / "w")
+    batch = trained.latents(3, seed=0)
+    mean = trained.styles(batch, truncation=0.0)
+    assert (mean == mean[:1]).all()
+    assert torch.equal(trained.sample(3, truncation=1.0), trained.sample(3))
+    assert torch.equal(trained.sample(3, truncation=0.0)[0], trained.sample(3, truncation=0.0)[2])
+    capsys.readouterr()
+    assert main(["sample", str(runs / "w"), "--truncation", "-0.5", "--out", str(tmp_path / "w.png")]) == 0
+    assert main(["sample", str(runs / "w"), "--truncation", "1.5"]) == 2
+    assert "no number from -1 to 1" in refused(capsys)
 
 
 def test_any_kept_checkpoint_can_be_drawn_from(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
