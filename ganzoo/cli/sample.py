@@ -46,6 +46,12 @@ if TYPE_CHECKING:
     metavar="BATCHES",
     help="First compute the statistics of batch norm anew, over that many batches of noise (BigGAN: 16).",
 )
+@click.option(
+    "--mix",
+    type=click.IntRange(min=1),
+    metavar="LAYERS",
+    help="A table of mixed styles: the first LAYERS layers have the style of the row, the others of the column.",
+)
 @click.option("--label", metavar="NUMBER|NAME", help="Only this class, where the nets are given classes.")
 @click.option(
     "--mcmc",
@@ -80,6 +86,7 @@ def command(
     source: str,
     truncation: float | None,
     standing: int | None,
+    mix: int | None,
     label: str | None,
     mcmc: str | None,
     mcmc_steps: int,
@@ -95,6 +102,7 @@ def command(
     from ganzoo.disk import pictures
     from ganzoo.recipe.assemble import shown
     from ganzoo.recipe.resume import reload
+    from ganzoo.trained.mix import mixed_table
 
     trained = reload(run, catalogue, typed({"data": data}), which=checkpoint, device=device)
     for line in trained.warnings:
@@ -103,6 +111,14 @@ def command(
         raise errors.SettingsError("--mcmc draws the noise by a walk and --truncation by a bound: give one of the two")
     if standing is not None:
         trained.stand(standing, source=source, truncation=truncation)
+    if mix is not None:
+        if mcmc is not None or single or label is not None or columns is not None:
+            raise errors.SettingsError("--mix makes a table: leave out --mcmc, --single, --label and --columns")
+        samples, columns = mixed_table(trained, mix, count, seed=seed, source=source, truncation=truncation)
+        out = out or trained.dir / "samples" / f"seed{seed}-mix{mix}.png"
+        write(pictures.picture(samples, columns), out)
+        click.echo(out)
+        return
     columns = columns or (pictures.class_columns(trained.spec.classes, count) if label is None else None)
     given = None
     if trained.spec.inputs:

@@ -291,6 +291,12 @@ def test_truncation_of_a_net_with_styles_is_psi(runs: Path, tmp_path: Path, caps
     assert torch.equal(trained.sample(3, truncation=0.0)[0], trained.sample(3, truncation=0.0)[2])
     capsys.readouterr()
     assert main(["sample", str(runs / "w"), "--truncation", "-0.5", "--out", str(tmp_path / "w.png")]) == 0
+    assert main(["sample", str(runs / "w"), "--mix", "2", "--count", "9", "--out", str(tmp_path / "mix.png")]) == 0
+    with Image.open(tmp_path / "mix.png") as image:
+        assert image.size[0] == image.size[1]
+    for layers in ("4", "9"):
+        assert main(["sample", str(runs / "w"), "--mix", layers]) == 2
+        assert f"--mix {layers}: the generator has 4 layers: give 1 to 3" in refused(capsys)
     assert main(["sample", str(runs / "w"), "--truncation", "1.5"]) == 2
     assert "no number from -1 to 1" in refused(capsys)
 
