@@ -57,7 +57,7 @@ def mixed_table(
     whole = torch.arange(side, 2 * side, device=styles.device).repeat(side)
     mixed = run.synthesized(both, batch.rows(whole), source)
     own = run.synthesized(styles, batch, source)
-    table = mixed.unflatten(0, (side, side))
+    table = mixed.reshape(side, side, *mixed.shape[1:])
     left = torch.cat([own[:side, None], table], 1)
     top = torch.cat([torch.full_like(own[:1], -1.0), own[side:]])
     return torch.cat([top, left.flatten(0, 1)]), side + 1
