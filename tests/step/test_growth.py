@@ -146,6 +146,12 @@ def test_a_pair_grows_where_both_grow(experiment: Any) -> None:
         advance(made.run, made.game, 5)
 
 
+def test_a_part_of_one_size_refuses_growth_in_a_line(experiment: Any) -> None:
+    made = experiment(**{**GROWING, "regularizers": ["entropy"]}, schedule="alternating")
+    with pytest.raises(errors.Incompatible, match="entropy measures samples of one size"):
+        advance(made.run, made.game, 10)
+
+
 def test_growth_beyond_the_data_is_refused_in_a_line(experiment: Any) -> None:
     with pytest.raises(errors.Incompatible, match="growth begins at side start=32, and the samples have side 16") as e:
         experiment(**{**GROWING, "arch": "pggan:start=32"})

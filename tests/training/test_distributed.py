@@ -42,6 +42,8 @@ SMALL = [
 PLAIN = ["--arch", "dcgan:width=4,norm=none", "-r", "sn", "-r", "r1:every=2", "--schedule", "alternating"]
 NORMED = ["--arch", "dcgan:width=4,norm=batch,d_norm=batch,conditional=concat", "-r", "none", "--batch-norm", "sync"]
 
+GROWING = ["--arch", "pggan:channel_max=4,minibatch_stddev=false", "-r", "r1", "--optimizer", "sgd:lr=0.01"]
+
 
 def run(command: list[str], *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run a command to its end, on one thread a process."""
@@ -53,7 +55,11 @@ def close(found: torch.Tensor, expected: torch.Tensor, by: float, name: str) -> 
     torch.testing.assert_close(found, expected, atol=by, rtol=0, msg=lambda message: f"{name}: {message}")
 
 
-@pytest.mark.parametrize("words", [[*PLAIN, "--accumulate", "2"], NORMED], ids=["plain-in-pieces", "sync-batch-norm"])
+@pytest.mark.parametrize(
+    "words",
+    [[*PLAIN, "--accumulate", "2"], NORMED, GROWING],
+    ids=["plain-in-pieces", "sync-batch-norm", "growing"],
+)
 def test_two_processes_make_the_update_of_one(tmp_path: Path, words: list[str]) -> None:
     """Weights and optimizers to 1e-12, records too, and one process alone writes."""
     together = run([*TORCHRUN, "-m", "ganzoo", "run", *SMALL, *words], "--logdir", str(tmp_path / "two"))

@@ -11,6 +11,7 @@ from torch import nn
 from torch.nn.functional import softplus
 
 import ganzoo
+from ganzoo.errors import Incompatible
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -70,8 +71,20 @@ class Entropy(ganzoo.Regularizer):
         )
 
     def generator_penalty(self, s: ganzoo.Scores) -> Tensor:
-        """Minus the weighted information of the samples on their latents."""
+        """Minus the weighted information of the samples on their latents.
+
+        Args:
+            s: the round.
+
+        Raises:
+            Incompatible: the samples of this step have another size than the data.
+        """
         x, z = s.fake_images.flatten(1), s.latent
+        if x.shape[1] + z.shape[1] != self.module[0].in_features:
+            raise Incompatible(
+                "entropy measures samples of one size, and these networks change the size in training: use networks "
+                "that do not grow, or leave entropy out"
+            )
         if self.shuffle == "dimensions":
             dealt = z.gather(0, torch.rand_like(z).argsort(0))
         else:
