@@ -167,7 +167,7 @@ class Stops:
     def ignore(self, *facts: Any, **named: Any) -> None:
         pass
 
-    run_started = images_recorded = checkpoint_saved = run_finished = ignore
+    run_started = step_made = images_recorded = checkpoint_saved = run_finished = ignore
 
 
 class Crash(Exception):
