@@ -202,7 +202,15 @@ KINDS = (
         "tracker",
         "ganzoo.parts:Tracker",
         "observers of a run, such as logs and early stops",
-        settings=(Setting("log", "observers of the run, such as csv; any number.", many=True, resume_may_change=True),),
+        settings=(
+            Setting("log", "observers of the run, such as csv; any number.", many=True, resume_may_change=True),
+            Setting(
+                "stop_when",
+                "trackers that end the run early, such as early-stop, trouble and budget; any number.",
+                many=True,
+                resume_may_change=True,
+            ),
+        ),
     ),
     Kind("engine", "ganzoo.parts:Engine", "where the runs of a comparison are made"),
 )

@@ -225,13 +225,22 @@ command.params[5:5] = setting_options()
 
 
 def finished(run: Run) -> None:
-    """Print the paths of the run and of the newest picture, and the command that shows the records.
+    """Print the paths of the run and of the newest picture, the health of the run, and the command for the records.
 
     Args:
         run: the run after training.
     """
+    from ganzoo.disk import record
+    from ganzoo.training.health import summary
+
     pictures = sorted((run.dir / "samples").glob("*-ema.png")) or sorted((run.dir / "samples").glob("*-generator.png"))
     say(f"run      {run.dir}")
     if pictures:
         say(f"picture  {pictures[-1]}")
+    directions = {
+        f"metrics/{label}/{name}": up
+        for label, metric in run.parts.metrics.items()
+        for name, up in metric.figures.items()
+    }
+    say(f"health   {summary(record.read(run.dir / 'metrics.jsonl'), directions)}")
     say(f"look     ganzoo tensorboard {shlex.quote(str(run.dir.parent))}")

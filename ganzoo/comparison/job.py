@@ -13,7 +13,7 @@ from typing import Any
 
 from ganzoo import errors
 from ganzoo.comparison.plan import Plan, Row
-from ganzoo.disk import record
+from ganzoo.disk import record, status
 from ganzoo.names import one_line
 from ganzoo.plugins import Catalogue
 from ganzoo.recipe.assemble import assemble, train
@@ -91,17 +91,19 @@ def perform(folder: Path, plan: Plan, name: str, catalogue: Catalogue) -> None:
 
 def _made(folder: Path, plan: Plan, name: str, row: Row, seed: int, catalogue: Catalogue) -> dict[str, Any]:
     place = folder / "runs" / name
-    status = "refused"
+    outcome = "refused"
     try:
         if place.is_dir():
+            if _stopped(place):
+                return {**_figures(place), "status": "finished", "reason": ""}
             experiment, total = _reopened(place, catalogue)
         else:
             settings = plan.settings(row, seed, catalogue, name=name, logdir=str(folder / "runs"))
             experiment = assemble(settings, catalogue)
             total = begin(experiment)
-        status = "error"
+        outcome = "error"
         train(experiment, total, quiet=True)
-        status = "finished"
+        outcome = "finished"
     except (Interrupted, errors.RunError):
         raise
     except errors.NonFinite as error:
@@ -109,11 +111,17 @@ def _made(folder: Path, plan: Plan, name: str, row: Row, seed: int, catalogue: C
     except errors.OutOfMemory as error:
         return {**_figures(place), "status": "out of memory", "reason": _short(error)}
     except errors.GanzooError as error:
-        return {"figures": {}, "status": status, "reason": str(error)}
+        return {"figures": {}, "status": outcome, "reason": str(error)}
     except Exception as error:  # an error of a part is a row of the table, and the other runs go on
         _log.exception("run %s failed", name)
         return {**_figures(place), "status": "error", "reason": one_line(error)}
-    return {**_figures(place), "status": status, "reason": ""}
+    return {**_figures(place), "status": outcome, "reason": ""}
+
+
+def _stopped(place: Path) -> bool:
+    """Whether a tracker ended the run early. Such a run is finished, and a run that a signal stopped goes on."""
+    said = status.read(place)
+    return said is not None and said.status == "stopped" and not said.reason.startswith(("SIG", "KeyboardInterrupt"))
 
 
 def _reopened(place: Path, catalogue: Catalogue) -> Any:

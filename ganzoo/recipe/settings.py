@@ -220,7 +220,8 @@ class PartsDict(TypedDict, total=False):
         optimizer: the optimizer of both players.
         d_optimizer: the optimizer of the discriminator, where the players' optimizers differ.
         g_optimizer: the optimizer of the generator, where the players' optimizers differ.
-        log: the observers of the run: trackers such as csv and early-stop.
+        log: the observers of the run: trackers such as csv.
+        stop_when: the trackers that end the run early, such as early-stop, trouble and budget.
     """
 
     arch: Given | Architecture
@@ -234,6 +235,7 @@ class PartsDict(TypedDict, total=False):
     d_optimizer: Given | Optimizer | None
     g_optimizer: Given | Optimizer | None
     log: Given | Tracker | Sequence[Given | Tracker] | None
+    stop_when: Given | Tracker | Sequence[Given | Tracker] | None
 
 
 class SettingsDict(PartsDict, total=False):

@@ -186,8 +186,10 @@ def register_trackers(register: Register) -> None:
     Args:
         register: the function to call with each name.
     """
+    register("budget", "ganzoo_zoo.trackers.budget:Budget")
     register("csv", "ganzoo_zoo.trackers.csv:CSV")
     register("early-stop", "ganzoo_zoo.trackers.early_stop:EarlyStop")
+    register("trouble", "ganzoo_zoo.trackers.trouble:Trouble")
 
 
 @ganzoo.hookimpl
