@@ -45,7 +45,9 @@ class Mirror:
             whole = text[: text.rfind(b"\n") + 1]  # a line that is being written is read the next time
             self.read[file] = start + len(whole)
             if file not in self.boards:
-                self.boards[file] = Board(self.folder / os.path.relpath(file.parent, self.runs), None)
+                place = self.folder / os.path.relpath(file.parent, self.runs)
+                place.mkdir(parents=True, exist_ok=True)
+                self.boards[file] = Board(place, None)
                 self.boards[file].layout()
             for line in whole.splitlines():
                 try:

@@ -1,8 +1,8 @@
 """Pictures and histograms that TensorBoard shows beside the sample grids.
 
-Sample grids are always made. What this file makes is made only as long as the time stays below a share of the run's
-time, at the first look and at the last look in any case. Nothing here is part of a step, and nothing draws from the
-random streams of training.
+Sample grids are always made. The pictures of this module are made only as long as the time stays below a share of the
+run's time, at the first look and at the last look in any case. No picture is part of a step, and no picture draws from
+the random streams of training.
 """
 
 from __future__ import annotations
@@ -108,7 +108,14 @@ class Looks:
             yield "samples/walk", self.walk()
 
     def neighbours(self, samples: Tensor) -> Tensor:
-        """Draw samples beside the training samples that are nearest in pixels."""
+        """Draw samples beside the training samples that are nearest in pixels.
+
+        Args:
+            samples: (N, *shape), generated images.
+
+        Returns:
+            The picture, (3, H, W), uint8.
+        """
         if self.searched is None:
             count = max(1, min(2000, SEARCHED // samples[0].numel()))
             self.searched = self.training(count).images.float().cpu()
@@ -119,7 +126,11 @@ class Looks:
         return pictures.picture(rows.flatten(0, 1), rows.shape[1])
 
     def walk(self) -> Tensor:
-        """Draw walks between two seeds, with the first class of each walk."""
+        """Draw walks between two seeds. Each walk has a class.
+
+        Returns:
+            The picture, (3, H, W), uint8.
+        """
         labels = torch.arange(WALKS) % self.run.spec.classes if self.run.spec.classes else None
         ends = [self.run.latents(WALKS, seed=seed, labels=labels) for seed in (0, 1)]
         points = [slerp(ends[0].latent, ends[1].latent, k / (FRAMES - 1)) for k in range(FRAMES)]
@@ -129,7 +140,14 @@ class Looks:
         return pictures.picture(self.run.generated(batch), FRAMES)
 
     def field(self, samples: Tensor) -> Tensor:
-        """Draw the discriminator's scores over the plane, with real points and samples."""
+        """Draw the discriminator's scores over the plane, with real points and samples.
+
+        Args:
+            samples: (N, 2), generated points.
+
+        Returns:
+            The picture, (3, H, W), uint8.
+        """
         side = torch.linspace(-pictures.REACH, pictures.REACH, FIELD)
         places = torch.cartesian_prod(side.flip(0), side).flip(1).to(self.run.device, self.run.dtype)  # rows from above
         scores = self._judged(places, None).reshape(FIELD, FIELD)
