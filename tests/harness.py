@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+import ganzoo
 from ganzoo import plugins
 from ganzoo.disk import checkpoint
 from ganzoo.recipe.assemble import Experiment, assemble, total_steps, train
@@ -150,6 +151,36 @@ def state_of(made: Experiment | Run) -> dict[str, torch.Tensor]:
     """All tensors of a run in memory."""
     run = made.run if isinstance(made, Experiment) else made
     return {f"{g}/{n}": v.clone() for g, named in run.state.tensors().items() for n, v in named.items()}
+
+
+SMALLEST = {
+    "biggan": "width=4,shared=4",
+    "gat": "width=8,depth=2,levels=1,heads=1,projection_size=8",
+    "gated": "width=4,d_width=4",
+    "multiscale": "scales=2",
+    "patch": "width=4,d_width=4",
+    "pggan": "channel_base=64,channel_max=8",
+    "rrdb": "width=4,blocks=1,d_width=4,growth=4",
+    "srresnet": "width=4,blocks=1,d_width=4",
+    "stylegan2": "width=4,mapping=2",
+    "unet": "width=4,d_width=4",
+}
+"""Parameters with which an architecture takes little time, where ``width=4`` alone does not do."""
+
+
+def smallest(arch: str) -> str:
+    """Parameters of an architecture with which a step takes little time: ``width=4``."""
+    return SMALLEST.get(arch, "width=4")
+
+
+NEEDS_FILES = frozenset({"colorize", "esrgan", "srgan"})
+"""Presets that read pictures or published weights, which tests do not fetch. Tests of the parts train them."""
+
+
+def shrunk(preset: str) -> list[str]:
+    """Overrides with which a preset takes little time: ``["arch.width=4"]``."""
+    arch = str(ganzoo.catalogue().presets()[preset].get("arch", "dcgan")).partition(":")[0]
+    return [f"arch.{parameter}" for parameter in smallest(arch).split(",")]
 
 
 class Stops:

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from harness import NEEDS_FILES, smallest
+
 import ganzoo
 from ganzoo import words
 
@@ -43,8 +45,6 @@ SETTINGS: tuple[dict[str, Any], ...] = (
     {"schedule": "onestep", "regularizers": ["r1:gamma=0.1..1,every=2", "sn", "ada", "instance-noise:sigma=0.1..0"]},
 )
 """Settings that change a step, and parts that meet in one step."""
-
-SHORT = {"arch": "width=4"}
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ def compositions() -> Iterator[Composition]:
                     plain=False,
                 )
     for arch in named("architecture"):
-        small = "width=4" if "width" in words.parameters(type(ganzoo.part("architecture", arch))) else ""
+        small = smallest(arch)
         suited = tuple({k: v for k, v in base.items() if k != "arch"} for base in BASES)
         for option in ("", *options("architecture", arch)):
             value = ",".join(each for each in (small, option) if each)
@@ -142,5 +142,5 @@ def compositions() -> Iterator[Composition]:
     for settings in SETTINGS:
         name = " ".join(f"{key}={value}" for key, value in settings.items())
         yield Composition(f"settings {name}", settings)
-    for preset in sorted({*ganzoo.catalogue().presets()} - {"colorize", "esrgan", "srgan"}):  # read files
+    for preset in sorted({*ganzoo.catalogue().presets()} - NEEDS_FILES):
         yield Composition(f"preset {preset}", {}, ({}, *BASES[5:]), preset=preset)

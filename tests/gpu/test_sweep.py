@@ -18,7 +18,7 @@ import catalogue_sweep
 import emulation
 import pytest
 import torch
-from harness import differences, state_of
+from harness import differences, shrunk, state_of
 
 from ganzoo import errors, plugins
 from ganzoo.recipe.assemble import Experiment, assemble
@@ -84,7 +84,7 @@ def assembled(composition: catalogue_sweep.Composition, folder: Path) -> Experim
     refusals = []
     for base in composition.bases:
         if composition.preset is not None:
-            overrides = ["arch.width=4"]
+            overrides = shrunk(composition.preset)
             given = {k: v for k, v in {**small, **base}.items() if k not in ("arch", "regularizers")}
         else:
             overrides, given = [], {**small, **catalogue_sweep.USUAL, **base, **composition.settings}
