@@ -47,6 +47,7 @@ PAIRED = {"l1", "l2", "ssim", *FEATURES}  # compare each fake with the real samp
 REFUSED = {  # and why, in a word of the line that is said
     **{(loss, "label-smoothing"): "targets" for loss in LOSSES if not ganzoo.part("loss", loss).has_targets},
     ("ogan", "feature-matching"): "features",
+    **{(loss, "reconstruction"): "reconstructs" for loss in SUITED if loss in LOSSES},
     ("segan", "path-length"): "condition",
     **{(loss, term): "no pairs" for loss in LOSSES if loss != "segan" for term in PAIRED},
 }
