@@ -193,7 +193,12 @@ class GAT(Conditional):
 
 
 class SlowLinear(nn.Linear):
-    """A linear layer that learns more slowly: weights are stored 100 times as large and rescaled at each use."""
+    """A linear layer that learns more slowly: weights are stored 100 times as large and rescaled at each use.
+
+    Args:
+        inputs: length of the input vectors.
+        outputs: length of the output vectors.
+    """
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__(inputs, outputs)
