@@ -43,7 +43,7 @@ class Colorize(Task):
         >>> with tempfile.TemporaryDirectory() as path:
         ...     for i in range(4):
         ...         Image.new("RGB", (9, 9), (255, 0, 0)).save(pathlib.Path(path, f"{i}.png"))
-        ...     item = ganzoo.part("data", f"colorize:of=folder:path={path},size=8").dataset()[0]
+        ...     item = ganzoo.part("data", f"colorize:of=folder:path={path},size=8,hold_out=0").dataset()[0]
         >>> tuple(item["condition"].shape), int(item["condition"][0, 0, 0])
         ((1, 8, 8), 76)
     """
