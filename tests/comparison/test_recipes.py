@@ -174,6 +174,19 @@ def test_engines_are_named_with_text_or_keys(plugin: str) -> None:
         recipes.engine(catalogue, "here:there")
 
 
+def test_a_run_that_a_tracker_ended_is_finished(tmp_path: Path, plugin: str) -> None:
+    early = {**BASE, "log_every": 1, "stop_when": ["early-stop:figure=loss/generator,patience=1,margin=100"]}
+    plan = plan_of(plugin, base=early, vary={"loss": ["hinge"]}, seeds=[0])
+    first = made(plan, tmp_path, plugin)
+    ((name, _, _),) = plan.runs()
+    result = job.read_result(tmp_path, name)
+    assert result is not None
+    assert (result["status"], result["step"]) == ("finished", 2)
+    job.result_file(tmp_path, name).unlink()  # as after a kill between the end of the run and the result
+    assert made(plan, tmp_path, plugin) == first
+    assert job.read_result(tmp_path, name) == result
+
+
 def test_one_process_manages_a_comparison(tmp_path: Path, plugin: str) -> None:
     plan = plan_of(plugin)
     lock = recipes._lock(tmp_path)
