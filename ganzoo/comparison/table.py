@@ -30,6 +30,7 @@ class Line:
         figures: the mean over the finished seeds by figure.
         differences: the paired differences to the baseline by figure, over the seeds that finished in both.
         verdicts: the difference in a word, by figure.
+        images: the largest number of real images that a finished run saw. Schedules differ in the images of a step.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Line:
     figures: dict[str, Estimate] = field(default_factory=dict)
     differences: dict[str, Estimate] = field(default_factory=dict)
     verdicts: dict[str, str] = field(default_factory=dict)
+    images: int = 0
 
 
 @dataclass
@@ -67,14 +69,16 @@ class Table:
         shown = list(self.directions)
         arrows = {True: " (higher is better)", False: " (lower is better)", None: ""}
         heads = ["recipe", "runs", "failures", *(f"{name}{arrows[self.directions[name]]}" for name in shown)]
+        uneven = len({line.images for line in self.lines if line.finished}) > 1
+        heads += ["images"] * uneven
         rows = []
         for line in self.lines:
             if line.refused:
-                rows.append([line.name, f"0/{line.runs}", f"refused: {line.refused}", *[""] * len(shown)])
+                rows.append([line.name, f"0/{line.runs}", f"refused: {line.refused}", *[""] * (len(shown) + uneven)])
                 continue
             failures = ", ".join(f"{count} {kind}" for kind, count in line.failures.items()) or "none"
             cells = [_cell(line.figures.get(name), line.verdicts.get(name, "")) for name in shown]
-            rows.append([line.name, f"{line.finished}/{line.runs}", failures, *cells])
+            rows.append([line.name, f"{line.finished}/{line.runs}", failures, *cells, *[f"{line.images:,}"] * uneven])
         text = [self.title, "", _row(heads), _row(["---"] * len(heads)), *map(_row, rows), ""]
         kind = "Student's t" if self.interval == "t" else "bootstrap"
         text.append(
@@ -159,6 +163,7 @@ def _line(
             failures[kind] = failures.get(kind, 0) + 1
     reasons = [result["reason"] for result in own.values() if result["status"] == "refused"]
     line = Line(name, len(plan.seeds), len(finished), failures, reasons[0] if reasons else "")
+    line.images = max((result.get("images", 0) for result in finished.values()), default=0)
 
     def values(results: Mapping[int, Mapping[str, Any]], figure: str) -> dict[int, float]:
         return {

@@ -89,6 +89,13 @@ def test_failures_are_counted_and_pairs_share_their_seeds() -> None:
     assert loaded["lines"][1]["verdicts"] == {"m/x": "within noise"}
 
 
+def test_images_are_told_where_they_differ() -> None:
+    told = results(a=[result(1.0)], b=[{**result(2.0), "images": 128}], c=[result(None, "refused", reason="no")])
+    lines = tabulate(PLAN, told, {"m/x": True}).markdown().splitlines()
+    assert lines[0].endswith("runs of different lengths, 64 to 128 real images.")
+    assert [line.split("|")[-2].strip() for line in lines[2:7]] == ["images", "---", "64", "128", ""]
+
+
 def test_runs_without_a_result_are_told() -> None:
     table = tabulate(PLAN, results(a=[result(1.0)]), {"m/x": True})
     assert len(table.missing) == 8
