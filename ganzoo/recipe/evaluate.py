@@ -17,7 +17,7 @@ from ganzoo.recipe.settings import PartSource
 from ganzoo.speed import hardware
 from ganzoo.training.distributed import SINGLE_PROCESS, Processes, join, leave
 from ganzoo.training.run import Run
-from ganzoo.training.scoring import metric_seed, require_samples, score
+from ganzoo.training.scoring import metric_seed, require_samples, sample_count, score
 from ganzoo.training.steps import conditions
 
 EVALUATIONS = "evaluations.jsonl"
@@ -158,7 +158,7 @@ def _at(
                 label=label,
                 source=used,
                 seed=number,
-                samples=count,
+                samples=sample_count(run, metric, reals, samples),
                 figures={tag.removeprefix(f"metrics/{label}/"): value for tag, value in found.items()},
                 tags={tag + suffix: value for tag, value in found.items()},
             )

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ganzoo.training.diagnostics import signs
+from ganzoo.training.diagnostics import FIRST_STEPS, signs
 
 BALANCED = (0.5, 0.95)
 """The share of rightly ranked pairs between which neither player is far ahead."""
@@ -36,6 +36,8 @@ def summary(lines: Sequence[Mapping[str, Any]], directions: Mapping[str, bool | 
         last.update({tag: math.nan if value is None else value for tag, value in line.items()})
     if not last:
         return "unknown: there are no records"
+    if last.get("step", FIRST_STEPS) < FIRST_STEPS:
+        return f"unknown: {FIRST_STEPS} steps are needed to tell"
     found = [name for name, _ in signs(last, step=int(last.get("step", 0)))]
     accuracy, spread = last.get("scores/accuracy", math.nan), last.get("samples/diversity", math.nan)
     ranked = f"{accuracy:.0%} of pairs are ranked rightly".replace("%", " %")

@@ -78,6 +78,25 @@ def score(
     return {f"metrics/{label}/{key}": float(value) for key, value in found.items()}
 
 
+def sample_count(run: Run, metric: Metric, reals: Feed, count: int | None = None) -> int:
+    """The number of samples that are generated for a metric.
+
+    Args:
+        run: the run.
+        metric: the metric.
+        reals: the samples that training sees, with ``held_out``.
+        count: the number that was asked for. None takes the number of the metric.
+
+    Returns:
+        The number that was asked for, or the number of real samples where the metric or the networks need a real sample
+        for each generated sample and there are fewer.
+    """
+    wanted = metric.samples if count is None else count
+    feed = (reals.held_out if metric.held_out else None) or reals
+    free = metric.streams() and not metric.pairs and not run.spec.inputs
+    return wanted if free else min(wanted, feed.size)
+
+
 class RunSamples(Samples):
     """The samples of a run and of the run's data. Samples are generated and read when the metric asks for them.
 
@@ -98,8 +117,7 @@ class RunSamples(Samples):
         self.seed, self.source = seed, source
         self.data, self.batch = run.parts.data, 256
         wanted = metric.samples if count is None else count
-        free = metric.streams() and not metric.pairs and not run.spec.inputs
-        self._count = wanted if free else min(wanted, feed.size)
+        self._count = sample_count(run, metric, feed, count)
         asked = wanted if metric.reals == metric.samples else metric.reals
         self._reals = feed.size if asked is None else min(asked, feed.size)
         self._to = run.device if metric.streams() else torch.device("cpu")
