@@ -27,7 +27,7 @@ OPTIONS: Mapping[str, str] = {
     "optimizer": "--optimizer {name}",
     "tracker": "--log {name}",
 }
-"""The option of ``ganzoo run`` that names a part of each kind."""
+"""The option of ``ganzoo run`` that names a part of each kind. A run has no parts of the other kinds."""
 
 LINE = 120
 """The length of a line that the formatter allows."""
@@ -179,7 +179,8 @@ def _tests(name: str, package: str, chosen: Sequence[str], classes: Mapping[str,
     parts = [kind for kind in chosen if kind != COMMAND]
     standard = {"arch": '"mlp:width=8"', "data": '"ring"', "regularizers": "None"}
     settings = {"architecture": "arch", "regularizer": "regularizers", "metric": "metrics", "tracker": "log"}
-    for kind in parts:
+    used = [kind for kind in parts if kind in OPTIONS]
+    for kind in used:
         setting = settings.get(kind, kind)
         standard[setting] = f'["{name}"]' if setting in ("regularizers", "metrics", "log") else f'"{name}"'
     lines = ['"""The tests of the package."""', "", "from pathlib import Path", ""]
@@ -209,7 +210,7 @@ def _tests(name: str, package: str, chosen: Sequence[str], classes: Mapping[str,
     ]
     lines += ["", "", "def test_a_run_uses_the_parts(tmp_path: Path) -> None:", "    run = train(tmp_path)"]
     lines += ["    assert run.step == 2"]
-    if parts:
+    if used:
         lines += [f'    assert "{name}" in " ".join(run.parts.labels.values())']
     if COMMAND in chosen:
         lines += ["", "", "def test_the_command_runs(tmp_path: Path) -> None:"]
@@ -219,7 +220,7 @@ def _tests(name: str, package: str, chosen: Sequence[str], classes: Mapping[str,
 
 def _script(name: str, chosen: Sequence[str]) -> str:
     """A script that trains with the parts of the package."""
-    options = " ".join(OPTIONS[kind].format(name=name) for kind in chosen if kind != COMMAND)
+    options = " ".join(OPTIONS[kind].format(name=name) for kind in chosen if kind in OPTIONS)
     if "data" in chosen and "architecture" not in chosen:
         options += " --arch mlp"
     return f'#!/bin/sh\n# Train with the parts of this package.\nset -eu\nganzoo run {options} --steps 500 "$@"\n'
@@ -227,7 +228,7 @@ def _script(name: str, chosen: Sequence[str]) -> str:
 
 def _readme(name: str, package: str, chosen: Sequence[str]) -> str:
     """How to install, test and change the package."""
-    options = " ".join(OPTIONS[kind].format(name=name) for kind in chosen if kind != COMMAND)
+    options = " ".join(OPTIONS[kind].format(name=name) for kind in chosen if kind in OPTIONS)
     rows = "\n".join(f"| `{package}/{kind}.py` | the {kind} |" for kind in chosen)
     checks = "\n".join(f"ganzoo check {kind}:{name}" for kind in chosen if kind != COMMAND)
     return f"""\

@@ -217,7 +217,7 @@ class Game(Surroundings):
         if not loss.requires_grad:
             raise errors.Incompatible(
                 f"architecture {self.parts.architecture_name} begins without an adversary, and no penalty of this run "
-                "teaches the generator then: add a term that does, such as l1"
+                "teaches the generator then: add a regularizer that compares pairs"
             )
         return loss
 

@@ -729,7 +729,7 @@ def outcome(run: Run, ending: status.Status) -> str:
     """
     lines = [f"**{ending.status}** after step {ending.step} of {ending.until}", "", ending.reason, ""]
     signs = [line for _, line in diagnostics.signs(run.metrics, step=ending.step)]
-    lines += [f"- {line}" for line in signs] or ["- no sign of trouble in the last scalars"]
+    lines += [f"- {line}" for line in signs] or ["- nothing suspicious in the last scalars"]
     figures = {tag: value for tag, value in run.metrics.items() if tag.startswith("metrics/")}
     lines += [f"- {tag.removeprefix('metrics/')}: {value:.5g}" for tag, value in figures.items()]
     return "\n".join(lines)

@@ -22,8 +22,11 @@ NAMES = sorted(entry.name for entry in ganzoo.catalogue("architecture") if entry
 SMALL = {"width": "4", "depth": "1", "channel_max": "4", "d_width": "4", "d_layers": "1", "blocks": "1", "growth": "2"}
 """Small values of the parameters that make a net large, where an architecture has them."""
 
-WORDS = {"multiscale": "multiscale:of=dcgan,width=4,scales=2"}
-"""The words of a small architecture whose networks are another part's."""
+WORDS = {
+    "gat": "gat:width=8,depth=2,levels=1,heads=1,projection_size=8",
+    "multiscale": "multiscale:of=dcgan,width=4,scales=2",
+}
+"""The words of small architectures that the table above does not make small."""
 
 FALLING = ScheduledNumber("linear", 1.0, 0.0)
 

@@ -226,7 +226,7 @@ def test_the_first_stage_learns_by_its_own_term_alone(experiment: Any) -> None:
 def test_a_run_without_a_term_has_nothing_to_learn_by(experiment: Any) -> None:
     made = experiment(**{**INPAINT, "arch": "gated:width=2,d_width=2,d_layers=2,first=0.5", "regularizers": []})
     with pytest.raises(
-        errors.Incompatible, match=r"begins without an adversary, and no penalty .* such as l1"
+        errors.Incompatible, match=r"begins without an adversary, and no penalty .* compares pairs"
     ) as caught:
         play(made, range(1), 4)
     assert "\n" not in str(caught.value)
