@@ -14,6 +14,7 @@ import ganzoo
 ENGINE = Path(ganzoo.__file__).parent
 WORDS = {
     "command",
+    "copies",
     "local",
     "digits",
     "folder",

@@ -106,7 +106,7 @@ def tensors(item: Any, said: str = "the item") -> dict[str, Tensor]:
 def _tensor(value: Any, key: str, said: str) -> Tensor:
     """An entry of an item as a tensor. Arrays and PIL images become (C, H, W)."""
     if isinstance(value, Tensor):
-        return value.to(torch.uint8) * 255 if value.dtype == torch.bool else value
+        return value.to(torch.uint8) * 255 if key == "image" and value.dtype == torch.bool else value
     if type(value).__module__.startswith("PIL.") and hasattr(value, "getbands"):
         if value.mode not in ("L", "RGB", "RGBA", "LA", "I;16"):
             value = value.convert("RGBA" if "A" in value.getbands() or "transparency" in value.info else "RGB")
@@ -119,7 +119,7 @@ def _tensor(value: Any, key: str, said: str) -> Tensor:
         array = np.ascontiguousarray(value)
         if array.dtype.kind not in "biuf":
             raise errors.DataError(f"{said} has {key} as an array of {array.dtype}: {WANTED}")
-        if array.dtype == np.bool_:
+        if key == "image" and array.dtype == np.bool_:
             array = array.astype(np.uint8) * 255
         if key == "image" and array.ndim == 3 and array.shape[2] in PLANES and array.shape[0] not in PLANES:
             array = np.ascontiguousarray(array.transpose(2, 0, 1))

@@ -47,8 +47,8 @@ class Scaled(ganzoo.Architecture):
         return nn.Sequential(nn.Flatten(), nn.Linear(64, 1))
 
 
-TRIED = ({"data": "digits:size=16"}, {"data": "digits-masks:size=16"})
-"""Samples from noise alone, and samples that are made for a photo."""
+TRIED = ({"data": "digits:size=16"}, {"data": "digits-masks:size=16"}, {"data": "digits:size=32"})
+"""Samples from noise alone, samples that are made for a photo, and samples that are large enough for every net."""
 
 
 def small(name: str) -> str:
