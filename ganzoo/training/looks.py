@@ -177,7 +177,11 @@ class Looks:
                 yield f"scores of {name}/all", scores
                 yield f"slope at {name}/all", slope.flatten(1).norm(dim=1)
         for player in ("discriminator", "generator"):
-            for layer, weight in _weights(getattr(self.run, player)):
+            network = getattr(self.run, player)
+            # In training mode a look at a spectrally normalised weight would make a power iteration, and so change the run.
+            with evaluating(network):
+                weights = [*_weights(network)]
+            for layer, weight in weights:
                 yield f"singular values/{player} {layer}", torch.linalg.svdvals(weight)
 
     def _judged(self, images: Tensor, labels: Tensor | None, grad: bool = False) -> Tensor:
