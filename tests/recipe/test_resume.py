@@ -417,7 +417,7 @@ class TestInitFrom:
 
 class TestBest:
     PLUGIN = PLUGIN + (
-        "\nFIGURES = iter([1, 5, 3, 4, 2])\n"
+        "\nFIGURES = iter([0, 1, 5, 3, 4, 2])  # the first is asked for before training, to see that the metric works\n"
         "class Told(ganzoo.Metric):\n"
         '    """What it is told."""\n'
         "    figures = {'figure': True, 'other': True, 'less': False}\n"
