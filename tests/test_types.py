@@ -28,7 +28,7 @@ def test_the_typed_dict_has_every_setting_and_no_other() -> None:
 
 
 def test_the_typed_dict_has_the_types_of_the_settings() -> None:
-    """A path may be given as a Path as well, and a number that follows the run as text. Bounds are checked at run time."""
+    """A path may be given as a Path, and a number that follows the run as text. Bounds are checked at run time."""
     hints = typing.get_type_hints(SettingsDict)
     fields_ = typing.get_type_hints(Settings)
     for name, parameter in words.parameters(Settings).items():

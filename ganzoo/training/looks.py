@@ -178,7 +178,7 @@ class Looks:
                 yield f"slope at {name}/all", slope.flatten(1).norm(dim=1)
         for player in ("discriminator", "generator"):
             network = getattr(self.run, player)
-            # In training mode a look at a spectrally normalised weight would make a power iteration, and so change the run.
+            # In training mode, a look at a spectrally normalised weight makes a power iteration, which changes the run.
             with evaluating(network):
                 weights = [*_weights(network)]
             for layer, weight in weights:

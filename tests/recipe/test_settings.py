@@ -137,7 +137,7 @@ def test_a_config_that_is_not_there(tmp_path: Path) -> None:
 def test_a_run_name_cannot_leave_its_directory(
     experiment: Callable[..., Experiment], tmp_path: Path, name: str
 ) -> None:
-    with pytest.raises(errors.GanzooError, match="is not a name of letters|holds a null byte"):
+    with pytest.raises(errors.GanzooError, match=r"is not a name of letters|holds a null byte"):
         open_directory(experiment(name=name))
     assert sorted(p.name for p in (tmp_path / "runs").rglob("*")) == []
 
