@@ -20,7 +20,7 @@ from harness import Bench, Failing, Process, Server, differences, final, state_o
 import ganzoo
 from ganzoo import errors
 from ganzoo.data.feed import Resident
-from ganzoo.disk import checkpoint, record
+from ganzoo.disk import board, checkpoint, record
 from ganzoo.disk.lock import Lock
 from ganzoo.disk.record import read
 from ganzoo.recipe.assemble import train
@@ -181,7 +181,8 @@ class TestDisk:
         limit(run, resource.RLIM_INFINITY)
         run.kill(signal.SIGCONT)
         assert run.wait() == 0, run.said
-        assert len(run.said.splitlines()) == 4, run.said  # the warning, and where everything is
+        kinds = [line.split()[0] for line in run.said.splitlines()]  # the warning, and where everything is
+        assert kinds == ["warning:", "run", "picture", "health", "look"], run.said
         assert differences(final(tmp_path / "a"), final(filled)) == []
         assert records(tmp_path / "a") == records(filled)
 
@@ -286,7 +287,7 @@ class TestDisk:
         folder = runs.stopped(4) / "checkpoints"
         saved = checkpoint.newest(folder)
         numbers = {key: value for key, value in saved.numbers.items() if key not in ("step", "format")}
-        numbers["counters"] = {**numbers["counters"], "moons": 3}
+        numbers["counters"] = {**numbers["counters"], "step": 5, "moons": 3}
         checkpoint.save(folder, 5, saved.tensors, numbers, keep=2)
         with pytest.raises(errors.CheckpointError, match="counts moons, which this ganzoo does not: it needs a newer"):
             runs.resumed(folder.parent)
@@ -325,9 +326,20 @@ class TestDisk:
 
 
 class TestRecords:
-    @pytest.mark.parametrize("method", ["__init__", "add_scalar", "add_image", "add_text", "flush", "close"])
+    @pytest.mark.parametrize(
+        ("owner", "method"),
+        [
+            *((board.SummaryWriter, method) for method in ("__init__", "add_text", "flush", "close")),
+            *((board.Board, method) for method in ("scalars", "image", "layout", "_session")),
+        ],
+    )
     def test_tensorboard_that_raises(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], method: str
+        self,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+        owner: Any,
+        method: str,
     ) -> None:
         runs = bench(tmp_path)
         expected = state_of(runs.whole())
@@ -335,7 +347,7 @@ class TestRecords:
         def fail(*arguments: Any, **named: Any) -> None:
             raise OSError(5, "Input/output error")
 
-        monkeypatch.setattr(record.SummaryWriter, method, fail)
+        monkeypatch.setattr(owner, method, fail)
         assert differences(state_of(runs.whole("other")), expected) == []
         said = [line for line in capsys.readouterr().err.splitlines() if "TensorBoard" in line]
         assert len(said) == 1

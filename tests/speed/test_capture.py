@@ -314,8 +314,13 @@ class Broken:
     """An architecture whose scores are not finite."""
 
     def __init__(self, architecture: Any) -> None:
-        self.generate = architecture.generate
-        self.judge = lambda *given: architecture.judge(*given) / 0
+        self._architecture = architecture
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._architecture, name)
+
+    def judge(self, *given: Any) -> Any:
+        return self._architecture.judge(*given) / 0
 
 
 @pytest.mark.parametrize("stop", [3, 6])

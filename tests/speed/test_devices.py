@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -119,12 +118,23 @@ def test_random_numbers_are_left_as_they_were() -> None:
 @pytest.mark.parametrize(("free", "kind"), [(1 << 30, "Resident"), (3 << 10, "Streamed")])
 def test_data_stay_on_a_device_that_has_room(monkeypatch: pytest.MonkeyPatch, free: int, kind: str) -> None:
     monkeypatch.setattr(torch.accelerator, "get_memory_info", lambda device: (free, 1 << 40))
-    for name in ("Resident", "Streamed"):
-        made = SimpleNamespace(shape=(1,), name=name)
-        monkeypatch.setattr(feed, name, lambda *given, made=made: made)
+
+    class Held:
+        shape = (1,)
+        images = torch.arange(2.0).view(2, 1)
+
+        def __init__(self, *given: object) -> None:
+            self.notes = list[str]()
+
+    class Read(Held):
+        def first(self, number: int) -> torch.Tensor:
+            return self.images
+
+    monkeypatch.setattr(feed, "Resident", held := type("Resident", (Held,), {}))
+    monkeypatch.setattr(feed, "Streamed", read := type("Streamed", (Read,), {}))
     dataset = TensorDataset(torch.zeros(16, 1, 8, 8, dtype=torch.uint8))
     chosen: Any = feed.feed(dataset, "data", 4, 0, torch.device("cuda"), torch.float32)
-    assert chosen.name == kind
+    assert type(chosen) is {"Resident": held, "Streamed": read}[kind]
 
 
 def test_a_run_on_the_cpu_leaves_cuda_alone(tmp_path: Any) -> None:
