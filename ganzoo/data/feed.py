@@ -290,7 +290,8 @@ class Resident(Feed):
             labels = class_numbers(dataset.tensors[1]).to(device)
             if _is_class({"label": labels[0]}):
                 self._labels = labels.long()
-                self._know(dataset, self._labels, name)
+                told = labels_of(dataset, self.size)
+                self._know(dataset, self._labels if told is None else told, name)
             else:
                 self._others = {"labels": labels}
                 self.inputs = {"labels": _spec_of(labels[0])}

@@ -153,7 +153,8 @@ def labels_of(dataset: Any, size: int) -> Tensor | None:
     """The labels of all items, where the dataset tells the labels without reading the items.
 
     Args:
-        dataset: the dataset. The attributes ``labels`` and ``targets`` are read, of subsets and joined sets too.
+        dataset: the dataset. The attributes ``labels`` and ``targets`` are read, of subsets and joined sets too. The
+            second tensor of a ``TensorDataset`` counts where there is no such attribute.
         size: the number of items.
 
     Returns:
@@ -170,10 +171,9 @@ def labels_of(dataset: Any, size: int) -> Tensor | None:
     if isinstance(dataset, ConcatDataset):
         parts = [labels_of(each, len(each)) for each in dataset.datasets]  # type: ignore[arg-type]
         return torch.cat([p for p in parts if p is not None]) if all(p is not None for p in parts) else None
-    if isinstance(dataset, TensorDataset) and len(dataset.tensors) > 1:
-        told: Any = dataset.tensors[1]
-    else:
-        told = next((v for v in (getattr(dataset, n, None) for n in ("labels", "targets")) if v is not None), None)
+    told: Any = next((v for v in (getattr(dataset, n, None) for n in ("labels", "targets")) if v is not None), None)
+    if told is None and isinstance(dataset, TensorDataset) and len(dataset.tensors) > 1:
+        told = dataset.tensors[1]
     if not isinstance(told, Tensor | np.ndarray | Sequence) or isinstance(told, str):
         return None
     try:
