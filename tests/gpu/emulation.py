@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -11,6 +12,20 @@ try:  # a module of the emulator, which is no part of the project
     import emulate as _emulator  # type: ignore[import-not-found, unused-ignore]
 except ImportError:
     _emulator = None
+
+DEPTHWISE = re.compile(r"stylegan2|r3gan|binomial")
+"""Architectures and options with a convolution of each channel by itself."""
+
+
+def lacks(composition: str) -> str:
+    """Why the emulated device cannot run a composition, "" where the device can.
+
+    On a GPU without cuDNN, torch has a kernel of its own for convolutions of each channel by itself. The CPU, whose
+    kernels the emulated device runs, has no such kernel.
+    """
+    found = DEPTHWISE.search(composition)
+    return f"the emulated device has no kernel for the depthwise convolutions of {found[0]}" if found else ""
+
 
 _ORDERS = ("eager", "late", "random")
 
