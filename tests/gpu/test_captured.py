@@ -5,8 +5,8 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
-import numpy as np
 import emulation
+import numpy as np
 import pytest
 import torch
 from harness import differences, state_of
