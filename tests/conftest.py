@@ -20,8 +20,12 @@ ROOT = Path(__file__).parents[1]
 REAL_DATA = ROOT.parent / "shared" / "data"
 
 
-NOT_MEASURED = ("faults", "gpu", "speed", "test_compositions.py", "test_readme.py")
-"""Tests whose lines are no part of the figure of coverage: most run in child processes, or in torch's own compiler."""
+NOT_MEASURED = (
+    *("comparison", "faults", "gpu", "new", "speed", "testing", "zoo"),
+    *("test_compositions.py", "test_readme.py"),
+)
+"""Tests whose lines are no part of the figure of coverage: they run in child processes, in torch's own compiler, or go
+through every part of the catalogue. Measuring would take half as long again as the tests."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -74,8 +74,8 @@ def alive(process: Process) -> bool:
     return state != "Z"
 
 
-def test_25_kills(ganzoo_process: Start, tmp_path: Path) -> None:
-    killed(ganzoo_process, tmp_path, kills=25, steps=500, seed=0)
+def test_10_kills(ganzoo_process: Start, tmp_path: Path) -> None:
+    killed(ganzoo_process, tmp_path, kills=10, steps=250, seed=0)
 
 
 @pytest.mark.soak

@@ -7,6 +7,7 @@ kernels may be chosen under capture: there the sweep runs in float64 and compare
 from __future__ import annotations
 
 import gc
+import os
 import re
 import warnings
 from collections.abc import Iterator
@@ -128,7 +129,11 @@ def played(made: Experiment, captured: bool) -> tuple[list[dict[str, float]], li
     return [{tag: float(value) for tag, value in row.items()} for row in scalars], said, random
 
 
-@pytest.mark.parametrize("composition", [*catalogue_sweep.compositions()], ids=str)
+PART, PARTS = (int(number) for number in os.environ.get("GANZOO_SWEEP", "0/1").split("/"))
+"""The share of the compositions that is swept: ``1/2`` are those with the odd numbers."""
+
+
+@pytest.mark.parametrize("composition", [*catalogue_sweep.compositions()][PART::PARTS], ids=str)
 def test_captured_steps_are_the_steps_as_written(composition: catalogue_sweep.Composition, tmp_path: Path) -> None:
     if emulation.is_emulated() and composition.name in TRITON:
         pytest.skip(TRITON[composition.name])
