@@ -402,7 +402,9 @@ def measure(root: Path) -> dict[str, Counts]:
     for name, tree in trees.items():
         result[name] = read_prose(tree) + read_code(files[name], tree)
         if all(is_public(part) for part in Path(name).with_suffix("").parts if part not in ("__init__", "__main__")):
-            result[name] += read_parameters(tree, classes)
+            # A file may reuse the name of a class of another file, which is not the base class that the file means.
+            own = {node.name: node for node in ast.walk(tree) if isinstance(node, ast.ClassDef)}
+            result[name] += read_parameters(tree, classes | own)
     return result
 
 

@@ -452,6 +452,9 @@ class StepClock:
     """Where the time goes. Phases may nest: the time of the inner one is not the outer one's.
 
     On a GPU by events in the stream, so that nothing waits.
+
+    Args:
+        device: the device that the steps run on.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -468,6 +471,11 @@ class StepClock:
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
+        """Count the time inside the ``with`` block for a phase.
+
+        Args:
+            name: the name of the phase.
+        """
         self.mark()
         self.inside.append(name)
         try:

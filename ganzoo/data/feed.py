@@ -73,6 +73,12 @@ FINGERPRINTED_BYTES = 1 << 29
 class Feed:
     """Real batches, and labels for fakes.
 
+    Args:
+        batch_size: the number of samples in a batch.
+        seed: the seed of the order of the samples.
+        device: the device of the batches.
+        dtype: the floating-point type of the samples in a batch.
+
     Attributes:
         shape: of one sample.
         classes: number of classes in the data, 0 when it has no labels.
@@ -117,7 +123,12 @@ class Feed:
         self.pieces, self.first_piece, self.own_pieces = pieces, first, own
 
     def reals(self, draw: int, piece: int = 0) -> Batch:
-        """Batch number ``draw`` of the run, or of this feed's pieces of it the one with that number."""
+        """Batch number ``draw`` of the run, or of this feed's pieces of it the one with that number.
+
+        Args:
+            draw: the number of the batch, from 0.
+            piece: the number of the piece among the pieces of this feed, from 0.
+        """
         raise NotImplementedError
 
     def at(self, rows: Tensor, first: int = 0) -> Batch:
@@ -157,7 +168,12 @@ class Feed:
         return self.look(count).images
 
     def labels(self, count: int, generator: torch.Generator) -> Tensor | None:
-        """Labels for fakes, in the proportions of the data where these are known; None when nets are given none."""
+        """Labels for fakes, in the proportions of the data where these are known; None when nets are given none.
+
+        Args:
+            count: the number of labels.
+            generator: the source of random numbers, on the device of the feed.
+        """
         if not self.with_labels:
             return None
         if self._frequencies is not None:
@@ -193,14 +209,25 @@ class Feed:
         return {key: value for key, value in found.items() if key != "digest"}
 
     def rows(self, order: Tensor, draw: int, piece: int) -> Tensor:
-        """The samples of a piece of a batch, out of the order of the batch's epoch."""
+        """The samples of a piece of a batch, out of the order of the batch's epoch.
+
+        Args:
+            order: (size,) the permutation of the batch's epoch, as ``order`` gives.
+            draw: the number of the batch, from 0.
+            piece: the number of the piece among the pieces of this feed, from 0.
+        """
         assert 0 <= piece < self.own_pieces, (piece, self.own_pieces)
         size = self.batch_size // self.pieces
         start = draw % self.batches * self.batch_size + (self.first_piece + piece) * size
         return order[start : start + size]
 
     def after(self, draw: int, piece: int) -> tuple[int, int]:
-        """The number of the batch, and of its piece, that this feed gives next."""
+        """The number of the batch, and of its piece, that this feed gives next.
+
+        Args:
+            draw: the number of the present batch.
+            piece: the number of the present piece.
+        """
         return (draw, piece + 1) if piece + 1 < self.own_pieces else (draw + 1, 0)
 
     def order(self, epoch: int) -> Tensor:
@@ -267,7 +294,16 @@ class Feed:
 
 
 class Resident(Feed):
-    """A dataset of tensors, whole on the device: a batch costs one gather."""
+    """A dataset of tensors, whole on the device: a batch costs one gather.
+
+    Args:
+        dataset: the dataset, as a data part made it.
+        batch_size: the number of samples in a batch.
+        seed: the seed of the order of the samples.
+        device: the device of the batches.
+        dtype: the floating-point type of the samples in a batch.
+        name: the name of the data part, for messages.
+    """
 
     def __init__(
         self,
@@ -347,7 +383,16 @@ class _Pieces(Sampler[list[int]]):
 
 
 class Streamed(Feed):
-    """Any other dataset, batch by batch; on a GPU the next batch is copied there while one is used."""
+    """Any other dataset, batch by batch; on a GPU the next batch is copied there while one is used.
+
+    Args:
+        dataset: the dataset, as a data part made it.
+        batch_size: the number of samples in a batch.
+        seed: the seed of the order of the samples.
+        device: the device of the batches.
+        dtype: the floating-point type of the samples in a batch.
+        name: the name of the data part, for messages.
+    """
 
     def __init__(
         self,

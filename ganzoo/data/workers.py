@@ -45,6 +45,12 @@ class SeededItems(Dataset[Any]):
 
     A worker receives the dataset as bytes, together with the plugin files that training has imported. The worker
     imports the files first, because the class of the dataset may be defined in one of them.
+
+    Args:
+        dataset: the dataset, of map style.
+        seed: the seed of the run, from which the seed of every item derives.
+        name: the name of the data part, for messages.
+        shapes: the shape that every tensor of an item must have, by the tensor's name. None checks no shape.
     """
 
     def __init__(

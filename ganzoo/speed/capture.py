@@ -81,7 +81,11 @@ class BrokenOff(Exception):
 
 
 class Graph:
-    """Captures steps in CUDA graphs, which share one memory pool: at most a single graph runs at a time."""
+    """Captures steps in CUDA graphs, which share one memory pool: at most a single graph runs at a time.
+
+    Args:
+        device: the GPU of the step. A device without an index is the current GPU.
+    """
 
     name = "captured in a CUDA graph"
 
@@ -92,6 +96,10 @@ class Graph:
 
     def __call__(self, step: Step, reads: Sequence[Tensor]) -> Step:
         """Rehearse the step on the capture's stream, then capture the step.
+
+        Args:
+            step: makes the step and returns the results.
+            reads: the tensors that the step reads.
 
         Raises:
             BrokenOff: the capture failed half-way.
@@ -153,6 +161,9 @@ class Compiled:
     ``torch.compile`` does not trace through ``autograd.grad``, and loses penalties if the modules are compiled alone.
     So the step is traced once below autograd, as plain operations, among which first and second
     backward passes are like any others. Then the trace is compiled.
+
+    Args:
+        then: another compiler of steps, which receives the compiled step. None returns the compiled step.
     """
 
     name = "compiled"
@@ -161,7 +172,12 @@ class Compiled:
         self.then = then
 
     def __call__(self, step: Step, reads: Sequence[Tensor]) -> Step:
-        """Trace the step, compile the trace, and record the compiled step with ``then``."""
+        """Trace the step, compile the trace, and record the compiled step with ``then``.
+
+        Args:
+            step: makes the step and returns the results.
+            reads: the tensors that the step reads.
+        """
         from torch._inductor import config
         from torch.fx.experimental.proxy_tensor import make_fx
 

@@ -19,7 +19,12 @@ of the rounding of a gradient that is zero but for rounding, such as the gradien
 
 
 class Outcome:
-    """The outcome of a step: gradients, scalars, and the state afterwards."""
+    """The outcome of a step: gradients, scalars, and the state afterwards.
+
+    Args:
+        game: the game after the step.
+        gradients: the gradients that the step took, with the player whose weights they belong to, in order.
+    """
 
     def __init__(self, game: Game, gradients: list[tuple[Player, list[Tensor]]]) -> None:
         # On the CPU: copies on the device would take several times the memory of a step, and runs that fit would not.
@@ -28,7 +33,13 @@ class Outcome:
         self.state = {key: on_cpu(value) for key, value in game.state.held().items()}
 
     def against(self, other: Outcome, start: Start, tolerance: float) -> Iterator[Pair]:
-        """The pairs of tensors that must agree between two outcomes."""
+        """The pairs of tensors that must agree between two outcomes.
+
+        Args:
+            other: the outcome of the recording of the step.
+            start: the state that both steps started from.
+            tolerance: the largest relative difference, except for the moves of weights, which have the bound ``MOVES``.
+        """
         for (player, mine), (_, theirs) in zip(self.gradients, other.gradients, strict=True):
             yield Pair(f"the {player}'s gradient", mine, theirs, mine, tolerance)
         for tag, value in self.scalars.items():
@@ -67,7 +78,11 @@ class Pair(NamedTuple):
 
 
 class Start:
-    """The state that trial steps start from."""
+    """The state that trial steps start from.
+
+    Args:
+        game: the game, before the trial steps.
+    """
 
     def __init__(self, game: Game) -> None:
         self.game, self.counts, self.nonfinite = game, game.state.counters.copy(), game.nonfinite
@@ -102,10 +117,18 @@ class Start:
 
 
 def norm(tensors: Iterable[Tensor]) -> float:
-    """The Euclidean norm of all numbers of some tensors, in float64."""
+    """The Euclidean norm of all numbers of some tensors, in float64.
+
+    Args:
+        tensors: tensors of any shape.
+    """
     return math.sqrt(sum(float(tensor.double().square().sum()) for tensor in tensors))
 
 
 def on_cpu(tensor: Tensor) -> Tensor:
-    """A copy on the CPU."""
+    """A copy on the CPU.
+
+    Args:
+        tensor: a tensor on any device.
+    """
     return tensor.detach().to("cpu", copy=True)

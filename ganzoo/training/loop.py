@@ -64,12 +64,56 @@ PHASES = {
 class Events(Protocol):
     """The receiver of a run's events: the event hooks of ``ganzoo.hookspecs``."""
 
-    def run_started(self, run: Run) -> None: ...
-    def step_made(self, run: Run, step: int) -> None: ...
-    def step_recorded(self, run: Run, step: int, values: Mapping[str, float]) -> None: ...
-    def images_recorded(self, run: Run, step: int, tag: str, images: Tensor) -> None: ...
-    def checkpoint_saved(self, run: Run, step: int, path: Path) -> None: ...
-    def run_finished(self, run: Run, error: BaseException | None) -> None: ...
+    def run_started(self, run: Run) -> None:
+        """Receive a run before the first step, or before the first step after the run was resumed.
+
+        Args:
+            run: the run.
+        """
+
+    def step_made(self, run: Run, step: int) -> None:
+        """Receive a run after every step.
+
+        Args:
+            run: the run.
+            step: the number of steps made, from 1.
+        """
+
+    def step_recorded(self, run: Run, step: int, values: Mapping[str, float]) -> None:
+        """Receive the scalars of a record.
+
+        Args:
+            run: the run.
+            step: the step.
+            values: means since the last record, by tag.
+        """
+
+    def images_recorded(self, run: Run, step: int, tag: str, images: Tensor) -> None:
+        """Receive a grid of images after the grid was written.
+
+        Args:
+            run: the run.
+            step: the step.
+            tag: ``samples/ema``, ``samples/generator`` or ``samples/real``.
+            images: the images, (N, *shape), in [-1, 1].
+        """
+
+    def checkpoint_saved(self, run: Run, step: int, path: Path) -> None:
+        """Receive the path of a checkpoint that is complete on disk.
+
+        Args:
+            run: the run.
+            step: the step of the checkpoint.
+            path: the directory of the checkpoint.
+        """
+
+    def run_finished(self, run: Run, error: BaseException | None) -> None:
+        """Receive a run after the last step, or after an error.
+
+        Args:
+            run: the run.
+            error: the exception that ended the run, or None after the last step.
+        """
 
 
 @contextmanager
@@ -153,7 +197,17 @@ def train(
 
 
 class Trainer:
-    """A call of ``train``: the work around the step, such as logs, samples, metrics and checkpoints."""
+    """A call of ``train``: the work around the step, such as logs, samples, metrics and checkpoints.
+
+    Args:
+        run: the run.
+        game: the game over the state of the run.
+        feed: the data of the run.
+        until: the step to end at.
+        events: the receiver of records, pictures and checkpoints.
+        quiet: whether warnings alone are shown.
+        processes: the processes that train the run together.
+    """
 
     def __init__(
         self, run: Run, game: Game, feed: Feed, until: int, events: Events, quiet: bool, processes: Processes

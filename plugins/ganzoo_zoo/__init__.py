@@ -194,7 +194,11 @@ def register_trackers(register: Register) -> None:
 
 @ganzoo.hookimpl
 def register_engines(register: Register) -> None:
-    """The engines."""
+    """The engines.
+
+    Args:
+        register: the function to call with each name.
+    """
     register("command", "ganzoo_zoo.engines.command:Command")
     register("local", "ganzoo_zoo.engines.local:Local")
 
