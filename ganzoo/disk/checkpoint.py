@@ -135,6 +135,7 @@ class Disk:
         Args:
             path: a file or a directory.
         """
+        # A handle for reading is enough to sync, and a directory cannot be opened for writing.
         handle = os.open(path, os.O_RDONLY)
         try:
             os.fsync(handle)

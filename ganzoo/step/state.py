@@ -186,6 +186,7 @@ class State:
         """All tensors by group (``generator``, ``ema``, ``optimizer-discriminator``, ...) and name, without copies."""
         found = {group: dict(module.state_dict()) for group, module in self.modules_by_group()}
         for player, optimizer in self.optimizers.items():
+            # ``state_dict`` numbers the parameters by place, so the names fit the same optimizer in another process.
             found[f"optimizer-{player}"] = {
                 f"{index}.{key}": value
                 for index, entry in optimizer.state_dict()["state"].items()
@@ -198,6 +199,7 @@ class State:
         """The numbers of the state as plain data: the counters, and the optimizers' numbers."""
         rest: dict[str, Any] = {"counters": asdict(self.counters), "best": self.best, "optimizers": {}}
         for player, optimizer in self.optimizers.items():
+            # JSON has no tensors, so these stay out, and only text as keys, so parameters get their number as text.
             saved = optimizer.state_dict()
             rest["optimizers"][player] = {
                 "groups": saved["param_groups"],
@@ -228,6 +230,7 @@ class State:
                 strict = (group, name) in weights or group.startswith("optimizer-")
                 sound[f"{group} {name}"] = value.isfinite().all() if strict else ~value.isnan().any()
         where = next(self.networks.generator.parameters()).device
+        # A single transfer. A question for each tensor would wait for the device as often.
         answers = torch.stack([answer.to(where) for answer in sound.values()]).tolist()
         return next((name for name, answer in zip(sound, answers, strict=True) if not answer), None)
 
@@ -297,9 +300,6 @@ class State:
         Returns:
             By the name of the group, why a module was not loaded. The generator and the average are always loaded.
 
-        Args:
-            tensors: the tensors of the other run by group and name.
-
         Raises:
             CheckpointError: the generator or the average is of another network.
         """
@@ -308,9 +308,11 @@ class State:
             try:
                 load_module(module, tensors.get(group), group)
             except errors.CheckpointError as error:
+                # Samples come from these two networks. No sample is made by the others.
                 if group in ("generator", "ema"):
                     raise
                 failed[group] = error
+        # A newer ganzoo may count more. To sample, the further counters are not needed.
         known = {key: value for key, value in numbers["counters"].items() if key in vars(self.counters)}
         self.counters.set(Counters(**known))
         self.best = numbers.get("best")
@@ -335,6 +337,7 @@ class State:
             nets["ema"] = self.ema
         lines = []
         for group, net in nets.items():
+            # The other run may have kept no average. The average then starts at the generator of that run.
             saved = tensors.get(group) or (tensors.get("generator") if group == "ema" else None)
             if not partial:
                 load_module(net, saved, group)
@@ -372,6 +375,7 @@ def load_fitting(module: nn.Module, saved: Mapping[str, Tensor], group: str) -> 
     if not fitting:
         raise errors.CheckpointError(f"no tensor of the {group} has the name and the shape of one of this run's")
     for name in fitting:
+        # ``state_dict`` returns tensors over the memory of the module, so the copy changes the module.
         own[name].copy_(saved[name])
 
     def shape(of: Mapping[str, Tensor], name: str) -> str:

@@ -121,6 +121,7 @@ class Surroundings(contracts.Game):
     def _begin_learning(self, phase: Learning) -> None:
         """Choose the parameters that learn. What is frozen is in evaluation mode, so that its statistics stay too."""
         generator, discriminator = (None if names is None else tuple(names) for _, names in phase.players())
+        # Tuples, because a list that the architecture changes in place would always be equal to itself.
         phase = Learning(generator, discriminator, phase.adversarial)
         if phase != self.learning:
             self.learning = phase
@@ -151,6 +152,7 @@ class Surroundings(contracts.Game):
             )
         if not names:
             return []
+        # By identity, because `==` compares tensors number by number.
         wanted = {id(p) for name in names for p in module.get_submodule(name).parameters()}
         own = {id(p) for p in module.parameters()}
         return [p for p in everything if id(p) in wanted or id(p) not in own]
@@ -220,6 +222,7 @@ class Surroundings(contracts.Game):
             blend: share of the newest layers where the networks grow, or a tensor that a recording reads.
             nonfinite: the flag to start from. The default is the present flag.
         """
+        # A shallow copy, so that both games move the same state.
         other = copy.copy(self)
         other.environment, other.on_host = environment, environment.on_host
         other.parametrizations = ParametrizationCache(self.modules)
