@@ -132,7 +132,7 @@ ELSEWHERE = {"stacked-modes"}  # reads digits, which no sample of the exam is; s
 def catalogue() -> list[tuple[str, str]]:
     brought = [e for e in ganzoo.catalogue().entries() if e.provider == "zoo"]
     tasks = {"inpaint": "inpaint:of=digits:size=8", "superres": "superres:of=digits:size=8,factor=2"}
-    metrics = {"lpips": "lpips:network=alex,count=8"}
+    metrics = {"lpips": "lpips:network=alex,count=8", "ms-ssim": "ms-ssim:pairs_of=16"}
     smaller = {"architecture": SMALLER, "regularizer": SMALLER_TERMS, "data": tasks, "metric": metrics}
     small = [(e.kind, smaller.get(e.kind, {}).get(e.name, e.name)) for e in brought]
     return [(kind, words) for kind, words in small if words not in ABSENT | ELSEWHERE] + [
