@@ -13,8 +13,7 @@ Costs, in forward passes of the generator (g) and the discriminator (d): a round
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -100,16 +99,6 @@ class Game(Surroundings):
         size = environment.batch_size // environment.micro_batches
         first = (environment.process_group.rank * environment.accumulate + piece) * size
         return latents.rows(slice(first, first + size))
-
-    @property
-    def is_paired(self) -> bool:
-        """Whether each fake is generated for the condition or the class of a real sample."""
-        return bool(self.environment.feed.inputs) or self.pairs_classes
-
-    @property
-    def pairs_classes(self) -> bool:
-        """Whether each fake is generated for the class of a real sample, because the loss compares the two."""
-        return self.loss.pairs_samples and self.environment.feed.with_labels
 
     def generate(self, batch: Batch) -> Tensor:
         """G(z): fakes, (N, *shape), from a batch of latents."""
@@ -399,26 +388,6 @@ class Game(Surroundings):
         """Judge by another network from now on. ``modules["discriminator"]`` is the game's own."""
         self.parametrizations.close()  # the cached weights are not the ones of this network
         self._discriminator = network
-
-    @contextmanager
-    def looking_ahead(self) -> Iterator[None]:
-        """A context for rounds and moves that are taken back: the statistics of networks and parts stay as they are.
-
-        Regularizers observe nothing inside. The running statistics of norms, power vectors and the like are copied at
-        the begin and put back at the end. The parameters are left to ``snapshot`` and ``restore``.
-        """
-        modules = [module for group, module in self.state.modules_by_group() if group != "ema"]
-        buffers = [value for module in modules for value in module.buffers()]
-        kept = [value.clone() for value in buffers]
-        before, self.is_looking_ahead = self.is_looking_ahead, True
-        try:
-            yield
-        finally:
-            self.is_looking_ahead = before
-            self.parametrizations.close()  # weights that are cached belong to the power vectors of this context
-            for value, old in zip(buffers, kept, strict=True):
-                # Through ``data``: graphs that keep a running mean, as those of batch norm do, read no value of it.
-                value.data.copy_(old)
 
     def snapshot(self, *players: Player, memory: bool = False) -> Snapshot:
         """Copies of the parameters of some players (both unless named), with the optimizers' ``memory`` on request."""

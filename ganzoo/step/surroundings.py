@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Collection, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from typing import Self
 
 import torch
@@ -34,7 +34,7 @@ HOOKS = (
 
 
 class Surroundings(contracts.Game):
-    """The frame of a step, that ``Game`` fills: constructor, begin, end, scalars, rehearsals.
+    """The frame of a step, that ``Game`` fills: constructor, begin, end, scalars, rehearsals, looks ahead.
 
     Attributes:
         parts: architecture, loss, regularizers, and the state that the game changes.
@@ -233,6 +233,26 @@ class Surroundings(contracts.Game):
         other.nonfinite = self.nonfinite if nonfinite is None else nonfinite
         return other
 
+    @contextmanager
+    def looking_ahead(self) -> Iterator[None]:
+        """A context for rounds and moves that are taken back: the statistics of networks and parts stay as they are.
+
+        Regularizers observe nothing inside. The running statistics of norms, power vectors and the like are copied at
+        the begin and put back at the end. The parameters are left to ``snapshot`` and ``restore``.
+        """
+        modules = [module for group, module in self.state.modules_by_group() if group != "ema"]
+        buffers = [value for module in modules for value in module.buffers()]
+        kept = [value.clone() for value in buffers]
+        before, self.is_looking_ahead = self.is_looking_ahead, True
+        try:
+            yield
+        finally:
+            self.is_looking_ahead = before
+            self.parametrizations.close()  # weights that are cached belong to the power vectors of this context
+            for value, old in zip(buffers, kept, strict=True):
+                # Through ``data``: graphs that keep a running mean, as those of batch norm do, read no value of it.
+                value.data.copy_(old)
+
     def discard_trial(self, nonfinite: Tensor) -> None:
         """Forget the scalars of a trial, and put an earlier flag back."""
         self.scalars, self.nonfinite = {}, nonfinite
@@ -241,6 +261,16 @@ class Surroundings(contracts.Game):
         """Take over the scalars and the flag of the begun step from a rehearsal or a recording."""
         self.scalars.update(scalars)
         self.nonfinite = nonfinite
+
+    @property
+    def is_paired(self) -> bool:
+        """Whether each fake is generated for the condition or the class of a real sample."""
+        return bool(self.environment.feed.inputs) or self.pairs_classes
+
+    @property
+    def pairs_classes(self) -> bool:
+        """Whether each fake is generated for the class of a real sample, because the loss compares the two."""
+        return self.loss.pairs_samples and self.environment.feed.with_labels
 
     # -- small things --------------------------------------------------------------------------------------------
 
