@@ -80,7 +80,8 @@ class Entropy(ganzoo.Regularizer):
             Incompatible: the samples of this step have another size than the data.
         """
         x, z = s.fake_images.flatten(1), s.latent
-        if x.shape[1] + z.shape[1] != self.module[0].in_features:
+        net = self.module  # of ``prepare``, or any other function of the pairs, which checks the size by itself
+        if isinstance(net, nn.Sequential) and x.shape[1] + z.shape[1] != net[0].in_features:
             raise Incompatible(
                 "entropy measures samples of one size, and these networks change the size in training: use networks "
                 "that do not grow, or leave entropy out"
@@ -89,5 +90,5 @@ class Entropy(ganzoo.Regularizer):
             dealt = z.gather(0, torch.rand_like(z).argsort(0))
         else:
             dealt = z[torch.randperm(len(z), device=z.device)]
-        paired, unpaired = self.module(torch.cat([torch.cat([x, z], 1), torch.cat([x, dealt], 1)])).chunk(2)
+        paired, unpaired = net(torch.cat([torch.cat([x, z], 1), torch.cat([x, dealt], 1)])).chunk(2)
         return self.weight * (softplus(-paired).mean() + softplus(unpaired).mean())
