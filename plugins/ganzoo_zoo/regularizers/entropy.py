@@ -47,10 +47,12 @@ class Entropy(ganzoo.Regularizer):
         >>> import ganzoo, torch
         >>> from ganzoo.words import bind
         >>> bound = bind(ganzoo.part("regularizer", "entropy"))
-        >>> bound.values["module"] = lambda pairs: torch.zeros(len(pairs))
+        >>> network = torch.nn.Sequential(torch.nn.Linear(2 + 2, 1), torch.nn.Flatten(0))
+        >>> _ = torch.nn.init.zeros_(network[0].weight), torch.nn.init.zeros_(network[0].bias)
+        >>> bound.values["module"] = network
         >>> s = ganzoo.Scores(fake_images=torch.zeros(4, 2), latent=torch.randn(4, 2))
         >>> bound.part.generator_penalty(s)
-        tensor(1.3863)
+        tensor(1.3863, grad_fn=<MulBackward0>)
     """
 
     weight: Annotated[float, Ge(0)] = 1.0
