@@ -96,6 +96,9 @@ def named(kind: str) -> list[str]:
     return sorted(entry.name for entry in ganzoo.catalogue(kind, no_plugins=True) if entry.builtin)
 
 
+WHOLE = {"pggan": "channel_base=64,channel_max=8,start=8"}
+"""Networks that grow, whole from the first step. A new phase is a new recording, before which the host waits."""
+
 FETCHED = ("lpips", "perceptual", "style")
 """Regularizers that read the published weights of a network, which tests do not fetch."""
 
@@ -124,7 +127,7 @@ def compositions() -> Iterator[Composition]:
                     plain=False,
                 )
     for arch in named("architecture"):
-        small = smallest(arch)
+        small = WHOLE.get(arch) or smallest(arch)
         suited = tuple({k: v for k, v in base.items() if k != "arch"} for base in BASES)
         for option in ("", *options("architecture", arch)):
             value = ",".join(each for each in (small, option) if each)
