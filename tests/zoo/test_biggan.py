@@ -186,3 +186,12 @@ def test_penalties_and_precisions(experiment: Any, arch: str, precision: str, re
     made.game.begin(0, 0.0)
     made.run.parts.schedule.step(made.game)
     assert all(map(math.isfinite, [float(v) for v in made.game.pop_scalars().values()]))
+
+
+@pytest.mark.parametrize("norm", ["none", "pixel", "batch"])
+@pytest.mark.parametrize("arch", ["biggan:width=4,shared=4", "sagan:width=4"])
+def test_norms_that_take_no_label_are_given_none(arch: str, norm: str) -> None:
+    spec = ganzoo.Spec(shape=(1, 16, 16), latent_dim=12, classes=3)
+    part = ganzoo.part("architecture", f"{arch},norm={norm}")
+    batch = ganzoo.Batch(latent=torch.randn(4, 12), labels=torch.tensor([0, 1, 2, 0]))
+    assert part.generate(part.generator(spec), batch).shape == (4, 1, 16, 16)

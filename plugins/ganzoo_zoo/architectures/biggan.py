@@ -19,6 +19,7 @@ from ganzoo_zoo.architectures.layers.batch_statistics import MinibatchStddev
 from ganzoo_zoo.architectures.layers.conditioning import (
     ClassProjection,
     ConditionalName,
+    LabelledLayer,
     concat_labels,
     one_hot,
     require_labels,
@@ -333,14 +334,14 @@ class UpBlock(nn.Module):
 
 
 def normalised(layer: nn.Module, x: Tensor, condition: Tensor | None) -> Tensor:
-    """Apply a norm, with the condition where there is a condition.
+    """Apply a norm, with the condition where the norm takes a condition. ``norm=none`` and ``norm=pixel`` take none.
 
     Args:
         layer: a norm.
         x: (N, C, *S).
         condition: what the norm takes beside the maps, or None.
     """
-    h: Tensor = layer(x) if condition is None else layer(x, condition)
+    h: Tensor = layer(x, condition) if isinstance(layer, LabelledLayer) and condition is not None else layer(x)
     return h
 
 
