@@ -17,12 +17,19 @@ DEPTHWISE = re.compile(r"stylegan2|r3gan|binomial")
 """Architectures and options with a convolution of each channel by itself."""
 
 
+DROPOUT = re.compile(r"unet|pix2pix|colorize")
+"""Architectures and presets with dropout."""
+
+
 def lacks(composition: str) -> str:
     """Why the emulated device cannot run a composition, "" where the device can.
 
     On a GPU without cuDNN, torch has a kernel of its own for convolutions of each channel by itself. The CPU, whose
-    kernels the emulated device runs, has no such kernel.
+    kernels the emulated device runs, has no such kernel. The CPU's kernel of dropout draws from the generator of the
+    CPU, in the order in which the tasks run.
     """
+    if found := DROPOUT.search(composition):
+        return f"the emulated device draws the dropout of {found[0]} on the host"
     found = DEPTHWISE.search(composition)
     return f"the emulated device has no kernel for the depthwise convolutions of {found[0]}" if found else ""
 

@@ -53,10 +53,6 @@ FAULTS = {
 }
 """Compositions that fail on every device, and why."""
 
-if emulation.is_emulated():
-    # The kernel of the CPU, which computes for the emulated device, draws dropout from the CPU's generator.
-    REASONS[r"architecture unet|preset (pix2pix|colorize)"] = "a part that draws random numbers on the CPU"
-
 TRITON = {"preset sagan": "torch computes self-attention by a Triton kernel, for which the emulator has no compiler"}
 """Compositions that the emulated device cannot run, and why."""
 
