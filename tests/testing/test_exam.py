@@ -133,7 +133,14 @@ def catalogue() -> list[tuple[str, str]]:
     brought = [e for e in ganzoo.catalogue().entries() if e.provider == "zoo"]
     tasks = {"inpaint": "inpaint:of=digits:size=8", "superres": "superres:of=digits:size=8,factor=2"}
     metrics = {"lpips": "lpips:network=alex,count=8", "ms-ssim": "ms-ssim:pairs_of=16"}
-    smaller = {"architecture": SMALLER, "regularizer": SMALLER_TERMS, "data": tasks, "metric": metrics}
+    trackers = {"budget": "budget:seconds=60", "early-stop": "early-stop:figure=loss/generator"}
+    smaller = {
+        "architecture": SMALLER,
+        "regularizer": SMALLER_TERMS,
+        "data": tasks,
+        "metric": metrics,
+        "tracker": trackers,
+    }
     small = [(e.kind, smaller.get(e.kind, {}).get(e.name, e.name)) for e in brought]
     return [(kind, words) for kind, words in small if words not in ABSENT | ELSEWHERE] + [
         (kind, words) for kind, variants in VARIANTS.items() for words in variants
