@@ -15,6 +15,7 @@ from ganzoo import errors
 from ganzoo.disk import pictures, record
 from ganzoo.disk.checkpoint import disk
 from ganzoo.disk.record import RunLogger
+from ganzoo.disk.tags import About
 
 
 def written(path: Path, steps: range, **values: Any) -> bytes:
@@ -147,7 +148,7 @@ def events(folder: Path) -> list[Any]:
 def test_a_resume_does_not_log_the_settings_again(tmp_path: Path) -> None:
     for step in (0, 5, 9):
         logger = RunLogger(tmp_path, step, lambda line: None)
-        logger.begin({"loss": "hinge"}, {"settings": "text"}, "hinge")
+        logger.begin(About({"loss": "hinge"}, {"settings": "text"}, "hinge"))
         logger.scalars(step + 1, 0, {"a": 1.0})
         logger.close()
     texts = [e for e in events(tmp_path) if any(v.tag.startswith("settings") for v in e.summary.value)]

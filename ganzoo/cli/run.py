@@ -232,15 +232,11 @@ def finished(run: Run) -> None:
     """
     from ganzoo.disk import record
     from ganzoo.training.health import summary
+    from ganzoo.training.hparams import directions
 
     pictures = sorted((run.dir / "samples").glob("*-ema.png")) or sorted((run.dir / "samples").glob("*-generator.png"))
     say(f"run      {run.dir}")
     if pictures:
         say(f"picture  {pictures[-1]}")
-    directions = {
-        f"metrics/{label}/{name}": up
-        for label, metric in run.parts.metrics.items()
-        for name, up in metric.figures.items()
-    }
-    say(f"health   {summary(record.read(run.dir / 'metrics.jsonl'), directions)}")
+    say(f"health   {summary(record.read(run.dir / 'metrics.jsonl'), directions(run))}")
     say(f"look     ganzoo tensorboard {shlex.quote(str(run.dir.parent))}")

@@ -69,6 +69,11 @@ if TYPE_CHECKING:
 )
 @click.option("--prior", is_flag=True, help="Add |z|^2/2 to the energy, so that the noise stays near N(0, 1).")
 @click.option("--single", is_flag=True, help="One PNG a sample, in a folder, instead of one grid.")
+@click.option(
+    "--projector",
+    is_flag=True,
+    help="Write the samples and as many real samples for the tab Projector of TensorBoard, in place of a grid.",
+)
 @click.option("--columns", type=click.IntRange(min=1), help="Images in a row of the grid.")
 @click.option(
     "--out",
@@ -93,6 +98,7 @@ def command(
     step_size: float,
     prior: bool,
     single: bool,
+    projector: bool,
     columns: int | None,
     out: Path | None,
     device: str | None,
@@ -119,6 +125,8 @@ def command(
         write(pictures.picture(samples, columns), out)
         click.echo(out)
         return
+    if projector and (single or columns is not None or out is not None):
+        raise errors.SettingsError("--projector writes into the run: leave out --single, --columns and --out")
     columns = columns or (pictures.class_columns(trained.spec.classes, count) if label is None else None)
     given = None
     if trained.spec.inputs:
@@ -132,6 +140,9 @@ def command(
             batch, mcmc, steps=mcmc_steps, step_size=step_size, prior=prior, seed=seed, source=source
         )
         click.echo(f"{100 * accepted:.1f} % of the proposals were taken", err=True)
+    if projector:
+        click.echo(project(trained, batch, source=source, truncation=truncation))
+        return
     if single:
         folder = sample_folder(out, trained.dir / "samples" / f"seed{seed}")
         beside = [*inputs.values(), given.images] if given is not None else []
@@ -149,6 +160,40 @@ def command(
     by_class = label is None and given is None and columns and columns % max(1, trained.spec.classes) == 0
     write(pictures.picture(samples, columns, names=trained.class_names if by_class else ()), out)
     click.echo(out)
+
+
+def project(trained: Run, batch: Batch, *, source: str, truncation: float | None) -> Path:
+    """Write the samples and as many real samples for TensorBoard's projector.
+
+    Args:
+        trained: the run.
+        batch: the latents of all samples, with labels and inputs.
+        source: as for ``Run.sample``.
+        truncation: as for ``Run.sample``.
+
+    Returns:
+        The folder of the files.
+
+    Raises:
+        RunError: a file cannot be written.
+        SettingsError: there are more samples than the projector shows.
+    """
+    from ganzoo.recipe.assemble import shown
+    from ganzoo.trained.projector import MOST, write_projector
+
+    if batch.size > MOST // 2:
+        raise errors.SettingsError(f"--count {batch.size}: the projector shows at most {MOST // 2} samples")
+    reals, _ = shown(trained, batch.size)
+    assert reals.images is not None
+
+    def named(labels: Tensor | None) -> list[str]:
+        if labels is None:
+            return []
+        numbers: list[int] = labels.tolist()
+        return [trained.class_names[i] if i < len(trained.class_names) else str(i) for i in numbers]
+
+    samples = trained.generated(batch, source, truncation=truncation)
+    return write_projector(trained.dir, samples, reals.images, named(batch.labels), named(reals.labels))
 
 
 def sample_folder(out: Path | None, default: Path) -> Path:

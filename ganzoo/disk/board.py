@@ -1,17 +1,19 @@
 """Write TensorBoard's event file. No other file of ganzoo imports TensorBoard.
 
 Every tag has a description. A layout of custom scalars, a row of the hparams table and the end of the session belong to
-every run, without configuration. The hparams are the start and the end of a session in the run's own event file, and no
+every run, without configuration. The hparams are the start and the end of a session in a file of the run, and no
 experiment of their own. TensorBoard then collects the columns of all runs, so that runs of different parts share one
-table.
+table. The file of the session is written anew when training starts and when training ends, since the row of the table
+says what became of the run.
 """
 
 from __future__ import annotations
 
 import io
+import os
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,6 +21,7 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
+from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import DataClass, Summary, SummaryMetadata
 from tensorboard.compat.proto.tensor_pb2 import TensorProto
 from tensorboard.compat.proto.tensor_shape_pb2 import TensorShapeProto
@@ -32,10 +35,11 @@ from tensorboard.plugins.hparams.metadata import (
 )
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData, SessionEndInfo, SessionStartInfo
 from tensorboard.summary.writer import event_file_writer
+from tensorboard.summary.writer.record_writer import RecordWriter
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
-from ganzoo.disk.tags import ACCURACY_BAND, FAMILIES, description, shown
+from ganzoo.disk.tags import ACCURACY_BAND, FAMILIES, About, description, shown
 
 STATUS = {
     "finished": api_pb2.STATUS_SUCCESS,
@@ -52,23 +56,36 @@ DATA_CLASS = {
 }
 """What kind of data each plugin of TensorBoard reads."""
 
-LOW, HIGH = f"{FAMILIES['balance']}/accuracy wanted, low", f"{FAMILIES['balance']}/accuracy wanted, high"
+BAND = ("wanted/accuracy/low", "wanted/accuracy/high")
 """The tags of the two edges of the band that the accuracy should stay in."""
 
+SESSION_FILE = "events.out.tfevents.0000000000.hparams"
+"""The file of a run directory that holds the row of the hparams table. TensorBoard reads the file first."""
 
-def layout() -> dict[str, dict[str, list[Any]]]:
+
+def layout(figures: Sequence[str] = ()) -> dict[str, dict[str, list[Any]]]:
     """The charts of TensorBoard's custom scalars, for every run.
+
+    Args:
+        figures: the tags of the figures of metrics that have a band.
 
     Returns:
         The charts by category, as ``SummaryWriter.add_custom_scalars`` takes the charts. Tags are regular expressions.
     """
     balance, stability, quality = FAMILIES["balance"], FAMILIES["stability"], FAMILIES["quality"]
     accuracy = shown("scores/accuracy")
+    bands = {
+        f"{' '.join(tag.split('/')[1:])}, and the range of its last values": [
+            "Margin",
+            [shown(tag), *(shown(f"{tag.replace('metrics', 'spread', 1)}/{edge}") for edge in ("lowest", "highest"))],
+        ]
+        for tag in figures
+    }
     return {
         "1 is it balanced?": {
             "losses of both players": ["Multiline", [f"{balance}/loss .*"]],
             "mean scores of real and generated samples": ["Multiline", [f"{balance}/score (real|fake)$"]],
-            "accuracy of the discriminator, and the band to stay in": ["Margin", [accuracy, LOW, HIGH]],
+            "accuracy of the discriminator, and the band to stay in": ["Margin", [accuracy, *map(shown, BAND)]],
         },
         "2 is it stable?": {
             "norms of the gradients": ["Multiline", [f"{stability}/gradient .*"]],
@@ -79,7 +96,8 @@ def layout() -> dict[str, dict[str, list[Any]]]:
             ],
         },
         "3 is it good?": {
-            "metrics": ["Multiline", [f"{quality}/(?!diversity).*"]],
+            **bands,
+            "best figures so far": ["Multiline", [f"{quality}/best .*"]],
             "diversity of the samples, 1 for the diversity of the data": ["Multiline", [f"{quality}/diversity"]],
         },
         "4 is it fast?": {
@@ -123,43 +141,41 @@ class Board:
         with _named_in_order(folder):
             self._writer = SummaryWriter(str(folder), purge_step=purge, max_queue=1000, filename_suffix=suffix)
         self._described: set[str] = set()
+        self._folder, self._about = folder, About()
 
-    def begin(self, columns: Mapping[str, Any], texts: Mapping[str, str], group: str) -> None:
+    def begin(self, about: About, *, resumed: bool = False) -> None:
         """Write what is written once a run: texts, the layout, and the row of the hparams table.
 
         Args:
-            columns: the row of the hparams table.
-            texts: texts in Markdown by tag.
-            group: the name that runs of one recipe share, whatever the seed.
+            about: what there is to say.
+            resumed: earlier event files hold the texts and the layout already.
         """
-        for tag, text in texts.items():
-            self.text(tag, text)
-        self.layout()
-        start = SessionStartInfo(group_name=group)
-        for key, value in columns.items():
-            if isinstance(value, bool):
-                start.hparams[key].bool_value = value
-            elif isinstance(value, int | float):
-                start.hparams[key].number_value = value
-            else:
-                start.hparams[key].string_value = str(value)
-        self._session(SESSION_START_INFO_TAG, HParamsPluginData(session_start_info=start, version=PLUGIN_DATA_VERSION))
+        self._about = about
+        if not resumed:
+            for tag, text in about.texts.items():
+                self.text(tag, text)
+            self.layout(about.figures)
+        self._session("training", "")
 
-    def layout(self) -> None:
-        """Write the charts of custom scalars."""
-        self._writer.add_custom_scalars(layout())
+    def layout(self, figures: Sequence[str] = ()) -> None:
+        """Write the charts of custom scalars.
 
-    def end(self, status: str, text: str, step: int) -> None:
+        Args:
+            figures: the tags of the figures of metrics that have a band.
+        """
+        self._writer.add_custom_scalars(layout(figures))
+
+    def end(self, status: str, reason: str, text: str, step: int) -> None:
         """Write the outcome of the run.
 
         Args:
             status: ``finished``, ``stopped``, ``diverged`` or ``failed``.
+            reason: why the training ended early, or an empty text.
             text: the outcome in Markdown.
             step: the last step.
         """
         self.text("outcome", text, step)
-        end = SessionEndInfo(status=STATUS[status])
-        self._session(SESSION_END_INFO_TAG, HParamsPluginData(session_end_info=end, version=PLUGIN_DATA_VERSION))
+        self._session(status, reason)
 
     def text(self, tag: str, text: str, step: int = 0) -> None:
         """Write a text.
@@ -180,7 +196,7 @@ class Board:
         """
         pairs = [(tag, shown(tag), value) for tag, value in values.items()]
         if "scores/accuracy" in values:
-            pairs += [("scores/accuracy", tag, edge) for tag, edge in zip((LOW, HIGH), ACCURACY_BAND, strict=True)]
+            pairs += [(tag, shown(tag), edge) for tag, edge in zip(BAND, ACCURACY_BAND, strict=True)]
         found = []
         for tag, name, value in pairs:
             proto = TensorProto(dtype=DT_FLOAT, float_val=[value])
@@ -237,7 +253,7 @@ class Board:
             text = ""
         else:
             self._described.add(name)
-            text = description(tag)
+            text = self._about.descriptions.get(tag) or description(tag)
         return SummaryMetadata(
             display_name=name.partition("/")[2],
             summary_description=text,
@@ -245,9 +261,33 @@ class Board:
             data_class=DATA_CLASS[plugin],
         )
 
-    def _session(self, tag: str, data: HParamsPluginData) -> None:
-        plugin = SummaryMetadata.PluginData(plugin_name=PLUGIN_NAME, content=data.SerializeToString())
-        self._add(Summary(value=[Summary.Value(tag=tag, metadata=SummaryMetadata(plugin_data=plugin))]))
+    def _session(self, status: str, reason: str) -> None:
+        """Write the row of the hparams table, in the place of the row that the run had before."""
+        start = SessionStartInfo(group_name=self._about.group)
+        for key, value in {**self._about.columns, "status": status, "status, reason": reason or "none"}.items():
+            if isinstance(value, bool):
+                start.hparams[key].bool_value = value
+            elif isinstance(value, int | float):
+                start.hparams[key].number_value = value
+            else:
+                start.hparams[key].string_value = str(value)
+        found = {SESSION_START_INFO_TAG: HParamsPluginData(session_start_info=start, version=PLUGIN_DATA_VERSION)}
+        if status in STATUS:
+            end = SessionEndInfo(status=STATUS[status])
+            found[SESSION_END_INFO_TAG] = HParamsPluginData(session_end_info=end, version=PLUGIN_DATA_VERSION)
+        draft = self._folder / f".{SESSION_FILE}.{os.getpid()}"  # a name that TensorBoard does not read
+        try:
+            with draft.open("wb") as file:
+                records = RecordWriter(file)
+                records.write(Event(wall_time=time.time(), file_version="brain.Event:2").SerializeToString())
+                for tag, data in found.items():
+                    plugin = SummaryMetadata.PluginData(plugin_name=PLUGIN_NAME, content=data.SerializeToString())
+                    value = Summary.Value(tag=tag, metadata=SummaryMetadata(plugin_data=plugin))
+                    event = Event(wall_time=time.time(), summary=Summary(value=[value]))
+                    records.write(event.SerializeToString())
+            draft.replace(self._folder / SESSION_FILE)
+        finally:
+            draft.unlink(missing_ok=True)
 
     def _add(self, summary: Summary, step: int | None = None) -> None:
         events: Any = self._writer._get_file_writer()  # type: ignore[no-untyped-call]  # torch's

@@ -22,6 +22,7 @@ from ganzoo import errors
 from ganzoo.disk import pictures
 from ganzoo.disk.board import Board
 from ganzoo.disk.checkpoint import disk
+from ganzoo.disk.tags import About
 
 EVENT_FILES = "events.out.tfevents.*"
 """The pattern of the names that TensorBoard gives to event files."""
@@ -56,28 +57,26 @@ class RunLogger:
         self._try("TensorBoard", lambda: self._open_board(step))
         self._try("samples", lambda: (folder / "samples").mkdir(exist_ok=True))
 
-    def begin(self, columns: Mapping[str, Any], texts: Mapping[str, str], group: str) -> None:
-        """Log what is logged once a run: texts, and the row of the hparams table.
+    def begin(self, about: About) -> None:
+        """Log what is logged once a run: texts, charts, and the row of the hparams table.
 
-        A resumed run has all of this already in an earlier event file. Then nothing is written.
+        A resumed run has the texts and the charts in an earlier event file already.
 
         Args:
-            columns: the row of the hparams table.
-            texts: texts in Markdown by tag: the settings, the command, the versions.
-            group: the name that runs of one recipe share, whatever the seed.
+            about: what there is to say of the run.
         """
-        if not self._resumed:
-            self._try("TensorBoard", lambda: self._board.begin(columns, texts, group))
+        self._try("TensorBoard", lambda: self._board.begin(about, resumed=self._resumed))
 
-    def end(self, status: str, text: str, step: int) -> None:
+    def end(self, status: str, reason: str, text: str, step: int) -> None:
         """Log the outcome of the run.
 
         Args:
             status: ``finished``, ``stopped``, ``diverged`` or ``failed``.
+            reason: why the training ended early, or an empty text.
             text: the outcome in Markdown.
             step: the last step.
         """
-        self._try("TensorBoard", lambda: self._board.end(status, text, step))
+        self._try("TensorBoard", lambda: self._board.end(status, reason, text, step))
 
     def scalars(
         self, step: int, images: int, values: Mapping[str, float], shown: Mapping[str, float] | None = None

@@ -7,6 +7,9 @@ In TensorBoard, the families therefore have numbers: what to look at first comes
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 FAMILIES = {
     "samples": "1 samples",
@@ -15,8 +18,9 @@ FAMILIES = {
     "stability": "4 stability",
     "speed": "5 speed",
     "faults": "6 faults",
+    "bands": "9 bands",
 }
-"""The families in TensorBoard, in order."""
+"""The families in TensorBoard, in order. The last family holds the edges of the bands of the custom scalars."""
 
 ACCURACY_BAND = (0.55, 0.9)
 """The band that the discriminator's accuracy should stay in: better than a coin, and not always right."""
@@ -67,6 +71,15 @@ DESCRIPTIONS: tuple[tuple[str, str], ...] = (
         r"metrics/.*",
         "A metric of the run. ganzoo show metric:NAME says which way is better.",
     ),
+    (
+        r"spread/(.*)/(lowest|highest)",
+        "The {1} of the last values of the figure {0}. Together the two edges are the band in the custom scalars. A "
+        "difference between two runs that is smaller than the band means nothing.",
+    ),
+    (
+        r"wanted/accuracy/(low|high)",
+        "An edge of the band that the accuracy of the discriminator should stay in, for the custom scalars.",
+    ),
     (r"best/.*", "The best value of the figure so far. The hparams table shows the last value, and so the best one."),
     (
         r"loss/(.*)",
@@ -105,6 +118,12 @@ DESCRIPTIONS: tuple[tuple[str, str], ...] = (
         "The singular values of the weights of a layer of the {0}. Good: many values of one size. Bad: one value that "
         "is far above the others.",
     ),
+    (
+        r"gradients of (discriminator|generator)/all",
+        "The sizes of the gradient, weight by weight, as powers of ten: the root of the optimizer's running mean of "
+        "the squared gradient. Good: one hill that stays. Bad: a hill that moves by powers of ten, or a second hill "
+        "far to the left (weights that no longer learn).",
+    ),
     (r"penalty/(.*)", "The penalty {0}, times its weight. Good: small beside the loss, and steady."),
     (
         r"parts/(.*)",
@@ -132,6 +151,8 @@ NAMES = {
     "faults": "",
     "metrics": "",
     "best": "best",
+    "spread": "",
+    "wanted": "",
 }
 """The word before the rest of a tag, for families whose members are named in one word."""
 
@@ -146,14 +167,37 @@ HOMES = {
     "grad": "stability",
     "slope at real": "stability",
     "slope at fake": "stability",
+    "gradients of discriminator": "stability",
+    "gradients of generator": "stability",
     "penalty": "stability",
     "parts": "stability",
     "singular values": "stability",
+    "spread": "bands",
+    "wanted": "bands",
     "lr": "speed",
     "speed": "speed",
     "faults": "faults",
 }
 """The family in TensorBoard of each family of tags."""
+
+
+@dataclass(frozen=True)
+class About:
+    """What TensorBoard is told of a run as a whole.
+
+    Args:
+        columns: the row of the hparams table.
+        texts: texts in Markdown by tag.
+        group: the name that runs of one recipe share, whatever the seed.
+        figures: the tags of the figures of metrics, such as ``metrics/fid/value``. Each gets a chart with a band.
+        descriptions: by tag, a description in the place of the general one.
+    """
+
+    columns: Mapping[str, Any] = field(default_factory=dict)
+    texts: Mapping[str, str] = field(default_factory=dict)
+    group: str = ""
+    figures: Sequence[str] = ()
+    descriptions: Mapping[str, str] = field(default_factory=dict)
 
 
 def shown(tag: str) -> str:

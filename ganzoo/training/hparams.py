@@ -6,10 +6,15 @@ import hashlib
 import json
 import math
 import shlex
+from collections import deque
 from collections.abc import Mapping
 from typing import Any
 
 from ganzoo import words
+from ganzoo.disk.status import Status
+from ganzoo.disk.tags import About
+from ganzoo.errors import RunError
+from ganzoo.training import diagnostics, health
 from ganzoo.training.run import Run
 
 PARTS_SHOWN = ("arch", "data", "loss", "regularizers", "schedule")
@@ -17,6 +22,9 @@ PARTS_SHOWN = ("arch", "data", "loss", "regularizers", "schedule")
 
 SETTINGS_SHOWN = ("batch_size", "d_arch", "d_optimizer", "ema", "g_optimizer", "latent_dim", "precision", "seed")
 """The settings that are columns. The columns begin with ``settings/``, a later letter than the names of the kinds."""
+
+BAND_OF = 5
+"""The number of last values of a figure whose range is the band in the custom scalars."""
 
 NO_RECIPE = ("seed", "logdir", "name", "device", "threads", "log_every", "sample_every", "checkpoint_every", "keep")
 """Settings that two runs of one recipe may differ in."""
@@ -47,26 +55,66 @@ def columns(run: Run) -> dict[str, Any]:
     return row
 
 
-def best_so_far(run: Run, values: Mapping[str, float], best: dict[str, float]) -> dict[str, float]:
-    """Compare the figures of metrics with the best figures so far.
+class Figures:
+    """The best figures of a run so far, and the range of the last figures.
 
     Args:
         run: the run, whose metrics say which way is better.
-        values: scalars by tag.
-        best: the best figures so far by tag. Better figures are written here.
-
-    Returns:
-        The best figures of the metrics that ``values`` holds, by tags such as ``best/fid/value``.
     """
-    found = {}
-    for name, metric in run.parts.metrics.items():
-        for key, up in metric.figures.items():
-            value, tag = values.get(f"metrics/{name}/{key}"), f"best/{name}/{key}"
-            if up is None or value is None or not math.isfinite(value):
+
+    def __init__(self, run: Run) -> None:
+        self.directions = directions(run)
+        self.best: dict[str, float] = {}
+        self.last: dict[str, deque[float]] = {tag: deque(maxlen=BAND_OF) for tag in self.directions}
+
+    def update(self, values: Mapping[str, float]) -> dict[str, float]:
+        """Take figures of a step.
+
+        Args:
+            values: scalars by tag.
+
+        Returns:
+            For each figure among the values: the best value so far, by tags such as ``best/fid/value``, and the lowest
+            and the highest of the last ``BAND_OF`` values, by tags such as ``spread/fid/value/lowest``.
+        """
+        found = {}
+        for tag, up in self.directions.items():
+            value = values.get(tag)
+            if value is None or not math.isfinite(value):
                 continue
-            old = best.get(tag, value)
-            found[tag] = best[tag] = max(old, value) if up else min(old, value)
-    return found
+            last = self.last[tag]
+            last.append(value)
+            name = tag.removeprefix("metrics/")
+            found[f"spread/{name}/lowest"], found[f"spread/{name}/highest"] = min(last), max(last)
+            if up is not None:
+                old = self.best.get(name, value)
+                found[f"best/{name}"] = self.best[name] = max(old, value) if up else min(old, value)
+        return found
+
+
+def directions(run: Run) -> dict[str, bool | None]:
+    """The figures of a run's metrics by tag, and whether higher is better."""
+    return {
+        f"metrics/{name}/{key}": up for name, metric in run.parts.metrics.items() for key, up in metric.figures.items()
+    }
+
+
+def about(run: Run) -> About:
+    """What TensorBoard is told of a run as a whole.
+
+    Args:
+        run: the run.
+    """
+    found = directions(run)
+    described = {}
+    for name, metric in run.parts.metrics.items():
+        summary = words.documented(type(metric)).summary
+        for key in metric.figures:
+            way = {True: " Higher is better.", False: " Lower is better.", None: ""}[found[f"metrics/{name}/{key}"]]
+            described[f"metrics/{name}/{key}"] = (
+                f"The figure {key} of {name}. {summary}{way} Bad: a figure that gets worse for long."
+            )
+    return About(columns(run), texts(run), group(run), [*found], described)
 
 
 def group(run: Run) -> str:
@@ -107,6 +155,36 @@ def texts(run: Run) -> dict[str, str]:
     said += ["", "**warnings**", "", *(f"- {line}" for line in run.warnings)] if run.warnings else []
     said += ["", "**decided by ganzoo**", "", *(f"- {line}" for line in run.choices)] if run.choices else []
     return {"settings": "\n".join(lines), "run": "\n".join(said)}
+
+
+def outcome(run: Run, ending: Status) -> str:
+    """Describe the end of a run in Markdown.
+
+    Args:
+        run: the run, whose records are read.
+        ending: what became of the training.
+
+    Returns:
+        The status, the reason, the health in words, signs of trouble, and the last and the best figures.
+    """
+    from ganzoo.disk import record  # imports TensorBoard, which is slow, so not at the top
+
+    lines = [f"**{ending.status}** after step {ending.step} of {ending.until}", "", ending.reason, ""]
+    figures = Figures(run)
+    try:
+        records = record.read(run.dir / "metrics.jsonl")
+    except RunError:
+        records = []
+    for line in records:
+        figures.update({k: v for k, v in line.items() if isinstance(v, float)})
+    lines += [f"**health**: {health.summary(records, figures.directions)}", ""]
+    lines += [f"- {line}" for _, line in diagnostics.signs(run.metrics, step=ending.step)]
+    for tag in figures.directions:
+        if tag in run.metrics:
+            name = tag.removeprefix("metrics/")
+            best = f", best {figures.best[name]:.5g}" if name in figures.best else ""
+            lines.append(f"- {name.replace('/', ' ')}: {run.metrics[tag]:.5g}{best}")
+    return "\n".join(lines)
 
 
 def _plain(value: object) -> object:

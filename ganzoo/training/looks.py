@@ -38,6 +38,9 @@ NEIGHBOURS, COMPARED = 5, 8
 WALKS, FRAMES = 4, 8
 """Walks through the latent space, and samples of a walk."""
 
+TAKEN = 4096
+"""Weights of a tensor whose gradients are in the histogram."""
+
 FIELD = 96
 """Positions along a side of the plane at which the discriminator is asked for the field."""
 
@@ -183,6 +186,8 @@ class Looks:
                 weights = [*_weights(network)]
             for layer, weight in weights:
                 yield f"singular values/{player} {layer}", torch.linalg.svdvals(weight)
+            if (sizes := _gradient_sizes(self.run.state.optimizers[player])) is not None:
+                yield f"gradients of {player}/all", sizes
 
     def _judged(self, images: Tensor, labels: Tensor | None, grad: bool = False) -> Tensor:
         """(N,): the scores of samples."""
@@ -192,6 +197,32 @@ class Looks:
         given = Batch(labels=labels[: len(images)].to(run.device) if labels is not None else None)
         with evaluating(run.discriminator), torch.set_grad_enabled(grad):
             return logits(run.parts.architecture.judge(run.discriminator, images, given)).float()
+
+
+def _gradient_sizes(optimizer: torch.optim.Optimizer) -> Tensor | None:
+    """The sizes of a player's gradient, weight by weight, as powers of ten.
+
+    The sizes come from the running mean of the squared gradient that Adam and RMSprop keep, so that no gradient is
+    computed for the histogram. Each tensor gives at most ``TAKEN`` numbers.
+
+    Returns:
+        (N,), or None for an optimizer that keeps no such mean.
+    """
+    found = []
+    for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            kept = optimizer.state.get(parameter, {})
+            mean = kept.get("exp_avg_sq", kept.get("square_avg"))
+            if not isinstance(mean, Tensor):
+                continue
+            numbers = mean.detach().flatten()
+            numbers = numbers[:: max(1, len(numbers) // TAKEN)].double().cpu()
+            if "betas" in group and "step" in kept:  # Adam's mean begins at zero, which this factor makes up for
+                numbers = numbers / (1 - float(group["betas"][1]) ** float(kept["step"]))
+            found.append(numbers)
+    sizes = torch.cat(found) if found else torch.zeros(0, dtype=torch.float64)
+    sizes = sizes[sizes > 0]
+    return sizes.log10() / 2 if len(sizes) else None
 
 
 def _weights(network: nn.Module) -> Iterator[tuple[str, Tensor]]:

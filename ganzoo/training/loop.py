@@ -250,15 +250,15 @@ class Trainer:
         assert self.shown.images is not None
         self.real = self.shown.images
         self.spread = float(_spread(self.real))
-        self.bests: dict[str, float] = {}
+        self.known_figures = hparams.Figures(run)
         if self.counters.step and processes.is_main and run.parts.metrics:
             for line in record.read(run.dir / "metrics.jsonl"):
-                hparams.best_so_far(run, {k: v for k, v in line.items() if isinstance(v, float)}, self.bests)
+                self.known_figures.update({k: v for k, v in line.items() if isinstance(v, float)})
         self.looks = Looks(run, self.real, self.shown.labels, feed.look)
 
     def train(self) -> None:
         run, counters, settings = self.run, self.counters, self.settings
-        self.logger.begin(hparams.columns(run), hparams.texts(run), hparams.group(run))
+        self.logger.begin(hparams.about(run))
         self.events.run_started(run)  # before the first picture, which is an event of its own
         if counters.step == 0:
             self.picture("samples/real", self.real)
@@ -511,8 +511,8 @@ class Trainer:
         if not values:
             return
         self.run.metrics.update(values)
-        best = hparams.best_so_far(self.run, values, self.bests)
-        self.logger.scalars(self.counters.step, self.counters.images, values, best)
+        shown = self.known_figures.update(values)
+        self.logger.scalars(self.counters.step, self.counters.images, values, shown)
         self.events.step_recorded(self.run, self.counters.step, values)
         # the names cost an import of all regularizers, so they are looked up for a sign alone
         found = [name for name, _ in diagnostics.signs(values, step=self.counters.step)]
@@ -767,26 +767,9 @@ class Trainer:
         """
         if not at_once:
             self.settle_quietly()
-        self.logger.end(ending.status, outcome(self.run, ending), self.counters.step)
+        text = hparams.outcome(self.run, ending)
+        self.logger.end(ending.status, ending.reason, text, self.counters.step)
         self.logger.close()
-
-
-def outcome(run: Run, ending: status.Status) -> str:
-    """Describe the end of a run in Markdown.
-
-    Args:
-        run: the run.
-        ending: what became of the training.
-
-    Returns:
-        The status, the reason, and what the last scalars say.
-    """
-    lines = [f"**{ending.status}** after step {ending.step} of {ending.until}", "", ending.reason, ""]
-    signs = [line for _, line in diagnostics.signs(run.metrics, step=ending.step)]
-    lines += [f"- {line}" for line in signs] or ["- nothing suspicious in the last scalars"]
-    figures = {tag: value for tag, value in run.metrics.items() if tag.startswith("metrics/")}
-    lines += [f"- {tag.removeprefix('metrics/')}: {value:.5g}" for tag, value in figures.items()]
-    return "\n".join(lines)
 
 
 def _functions(error: BaseException) -> Iterator[str]:

@@ -1,4 +1,8 @@
-"""Open pages of TensorBoard in a headless Chromium, and take pictures of the pages."""
+"""Open pages of TensorBoard in a headless Chromium, and take pictures of the pages.
+
+``python tests/browser/board.py RUNS OUT`` trains the eight runs of docs/pictures in RUNS where they are missing, which
+takes five minutes, and writes the pictures of all pages to OUT.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +17,19 @@ from pathlib import Path
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 """The browser, or None."""
 
+SHOWN = {
+    "hinge": "--steps 600 --metric swd",
+    "hinge-seed-1": "--steps 600 --metric swd --seed 1",
+    "rpgan-r1": "--steps 600 --metric swd --loss rpgan -r r1:gamma=1",
+    "wgan-gp-mlp": "--steps 600 --metric swd --data digits:size=16 --arch mlp:width=64 --loss wgan -r wgan-gp",
+    "sgan-alternating": "--steps 600 --metric swd --data digits:size=16 --arch dcgan:width=8 --loss sgan -r none "
+    "--schedule alternating",
+    "ring": "--steps 2000 --metric modes --data ring --arch mlp:width=64 --loss rpgan -r r1:gamma=1",
+    "segan": "--steps 80 --preset segan",
+    "too-fast": "--steps 600 --data digits:size=16 --arch mlp:width=64 --loss wgan -r none --optimizer sgd:lr=1000",
+}
+"""The runs of docs/pictures by name: different parts, two seeds of one recipe, and a run that diverges."""
+
 PAGES = {
     "scalars": "timeseries",
     "custom-scalars": "custom_scalars",
@@ -20,6 +37,7 @@ PAGES = {
     "hparams": "hparams",
     "text": "text",
     "histograms": "histograms",
+    "projector": "projector",
 }
 """The pages by name, and the plugin of TensorBoard that shows each page."""
 
@@ -59,6 +77,23 @@ def browser() -> Iterator[object]:
         opened.close()
 
 
+def train(logdir: Path) -> None:
+    """Train the runs of ``SHOWN`` that are missing.
+
+    Args:
+        logdir: the folder of the runs.
+    """
+    for name, words in SHOWN.items():
+        if not (logdir / name).exists():
+            steps = int(words.split()[1])
+            often = ["--log-every", str(max(1, steps // 40)), "--sample-every", str(max(1, steps // 12))]
+            command = [sys.executable, "-m", "ganzoo", "run", *words.split(), *often, "--logdir", str(logdir)]
+            # the status of the run that diverges is not zero
+            subprocess.run([*command, "--name", name, "--device", "cpu", "--threads", "1", "-q"], check=False)
+    command = [sys.executable, "-m", "ganzoo", "sample", str(logdir / "hinge"), "--count", "500", "--projector"]
+    subprocess.run(command, check=True)
+
+
 def main(logdir: Path, out: Path) -> None:
     """Take a picture of every page.
 
@@ -66,6 +101,7 @@ def main(logdir: Path, out: Path) -> None:
         logdir: the runs.
         out: the folder of the pictures.
     """
+    train(logdir)
     out.mkdir(parents=True, exist_ok=True)
     with tensorboard(logdir) as address, browser() as page:
         for name, plugin in PAGES.items():

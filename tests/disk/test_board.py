@@ -8,10 +8,14 @@ from typing import Any
 
 import pytest
 import torch
+from google.protobuf import text_format
+from PIL import Image
 from tensorboard.backend.event_processing.plugin_event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
+from tensorboard.plugins.projector.projector_config_pb2 import ProjectorConfig
 
 import ganzoo
+from ganzoo.cli import main
 from ganzoo.disk import axis, board, tags
 
 SMALL: dict[str, Any] = {
@@ -57,6 +61,63 @@ def test_the_row_of_the_table_has_every_parameter_and_the_status(run: ganzoo.Run
     assert row["settings/seed"].number_value == 0
     end = HParamsPluginData.FromString(found["_hparams_/session_end_info"].plugin_data.content)
     assert end.session_end_info.status == board.STATUS["finished"]
+
+
+def test_the_table_says_what_became_of_a_run_also_after_a_resume(tmp_path: Path) -> None:
+    """The row of the table is written anew, since TensorBoard keeps the first row that it reads."""
+
+    def row() -> dict[str, str]:
+        found = events(tmp_path / "a").summary_metadata["_hparams_/session_start_info"].plugin_data.content
+        columns = HParamsPluginData.FromString(found).session_start_info.hparams
+        return {key: columns[key].string_value for key in ("status", "status, reason")}
+
+    class Two(ganzoo.Tracker):
+        """Ends the run."""
+
+        def step_made(self, run: ganzoo.Run, step: int) -> None:
+            if step == 2:
+                run.request_stop("two steps are enough")
+
+    ganzoo.run(data="ring", logdir=tmp_path, name="a", log=[Two()], **SMALL)
+    assert row() == {"status": "stopped", "status, reason": "two steps are enough"}
+    ganzoo.resume(tmp_path / "a", log=[Two()], quiet=True)
+    assert row() == {"status": "finished", "status, reason": "none"}
+
+
+def test_a_figure_has_a_band_in_the_custom_scalars(run: ganzoo.Run) -> None:
+    found = events(run.dir)
+    low, value, high = (
+        [event.tensor_proto.float_val[0] for event in found.Tensors(tag)]
+        for tag in ("9 bands/modes modes lowest", "2 quality/modes modes", "9 bands/modes modes highest")
+    )
+    assert all(a <= b <= c for a, b, c in zip(low, value, high, strict=True))
+    charts = board.layout(["metrics/modes/modes"])["3 is it good?"]
+    tags_of_chart = ["2 quality/modes modes", "9 bands/modes modes lowest", "9 bands/modes modes highest"]
+    assert charts["modes modes, and the range of its last values"] == ["Margin", tags_of_chart]
+
+
+def test_the_outcome_holds_the_health(run: ganzoo.Run) -> None:
+    text = events(run.dir).Tensors("outcome/text_summary")[0].tensor_proto.string_val[0].decode()
+    assert "**finished** after step 4 of 4" in text
+    assert "**health**: " in text
+    assert "modes modes: " in text
+
+
+def test_the_projector_reads_points_names_and_pictures(tmp_path: Path) -> None:
+    words = ["--arch=dcgan:width=4,conditional=projection", "--data=digits:size=8", "--steps=1", "--samples=4"]
+    assert main(["run", *words, "--batch-size=4", "--device=cpu", "-q", "--logdir", str(tmp_path), "--name", "a"]) == 0
+    assert main(["sample", str(tmp_path / "a"), "--count", "12", "--projector"]) == 0
+    points = (tmp_path / "a/projector/points.tsv").read_text().splitlines()
+    names = (tmp_path / "a/projector/names.tsv").read_text().splitlines()
+    assert len(points) == len(names) - 1 == 24
+    assert names[0] == "source and class\tsource\tclass"
+    assert names[-1] == "generated 1\tgenerated\t1"
+    assert {len(line.split("\t")) for line in points} == {24}
+    with Image.open(tmp_path / "a/projector/pictures.png") as sheet:
+        assert sheet.size == (40, 40)
+    config = text_format.Parse((tmp_path / "a/projector_config.pbtxt").read_text(), ProjectorConfig())
+    assert list(config.embeddings[0].sprite.single_image_dim) == [8, 8]
+    assert main(["sample", str(tmp_path / "a"), "--count", "9999", "--projector"]) == 2
 
 
 def test_the_best_figure_never_gets_worse(run: ganzoo.Run) -> None:
