@@ -31,7 +31,7 @@ from ganzoo.recipe.assemble import Experiment, assemble
 from ganzoo.recipe.settings import resolve
 from ganzoo.step.build import build_game
 from ganzoo.step.game import Game
-from ganzoo.training.run import Parts
+from ganzoo.training.parts import Parts
 from ganzoo.training.steps import advance
 
 if TYPE_CHECKING:

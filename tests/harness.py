@@ -23,7 +23,7 @@ from ganzoo.recipe.assemble import Experiment, assemble, total_steps, train
 from ganzoo.recipe.directory import open_directory
 from ganzoo.recipe.resume import reopen
 from ganzoo.recipe.settings import resolve
-from ganzoo.speed import capture
+from ganzoo.speed import compilers
 from ganzoo.training import loop, signals
 from ganzoo.training.run import Run
 
@@ -257,7 +257,7 @@ class Again:
     def __init__(self, spoil: Callable[[], None] | None = None) -> None:
         self.recorded, self.spoil = 0, spoil
 
-    def __call__(self, step: capture.Step, reads: Sequence[Tensor]) -> capture.Step:
+    def __call__(self, step: compilers.Step, reads: Sequence[Tensor]) -> compilers.Step:
         self.recorded += 1
 
         def again() -> list[Tensor]:

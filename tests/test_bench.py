@@ -28,8 +28,8 @@ SMALL: dict[str, Any] = {
 @pytest.fixture(autouse=True)
 def _short(monkeypatch: pytest.MonkeyPatch) -> None:
     """The machine's peak takes a second to find out, and a repeat of a fifth of a second is long for a test."""
-    monkeypatch.setattr(bench, "matmul_peak", lambda device, dtype: 1e12)
-    monkeypatch.setattr(bench, "REPEAT_SECONDS", 0.01)
+    monkeypatch.setattr("ganzoo.bench.measurement.matmul_peak", lambda device, dtype: 1e12)
+    monkeypatch.setattr("ganzoo.bench.measurement.REPEAT_SECONDS", 0.01)
 
 
 def measured(**settings: Any) -> bench.Report:
@@ -82,7 +82,7 @@ def test_any_recipe_can_be_measured_against_a_plain_loop(
 
 
 def test_a_repeat_is_whole_cycles_of_the_lazy_penalties(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bench, "REPEAT_SECONDS", 1e-9)
+    monkeypatch.setattr("ganzoo.bench.measurement.REPEAT_SECONDS", 1e-9)
     assert measured(regularizers=["r1:every=3", "lecam:every=2"], steps_each=None).steps == 6
 
 
@@ -113,7 +113,7 @@ def test_memory_is_counted_exactly() -> None:
 
 def test_inner_phases_are_not_counted_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     ticks = iter(range(100))
-    monkeypatch.setattr(bench.time, "perf_counter", lambda: next(ticks))
+    monkeypatch.setattr("ganzoo.bench.timing.time.perf_counter", lambda: next(ticks))
     clock = bench.StepClock(torch.device("cpu"))
     with clock.phase("outer"):
         with clock.phase("inner"):
@@ -153,7 +153,9 @@ def test_what_a_plain_loop_has_no_place_for_is_said() -> None:
 
 def test_the_peak_is_of_a_product(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
-    monkeypatch.setattr(bench, "_seconds", lambda step, device, steps: 0.03 if step() is not None else 0)
+    monkeypatch.setattr(
+        "ganzoo.bench.costs.step_seconds", lambda step, device, steps: 0.03 if step() is not None else 0
+    )
     assert bench.matmul_peak(torch.device("cpu"), torch.float32) == pytest.approx(2 * 256**3 / 0.03)
 
 
@@ -181,6 +183,6 @@ def test_no_room_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     def no_room(*given: Any) -> None:
         raise MemoryError
 
-    monkeypatch.setattr(bench, "advance", no_room)
+    monkeypatch.setattr("ganzoo.bench.contestants.advance", no_room)
     with pytest.raises(errors.OutOfMemory, match="no room for a batch of 8: give a smaller --batch-size"):
         measured()

@@ -24,7 +24,8 @@ from torchvision import transforms
 
 import ganzoo
 from ganzoo import bench
-from ganzoo.data.feed import Feed, feed
+from ganzoo.data.choose import feed
+from ganzoo.data.feed import Feed
 
 
 class Pictures(Dataset[Any]):

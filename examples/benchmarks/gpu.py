@@ -33,7 +33,7 @@ from torch.utils.data import TensorDataset
 
 import ganzoo
 from ganzoo import bench
-from ganzoo.data.feed import feed
+from ganzoo.data.choose import feed
 from ganzoo.speed import hardware
 from ganzoo.training.steps import compiled_steps, step_compiler
 

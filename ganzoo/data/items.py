@@ -12,6 +12,7 @@ from torch.utils.data import ConcatDataset, Dataset, IterableDataset, Subset, Te
 
 from ganzoo import errors
 from ganzoo.names import one_line
+from ganzoo.parts import TensorSpec
 
 WANTED = "give a tensor, a numpy array or a PIL image, alone or as (image, label), or a mapping with an entry 'image'"
 """What an item of a dataset may be."""
@@ -284,3 +285,48 @@ def check_range(images: Tensor, name: str) -> None:
             f"data {name} has values from {low:.3g} to {high:.3g}, as if in [0, 1]: generators make [-1, 1], "
             "so give uint8, or scale by 2 x - 1"
         )
+
+
+_INPUT_NAMES = {"label": "labels"}
+"""The names of a batch's tensors where they differ from the names in an item."""
+
+
+def is_class_number(item: Mapping[str, Any]) -> bool:
+    """Whether the label of an item is a class number.
+
+    Args:
+        item: the tensors of an item by name.
+
+    Example:
+        >>> is_class_number({"label": torch.tensor(3)}), is_class_number({"label": torch.tensor([0.0, 1.0])})
+        (True, False)
+    """
+    label = item.get("label")
+    return isinstance(label, Tensor) and label.ndim == 0 and not label.is_floating_point()
+
+
+def other_tensors(item: Mapping[str, Tensor], is_class: bool) -> dict[str, Tensor]:
+    """The tensors of an item, or of collated items, beside the image and the class, by their names in a batch.
+
+    Args:
+        item: the tensors by their names in an item.
+        is_class: the label is a class number.
+    """
+    left_out = {"image", "label"} if is_class else {"image"}
+    return {_INPUT_NAMES.get(name, name): value for name, value in item.items() if name not in left_out}
+
+
+def spec_of(value: Tensor) -> TensorSpec:
+    """What is known of a named tensor from one item.
+
+    Args:
+        value: the tensor of the item.
+
+    Example:
+        >>> spec_of(torch.zeros(3, dtype=torch.int64)).dtype
+        'int64'
+    """
+    if value.dtype == torch.uint8:  # an image in bytes becomes floating values in [-1, 1]
+        return TensorSpec(tuple(value.shape), "float", (-1.0, 1.0))
+    dtype = "float" if value.is_floating_point() else str(value.dtype).removeprefix("torch.")
+    return TensorSpec(tuple(value.shape), dtype)

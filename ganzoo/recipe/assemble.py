@@ -15,7 +15,8 @@ import torch
 from torch import nn
 
 from ganzoo import errors, launcher, words
-from ganzoo.data import feed
+from ganzoo.data import choose
+from ganzoo.data.feed import Feed
 from ganzoo.disk import checkpoint
 from ganzoo.disk.lock import Lock
 from ganzoo.names import one_line
@@ -48,7 +49,8 @@ from ganzoo.step.randomness import derive_seed
 from ganzoo.step.state import State
 from ganzoo.training import loop, probe
 from ganzoo.training.distributed import SINGLE_PROCESS, Processes, join, leave, statistics, synchronised
-from ganzoo.training.run import Parts, Run
+from ganzoo.training.parts import Parts
+from ganzoo.training.run import Run
 from ganzoo.training.scoring import require_samples, try_metric
 from ganzoo.words import Bound, PartSpec
 
@@ -73,7 +75,7 @@ class Experiment:
 
     run: Run
     game: Game
-    feed: feed.Feed
+    feed: Feed
     catalogue: PartSource
     processes: Processes = SINGLE_PROCESS
     lock: Lock | None = None
@@ -126,7 +128,7 @@ def _assembled(
 ) -> Experiment:
     with hardware.random_state_kept(device):
         dataset = cast_.data.dataset()
-        source = feed.feed(dataset, cast_.labels["data"], settings.batch_size, settings.seed, device, precision.dtype)
+        source = choose.feed(dataset, cast_.labels["data"], settings.batch_size, settings.seed, device, precision.dtype)
         source.share(
             settings.accumulate * processes.world_size, processes.rank * settings.accumulate, settings.accumulate
         )
@@ -243,7 +245,7 @@ def told(
 
 
 def _choose_precision(
-    run_: Run, game_parts: GameParts, environment: StepEnvironment, source: feed.Feed, processes: Processes
+    run_: Run, game_parts: GameParts, environment: StepEnvironment, source: Feed, processes: Processes
 ) -> Callable[[], AbstractContextManager[Any]]:
     """Choose the precision of the networks' passes, and write the choice into the run's settings.
 
@@ -417,7 +419,7 @@ def adopt(run_: Run, source: str | Path) -> None:
     run_.choices += [f"from {folder}: {line}" for line in left]
 
 
-def held_out(run_: Run) -> feed.Feed | None:
+def held_out(run_: Run) -> Feed | None:
     """Make a feed of the samples that training never sees.
 
     Args:
@@ -429,7 +431,7 @@ def held_out(run_: Run) -> feed.Feed | None:
     dataset = run_.parts.data.held_out()
     if dataset is None:
         return None
-    return feed.feed(dataset, run_.parts.labels["data"], 1, run_.settings.seed, run_.device, run_.dtype)
+    return choose.feed(dataset, run_.parts.labels["data"], 1, run_.settings.seed, run_.device, run_.dtype)
 
 
 def shown(run_: Run, count: int) -> tuple[Batch, bool]:
@@ -448,7 +450,7 @@ def shown(run_: Run, count: int) -> tuple[Batch, bool]:
     source = held_out(run_)
     if source is not None:
         return source.look(min(count, source.size)), True
-    seen = feed.feed(
+    seen = choose.feed(
         run_.parts.data.dataset(), run_.parts.labels["data"], 1, run_.settings.seed, run_.device, run_.dtype
     )
     return seen.look(min(count, seen.size)), False
@@ -481,7 +483,7 @@ def other(run_: Run, named: str, catalogue: PartSource, count: int) -> Batch:
         }
         spec, data = catalogue.make("data", given.with_parameters(**fitting))
     assert isinstance(data, Data)
-    samples = feed.feed(data.dataset(), spec.label, 1, run_.settings.seed, run_.device, run_.dtype)
+    samples = choose.feed(data.dataset(), spec.label, 1, run_.settings.seed, run_.device, run_.dtype)
     return samples.look(min(count, samples.size))
 
 

@@ -26,7 +26,8 @@ from ganzoo.launcher import launch_id
 from ganzoo.names import NAME, brief
 from ganzoo.recipe import origins
 from ganzoo.training.display import Display
-from ganzoo.training.run import Parts, Run
+from ganzoo.training.parts import Parts
+from ganzoo.training.run import Run
 
 if TYPE_CHECKING:
     from ganzoo.recipe.assemble import Experiment

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from ganzoo import errors
-from ganzoo.data import feed
+from ganzoo.data import choose
+from ganzoo.data.feed import Feed
 from ganzoo.disk import checkpoint
 from ganzoo.recipe.assemble import held_out
 from ganzoo.recipe.resume import reload
@@ -100,7 +101,7 @@ def evaluate(
         if not steps:
             raise errors.CheckpointError(f"there is no checkpoint in {Path(run_dir) / 'checkpoints'}")
     try:
-        reals: feed.Feed | None = None
+        reals: Feed | None = None
         for step in steps:
             run = reload(run_dir, catalogue, given, which=step, device=device)
             processes = join(run.device)
@@ -122,7 +123,7 @@ def evaluate(
 
 def _at(
     run: Run,
-    reals: feed.Feed,
+    reals: Feed,
     processes: Processes,
     source: str,
     samples: int | None,
@@ -164,10 +165,10 @@ def _at(
             )
 
 
-def _reals(run: Run, with_held_out: bool) -> feed.Feed:
+def _reals(run: Run, with_held_out: bool) -> Feed:
     """The samples that training sees."""
     with hardware.random_state_kept(run.device):
-        made = feed.feed(
+        made = choose.feed(
             run.parts.data.dataset(), run.parts.labels["data"], 1, run.settings.seed, run.device, run.dtype
         )
         if with_held_out or made.inputs:
@@ -175,7 +176,7 @@ def _reals(run: Run, with_held_out: bool) -> feed.Feed:
     return made
 
 
-def _require_same_data(run: Run, reals: feed.Feed) -> None:
+def _require_same_data(run: Run, reals: Feed) -> None:
     """Refuse other data than the run was trained on: the figures would compare with strangers.
 
     Raises:

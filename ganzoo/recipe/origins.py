@@ -16,7 +16,7 @@ from ganzoo.words import PartSpec
 
 if TYPE_CHECKING:
     from ganzoo.recipe.settings import PartSource, Settings
-    from ganzoo.training.run import Parts
+    from ganzoo.training.parts import Parts
 
 
 class Missing:

@@ -18,9 +18,9 @@ from ganzoo.recipe import origins
 from ganzoo.recipe.assemble import Experiment, adopt, assemble, build, gather, total_steps
 from ganzoo.recipe.directory import open_directory
 from ganzoo.recipe.settings import RESUME_MAY_CHANGE, PartSource, Settings, read_config, resolve
-from ganzoo.training import run
 from ganzoo.training.display import Display
-from ganzoo.training.run import Run, read_spec
+from ganzoo.training.plain import read_spec, read_sums
+from ganzoo.training.run import Run
 from ganzoo.words import PartSpec
 
 
@@ -117,7 +117,7 @@ def _go_on(experiment: Experiment, folder: Path, steps: int | None = None, *, mo
                     for line in saved.passed_over:
                         screen.warn(f"warning: {line}: going on from step {saved.step}")
                     run_.state.load(saved.tensors, saved.numbers)
-                    run_.sums = run.read_sums(saved.numbers)
+                    run_.sums = read_sums(saved.numbers)
             except BaseException:
                 experiment.lock.release()
                 raise

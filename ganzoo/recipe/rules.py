@@ -10,7 +10,7 @@ from torch.optim import Optimizer as TorchOptimizer
 from ganzoo import errors
 from ganzoo.parts import Loss, Networks, Player, Regularizer, Spec
 from ganzoo.training.diagnostics import such_as
-from ganzoo.training.run import Parts
+from ganzoo.training.parts import Parts
 
 
 def check(cast_: Parts, networks: Networks, spec: Spec) -> list[str]:

@@ -21,7 +21,7 @@ from ganzoo.parts import Architecture, Data, Loss, Metric, Optimizer, Part, Regu
 from ganzoo.words import NOT_A_PARAMETER, PartSpec, ScheduledNumber
 
 if TYPE_CHECKING:
-    from ganzoo.training.loop import Events
+    from ganzoo.training.events import Events
 
 CONFIG_BYTES = 1 << 16
 """The largest size of a config file in bytes: a second of PyYAML. A larger file is refused before the file is read."""

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import logging
 import math
 import time
-import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
-from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor
 
 from ganzoo import errors
 from ganzoo.data.feed import Feed
-from ganzoo.disk import checkpoint, pictures, status
+from ganzoo.disk import status
 from ganzoo.launcher import launch_id
 from ganzoo.parts import (
     PLAYERS,
@@ -27,9 +24,12 @@ from ganzoo.step.game import Game
 from ganzoo.training import diagnostics, hparams
 from ganzoo.training.display import Display
 from ganzoo.training.distributed import SINGLE_PROCESS, NullLogger, Processes
+from ganzoo.training.events import Events
+from ganzoo.training.failures import constraints, not_finite, too_large
+from ganzoo.training.grids import Grids
 from ganzoo.training.looks import Looks
-from ganzoo.training.probe import memory
-from ganzoo.training.run import Requests, Run, plain_spec, read_sums
+from ganzoo.training.run import Requests, Run
+from ganzoo.training.saving import Saver
 from ganzoo.training.scoring import score
 from ganzoo.training.signals import LAUNCHER_SECONDS, Interrupt, Interrupted, interruptible
 from ganzoo.training.steps import advance, compiled_steps, conditions, step_compiler
@@ -44,76 +44,6 @@ MOST_ROLLBACKS = 3
 
 MOST_SKIPPED = 100
 """Steps skipped in a row before training stops."""
-
-
-PHASES = {
-    "reals": "reading data",
-    "generate_all": "making fakes",
-    "judge": "judging samples",
-    "update": "taking gradients",
-    "update_both": "taking gradients",
-    "gradients": "taking gradients",
-    "_move": "moving a player",
-    "average_generator": "averaging the generator",
-    "discriminator_penalty": "in a penalty",
-    "generator_penalty": "in a penalty",
-}
-"""What each function of the game does, for the message about memory that ran out."""
-
-
-class Events(Protocol):
-    """The receiver of a run's events: the event hooks of ``ganzoo.hookspecs``."""
-
-    def run_started(self, run: Run) -> None:
-        """Receive a run before the first step, or before the first step after the run was resumed.
-
-        Args:
-            run: the run.
-        """
-
-    def step_made(self, run: Run, step: int) -> None:
-        """Receive a run after every step.
-
-        Args:
-            run: the run.
-            step: the number of steps made, from 1.
-        """
-
-    def step_recorded(self, run: Run, step: int, values: Mapping[str, float]) -> None:
-        """Receive the scalars of a record.
-
-        Args:
-            run: the run.
-            step: the step.
-            values: means since the last record, by tag.
-        """
-
-    def images_recorded(self, run: Run, step: int, tag: str, images: Tensor) -> None:
-        """Receive a grid of images after the grid was written.
-
-        Args:
-            run: the run.
-            step: the step.
-            tag: ``samples/ema``, ``samples/generator`` or ``samples/real``.
-            images: the images, (N, *shape), in [-1, 1].
-        """
-
-    def checkpoint_saved(self, run: Run, step: int, path: Path) -> None:
-        """Receive the path of a checkpoint that is complete on disk.
-
-        Args:
-            run: the run.
-            step: the step of the checkpoint.
-            path: the directory of the checkpoint.
-        """
-
-    def run_finished(self, run: Run, error: BaseException | None) -> None:
-        """Receive a run after the last step, or after an error.
-
-        Args:
-            run: the run.
-            error: the exception that ended the run, or None after the last step.
-        """
 
 
 @contextmanager
@@ -156,7 +86,7 @@ def training(
         with conditions(run):
             yield trainer
     except errors.RankLost as caught:
-        error = errors.RankLost(f"step {run.step + 1}: {caught}; {trainer.what_is_saved()}")
+        error = errors.RankLost(f"step {run.step + 1}: {caught}; {trainer.saver.what_is_saved()}")
         raise error from caught
     except BaseException as caught:
         error = caught
@@ -222,46 +152,30 @@ class Trainer:
             partial(record.RunLogger, run.dir, warn=self.display.warn) if processes.is_main else NullLogger
         )
         self.logger = self.open_logger(self.counters.step)
-        self.writer = checkpoint.Writer()
+        self.saver = Saver(run, until, events, self.display.warn, processes)
         records = step_compiler(run, processes.world_size)
         self.steps = None if records is None else compiled_steps(run, game, records, self.display.warn)
         if records is None and (run.settings.compile or (run.settings.capture and run.device.type == "cuda")):
             what = "compiled" if run.settings.compile else "captured in CUDA graphs"
             self.display.say(f"several processes make their steps as written; those of one would be {what}")
         self.stopping, self.reason = False, ""
-        self.failed_saves = self.rollbacks = self.skipped = 0
-        self.best = self.saving = (
-            run.state.best
-        )  # the best checkpoint on disk, and the best one after the save under way
+        self.skipped = 0
         self.warned: set[str] = set()
         self.rows: list[dict[str, Tensor]] = []
         self.since = (time.monotonic(), self.counters.step)
-        self.saved: int = processes.broadcast_object(
-            self.counters.step if checkpoint.found(run.dir / "checkpoints") else -1
-        )
-        in_plane = run.spec.shape == (2,)
-        self.count = max(self.settings.samples, pictures.POINTS) if in_plane else self.settings.samples
-        # Labels repeat in order, so that a column is a class. The last row is full.
-        self.columns = pictures.class_columns(run.spec.classes, self.count) if len(run.spec.shape) == 3 else None
-        if self.columns is not None:
-            self.count = math.ceil(self.count / self.columns) * self.columns
-        self.among = {"among": feed.look(self.count).images, "centres": run.parts.data.modes()} if in_plane else {}
-        self.shown = (feed.held_out or feed).look(self.count)
-        assert self.shown.images is not None
-        self.real = self.shown.images
-        self.spread = float(_spread(self.real))
+        self.grids = Grids(run, feed, events)
         self.known_figures = hparams.Figures(run)
         if self.counters.step and processes.is_main and run.parts.metrics:
             for line in record.read(run.dir / "metrics.jsonl"):
                 self.known_figures.update({k: v for k, v in line.items() if isinstance(v, float)})
-        self.looks = Looks(run, self.real, self.shown.labels, feed.look)
+        self.looks = Looks(run, self.grids.real, self.grids.shown.labels, feed.look)
 
     def train(self) -> None:
         run, counters, settings = self.run, self.counters, self.settings
         self.logger.begin(hparams.about(run))
         self.events.run_started(run)  # before the first picture, which is an event of its own
         if counters.step == 0:
-            self.picture("samples/real", self.real)
+            self.grids.log(self.logger, "samples/real", self.grids.real)
         if counters.step < self.until:
             self.display.say(self.header())
         for line in (*run.choices, *(f"warning: {warning}" for warning in run.warnings)):
@@ -269,7 +183,7 @@ class Trainer:
         patience = LAUNCHER_SECONDS if launch_id() else 0.0
         with self.display, interruptible(patience) as interrupt:
             self.processes.stop_waiting(partial(getattr, interrupt, "signal"))
-            if settings.on_nonfinite == "rollback" and self.saved < 0:
+            if settings.on_nonfinite == "rollback" and self.saver.saved < 0:
                 self.save()  # a rollback needs a checkpoint
             while counters.step < self.until:
                 try:
@@ -327,7 +241,7 @@ class Trainer:
         if step % settings.checkpoint_every == 0 or asked or done or ended or stop:
             interrupt.save = False
             self.save(wait=bool(done or ended or stop))
-        self.settle(wait=False)
+        self.saver.settle(wait=False)
         return ended
 
     def roll_back(self, error: errors.NonFinite) -> None:
@@ -339,31 +253,26 @@ class Trainer:
         Raises:
             NonFinite: the run does not roll back, or has rolled back ``MOST_ROLLBACKS`` times to the same checkpoint.
         """
-        if self.settings.on_nonfinite != "rollback" or self.rollbacks >= MOST_ROLLBACKS:
-            if self.rollbacks:
-                error.add_note(f"after {self.rollbacks} returns to one checkpoint, each with other random numbers")
+        if self.settings.on_nonfinite != "rollback" or self.saver.rollbacks >= MOST_ROLLBACKS:
+            if self.saver.rollbacks:
+                error.add_note(
+                    f"after {self.saver.rollbacks} returns to one checkpoint, each with other random numbers"
+                )
             raise error
-        self.settle(wait=True)
-        before = self.counters.rollbacks
-        self.rollbacks += 1
+        self.saver.settle(wait=True)
         self.game.close()
         self.game.clear_nonfinite()
-        if self.processes.is_main:
-            saved = checkpoint.newest(self.folder / "checkpoints", set_aside=True)
-            self.run.state.load(saved.tensors, saved.numbers)
-            self.run.sums = read_sums(saved.numbers)
-        self.processes.broadcast_state(self.run.state)
-        self.counters.rollbacks = before + 1
-        self.saved = step = self.counters.step
+        self.saver.roll_back()
+        step = self.counters.step
         self.rows = []
         self.since = time.monotonic(), step
         self.logger.close()
         self.logger = self.open_logger(step)
         if step == 0:
-            self.picture("samples/real", self.real)
+            self.grids.log(self.logger, "samples/real", self.grids.real)
         self.display.warn(
             f"warning: {error}; back to step {step}, with other random numbers "
-            f"({self.rollbacks} of {MOST_ROLLBACKS} times)"
+            f"({self.saver.rollbacks} of {MOST_ROLLBACKS} times)"
         )
 
     def keep_scalars(self) -> None:
@@ -384,36 +293,9 @@ class Trainer:
             yield
         except (MemoryError, RuntimeError) as error:
             if hardware.out_of_memory(error):
-                raise errors.OutOfMemory(self.too_large(error)) from error
+                line = too_large(self.run, self.game, self.feed, error, self.saver.what_is_saved())
+                raise errors.OutOfMemory(line) from error
             raise
-
-    def too_large(self, error: BaseException) -> str:
-        """The message about exhausted memory: the phase of the step, and the batch size that would fit.
-
-        Args:
-            error: the error of torch. The traceback gives the phase.
-
-        Returns:
-            One line for the user.
-        """
-        batch, pieces = self.settings.batch_size, self.game.environment.micro_batches
-        doing = next((PHASES[name] for name in _functions(error) if name in PHASES), "between two moves")
-        fits = batch // 2
-        try:
-            fixed, each = memory(self.run, self.game, self.feed)
-            fits = min(fits, pieces * int((0.8 * hardware.memory(self.run.device) - fixed) / max(1, each)))
-        except Exception as failure:
-            # There is no memory even for two samples, or the networks are odd. Half of the batch is then a guess.
-            logging.getLogger("ganzoo").debug("the memory of a step cannot be estimated: %s", failure)
-        fits = max(2, pieces, fits - fits % pieces)
-        # The share of one process, which the micro-batches must divide.
-        own = batch // (pieces // self.settings.accumulate)
-        more = next((k for k in range(1, own + 1) if own % k == 0 and batch // k <= fits), own)
-        return (
-            f"step {self.counters.step + 1}, {doing}: {self.run.device} has no room for a batch of {batch}: "
-            f"--batch-size {fits} should fit, or --accumulate {self.settings.accumulate * more} with this one, or a "
-            f"smaller --arch; {self.what_is_saved()}"
-        )
 
     def fetch(self) -> None:
         """Fetch the scalars of the last steps from the device in a single transfer and check the scalars.
@@ -459,48 +341,13 @@ class Trainer:
             self.display.warn(f"warning: {self.not_finite(step, known)}; training goes on (see faults/skipped)")
 
     def not_finite(self, step: int, known: Mapping[str, float]) -> str:
-        """The message about a scalar that is not finite.
+        """The message about a scalar that is not finite, which ends with what is saved.
 
         Args:
             step: the number of the step, from 1.
-            known: the scalars of the step by tag. Some scalar is not finite.
-
-        Returns:
-            One line for the user, about the scalar that the step computed first.
+            known: the scalars of the step by tag.
         """
-        labels = self.run.parts.labels
-        families = ("shared/", "scores/", "loss/", "penalty/", "grad/", "parts/")
-        tag = next(t for f in families for t in known if t.startswith(f) and not math.isfinite(known[t]))
-        family, _, name = tag.partition("/")
-        what = {
-            "shared": "the ratio of the players' gradients, by which a shared backward scales,",
-            "scores": f"the discriminator's score of {name} samples",
-            "loss": f"the {name}'s loss ({labels['loss']})",
-            "penalty": f"the penalty {name}",
-            "grad": f"the {name}'s gradient (loss {labels['loss']})",
-            "parts": f"{name.replace('/', ', its ')},",
-        }[family]
-        return (
-            f"step {step}: {what} is {known[tag]}: the update was not made; {self.what_is_saved()}; a smaller learning "
-            "rate, or a regularizer that constrains the discriminator"
-            f"{diagnostics.such_as(self.constraints())}, may help"
-        )
-
-    def constraints(self) -> Sequence[str]:
-        """The names of regularizers that constrain the discriminator, for advice to the user."""
-        return self.run.parts.catalogue_names("regularizer", "constrains_discriminator")
-
-    def what_is_saved(self) -> str:
-        """The end of an error message: the step of the last checkpoint on disk, after any save under way."""
-        if not self.processes.is_main:
-            return "the main process keeps the checkpoints"
-        self.settle_quietly()
-        kept = checkpoint.found(self.folder / "checkpoints")
-        return (
-            f"the last checkpoint, of step {checkpoint.step_of(kept[-1])}, is intact"
-            if kept
-            else "no checkpoint was saved"
-        )
+        return not_finite(self.run, step, known, self.saver.what_is_saved())
 
     def record(self, values: dict[str, float]) -> None:
         """Log the scalars of a step, warn of each sign of trouble once, and save the best state.
@@ -516,8 +363,8 @@ class Trainer:
         self.events.step_recorded(self.run, self.counters.step, values)
         # the names cost an import of all regularizers, so they are looked up for a sign alone
         found = [name for name, _ in diagnostics.signs(values, step=self.counters.step)]
-        constraints = self.constraints() if any(name not in self.warned for name in found) else ()
-        for name, line in diagnostics.signs(values, step=self.counters.step, constraints=constraints):
+        advice = constraints(self.run) if any(name not in self.warned for name in found) else ()
+        for name, line in diagnostics.signs(values, step=self.counters.step, constraints=advice):
             if name not in self.warned:
                 self.warned.add(name)
                 self.display.say(f"warning: step {self.counters.step}: {line}")
@@ -573,12 +420,12 @@ class Trainer:
         Returns:
             The diversity of the samples and the figures of the metrics, by tag.
         """
-        made = {} if self.run.ema is None else {"ema": self.samples("ema")}
-        made["generator"] = samples = self.samples("generator")
+        made = {} if self.run.ema is None else {"ema": self.grids.samples("ema")}
+        made["generator"] = samples = self.grids.samples("generator")
         for source, each in made.items():
-            self.picture(f"samples/{source}", each)
+            self.grids.log(self.logger, f"samples/{source}", each)
         self.looks.record(self.logger, self.counters.step, made, last=self.counters.step == self.until)
-        figures = {"samples/diversity": float(_spread(samples)) / self.spread} if self.spread else {}
+        figures = self.grids.diversity(samples)
         for name, metric in self.run.parts.metrics.items():
             if not metric.streams():
                 figures |= score(self.run, name, metric, self.feed)
@@ -626,137 +473,14 @@ class Trainer:
             state.best = {"figure": wanted, "value": value, "step": self.counters.step}
             self.save()
 
-    def samples(self, source: str) -> Tensor:
-        """Samples from fixed latents, for the inputs that the grids show.
-
-        Args:
-            source: ``ema`` or ``generator``.
-
-        Returns:
-            (N, *shape) in [-1, 1] on the CPU.
-        """
-        inputs = {name: self.shown[name] for name in self.run.spec.inputs}
-        count = self.shown.size if inputs else self.count
-        return self.run.sample(count, source=source, inputs=inputs)
-
-    def stages(self, tag: str) -> list[Tensor]:
-        """What the generator made on the way to the samples of a grid, where that is a picture of the samples' size.
-
-        Args:
-            tag: the tag of the grid: ``samples/ema`` or ``samples/generator``.
-        """
-        run, shape = self.run, self.run.spec.shape
-        names = [name for name, each in run.parts.architecture.intermediates(run.spec).items() if each == shape]
-        if not names:
-            return []
-        inputs = {name: self.shown[name] for name in run.spec.inputs}
-        made = run.intermediates(run.latents(self.shown.size, inputs=inputs), tag.rpartition("/")[2])
-        return [made[name] for name in names]
-
-    def picture(self, tag: str, samples: Tensor) -> None:
-        """Log a grid of samples, beside the inputs that the samples were generated for.
-
-        Args:
-            tag: the tag of the grid, such as ``samples/ema``.
-            samples: (N, *shape).
-        """
-        seen, labels = samples, self.shown.labels
-        if tag == "samples/real" and self.columns is not None and labels is not None and not self.run.spec.inputs:
-            rows = self.count // self.columns
-            seen = pictures.by_class(samples, labels, self.columns, rows, self.run.spec.classes)
-        if self.run.spec.inputs:
-            pair = pictures.all_beside([*(self.shown[name] for name in self.run.spec.inputs), self.real])
-            seen = pair if tag == "samples/real" else pictures.all_beside([pair, *self.stages(tag), samples])
-        among = self.among if tag != "samples/real" else {}
-        names = self.run.class_names if self.columns is not None and not self.run.spec.inputs else ()
-        self.logger.images(self.counters.step, tag, seen, self.columns, names=names, **among)
-        self.events.images_recorded(self.run, self.counters.step, tag, samples)
-
     def save(self, wait: bool = False) -> None:
-        """Copy the state to the host and write a checkpoint in the background.
+        """Write a checkpoint in the background.
 
         Args:
             wait: return when the checkpoint is on disk.
         """
         self.fetch()  # a NaN in scalars that are not fetched yet must not be saved
-        self.settle(wait=True)
-        step, state = self.counters.step, self.run.state
-        if self.saved == step:
-            return
-        if (value := state.unsound()) is not None:
-            raise errors.NonFinite(f"step {step}: {value} is not finite: it was not saved; {self.what_is_saved()}")
-        if not self.processes.is_main:
-            self.saved = step
-            return
-        # A run that is resumed from this checkpoint must find the logs up to the checkpoint, even after a power cut.
-        self.logger.sync()
-        numbers = {
-            **state.numbers(),
-            "spec": plain_spec(self.run.spec),
-            "until": self.until,
-            "sums": dict(self.run.sums),
-            **self.run.identity,
-        }
-        self.saving = state.best
-        best = None if state.best is None else state.best["step"]
-        try:
-            tensors = state.copies()
-        except (MemoryError, RuntimeError) as error:
-            if not hardware.out_of_memory(error):
-                raise
-            self.not_saved(errors.RunError(f"step {step}: there is no memory to copy the state into"), wait)
-            return
-        self.writer.start(
-            partial(checkpoint.save, self.folder / "checkpoints", step, tensors, numbers, self.settings.keep, best)
-        )
-        if wait:
-            self.settle(wait=True, last=True)
-
-    def settle(self, wait: bool, last: bool = False) -> None:
-        """Take the result of the save in the background. A failed save is repeated when the next save is due.
-
-        Args:
-            wait: wait for a save under way.
-            last: no further save is due, so that a failure raises.
-        """
-        try:
-            path = self.writer.finished(wait)
-        except (errors.RunError, MemoryError, RuntimeError) as error:
-            if not isinstance(error, errors.RunError):
-                if not hardware.out_of_memory(error):
-                    raise
-                error = errors.RunError("there is no memory to write a checkpoint from")
-            self.not_saved(error, last)
-            return
-        if path is not None:
-            self.saved, self.best = checkpoint.step_of(path), self.saving
-            self.failed_saves = self.rollbacks = 0
-            self.events.checkpoint_saved(self.run, self.saved, path)
-
-    def not_saved(self, error: errors.RunError, last: bool) -> None:
-        """Warn that a save failed.
-
-        Args:
-            error: the error of the save.
-            last: no further save is due.
-
-        Raises:
-            RunError: no further save is due, or two saves in a row failed.
-        """
-        self.failed_saves += 1
-        if self.run.state.best is self.saving:
-            # the failed save never became the best checkpoint; without this, pruning would keep a missing one
-            self.run.state.best = self.best
-        if last or self.failed_saves > 1:
-            raise errors.RunError(f"{error}; {self.what_is_saved()}; then go on with: {self.run.command('resume')}")
-        self.display.warn(f"warning: {error}; training goes on, and stops if the next one fails too")
-
-    def settle_quietly(self) -> None:
-        """Wait for a save under way. A failure is a warning, since training ends with a more important error."""
-        try:
-            self.settle(wait=True)
-        except errors.RunError as error:
-            self.display.warn(f"warning: {error}")
+        self.saver.save(self.logger.sync, wait)
 
     def close(self, ending: status.Status, at_once: bool) -> None:
         """Wait for a save under way, log the outcome, and close the logs.
@@ -766,18 +490,7 @@ class Trainer:
             at_once: do not wait, since the user pressed Ctrl-C twice.
         """
         if not at_once:
-            self.settle_quietly()
+            self.saver.settle_quietly()
         text = hparams.outcome(self.run, ending)
         self.logger.end(ending.status, ending.reason, text, self.counters.step)
         self.logger.close()
-
-
-def _functions(error: BaseException) -> Iterator[str]:
-    """The names of the functions in the traceback of an exception, innermost first."""
-    frames = [frame.f_code.co_name for frame, _ in traceback.walk_tb(error.__traceback__)]
-    return reversed(frames)
-
-
-def _spread(samples: Tensor) -> Tensor:
-    """(): the standard deviation over the samples, averaged over the numbers of a sample."""
-    return samples.double().std(0, correction=0).mean()

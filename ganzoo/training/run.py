@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -15,18 +15,8 @@ from torch import Tensor, nn
 from ganzoo import errors
 from ganzoo.names import nearest, shell_command
 from ganzoo.parts import (
-    Architecture,
     Batch,
-    Data,
-    Loss,
-    Metric,
-    Optimizer,
-    Part,
-    Player,
-    Regularizer,
-    Schedule,
     Spec,
-    TensorSpec,
 )
 from ganzoo.step.randomness import derive_seed, draw_latents
 from ganzoo.step.round import logits
@@ -34,7 +24,7 @@ from ganzoo.step.state import State
 from ganzoo.training import mcmc, standing
 from ganzoo.training.apply import MEMORY, OVERLAP, Tiling, apply
 from ganzoo.training.diagnostics import such_as
-from ganzoo.words import Bound, PartSpec
+from ganzoo.training.parts import Parts
 
 if TYPE_CHECKING:
     from ganzoo.recipe.settings import Settings
@@ -44,75 +34,6 @@ Labels: TypeAlias = Tensor | Sequence[int | str] | int | str
 
 SAMPLE_BATCH = 256
 """Samples generated at a time when many are wanted."""
-
-
-def no_names(kind: str, fact: str) -> Sequence[str]:
-    """No part of any catalogue: for runs that are made without a catalogue.
-
-    Args:
-        kind: the kind of part.
-        fact: a fact about parts of the kind.
-
-    Returns:
-        An empty sequence.
-    """
-    return ()
-
-
-@dataclass
-class Parts:
-    """The parts of a run, by the label that records and checkpoints know them by.
-
-    Args:
-        architecture: the two networks, and how the networks are called.
-        loss: both players' losses.
-        regularizers: the regularizers by label, in the order of application.
-        schedule: the order of rounds and moves.
-        data: the source of real samples.
-        metrics: the metrics by label.
-        optimizers: the optimizer of each player.
-        bound: the values that each part reads in the run, by the name of the part: ``loss``, ``regularizer r1``,
-            ``d_optimizer``.
-        specs: the complete specs of the parts that each setting names: ``{"loss": (hinge,)}``.
-        others: parts of further kinds, by kind and label.
-        catalogue_names: a function from a kind and a fact to the parts with the fact, for advice.
-    """
-
-    architecture: Architecture
-    loss: Loss
-    regularizers: dict[str, Regularizer]
-    schedule: Schedule
-    data: Data
-    metrics: dict[str, Metric]
-    optimizers: dict[Player, Optimizer]
-    bound: dict[str, Bound[Any]]
-    specs: Mapping[str, tuple[PartSpec, ...]]
-    others: Mapping[str, Part] = field(default_factory=dict)
-    catalogue_names: Callable[[str, str], Sequence[str]] = no_names
-
-    def spec(self, setting: str) -> PartSpec:
-        """The one part that a setting names.
-
-        Args:
-            setting: a setting that names exactly one part.
-        """
-        (found,) = self.specs[setting]
-        return found
-
-    @property
-    def labels(self) -> dict[str, str]:
-        """What each setting names, as text: ``{"loss": "hinge", "regularizers": "sn r1:gamma=5"}``."""
-        return {setting: " ".join(map(str, specs)) or "none" for setting, specs in self.specs.items()}
-
-    @property
-    def providers(self) -> dict[str, str]:
-        """The plugin that brings each part: ``{"loss hinge": "zoo (ganzoo 0.1.0)"}``."""
-        return {
-            f"{spec.kind} {spec.label}": spec.source
-            for specs in self.specs.values()
-            for outer in specs
-            for spec in outer.family()
-        }
 
 
 @dataclass
@@ -654,57 +575,3 @@ _evaluated: dict[nn.Module, tuple[int, list[nn.Module]]] = {}
 
 def _shapes(found: Mapping[str, tuple[int, ...]]) -> str:
     return ", ".join(f"{name} of shape {shape}" for name, shape in found.items())
-
-
-def read_sums(numbers: Mapping[str, Any]) -> dict[str, tuple[float, int]]:
-    """Read the sums of a run from the numbers of a checkpoint.
-
-    Args:
-        numbers: the plain data of a checkpoint.
-
-    Returns:
-        By tag, the sum of a scalar and the number of terms.
-
-    Example:
-        >>> read_sums({"sums": {"loss/generator": [1.5, 2]}})
-        {'loss/generator': (1.5, 2)}
-    """
-    return {tag: (float(total), int(count)) for tag, (total, count) in numbers.get("sums", {}).items()}
-
-
-def plain_spec(spec: Spec) -> dict[str, Any]:
-    """Convert a spec to plain data.
-
-    Args:
-        spec: the spec.
-
-    Returns:
-        JSON data.
-    """
-    return {
-        "shape": list(spec.shape),
-        "latent_dim": spec.latent_dim,
-        "classes": spec.classes,
-        "inputs": {name: asdict(each) for name, each in spec.inputs.items()},
-    }
-
-
-def read_spec(plain: Mapping[str, Any]) -> Spec:
-    """Read a spec from plain data: the inverse of ``plain_spec``.
-
-    Args:
-        plain: the spec in a checkpoint.
-
-    Example:
-        >>> read_spec({"shape": [1, 8, 8], "latent_dim": 4, "classes": 0, "inputs": {}}).shape
-        (1, 8, 8)
-    """
-    return Spec(
-        shape=tuple(plain["shape"]),
-        latent_dim=plain["latent_dim"],
-        classes=plain["classes"],
-        inputs={
-            name: TensorSpec(tuple(each["shape"]), each["dtype"], each["range"] and tuple(each["range"]))
-            for name, each in plain.get("inputs", {}).items()
-        },
-    )

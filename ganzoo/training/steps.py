@@ -10,7 +10,8 @@ import torch
 
 from ganzoo.parts import PLAYERS
 from ganzoo.speed import hardware
-from ganzoo.speed.capture import TF32, TOLERANCE, Compiled, Graph, RecordedSteps, StepCompiler
+from ganzoo.speed.capture import TF32, TOLERANCE, RecordedSteps
+from ganzoo.speed.compilers import Compiled, Graph, StepCompiler
 from ganzoo.step.game import Game
 from ganzoo.step.naming import named
 from ganzoo.training.run import Run

@@ -21,7 +21,9 @@ from torch.utils.data import Dataset, TensorDataset
 
 from ganzoo import errors
 from ganzoo.data import workers
-from ganzoo.data.feed import Resident, Streamed, feed
+from ganzoo.data.choose import feed
+from ganzoo.data.resident import Resident
+from ganzoo.data.streamed import Streamed
 
 CPU = torch.device("cpu")
 
@@ -296,7 +298,7 @@ def test_no_workers_where_they_do_not_help(monkeypatch: pytest.MonkeyPatch, capl
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")  # another training process has a core too
     assert readers(made(Short(), batch_size=4).reals(0).images) == {os.getpid()}
     monkeypatch.delenv("LOCAL_WORLD_SIZE")
-    monkeypatch.setattr("ganzoo.data.feed.HANDED_BYTES", 10)
+    monkeypatch.setattr("ganzoo.data.streamed.HANDED_BYTES", 10)
     assert readers(made(Short(), batch_size=4).reals(0).images) == {os.getpid()}
 
 
@@ -308,11 +310,11 @@ class Slow(torch.utils.data.Dataset):
 """
 OPEN = """
 import multiprocessing, os, sys, torch
-from ganzoo.data import feed, workers
+from ganzoo.data import choose, workers
 from slow import Slow
 print("script")
 workers.cores = lambda: torch.get_num_threads() + 1
-fed = feed.feed(Slow(), "slow", 4, 0, torch.device("cpu"), torch.float32)
+fed = choose.feed(Slow(), "slow", 4, 0, torch.device("cpu"), torch.float32)
 fed.reals(0)
 """
 
@@ -348,7 +350,7 @@ def test_workers_end_with_a_training_process_that_is_killed(tmp_path: Path) -> N
 @pytest.mark.parametrize("kind", ["whole", "gathered", "streamed", "workers"])
 def test_a_gpu_is_given_the_same_batches(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     dataset = Short() if kind == "workers" else Noisy() if kind == "streamed" else TensorDataset(pictures(26))
-    monkeypatch.setattr("ganzoo.data.feed.RESIDENT_BYTES", 0 if kind == "gathered" else 1 << 30)
+    monkeypatch.setattr("ganzoo.data.choose.RESIDENT_BYTES", 0 if kind == "gathered" else 1 << 30)
     fed = made(dataset, batch_size=4, device=torch.device("cuda"))
     monkeypatch.setattr("ganzoo.data.workers.cores", lambda: 1)
     alone, draws = made(dataset, batch_size=4), (0, 1, 2, 3, 4, 5, 6, 7, 8, 2)
@@ -384,7 +386,7 @@ def test_a_dataset_of_a_plugin_file_is_read_by_workers(tmp_path: Path, monkeypat
     module = file_modules.import_file(tmp_path / "mine.py")
     monkeypatch.setitem(sys.modules, module.__name__, module)
     monkeypatch.setattr("ganzoo.data.workers.cores", lambda: torch.get_num_threads() + 1)
-    monkeypatch.setattr("ganzoo.data.feed.WORTH_WORKERS", 0.0)
+    monkeypatch.setattr("ganzoo.data.streamed.WORTH_WORKERS", 0.0)
     fed = feed(module.Items(), "mine", 4, 0, torch.device("cpu"), torch.float64)
     read = fed.reals(0).images
     fed.close()
@@ -398,7 +400,7 @@ def test_a_worker_that_cannot_start_is_told_from_one_that_was_killed(monkeypatch
     exec(PLUGIN.replace("import ganzoo", "").split("class Mine")[0], vars(module))
     monkeypatch.setitem(sys.modules, "made_up", module)
     monkeypatch.setattr("ganzoo.data.workers.cores", lambda: torch.get_num_threads() + 1)
-    monkeypatch.setattr("ganzoo.data.feed.WORTH_WORKERS", 0.0)
+    monkeypatch.setattr("ganzoo.data.streamed.WORTH_WORKERS", 0.0)
     fed = feed(module.Items(), "mine", 4, 0, torch.device("cpu"), torch.float32)
     with pytest.raises(errors.DataError, match=r"a process that reads data could not start, .* define the class"):
         fed.reals(0)
@@ -435,7 +437,7 @@ class Stuck(Dataset[Any]):
 def test_workers_that_send_nothing_are_waited_for_a_limited_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ganzoo.data.workers.cores", lambda: torch.get_num_threads() + 1)
     monkeypatch.setattr("ganzoo.data.workers.PATIENCE", 2)
-    monkeypatch.setattr("ganzoo.data.feed.WORTH_WORKERS", 0.0)
+    monkeypatch.setattr("ganzoo.data.streamed.WORTH_WORKERS", 0.0)
     fed = feed(Stuck(), "stuck", 4, 0, CPU, torch.float32)
     with pytest.raises(errors.DataError, match=r"sent no batch for 2 seconds: shared memory"):
         fed.reals(0)

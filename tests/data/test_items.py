@@ -14,8 +14,10 @@ from torch.utils.data import ConcatDataset, Dataset, IterableDataset, Subset, Te
 
 import ganzoo
 from ganzoo import errors
-from ganzoo.data import feed
+from ganzoo.data import choose
+from ganzoo.data.feed import Feed
 from ganzoo.data.items import labels_of, tensors
+from ganzoo.data.streamed import Streamed
 
 CPU = torch.device("cpu")
 
@@ -34,8 +36,8 @@ class Items(Dataset[Any]):
         return self.items[i]() if callable(self.items[i]) else self.items[i]
 
 
-def fed(dataset: Any, batch: int = 2) -> feed.Feed:
-    return feed.feed(dataset, "mine", batch, 0, CPU, torch.float32)
+def fed(dataset: Any, batch: int = 2) -> Feed:
+    return choose.feed(dataset, "mine", batch, 0, CPU, torch.float32)
 
 
 def refused(dataset: Any, why: str, batch: int = 2) -> None:
@@ -103,7 +105,7 @@ def test_what_cannot_be_taken_is_one_line_with_the_number_of_the_item(item: Any,
 
 
 def test_the_line_is_the_same_from_a_worker(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(feed.Streamed, "_workers", lambda self: 1)
+    monkeypatch.setattr(Streamed, "_workers", lambda self: 1)
     refused(Items([torch.zeros(1, 8, 8)] * 3 + [torch.zeros(1, 8, 9)]), "item 3 has image of shape")
 
 

@@ -18,7 +18,7 @@ from ganzoo import errors
 from ganzoo.disk import checkpoint
 from ganzoo.recipe.assemble import Experiment, assemble
 from ganzoo.recipe.resume import _go_on, _settings_of
-from ganzoo.training.run import read_spec
+from ganzoo.training.plain import read_spec
 
 SENSELESS: list[Any] = [None, True, -1, 1e308, 2**70, "x", "", [], [[]], {}, {"x": 1}, [1, "a"], 0.5]
 

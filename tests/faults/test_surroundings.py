@@ -19,7 +19,7 @@ from harness import Bench, Failing, Process, Server, differences, final, state_o
 
 import ganzoo
 from ganzoo import errors
-from ganzoo.data.feed import Resident
+from ganzoo.data.resident import Resident
 from ganzoo.disk import board, checkpoint, record
 from ganzoo.disk.lock import Lock
 from ganzoo.disk.record import read

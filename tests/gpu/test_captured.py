@@ -14,7 +14,7 @@ from test_capture import COMPOSITIONS, played
 from torch import Tensor
 
 import ganzoo
-from ganzoo.speed import capture
+from ganzoo.speed import compilers
 from ganzoo.training.steps import advance, compiled_steps, step_compiler
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")]
@@ -66,7 +66,7 @@ def test_no_step_waits_for_the_device(experiment: Any, captured: bool, condition
         on_nonfinite="skip",
         arch=f"dcgan:width=4,conditional={conditional}",
     )
-    recorded = compiled_steps(made.run, made.game, capture.Graph(made.run.device), pytest.fail) if captured else None
+    recorded = compiled_steps(made.run, made.game, compilers.Graph(made.run.device), pytest.fail) if captured else None
     for _ in range(4):
         advance(made.run, made.game, 100, recorded)
         made.game.pop_scalars()
@@ -80,7 +80,7 @@ def test_a_part_that_waits_is_named_and_the_device_goes_on(experiment: Any) -> N
 
     mine, theirs = (experiment(**ON_GPU, regularizers=[Waits()], arch="mlp") for _ in range(2))
     with torch.random.fork_rng(devices=[0]):
-        notes, said = played(mine, capture.Graph(mine.run.device))
+        notes, said = played(mine, compilers.Graph(mine.run.device))
         assert notes == played(theirs)[0]
     assert differences(state_of(mine), state_of(theirs)) == []
     assert len(said) == 1
@@ -89,7 +89,7 @@ def test_a_part_that_waits_is_named_and_the_device_goes_on(experiment: Any) -> N
 
 def test_a_capture_that_breaks_off_leaves_the_device_usable(experiment: Any) -> None:
     made = experiment(**ON_GPU, arch="mlp")
-    graph, calls = capture.Graph(made.run.device), []
+    graph, calls = compilers.Graph(made.run.device), []
 
     def step() -> list[Tensor]:
         calls.append(torch.cuda.is_current_stream_capturing())
@@ -98,7 +98,7 @@ def test_a_capture_that_breaks_off_leaves_the_device_usable(experiment: Any) -> 
             numbers.sum().item()
         return [numbers]
 
-    with pytest.raises(capture.BrokenOff) as caught:
+    with pytest.raises(compilers.BrokenOff) as caught:
         graph(step, [])
     assert "captur" in str(caught.value.__cause__)
     assert calls == [False, True]
@@ -149,7 +149,7 @@ def test_a_captured_step_that_is_not_finite_is_as_written(experiment: Any, polic
 def test_scalars_may_be_read_late(experiment: Any) -> None:
     """Records fetch the scalars of many steps at once: no replay may write over those of an earlier step."""
     mine, theirs = (experiment(**ON_GPU, arch="mlp") for _ in range(2))
-    compiled = compiled_steps(mine.run, mine.game, capture.Graph(mine.run.device), pytest.fail)
+    compiled = compiled_steps(mine.run, mine.game, compilers.Graph(mine.run.device), pytest.fail)
     rows: dict[str, list[dict[str, Tensor]]] = {"mine": [], "theirs": []}
     for _ in range(8):
         advance(mine.run, mine.game, 8, compiled)
@@ -169,7 +169,7 @@ def test_the_second_device_alone(experiment: Any, captured: bool) -> None:
     found = []
     for device in ("cuda:0", "cuda:1"):
         made = experiment(**{**ON_GPU, "device": device}, arch="mlp", regularizers=["r1", "instance-noise"])
-        compiler = capture.Graph(made.run.device) if captured else None
+        compiler = compilers.Graph(made.run.device) if captured else None
         notes, said = played(made, compiler, steps=5)
         assert said == []
         found.append((notes, {name: value.cpu() for name, value in state_of(made).items()}))

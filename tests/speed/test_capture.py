@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 import ganzoo
 from ganzoo import errors
-from ganzoo.speed import capture
+from ganzoo.speed import capture, compilers
 from ganzoo.training import loop
 from ganzoo.training.steps import advance, compiled_steps, step_compiler
 
@@ -220,7 +220,7 @@ class TestWhatMustNotBeRecorded:
                 next(b for b in state.networks.generator.buffers() if b.is_floating_point()).mul_(1.01)
 
         class Loses(Again):
-            def __call__(self, step: capture.Step, reads: Sequence[Tensor]) -> capture.Step:
+            def __call__(self, step: compilers.Step, reads: Sequence[Tensor]) -> compilers.Step:
                 again = super().__call__(step, reads)
                 return lambda: [made * 1.01 for made in again()] if what == "gradient" else again()
 
@@ -232,7 +232,7 @@ class TestWhatMustNotBeRecorded:
 
     def test_a_recorder_that_fails(self, experiment: Any) -> None:
         class Fails(Again):
-            def __call__(self, step: capture.Step, reads: Sequence[Tensor]) -> capture.Step:
+            def __call__(self, step: compilers.Step, reads: Sequence[Tensor]) -> compilers.Step:
                 step()  # the state has moved on, and is put back
                 raise RuntimeError("no such kernel")
 
@@ -285,7 +285,7 @@ def test_nothing_is_made_from_recordings_after_one_broke_off(experiment: Any) ->
                 try:
                     raise RuntimeError("out of memory")
                 except RuntimeError as error:
-                    raise capture.BrokenOff from error
+                    raise compilers.BrokenOff from error
             return super().__call__(step, reads)
 
     settings: dict[str, Any] = {"regularizers": "r1:every=3", "arch": "mlp"}
@@ -338,11 +338,11 @@ def test_a_recorded_run_goes_on_as_if_it_had_never_stopped(
 
 class TestCompiled:
     def test_what_stands_in_the_way_is_said_once(self, experiment: Any) -> None:
-        (line,) = same(experiment, capture.Compiled(), regularizers=["top-k"], arch="mlp")
+        (line,) = same(experiment, compilers.Compiled(), regularizers=["top-k"], arch="mlp")
         assert line.startswith("warning: steps are made as written, not compiled: regularizer top-k stands in the way")
 
     def test_an_optimizer_is_named(self, experiment: Any) -> None:
-        (line,) = same(experiment, capture.Compiled(), optimizer="rmsprop:lr=1e-4..0", arch="mlp")
+        (line,) = same(experiment, compilers.Compiled(), optimizer="rmsprop:lr=1e-4..0", arch="mlp")
         assert "not compiled: optimizer of the" in line
 
     @pytest.mark.slow
@@ -356,7 +356,7 @@ class TestCompiled:
             "regularizers": ["r1:every=2,gamma=1..0", "instance-noise:sigma=0.1..0", "sn"],
         }
         mine, theirs = experiment(**settings), experiment(**settings)
-        notes, said = played(mine, capture.Compiled(), steps=6)
+        notes, said = played(mine, compilers.Compiled(), steps=6)
         assert said == []
         expected = played(theirs, steps=6)[0]
         assert [row.keys() for row in notes] == [row.keys() for row in expected]
@@ -384,7 +384,7 @@ class TestCompiled:
 
     def test_off_unless_asked_for(self, experiment: Any) -> None:
         assert step_compiler(experiment().run) is None
-        assert isinstance(step_compiler(experiment(compile=True).run), capture.Compiled)
+        assert isinstance(step_compiler(experiment(compile=True).run), compilers.Compiled)
         assert step_compiler(experiment(compile=True).run, world_size=2) is None
 
 
@@ -437,7 +437,7 @@ class TestGraph:
     @pytest.fixture
     def device(self, monkeypatch: pytest.MonkeyPatch) -> Device:
         device = Device()
-        monkeypatch.setattr(capture, "_broken_off", [])
+        monkeypatch.setattr(compilers, "_broken_off", [])
         assert hasattr(torch.Generator, "graphsafe_set_state")
         monkeypatch.setattr(torch, "cuda", device)
         monkeypatch.setattr(torch, "Generator", lambda where: SimpleNamespace(graphsafe_get_state=lambda: "anew"))
@@ -452,7 +452,7 @@ class TestGraph:
             device.told.append("step")
             return result
 
-        again = capture.Graph(torch.device("cuda:0"))(step, [])
+        again = compilers.Graph(torch.device("cuda:0"))(step, [])
         assert modes == ["error", 0]
         assert again() is again() is result
         assert device.told == ["wait", "step", "wait", "capture in pool 1", "step", "replay", "replay"]
@@ -461,15 +461,15 @@ class TestGraph:
     def test_a_failure_leaves_the_device_as_it_was(
         self, device: Device, monkeypatch: pytest.MonkeyPatch, captured: bool, resets: bool
     ) -> None:
-        monkeypatch.setattr(capture, "RESETS", resets)
-        graph = capture.Graph(torch.device("cuda:0"))
+        monkeypatch.setattr(compilers, "RESETS", resets)
+        graph = compilers.Graph(torch.device("cuda:0"))
 
         def step() -> list[Tensor]:
             if captured == (device.mode == 0):
                 raise RuntimeError("operation not permitted")
             return []
 
-        with pytest.raises(capture.BrokenOff if captured else RuntimeError) as caught:
+        with pytest.raises(compilers.BrokenOff if captured else RuntimeError) as caught:
             graph(step, [])
         assert "not permitted" in str(caught.value.__cause__ if captured else caught.value)
         assert device.mode == 0
@@ -478,7 +478,7 @@ class TestGraph:
         if captured and resets:  # the next capture is as if there had been none
             graph(lambda: [], [])
         elif captured:  # the memory's keeper may think that it goes on: there is no other
-            with pytest.raises(capture.BrokenOff) as caught:
+            with pytest.raises(compilers.BrokenOff) as caught:
                 graph(lambda: [], [])
             assert "an earlier capture in this process broke off" in str(caught.value.__cause__)
 

@@ -11,7 +11,7 @@ import torch
 from torch.utils.data import TensorDataset
 
 from ganzoo import errors
-from ganzoo.data import feed
+from ganzoo.data import choose
 from ganzoo.speed import hardware
 
 LAUNCHER = ("LOCAL_RANK", "LOCAL_WORLD_SIZE", "CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES")
@@ -130,10 +130,10 @@ def test_data_stay_on_a_device_that_has_room(monkeypatch: pytest.MonkeyPatch, fr
         def first(self, number: int) -> torch.Tensor:
             return self.images
 
-    monkeypatch.setattr(feed, "Resident", held := type("Resident", (Held,), {}))
-    monkeypatch.setattr(feed, "Streamed", read := type("Streamed", (Read,), {}))
+    monkeypatch.setattr(choose, "Resident", held := type("Resident", (Held,), {}))
+    monkeypatch.setattr(choose, "Streamed", read := type("Streamed", (Read,), {}))
     dataset = TensorDataset(torch.zeros(16, 1, 8, 8, dtype=torch.uint8))
-    chosen: Any = feed.feed(dataset, "data", 4, 0, torch.device("cuda"), torch.float32)
+    chosen: Any = choose.feed(dataset, "data", 4, 0, torch.device("cuda"), torch.float32)
     assert type(chosen) is {"Resident": held, "Streamed": read}[kind]
 
 
@@ -172,11 +172,11 @@ def test_cublas_is_told_before_the_networks_exist(
 def test_batches_do_not_depend_on_the_default_device() -> None:
     """``torch.set_default_device("meta")``: a permutation by a generator of the CPU is made on the CPU."""
     dataset = TensorDataset(torch.arange(16, dtype=torch.uint8).view(16, 1, 1, 1).expand(16, 1, 8, 8).contiguous())
-    made = feed.feed(dataset, "data", 4, 0, torch.device("cpu"), torch.float32)
+    made = choose.feed(dataset, "data", 4, 0, torch.device("cpu"), torch.float32)
     expected = made.reals(0)
     torch.set_default_device("meta")
     try:
-        again = feed.feed(dataset, "data", 4, 0, torch.device("cpu"), torch.float32)
+        again = choose.feed(dataset, "data", 4, 0, torch.device("cpu"), torch.float32)
         assert torch.equal(again.reals(0).images, expected.images)
     finally:
         torch.set_default_device(None)

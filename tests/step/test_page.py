@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 import ganzoo
-from ganzoo.data import feed
+from ganzoo.data.resident import Resident
 from ganzoo.step.environment import StepEnvironment
 from ganzoo.step.game import Game
 
@@ -48,13 +48,13 @@ REACHED: dict[str, list[str]] = {}
 
 
 def test_the_loss_is_six_frames_and_a_batch_eight_from_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    original = feed.Resident.reals
+    original = Resident.reals
 
     def reals(self: Any, draw: int, piece: int = 0) -> ganzoo.Batch:
         REACHED["batch"] = frames()
         return original(self, draw, piece)
 
-    monkeypatch.setattr(feed.Resident, "reals", reals)
+    monkeypatch.setattr(Resident, "reals", reals)
     ganzoo.run(
         arch="dcgan:width=4",
         data="digits:size=8",

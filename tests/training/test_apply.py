@@ -16,7 +16,7 @@ from torch import nn
 import ganzoo
 from ganzoo import errors
 from ganzoo.cli import group
-from ganzoo.data import feed
+from ganzoo.data import streamed
 
 TINY: dict[str, Any] = {
     "batch_size": 4, "latent_dim": 2, "steps": 1, "samples": 2, "device": "cpu", "quiet": True, "precision": "fp32",
@@ -26,7 +26,7 @@ TINY: dict[str, Any] = {
 
 @pytest.fixture(autouse=True)
 def _no_workers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(feed, "WORTH_WORKERS", 1e9)
+    monkeypatch.setattr(streamed, "WORTH_WORKERS", 1e9)
 
 
 @pytest.fixture(scope="module")

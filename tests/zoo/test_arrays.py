@@ -11,7 +11,7 @@ import torch
 
 import ganzoo
 from ganzoo import cli, errors
-from ganzoo.data.feed import feed
+from ganzoo.data.choose import feed
 
 
 def dataset(path: Path, words: str = "") -> torch.utils.data.TensorDataset:

@@ -21,7 +21,8 @@ from PIL import Image
 from torch.utils.data import DataLoader, TensorDataset
 
 from ganzoo import errors, words
-from ganzoo.data.feed import Resident, feed
+from ganzoo.data.choose import feed
+from ganzoo.data.resident import Resident
 from ganzoo_zoo.data import _cache, _files
 from ganzoo_zoo.data._files import natural
 from ganzoo_zoo.data._images import ImageSet

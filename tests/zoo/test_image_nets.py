@@ -13,7 +13,7 @@ from torch.testing import assert_close
 
 import ganzoo
 from ganzoo import errors
-from ganzoo.data import feed
+from ganzoo.data import streamed
 from ganzoo_zoo.architectures.layers.gated import ContextualAttention, GatedConv
 from ganzoo_zoo.architectures.layers.initial_weights import initialise
 from ganzoo_zoo.architectures.layers.patches import halved, receptive_field
@@ -23,7 +23,7 @@ from ganzoo_zoo.architectures.layers.resampling import SubpixelConv
 @pytest.fixture(autouse=True)
 def _no_workers(monkeypatch: pytest.MonkeyPatch) -> None:
     """Items are read in the process of the test: to start a process takes longer than a test."""
-    monkeypatch.setattr(feed, "WORTH_WORKERS", 1e9)
+    monkeypatch.setattr(streamed, "WORTH_WORKERS", 1e9)
 
 
 INPAINT: dict[str, Any] = {

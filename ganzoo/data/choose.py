@@ -1,0 +1,71 @@
+"""The feed that suits a dataset: whole on the device, or read batch by batch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch.utils.data import Dataset, TensorDataset
+
+from ganzoo import errors
+from ganzoo.data.feed import Feed
+from ganzoo.data.items import check_range, length_of
+from ganzoo.data.resident import Resident
+from ganzoo.data.streamed import Streamed
+
+RESIDENT_BYTES = 4 << 30
+"""A dataset up to this size lives on the GPU, where the GPU has room for the dataset."""
+
+RESIDENT_SHARE = 0.25
+"""The share of a device's free memory that a dataset may take: the rest is for the networks and the step."""
+
+FAR = 100.0
+"""The distance from 0 from which on values of samples other than images are said to be large."""
+
+
+def feed(
+    dataset: Dataset[Any], name: str, batch_size: int, seed: int, device: torch.device, dtype: torch.dtype
+) -> Feed:
+    """The feed that suits a dataset.
+
+    Args:
+        dataset: as a data part made it.
+        name: of the data part, for messages.
+        batch_size: samples in a batch.
+        seed: of the order.
+        device: where batches go.
+        dtype: of the samples in a batch.
+
+    Raises:
+        DataError: fewer samples than a batch, or values outside [-1, 1].
+    """
+    size = length_of(dataset, name)
+    if size < batch_size:
+        raise errors.DataError(
+            f"data {name} has {size} samples, fewer than a batch of {batch_size}: "
+            f"give --batch-size {max(2, size)} or less"
+        )
+    small = isinstance(dataset, TensorDataset) and (
+        device.type == "cpu" or sum(t.nbytes for t in dataset.tensors) <= _resident_bytes(device)
+    )
+    made: Feed = (Resident if small else Streamed)(dataset, batch_size, seed, device, dtype, name)  # type: ignore[arg-type]
+    seen = made.images if isinstance(made, Resident) else made.first(min(size, 64))
+    if len(made.shape) == 3:
+        if seen.dtype != torch.uint8:
+            check_range(seen, name)
+    elif seen.is_floating_point() and float(seen.abs().max()) > FAR:
+        made.notes.append(
+            f"data {name} has values as far as {float(seen.abs().max()):.3g} from 0: networks learn best from values "
+            "of about 1, so scale the data"
+        )
+    if size > 1 and bool((seen == seen[:1]).all()):
+        made.notes.append(f"data {name}: the samples are all the same")
+    return made
+
+
+def _resident_bytes(device: torch.device) -> int:
+    """The size up to which a dataset lives on an accelerator."""
+    if device.type == "mps":  # memory is shared with the CPU, and torch does not tell how much is free
+        return RESIDENT_BYTES
+    free = int(torch.accelerator.get_memory_info(device)[0])
+    return min(RESIDENT_BYTES, int(RESIDENT_SHARE * free))

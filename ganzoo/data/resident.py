@@ -1,0 +1,92 @@
+"""A dataset of tensors, whole on the device.
+
+A ``TensorDataset`` lives on the device as it is (uint8 stays uint8) and is gathered and normalised there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import TensorDataset
+
+from ganzoo.data.feed import FINGERPRINTED, Feed
+from ganzoo.data.items import class_numbers, is_class_number, labels_of, require_finite, spec_of
+from ganzoo.parts import Batch
+
+FINGERPRINTED_BYTES = 1 << 29
+"""Bytes up to which a digest of all samples is made too."""
+
+
+class Resident(Feed):
+    """A dataset of tensors, whole on the device: a batch costs one gather.
+
+    Args:
+        dataset: the dataset, as a data part made it.
+        batch_size: the number of samples in a batch.
+        seed: the seed of the order of the samples.
+        device: the device of the batches.
+        dtype: the floating-point type of the samples in a batch.
+        name: the name of the data part, for messages.
+    """
+
+    def __init__(
+        self,
+        dataset: TensorDataset,
+        batch_size: int,
+        seed: int,
+        device: torch.device,
+        dtype: torch.dtype,
+        name: str = "of the run",
+    ) -> None:
+        super().__init__(batch_size, seed, device, dtype)
+        require_finite(dataset.tensors, name)
+        self.images = dataset.tensors[0].to(device)
+        if self.images.ndim == 1:
+            self.images = self.images[:, None]
+        self.size, self.shape = len(self.images), tuple(self.images.shape[1:])
+        self._labels = None
+        self._others: dict[str, Tensor] = {}
+        if len(dataset.tensors) > 1:
+            labels = class_numbers(dataset.tensors[1]).to(device)
+            if is_class_number({"label": labels[0]}):
+                self._labels = labels.long()
+                told = labels_of(dataset, self.size)
+                self._know(dataset, self._labels if told is None else told, name)
+            else:
+                self._others = {"labels": labels}
+                self.inputs = {"labels": spec_of(labels[0])}
+        self._epoch, self._order = -1, torch.empty(0)
+
+    def reals(self, draw: int, piece: int = 0) -> Batch:
+        epoch = draw // self.batches
+        if epoch != self._epoch:
+            order = self.order(epoch)
+            order = order.pin_memory() if self.device.type == "cuda" else order  # or the host would wait for the copy
+            self._epoch, self._order = epoch, order.to(self.device, non_blocking=True)
+        rows = self.rows(self._order, draw, piece)
+        labels = self._labels[rows] if self.with_labels and self._labels is not None else None
+        images = self.images.index_select(0, rows)  # a tenth of the time of [rows]
+        others = {name: self.prepared(value[rows]) for name, value in self._others.items()}
+        return Batch(images=self.normalised(images), labels=labels).replace(**others)
+
+    def fingerprint(self) -> dict[str, Any]:
+        """The same, and ``content``, a digest of all there is, where that takes half a second at most."""
+        found = super().fingerprint()
+        if self.images.nbytes > FINGERPRINTED_BYTES:
+            return found
+        digest = hashlib.sha256()
+        for value in (self.images, self._labels, *self._others.values()):
+            if value is None:
+                continue
+            for piece in torch.split(value, FINGERPRINTED):
+                digest.update(piece.cpu().contiguous().numpy().tobytes())
+        return {**found, "content": digest.hexdigest()}
+
+    def at(self, rows: Tensor, first: int = 0) -> Batch:
+        rows = rows.to(self.device)
+        labels = None if self._labels is None else self._labels[rows].cpu()
+        others = {name: self.prepared(value[rows]).cpu() for name, value in self._others.items()}
+        return Batch(images=self.normalised(self.images[rows]).cpu(), labels=labels).replace(**others)

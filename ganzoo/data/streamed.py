@@ -1,0 +1,263 @@
+"""A dataset that is read batch by batch.
+
+Tensors that are too large for a GPU are gathered beside the GPU. Any other dataset streams through torch's DataLoader,
+whose worker processes read ahead where reading ahead saves time.
+"""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import multiprocessing
+import statistics
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
+from typing import Any
+from weakref import WeakSet, finalize, proxy
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler, TensorDataset
+
+from ganzoo import errors
+from ganzoo.data import workers
+from ganzoo.data.feed import Feed
+from ganzoo.data.items import is_class_number, labels_of, other_tensors, read, spec_of
+from ganzoo.launcher import launch
+from ganzoo.parts import Batch
+
+WORTH_WORKERS = 2e-3
+"""Seconds that the items of a batch take from which on workers read them: handing one over takes about 0.5 ms."""
+
+MOST_WORKERS = 8
+"""Processes that read ahead."""
+
+HANDED_BYTES = 1 << 30
+"""Bytes that all copies of a dataset in workers may take."""
+
+MANY_ITEMS = 2000
+"""The number of items from which on it is said that the labels are read from the items."""
+
+
+class _Pieces(Sampler[list[int]]):
+    """The feed's own pieces from one of them on, without end: batch number, place in the batch, row numbers."""
+
+    def __init__(self, feed: Feed, draw: int, piece: int) -> None:
+        self.feed, self.draw, self.piece = feed, draw, piece
+
+    def __iter__(self) -> Iterator[list[int]]:
+        feed, draw, piece, epoch = self.feed, self.draw, self.piece, -1
+        while True:
+            if epoch != draw // feed.batches:
+                epoch = draw // feed.batches
+                order = feed.order(epoch)
+            rows = feed.rows(order, draw, piece).tolist()
+            yield [draw, (feed.first_piece + piece) * len(rows), *rows]
+            draw, piece = feed.after(draw, piece)
+
+
+class Streamed(Feed):
+    """Any other dataset, batch by batch; on a GPU the next batch is copied there while one is used.
+
+    Args:
+        dataset: the dataset, as a data part made it.
+        batch_size: the number of samples in a batch.
+        seed: the seed of the order of the samples.
+        device: the device of the batches.
+        dtype: the floating-point type of the samples in a batch.
+        name: the name of the data part, for messages.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset[Any],
+        batch_size: int,
+        seed: int,
+        device: torch.device,
+        dtype: torch.dtype,
+        name: str = "of the run",
+    ) -> None:
+        super().__init__(batch_size, seed, device, dtype)
+        self.dataset, self.name = dataset, name
+        self.size = len(dataset)  # type: ignore[arg-type]  # map-style datasets have a length
+        with workers.kept_random_state():
+            item = read(dataset, 0, name)
+        self.items = workers.SeededItems(dataset, seed, name, {key: tuple(value.shape) for key, value in item.items()})
+        self.shape = tuple(item["image"].shape)
+        self._has_classes = is_class_number(item)
+        self.inputs = {name: spec_of(value) for name, value in other_tensors(item, self._has_classes).items()}
+        if self._has_classes:
+            labels = labels_of(dataset, self.size)
+            self._know(dataset, self._read_labels() if labels is None else labels, name)
+        self._next: tuple[int, int] | None = None
+        self._batches: Iterator[dict[str, Tensor]] = iter(())
+        self._readers: list[multiprocessing.process.BaseProcess] = []
+        self._dropped: finalize[..., Streamed] | None = None
+        self._watchdog: workers.Watchdog | None = None
+
+    def _read_labels(self) -> Tensor:
+        """The labels of all items, by reading every item."""
+        if self.size > MANY_ITEMS:
+            logging.getLogger("ganzoo").warning(
+                "data %s: the labels of %s items are read from the items; the attribute `labels` or `targets` of the "
+                "dataset would save the time",
+                self.name,
+                f"{self.size:,}",
+            )
+        found = []
+        with workers.kept_random_state():
+            for row in range(self.size):
+                item = read(self.dataset, row, self.name, self.items.shapes)
+                if not is_class_number(item):
+                    said = f"data {self.name}: item {row} has the label {item['label'].tolist()}"
+                    raise errors.DataError(f"{said}, and item 0 a whole number: give whole numbers from 0")
+                found.append(int(item["label"]))
+        return torch.tensor(found)
+
+    def share(self, pieces: int, first: int = 0, own: int | None = None) -> None:
+        super().share(pieces, first, own)
+        self.close()  # what was read ahead is cut otherwise
+
+    def reals(self, draw: int, piece: int = 0) -> Batch:
+        if (draw, piece) != self._next:
+            self.close()
+            before = multiprocessing.active_children()
+            self._batches = self._read(_Pieces(proxy(self), draw, piece))  # no cycle: dropped with the feed
+            self._readers = [each for each in multiprocessing.active_children() if each not in before]
+            if self._readers:
+                self._watchdog = workers.Watchdog(self._readers)
+                self._watchdog.start()
+            # Where the feed is garbage in a cycle, its iterator is to be dropped whole, after it and not with it: torch
+            # could not end its workers with queues that are closed already.
+            self._dropped = finalize(self, id, self._batches)
+            self._dropped.atexit = False
+            _reading.add(self)
+        try:
+            if self._watchdog is not None:
+                self._watchdog.waiting_since = time.monotonic()
+            item = next(self._batches)
+            if self._watchdog is not None:
+                self._watchdog.waiting_since = None
+        except BaseException as error:
+            why = workers.failure(error, self._readers, self._watchdog is not None and self._watchdog.expired)
+            self.close()
+            if why is not None:
+                raise why from error
+            raise
+        self._next = self.after(draw, piece)
+        return self._batch(item, self.with_labels)
+
+    def at(self, rows: Tensor, first: int = 0) -> Batch:
+        items = _collate(self.items.__getitems__([-1, first, *rows.tolist()]))
+        return self._batch(items, with_classes=True)
+
+    def _batch(self, item: Mapping[str, Tensor], with_classes: bool) -> Batch:
+        """A batch of collated items. The dtype of whole numbers, such as tokens, stays as the data part has it."""
+        others = {name: self.prepared(value) for name, value in other_tensors(item, self._has_classes).items()}
+        if with_classes and self._has_classes:
+            others["labels"] = item["label"]
+        return Batch(images=self.normalised(item["image"]), **others)
+
+    def close(self) -> None:
+        if self._dropped is not None:
+            self._dropped.detach()
+        self._next, self._batches, self._dropped = None, iter(()), None  # a loader that is dropped ends its workers
+        if self._watchdog is not None:
+            self._watchdog.stop()
+            self._watchdog = None
+        for each in self._readers:
+            if each.is_alive():  # after seconds of patience; it hears no SIGTERM
+                each.kill()
+        self._readers = []
+        _reading.discard(self)
+
+    def _read(self, pieces: _Pieces) -> Iterator[dict[str, Tensor]]:
+        """Batches from a piece on, on the device."""
+        gpu = self.device.type == "cuda"
+        if isinstance(self.dataset, TensorDataset):
+            batches = _gathered(self.dataset, pieces, pin=gpu)
+        else:
+            count = self._workers()
+            loader = DataLoader(
+                self.items,
+                batch_sampler=pieces,
+                generator=torch.Generator(),  # or else it draws from the parts' random numbers, here and nowhere else
+                num_workers=count,
+                multiprocessing_context=workers.context() if count else None,
+                pin_memory=gpu,
+                worker_init_fn=workers.start_worker,
+                collate_fn=_collate,
+            )
+            with workers.isolated() if count else nullcontext():
+                batches = iter(loader)
+        return _copied(batches, self.device) if gpu else batches
+
+    def _workers(self) -> int:
+        """How many processes read ahead; batches are the same with any number.
+
+        None where items are nearly free: handing a batch from process to process would cost more. Otherwise as many as
+        there are cores that training leaves: on the CPU it takes those of torch's threads, on a GPU one that feeds it,
+        for each of the processes that train on this machine.
+        """
+        busy = torch.get_num_threads() if self.device.type == "cpu" else 1
+        free = workers.cores() // launch().local_world_size - busy
+        if free < 1 or multiprocessing.current_process().daemon:  # such a process may have no children
+            return 0
+        items, costs = self.items, []
+        for row in self.order(-1)[:5].tolist():
+            began = time.perf_counter()
+            items.__getitems__([-1, 0, row])
+            costs.append(time.perf_counter() - began)
+        if statistics.median(costs) * (self.batch_size // self.pieces) < WORTH_WORKERS:
+            return 0
+        size = workers.pickled_size(self.dataset)
+        if size is None:
+            return 0
+        batch = sum(value.nbytes for value in _collate(items.__getitems__([-1, 0, 0])).values()) * (
+            self.batch_size // self.pieces
+        )
+        return min(free, MOST_WORKERS, HANDED_BYTES // max(1, size), workers.room_for(batch))
+
+
+_reading: WeakSet[Streamed] = WeakSet()
+
+
+@atexit.register
+def _close_all() -> None:
+    """End the workers before Python ends: torch does not end them then, and the workers ignore signals."""
+    for each in list(_reading):
+        each.close()
+
+
+def _collate(items: list[dict[str, Tensor]]) -> dict[str, Tensor]:
+    return {key: torch.stack([item[key] for item in items]) for key in items[0]}
+
+
+def _gathered(dataset: TensorDataset, pieces: _Pieces, *, pin: bool) -> Iterator[dict[str, Tensor]]:
+    """Batches of tensors that lie in memory or in a mapped file, one gather each: no item is made, no worker needed."""
+    for _, _, *rows in pieces:
+        batch = {
+            key: values.index_select(0, torch.tensor(rows, device="cpu"))
+            for key, values in zip(("image", "label"), dataset.tensors, strict=False)
+        }
+        if "label" in batch and batch["label"].ndim == 1 and not batch["label"].is_floating_point():
+            batch["label"] = batch["label"].long()
+        yield {key: value.pin_memory() for key, value in batch.items()} if pin else batch
+
+
+def _copied(batches: Iterator[dict[str, Tensor]], device: torch.device) -> Iterator[dict[str, Tensor]]:
+    """Batches on a GPU: while one is used, the next one's copy is under way on a stream of its own."""
+    aside = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]  # torch's
+
+    def start() -> dict[str, Tensor]:
+        with torch.cuda.stream(aside):
+            return {key: value.to(device, non_blocking=True) for key, value in next(batches).items()}
+
+    coming = start()
+    while True:
+        here, current = coming, torch.cuda.current_stream(device)
+        current.wait_stream(aside)  # until this copy is done, and not the next, which is not asked for yet
+        aside.wait_stream(current)  # the next may get the memory of the batch before, which was read until here
+        coming = start()
+        yield here
