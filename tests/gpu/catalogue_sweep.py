@@ -24,6 +24,7 @@ BASES: tuple[dict[str, Any], ...] = (
     {"arch": "mlp", "data": "ring"},
     {"arch": "segan:width=4,d_norm=none", "data": "digits-masks:size=16"},
     {"arch": "resnet:width=8", "data": "digits:size=32"},
+    {"arch": "segan:width=4,d_norm=none", "data": "digits-masks:size=32"},
 )
 """Surroundings of a part, tried in turn until one suits the part."""
 
@@ -47,6 +48,21 @@ SETTINGS: tuple[dict[str, Any], ...] = (
 """Settings that change a step, and parts that meet in one step."""
 
 
+def named(kind: str) -> list[str]:
+    """The names of the parts of a kind that the project brings."""
+    return sorted(entry.name for entry in ganzoo.catalogue(kind, no_plugins=True) if entry.builtin)
+
+
+WHOLE = {"pggan": "channel_base=64,channel_max=8,start=8"}
+"""Networks that grow, whole from the first step. A new phase is a new recording, before which the host waits."""
+
+
+def architectures() -> tuple[dict[str, Any], ...]:
+    """Every architecture, small, as the surroundings of a part that only certain networks suit."""
+    small = {arch: WHOLE.get(arch) or smallest(arch) for arch in named("architecture")}
+    return tuple({"arch": f"{arch}:{small[arch]}", "data": "digits:size=32"} for arch in small)
+
+
 @dataclass(frozen=True)
 class Composition:
     """What one run of the sweep is made of.
@@ -61,7 +77,7 @@ class Composition:
 
     name: str
     settings: dict[str, Any]
-    bases: tuple[dict[str, Any], ...] = BASES
+    bases: tuple[dict[str, Any], ...] = (*BASES, *architectures())
     plain: bool = True
     preset: str | None = None
 
@@ -90,14 +106,6 @@ def options(kind: str, name: str) -> list[str]:
         found += courses if len(courses) > 1 else []
     return found
 
-
-def named(kind: str) -> list[str]:
-    """The names of the parts of a kind that the project brings."""
-    return sorted(entry.name for entry in ganzoo.catalogue(kind, no_plugins=True) if entry.builtin)
-
-
-WHOLE = {"pggan": "channel_base=64,channel_max=8,start=8"}
-"""Networks that grow, whole from the first step. A new phase is a new recording, before which the host waits."""
 
 FETCHED = ("lpips", "perceptual", "style")
 """Regularizers that read the published weights of a network, which tests do not fetch."""

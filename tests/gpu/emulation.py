@@ -3,35 +3,56 @@
 from __future__ import annotations
 
 import os
-import re
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+
+import torch
+from torch import Tensor
 
 try:  # a module of the emulator, which is no part of the project
     import emulate as _emulator  # type: ignore[import-not-found, unused-ignore]
 except ImportError:
     _emulator = None
 
-DEPTHWISE = re.compile(r"stylegan2|r3gan|binomial")
-"""Architectures and options with a convolution of each channel by itself."""
+
+def _depthwise(
+    x: Tensor, weight: Tensor, size: Any, bias: Tensor | None, stride: Any, padding: Any, dilation: Any
+) -> Tensor:
+    """The convolution of each channel by itself, by the operator for any number of groups."""
+    groups, plain = x.shape[1], False
+    made: Tensor = torch.ops.aten.cudnn_convolution(x, weight, padding, stride, dilation, groups, plain, plain, plain)
+    return made if bias is None else made + bias.view(1, -1, *[1] * (x.dim() - 2))
 
 
-DROPOUT = re.compile(r"unet|pix2pix|colorize")
-"""Architectures and presets with dropout."""
+def _dropout(x: Tensor, p: float, train: bool | None) -> tuple[Tensor, Tensor]:
+    """Dropout with the random numbers of the device."""
+    if train is False or p == 0.0:
+        return x.clone(), torch.ones_like(x, dtype=torch.bool)
+    kept = torch.empty_like(x, dtype=torch.bool).bernoulli_(1.0 - p)
+    return x * kept * (1.0 / (1.0 - p) if p < 1.0 else 0.0), kept
 
 
-def lacks(composition: str) -> str:
-    """Why the emulated device cannot run a composition, "" where the device can.
+_stand_ins = torch.library.Library("aten", "IMPL")
 
-    On a GPU without cuDNN, torch has a kernel of its own for convolutions of each channel by itself. The CPU, whose
-    kernels the emulated device runs, has no such kernel. The CPU's kernel of dropout draws from the generator of the
-    CPU, in the order in which the tasks run.
+
+def stand_in() -> None:
+    """Give the emulated device the operators that it lacks.
+
+    The emulated device computes by the CPU's kernels of the same name. The CPU has no kernel for depthwise
+    convolutions, and the CPU's dropout draws from the generator of the CPU, in the order in which the tasks run. Here
+    both are made of other operators of the device.
     """
-    if found := DROPOUT.search(composition):
-        return f"the emulated device draws the dropout of {found[0]} on the host"
-    found = DEPTHWISE.search(composition)
-    return f"the emulated device has no kernel for the depthwise convolutions of {found[0]}" if found else ""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that the operators have other kernels
+        for name in ("_conv_depthwise2d", "conv_depthwise3d"):
+            _stand_ins.impl(name, _depthwise, "CUDA")
+        _stand_ins.impl("native_dropout", _dropout, "CUDA")
+
+
+if _emulator is not None:
+    stand_in()
 
 
 _ORDERS = ("eager", "late", "random")

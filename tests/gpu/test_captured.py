@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
-import emulation
 import numpy as np
 import pytest
 import torch
@@ -39,8 +38,6 @@ def waits_for(steps: int, made: Any, recorded: Any) -> None:
 @pytest.mark.parametrize("settings", [settings for _, settings in COMPOSITIONS], ids=lambda s: s["schedule"])
 def test_captured_steps_are_the_same_steps(experiment: Any, settings: dict[str, Any]) -> None:
     """Numbers that follow the run included: they are rounded to what the kernels read, captured or not."""
-    if emulation.is_emulated() and (why := emulation.lacks(str(settings.get("arch", "")))):
-        pytest.skip(why)
     settings = {**settings, "device": "cuda", "precision": "fp64"}
     mine, theirs = experiment(**settings), experiment(**settings)
     with torch.random.fork_rng(devices=[0]):
