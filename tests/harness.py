@@ -158,6 +158,7 @@ SMALLEST = {
     "gat": "width=8,depth=2,levels=1,heads=1,projection_size=8",
     "gated": "width=4,d_width=4",
     "multiscale": "scales=2",
+    "packed": "of=mlp,width=16,depth=1",
     "patch": "width=4,d_width=4",
     "pggan": "channel_base=64,channel_max=8",
     "rrdb": "width=4,blocks=1,d_width=4,growth=4",

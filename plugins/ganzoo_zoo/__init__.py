@@ -21,6 +21,7 @@ def register_architectures(register: Register) -> None:
     register("gat", "ganzoo_zoo.architectures.gat:GAT")
     register("mlp", "ganzoo_zoo.architectures.mlp:MLP")
     register("multiscale", "ganzoo_zoo.architectures.multiscale:Multiscale")
+    register("packed", "ganzoo_zoo.architectures.packed:Packed")
     register("pggan", "ganzoo_zoo.architectures.pggan:PGGAN")
     register("patch", "ganzoo_zoo.architectures.patch:Patch")
     register("r3gan", "ganzoo_zoo.architectures.r3gan:R3GAN")

@@ -25,6 +25,7 @@ SMALL = {"width": "4", "depth": "1", "channel_max": "4", "d_width": "4", "d_laye
 WORDS = {
     "gat": "gat:width=8,depth=2,levels=1,heads=1,projection_size=8",
     "multiscale": "multiscale:of=dcgan,width=4,scales=2",
+    "packed": "packed:of=dcgan,width=4",
 }
 """The words of small architectures that the table above does not make small."""
 

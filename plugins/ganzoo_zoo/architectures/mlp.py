@@ -14,22 +14,30 @@ import ganzoo
 from ganzoo_zoo.architectures.layers.conditioning import ClassProjection, concat_labels
 from ganzoo_zoo.architectures.layers.heads import Heads, judgement, of_class
 from ganzoo_zoo.architectures.layers.initial_weights import equalise
+from ganzoo_zoo.architectures.layers.norms import norm
 from ganzoo_zoo.architectures.options import Conditional, Embedding
 
-Activation = Literal["relu", "leaky-relu", "elu", "silu", "tanh"]
+Activation = Literal["relu", "leaky-relu", "elu", "silu", "tanh", "maxout"]
+VectorNorm = Literal["none", "batch", "layer"]
+PIECES = 5
+"""Linear maps of which a maxout unit takes the largest, as in PacGAN's discriminators."""
 
 
 class MLP(Conditional, Embedding):
     """Fully connected networks (multilayer perceptrons): for points in the plane, 1-D signals, small images, any shape.
 
     Formula:
-        G: [z, y] -> depth x (linear(width), activation) -> linear, shaped as a sample; tanh where samples are images
-        D: [x, y] -> depth x (linear(width), activation) -> linear to a logit
+        G: [z, y] -> depth x (linear(width), norm, activation) -> linear, shaped as a sample; tanh for images
+        D: [x, y] -> depth x (linear(width), norm, activation) -> linear to a logit
+        maxout: the largest of 5 linear maps, in place of one and an activation
 
     Args:
         width: units of a hidden layer.
         depth: number of hidden layers. 0 makes both networks linear, as the smallest examples of the theory are.
-        activation: relu, leaky-relu (slope 0.2), elu, silu (smooth, as are penalties on its gradient) or tanh.
+        activation: relu, leaky-relu (slope 0.2), elu, silu (smooth, as are penalties on its gradient), tanh, or maxout
+            (the largest of 5 linear maps: I. Goodfellow et al. 2013, arXiv 1302.4389).
+        norm: norm in the generator: none, batch or layer (over the units of a sample).
+        d_norm: norm in the discriminator. Penalties on the gradient of each sample refuse batch.
         conditional: how both networks use the label. concat: one-hot, beside their input. projection: beside the noise
             in G, an inner product of the last hidden units and the class in D. heads: beside the noise in G, a last
             layer per class in D. auto: projection where the data has labels, else none.
@@ -57,6 +65,8 @@ class MLP(Conditional, Embedding):
     width: Annotated[int, Ge(1)] = 256
     depth: Annotated[int, Ge(0)] = 3
     activation: Activation = "leaky-relu"
+    norm: VectorNorm = "none"
+    d_norm: VectorNorm = "none"
     equalised: bool = False
 
     def generator(self, spec: ganzoo.Spec) -> nn.Module:
@@ -70,7 +80,7 @@ class MLP(Conditional, Embedding):
         """
         classes = self.check_condition("mlp", spec)
         sizes = [spec.latent_dim + classes, *[self.width] * self.depth, math.prod(spec.shape)]
-        net = Generator(stack(sizes, self.activation), spec.shape, classes)
+        net = Generator(stack(sizes, self.activation, self.norm), spec.shape, classes)
         if self.equalised:
             equalise(net, partial(_gain, net))
         return net
@@ -87,7 +97,7 @@ class MLP(Conditional, Embedding):
         classes = self.check_condition("mlp", spec)
         heads = Heads(conditional=self.conditional, classes=classes, embedding=self.embedding_size(spec))
         sizes = [math.prod(spec.shape) + heads.concatenated, *[self.width] * self.depth, heads.size]
-        net = Discriminator(stack(sizes, self.activation), heads)
+        net = Discriminator(stack(sizes, self.activation, self.d_norm), heads)
         if self.equalised:
             equalise(net, partial(_gain, net))
         return net
@@ -98,22 +108,60 @@ def _gain(net: Any, layer: nn.Module) -> float:
     return math.sqrt(2.0) if layer in list(net.layers)[:-1] else 1.0
 
 
-def stack(sizes: list[int], activation: Activation) -> nn.Sequential:
+def stack(sizes: list[int], activation: Activation, normalised: VectorNorm = "none") -> nn.Sequential:
     """Linear layers with an activation between each two.
 
     Args:
         sizes: number of inputs, then the number of outputs of each layer.
-        activation: relu, leaky-relu, elu, silu or tanh.
+        activation: relu, leaky-relu, elu, silu, tanh or maxout.
+        normalised: the norm before each activation: none, batch or layer.
 
     Example:
         >>> len(stack([2, 16, 16, 1], "relu"))
         5
     """
     act = {"relu": nn.ReLU, "elu": nn.ELU, "silu": nn.SiLU, "tanh": nn.Tanh}
-    layers: list[nn.Module] = [nn.Linear(sizes[0], sizes[1])]
-    for inputs, outputs in pairwise(sizes[1:]):
-        layers += [nn.LeakyReLU(0.2) if activation == "leaky-relu" else act[activation](), nn.Linear(inputs, outputs)]
-    return nn.Sequential(*layers)
+    pieces = PIECES if activation == "maxout" else 1
+    layers: list[nn.Module] = []
+    for inputs, outputs in pairwise(sizes[:-1]):
+        layers.append(nn.Linear(inputs, pieces * outputs))
+        if normalised != "none":
+            layers.append(norm(normalised, pieces * outputs, dims=1))
+        if activation == "maxout":
+            layers.append(Maxout(pieces))
+        else:
+            layers.append(nn.LeakyReLU(0.2) if activation == "leaky-relu" else act[activation]())
+    return nn.Sequential(*layers, nn.Linear(sizes[-2], sizes[-1]))
+
+
+class Maxout(nn.Module):
+    """The largest of several linear maps: (N, k C) -> (N, C).
+
+    Args:
+        pieces: k.
+
+    Source: I. Goodfellow et al., Maxout networks, 2013, arXiv 1302.4389, section 3.
+
+    Example:
+        >>> import torch
+        >>> Maxout(2)(torch.tensor([[1.0, 5.0, -3.0, -2.0]]))
+        tensor([[ 5., -2.]])
+    """
+
+    def __init__(self, pieces: int) -> None:
+        super().__init__()
+        self.pieces = pieces
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Take the largest of the pieces of each unit.
+
+        Args:
+            x: (N, k C).
+
+        Returns:
+            (N, C).
+        """
+        return x.reshape(x.shape[0], -1, self.pieces).amax(2)
 
 
 class Generator(nn.Module):

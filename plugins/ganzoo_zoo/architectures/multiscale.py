@@ -14,10 +14,12 @@ import ganzoo
 from ganzoo.errors import Incompatible
 from ganzoo_zoo.architectures.dcgan import DCGAN
 from ganzoo_zoo.architectures.layers.dimensions import average_pool, max_pool
+from ganzoo_zoo.architectures.wrapping import delegates
 
 Pooling = Literal["average", "max"]
 
 
+@delegates
 class Multiscale(ganzoo.Architecture):
     """Multi-scale discriminators (pix2pixHD): several discriminators of one architecture, each at half the size before.
 
@@ -186,26 +188,6 @@ class Multiscale(ganzoo.Architecture):
             }
             specs.append(replace(finer, shape=(finer.shape[0], *_halved(sides)), inputs=inputs))
         return specs
-
-
-def _delegate(name: str) -> None:
-    """Send a method or a property of the contract to the inner architecture."""
-
-    def call(self: Multiscale, *given: Any, **named: Any) -> Any:
-        return getattr(self.of, name)(*given, **named)
-
-    def read(self: Multiscale) -> Any:
-        return getattr(self.of, name)
-
-    inherited = getattr(ganzoo.Architecture, name)
-    read.__doc__ = call.__doc__ = inherited.__doc__
-    setattr(Multiscale, name, property(read) if isinstance(inherited, property) else call)
-
-
-# The generator's side is the inner architecture's, with what the contract gains later.
-for _name in vars(ganzoo.Architecture):
-    if not _name.startswith("_") and _name not in ("build", "kind", *vars(Multiscale)):
-        _delegate(_name)
 
 
 def _vectors(named: Sequence[dict[str, Any]]) -> Sequence[dict[str, Any]]:
