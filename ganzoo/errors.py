@@ -22,6 +22,9 @@ Any other exception that leaves ganzoo is a bug, and is shown with the traceback
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import ClassVar
 
 from ganzoo.names import message
@@ -74,6 +77,31 @@ class SettingsError(GanzooError):
 
 class Incompatible(GanzooError):
     """Two parts cannot go together. The error is raised at assembly."""
+
+
+@contextmanager
+def refusals_of(kind: str, *names: str) -> Iterator[None]:
+    """While this lasts, a refusal names the part that the user wrote, also where another part speaks for the part.
+
+    Args:
+        kind: the kind of part, such as ``"architecture"``.
+        names: the name of the part, or the names of parts of which a refusal names one.
+
+    Raises:
+        Incompatible: the refusal, with the kind and the names before a message that holds none of the names.
+
+    Example:
+        >>> with refusals_of("architecture", "patch"):
+        ...     raise Incompatible("dcgan makes images, and this data gives points")
+        Traceback (most recent call last):
+        ganzoo.errors.Incompatible: architecture patch: dcgan makes images, and this data gives points
+    """
+    try:
+        yield
+    except Incompatible as error:
+        if any(re.search(rf"(?<![\w-]){re.escape(name)}(?![\w-])", str(error)) for name in names):
+            raise
+        raise Incompatible(f"{kind} {' and '.join(dict.fromkeys(names))}: {error}") from error
 
 
 class DataError(GanzooError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -137,6 +138,45 @@ def test_a_gradient_per_sample_warns_of_the_deviation_over_the_batch(experiment:
     assert "r1 takes a gradient per sample, and MinibatchStddev" in made.run.warnings[0]
 
 
-def test_a_part_named_twice_is_refused(experiment: Any) -> None:
-    with pytest.raises(errors.Incompatible, match="r1 is named twice"):
-        experiment(regularizers=["r1", "r1:gamma=1"])
+def test_a_part_named_twice_with_the_same_parameters_is_refused(experiment: Any) -> None:
+    with pytest.raises(errors.Incompatible, match="r1 is named twice with the same parameters: name it once, or give"):
+        experiment(regularizers=["r1", "r1:gamma=2", "r1:gamma=2.0"])
+
+
+TWICE = {
+    **dict.fromkeys(("entropy", "lecam", "path-length", "r1", "sn-penalty"), "every=2"),
+    **{"ada": "kimg=100", "label-smoothing": "real=0.8", "sn": "players=both", "top-k": "share=0.4"},
+    **{"diffaugment": "policy=color", "instance-noise": "sigma=0.2", "weight-clip": "value=0.5"},
+}
+
+
+@pytest.mark.parametrize("name", TWICE)
+def test_a_part_is_named_again_with_other_parameters(experiment: Any, name: str) -> None:
+    made = experiment(loss="sgan", regularizers=[name, f"{name}:{TWICE[name]}"], data="digits:size=16", latent_dim=2)
+    assert list(made.run.parts.regularizers) == [name, f"{name}-2"]
+    for step in range(1, 4):
+        made.run.state.counters.step = step - 1
+        made.run.parts.schedule.step(made.game)
+    assert all(parameter.isfinite().all() for parameter in made.run.state.networks.generator.parameters())
+
+
+def test_two_terms_of_one_name_are_recorded_overridden_and_resumed_apart(tmp_path: Path) -> None:
+    settings: dict[str, Any] = {
+        **{"arch": "gated:width=2,d_width=2,d_layers=1", "data": "inpaint:of=digits:size=8", "batch_size": 4},
+        **{"regularizers": ["l1:where=hole,weight=6", "l1:where=known,weight=1"], "logdir": tmp_path, "log_every": 1},
+        **{"metrics": ["swd:count=8,directions=4", "swd:count=8,directions=8"], "quiet": True, "samples": 4},
+        **{"stop_when": ["budget:seconds=900", "budget:seconds=901"], "log": "csv", "optimizer": "adam:lr=1e-3"},
+    }
+    whole = ganzoo.run(**settings, steps=4)
+    assert {"penalty/l1", "penalty/l1-2", "metrics/swd/swd", "metrics/swd-2/swd"} <= {*whole.metrics}
+    half = ganzoo.run(**settings, steps=2)
+    again = ganzoo.resume(half.dir, steps=4, quiet=True)
+    for one, other in zip(whole.generator.parameters(), again.generator.parameters(), strict=True):
+        assert one.equal(other)
+    changed = ganzoo.run(**settings, overrides=["l1-2.weight=3", "l1.weight=2"], steps=1)
+    found = [(spec.label, spec.parameters["weight"]) for spec in changed.parts.specs["regularizers"]]
+    assert found == [("l1", 2.0), ("l1-2", 3.0)]
+    config = half.dir / "config.yaml"
+    config.write_text(config.read_text().replace("weight: 6.0", "weight: 5.0"))
+    with pytest.raises(errors.SettingsError, match=r"regularizers\.l1\.weight was 6\.0 and is 5\.0"):
+        ganzoo.resume(half.dir, steps=5, quiet=True)

@@ -18,6 +18,7 @@ from ganzoo.plugins import Catalogue
 from ganzoo.recipe.evaluate import evaluations
 from ganzoo.recipe.resume import reload
 from ganzoo.recipe.settings import RESUME_MAY_CHANGE, read_config
+from ganzoo.words import labels_of
 
 SHOWN = 8
 """Samples of each run on the sheet."""
@@ -226,8 +227,8 @@ def _flat(value: object, key: str = "") -> dict[str, object]:
         for name, each in value.items():
             found |= _flat(each, f"{key}.{name}" if key else str(name))
     elif isinstance(value, list) and value and all(isinstance(each, Mapping) and "name" in each for each in value):
-        for each in value:
-            found |= _flat({k: v for k, v in each.items() if k != "name"} or "yes", f"{key}.{each['name']}")
+        for label, each in zip(labels_of(value), value, strict=True):
+            found |= _flat({k: v for k, v in each.items() if k != "name"} or "yes", f"{key}.{label}")
     else:
         found[key] = value
     return found

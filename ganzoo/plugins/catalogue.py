@@ -196,10 +196,10 @@ class Catalogue:
             if not isinstance(given, self.kinds[kind].load()):
                 raise errors.PartError(f"{type(given).__name__} is a {given.kind}, where a {kind} is expected")
             return self._remade(given)
-        entry = self.find(kind, given.label)
+        entry = self.find(kind, given.reference)
         cls = self.load(entry)
-        inner = nested.made(self, cls, f"{kind} {given.label}", given.parameters)
-        part = words.make(cls, f"{kind} {given.label}", inner.values)
+        inner = nested.made(self, cls, f"{kind} {given.reference}", given.parameters)
+        part = words.make(cls, f"{kind} {given.reference}", inner.values)
         origin = words.Origin(entry.provider, entry.distribution, entry.version, entry.builtin)
         spec = words.PartSpec(entry.name, {}, self._provider(entry), kind, origin)
         return words.described(spec, part, inner.specs, inner.defaults), part

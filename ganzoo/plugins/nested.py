@@ -140,7 +140,7 @@ def _keys(catalogue: Catalogue, spec: PartSpec) -> list[str]:
     from ganzoo import words
     from ganzoo.parts import Part
 
-    cls = catalogue.load(catalogue.find(spec.kind, spec.label))
+    cls = catalogue.load(catalogue.find(spec.kind, spec.reference))
     found = list(words.parameters(cls))
     for name, parameter in words.parameters(cls).items():
         if parameter.part_kind is None:

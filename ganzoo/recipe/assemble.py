@@ -132,7 +132,8 @@ def _assembled(
         source.share(
             settings.accumulate * processes.world_size, processes.rank * settings.accumulate, settings.accumulate
         )
-        classes = cast_.architecture.classes(source.classes)
+        with errors.refusals_of("architecture", cast_.spec("arch").reference, cast_.spec("d_arch").reference):
+            classes = cast_.architecture.classes(source.classes)
         source.give_labels(classes)
         spec = Spec(
             shape=source.shape,
@@ -288,29 +289,23 @@ def gather(settings: Settings, catalogue: PartSource, missing: Mapping[tuple[str
         The parts. Each part is a copy, bound to the values of this run.
 
     Raises:
-        GanzooError: a part is unknown, a value does not fit, or a part is named twice.
+        GanzooError: a part is unknown, a value does not fit, or a part is named twice with the same parameters.
     """
+    made = _made(settings, catalogue, missing or {})
     specs: dict[str, tuple[PartSpec, ...]] = {}
     bound: dict[str, Bound[Any]] = {}
 
     def many(setting: str, contract: type[PartT]) -> dict[str, PartT]:
-        default = catalogue.kinds.settings[setting].default
-        owner = setting if settings.parts.get(setting, ()) else default
         found: dict[str, PartT] = {}
-        for each in settings.parts.get(owner, ()):
-            if isinstance(each, PartSpec) and (owner, each.label) in (missing or {}):
-                found[each.label] = cast(PartT, origins.Missing((missing or {})[owner, each.label]))
-                specs[setting] = (*specs.get(setting, ()), each)
+        specs[setting] = tuple(spec for spec, _ in made[setting])
+        for spec, part in made[setting]:
+            if isinstance(part, origins.Missing):
+                found[spec.label] = cast(PartT, part)
                 continue
-            spec, part = catalogue.make(catalogue.kinds.of_setting[setting], each)
             assert isinstance(part, contract)
-            if spec.label in found:
-                raise errors.Incompatible(f"{spec.label} is named twice: name it once")
             key = f"{spec.kind} {spec.label}" if catalogue.kinds.settings[setting].many else setting
             bound[key] = words.bind(part, settings.course)
             found[spec.label] = bound[key].part
-            specs[setting] = (*specs.get(setting, ()), spec)
-        specs.setdefault(setting, ())
         return found
 
     def one(setting: str, contract: type[PartT]) -> PartT:
@@ -319,7 +314,8 @@ def gather(settings: Settings, catalogue: PartSource, missing: Mapping[tuple[str
 
     architecture, d_architecture, loss = one("arch", Architecture), one("d_arch", Architecture), one("loss", Loss)
     if words.unbound(architecture) != words.unbound(d_architecture):
-        architecture = Pair(arch=architecture, d_arch=d_architecture)
+        (arch,), (d_arch,) = specs["arch"], specs["d_arch"]
+        architecture = Pair(arch=architecture, d_arch=d_architecture, names=(arch.reference, d_arch.reference))
     regularizers = many("regularizers", Regularizer)
     schedule, data = one("schedule", Schedule), one("data", Data)
     metrics = many("metrics", Metric)
@@ -347,6 +343,33 @@ def gather(settings: Settings, catalogue: PartSource, missing: Mapping[tuple[str
     )
 
 
+def _made(
+    settings: Settings, catalogue: PartSource, missing: Mapping[tuple[str, str], str]
+) -> dict[str, list[tuple[PartSpec, Part | origins.Missing]]]:
+    """Make the parts of every setting. A part that is named again with other parameters has a number in its label."""
+    made: dict[str, list[tuple[PartSpec, Part | origins.Missing]]] = {}
+    for setting, declared in catalogue.kinds.settings.items():
+        owner = setting if settings.parts.get(setting, ()) else declared.default
+        made[setting] = []
+        for each in settings.parts.get(owner, ()):
+            if isinstance(each, PartSpec) and (owner, each.label) in missing:
+                made[setting].append((each, origins.Missing(missing[owner, each.label])))
+                continue
+            spec, part = catalogue.make(catalogue.kinds.of_setting[setting], each)
+            if declared.many and any(other == part for _, other in made[setting]):
+                raise errors.Incompatible(
+                    f"{spec.reference} is named twice with the same parameters: name it once, or give one of the two "
+                    "another parameter"
+                )
+            made[setting].append((spec, part))
+    for kind in catalogue.kinds.values():
+        several = [setting.name for setting in kind.settings if setting.many]
+        labelled = iter(words.numbered([spec for name in several for spec, _ in made[name]]))
+        for name in several:
+            made[name] = [(next(labelled), part) for _, part in made[name]]
+    return made
+
+
 def build(settings: Settings, cast_: Parts, spec: Spec) -> Run:
     """Make the networks and optimizers of a run at step 0. The result is a function of the seed.
 
@@ -362,7 +385,8 @@ def build(settings: Settings, cast_: Parts, spec: Spec) -> Run:
     precision = hardware.precision(settings.precision, device)
     with hardware.random_state_kept(device):
         hardware.seed_default_generators(device, derive_seed(settings.seed, "init"))
-        made = cast_.architecture.build(spec)
+        with errors.refusals_of("architecture", cast_.spec("arch").reference, cast_.spec("d_arch").reference):
+            made = cast_.architecture.build(spec)
         if settings.batch_norm == "sync":
             made = Networks(*map(synchronised, made))
         networks = Networks(*(hardware.settle(net, device, precision.dtype).train() for net in made))
@@ -370,7 +394,8 @@ def build(settings: Settings, cast_: Parts, spec: Spec) -> Run:
         for label, regularizer in cast_.regularizers.items():
             if isinstance(regularizer, origins.Missing):
                 continue
-            module = regularizer.prepare(networks, spec)
+            with errors.refusals_of("regularizer", label):
+                module = regularizer.prepare(networks, spec)
             if module is not None:
                 modules[label] = hardware.settle(module, device, precision.dtype)
                 cast_.bound[f"regularizer {label}"].values["module"] = modules[label]

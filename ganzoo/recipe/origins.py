@@ -117,19 +117,19 @@ def command(verb: str, folder: Path) -> str:
     return shell_command(verb, folder, files)
 
 
-def advice(folder: Path, setting: str, label: str) -> str:
+def advice(folder: Path, setting: str, reference: str) -> str:
     """Say how to give a part of a run that is missing now.
 
     Args:
         folder: the run directory.
         setting: the setting that names the part.
-        label: the label of the part.
+        reference: the part's name, with the provider where the config has the provider.
 
     Returns:
         A clause for a message. Empty where the run does not tell where the part came from.
     """
     told = recorded(folder).get("origins", {})
-    origin = told.get(f"{setting} {label}") if isinstance(told, dict) else None
+    origin = told.get(f"{setting} {reference}") if isinstance(told, dict) else None
     if not isinstance(origin, dict):
         return ""
     file, sha = origin.get("file", ""), origin.get("sha256", "")
@@ -164,9 +164,9 @@ def absent(folder: Path, settings: Settings, catalogue: PartSource) -> dict[tupl
             try:
                 catalogue.make(catalogue.kinds.of_setting[setting], spec)
             except (errors.UnknownPart, errors.AmbiguousPart, errors.PluginError) as error:
-                how = advice(folder, setting, spec.label)
+                how = advice(folder, setting, spec.reference)
                 # Where the run tells the origin, the list of the parts that there are is no help.
-                what = f"{catalogue.kinds.of_setting[setting]} {spec.label} is not there" if how else str(error)
+                what = f"{catalogue.kinds.of_setting[setting]} {spec.reference} is not there" if how else str(error)
                 if isinstance(error, errors.PluginError):
                     what = str(error)
                 found[setting, spec.label] = f"{what}; {how}" if how else what

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from ganzoo.errors import Incompatible
+from ganzoo.errors import Incompatible, refusals_of
 from ganzoo.parts import Architecture, Batch, Learning, Spec, Stage
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ class Pair(Architecture):
     Args:
         arch: the architecture of the generator.
         d_arch: the architecture of the discriminator.
+        names: what the user calls the two architectures, for messages.
 
     Example:
         >>> import ganzoo
@@ -36,6 +37,7 @@ class Pair(Architecture):
 
     arch: Architecture
     d_arch: Architecture
+    names: tuple[str, str] = ("of the generator", "of the discriminator")
 
     def classes(self, available: int) -> int:
         """The number of classes that any of the two networks is given.
@@ -43,7 +45,10 @@ class Pair(Architecture):
         Args:
             available: number of classes in the data, 0 where the data has no labels.
         """
-        return max(self.arch.classes(available), self.d_arch.classes(available))
+        with refusals_of("architecture", self.names[0]):
+            classes = self.arch.classes(available)
+        with refusals_of("architecture", self.names[1]):
+            return max(classes, self.d_arch.classes(available))
 
     def generator(self, spec: Spec) -> nn.Module:
         """Make the generator of the first architecture.
@@ -51,7 +56,8 @@ class Pair(Architecture):
         Args:
             spec: shape and type of samples and latents.
         """
-        return self.arch.generator(_spec(self.arch, spec))
+        with refusals_of("architecture", self.names[0]):
+            return self.arch.generator(_spec(self.arch, spec))
 
     def generate(self, generator: nn.Module, batch: Batch) -> Tensor:
         """Generate as the first architecture does.
@@ -143,7 +149,8 @@ class Pair(Architecture):
         Args:
             spec: shape and type of samples and latents.
         """
-        return self.d_arch.discriminator(_spec(self.d_arch, spec))
+        with refusals_of("architecture", self.names[1]):
+            return self.d_arch.discriminator(_spec(self.d_arch, spec))
 
     def judge(self, discriminator: nn.Module, images: Tensor, batch: Batch) -> Any:
         """Judge as the second architecture does.

@@ -21,7 +21,7 @@ from ganzoo.recipe.settings import RESUME_MAY_CHANGE, PartSource, Settings, read
 from ganzoo.training.display import Display
 from ganzoo.training.plain import read_spec, read_sums
 from ganzoo.training.run import Run
-from ganzoo.words import PartSpec
+from ganzoo.words import PartSpec, labels_of
 
 
 def begin(experiment: Experiment) -> int:
@@ -188,9 +188,11 @@ def _flat(settings: Mapping[str, object], kinds: Kinds) -> dict[str, object]:
         if key in RESUME_MAY_CHANGE or (key in kinds.settings and kinds.settings[key].resume_may_change):
             continue
         parts = value if isinstance(value, list) and all(isinstance(item, Mapping) for item in value) else [value]
+        labels = iter(labels_of([part_ for part_ in parts if isinstance(part_, Mapping)]))
         for part_ in parts:
             if isinstance(part_, Mapping):
-                owner = f"{key}.{part_['name']}" if part_ is not value else key
+                label = next(labels)
+                owner = f"{key}.{label}" if part_ is not value else key
                 found.update(_flat_part(owner, part_))
             else:
                 found[key] = part_

@@ -28,7 +28,8 @@ def check(cast_: Parts, networks: Networks, spec: Spec) -> list[str]:
         Incompatible: two parts cannot go together. The message names the cause and an alternative.
     """
     loss = cast_.spec("loss").label
-    cast_.loss.check(spec, cast_.architecture.outputs(spec))
+    with errors.refusals_of("loss", loss):
+        cast_.loss.check(spec, cast_.architecture.outputs(spec))
     for label, regularizer in cast_.regularizers.items():
         if regularizer.pairs and not spec.inputs:
             raise errors.Incompatible(
@@ -41,7 +42,8 @@ def check(cast_: Parts, networks: Networks, spec: Spec) -> list[str]:
                 f"{label} reads the stage {missing[0]}, and architecture {cast_.spec('arch').label} makes {has}: name "
                 f"one of these"
             )
-        regularizer.check(spec, cast_.architecture.outputs(spec))
+        with errors.refusals_of("regularizer", label):
+            regularizer.check(spec, cast_.architecture.outputs(spec))
         if regularizer.defines("targets") and not cast_.loss.has_targets:
             raise errors.Incompatible(
                 f"{label} moves the targets of a loss, and loss {loss} has none: use a loss with targets"

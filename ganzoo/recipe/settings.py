@@ -329,8 +329,10 @@ def resolve(
                 f"there is no setting {name!r}{nearest(name, names)}; there are {', '.join(names)}"
             )
     parts = {setting: _specified(source, setting, chosen.pop(setting, None)) for setting in source.kinds.settings}
+    _number(source, parts)
     for override in overrides:
         _override(source, parts, chosen, override)
+        _number(source, parts)
     if chosen.get("ema_half_life") is not None:
         if chosen.get("ema") is not None:
             raise errors.SettingsError("ema and ema_half_life both say how the average is made: give one of them")
@@ -395,6 +397,16 @@ def _specified(source: PartSource, name: str, value: object) -> tuple[PartSpec |
     return (source.specify(kind, value),)
 
 
+def _number(source: PartSource, parts: dict[str, tuple[PartSpec | Part, ...]]) -> None:
+    """Number the parts that are named several times, so that an override can name each of them."""
+    for kind in source.kinds.values():
+        several = [setting.name for setting in kind.settings if setting.many]
+        specs = [each for name in several for each in parts[name] if isinstance(each, PartSpec)]
+        labelled = iter(words.numbered(specs))
+        for name in several:
+            parts[name] = tuple(next(labelled) if isinstance(each, PartSpec) else each for each in parts[name])
+
+
 def _override(
     source: PartSource, parts: dict[str, tuple[PartSpec | Part, ...]], chosen: dict[str, object], override: str
 ) -> None:
@@ -425,13 +437,18 @@ def _override(
         for i, spec in enumerate(specs)
         if isinstance(spec, PartSpec)  # the parameters of a part that was made in Python stay as they are
     ]
-    hits = [(setting, i) for setting, i, spec in named if owner in (setting, spec.label, spec.name)]
+
+    def owners_called(owner: str) -> list[tuple[str, int]]:
+        labelled = [(setting, i) for setting, i, spec in named if owner in (setting, spec.label)]
+        return labelled or [(setting, i) for setting, i, spec in named if owner == spec.name]
+
+    hits = owners_called(owner)
     settings = source.kinds.settings
     path = [key]
     while not hits and "." in owner and owner.rpartition(".")[0]:  # "arch.of.width": a parameter of an inner part
         owner, _, step = owner.rpartition(".")
         path.insert(0, step)
-        hits = [(setting, i) for setting, i, spec in named if owner in (setting, spec.label, spec.name)]
+        hits = owners_called(owner)
     if not hits:  # a kind: "regularizer.every", where the run has one part of the kind
         hits = [(setting, i) for setting, i, spec in named if owner == spec.kind and not settings[setting].default]
     if len(hits) != 1:

@@ -51,6 +51,7 @@ class PartSpec:
         kind: the kind of part, "" before the part is looked up.
         origin: the plugin that brings the part. None before the part is looked up, and for a part made in Python.
         defaults: the part's default values, which ``str`` leaves out.
+        number: 1, or 2, 3, ... for a part that the settings of a run name again with other parameters.
 
     Example:
         >>> spec = PartSpec.parse("r1:gamma=10,every=16")
@@ -66,6 +67,7 @@ class PartSpec:
     kind: str = ""
     origin: Origin | None = None
     defaults: Mapping[str, object] = field(default_factory=dict)
+    number: int = 1
 
     @classmethod
     def parse(cls, text: str) -> PartSpec:
@@ -127,15 +129,20 @@ class PartSpec:
         raise errors.BadWords(f"{brief(value)} does not name a part: write name:key=value, or a mapping with a name")
 
     @property
-    def label(self) -> str:
-        """The key of records and checkpoints: ``name``, or ``provider/name`` where ``provider`` is set."""
+    def reference(self) -> str:
+        """The name to look up: ``name``, or ``provider/name`` where ``provider`` is set."""
         return f"{self.provider}/{self.name}" if self.provider else self.name
 
     @property
+    def label(self) -> str:
+        """The key of records and checkpoints: the reference, and ``reference-2`` where the part is named again."""
+        return self.reference if self.number == 1 else f"{self.reference}-{self.number}"
+
+    @property
     def address(self) -> str:
-        """The name in config.yaml: ``provider/name``, or the label of a part that ships with ganzoo."""
+        """The name in config.yaml: ``provider/name``, or the reference of a part that ships with ganzoo."""
         if self.origin is None or self.origin.builtin:
-            return self.label
+            return self.reference
         return f"{self.origin.provider}/{self.name}"
 
     @property
@@ -211,7 +218,48 @@ class PartSpec:
             if key not in self.defaults or value != self.defaults[key]
         }
         values = ",".join(f"{key}={spelled(value)}" for key, value in changed.items())
-        return f"{self.label}:{values}" if values else self.label
+        return f"{self.reference}:{values}" if values else self.reference
+
+
+def numbered(specs: Sequence[PartSpec]) -> list[PartSpec]:
+    """Number the specs of parts that are named several times, so that every label is there once.
+
+    Args:
+        specs: the specs in the order of the settings.
+
+    Returns:
+        The specs in the same order.
+
+    Example:
+        >>> [spec.label for spec in numbered([PartSpec("l1"), PartSpec("tv"), PartSpec("l1")])]
+        ['l1', 'tv', 'l1-2']
+    """
+    references = {spec.reference for spec in specs}
+    labels: set[str] = set()
+    found = []
+    for spec in specs:
+        number = 1
+        while (label := replace(spec, number=number).label) in labels or (number > 1 and label in references):
+            number += 1
+        labels.add(label)
+        found.append(replace(spec, number=number))
+    return found
+
+
+def labels_of(values: Sequence[Mapping[str, object]]) -> list[str]:
+    """List the labels of parts that a config file names in one setting.
+
+    Args:
+        values: mappings with ``name``, in the order of the file.
+
+    Returns:
+        A label for each part. A part that is named again has a number.
+
+    Example:
+        >>> labels_of([{"name": "l1", "where": "hole"}, {"name": "l1", "where": "known"}])
+        ['l1', 'l1-2']
+    """
+    return [spec.label for spec in numbered([PartSpec(str(each["name"])) for each in values])]
 
 
 def spelled(value: object) -> str:

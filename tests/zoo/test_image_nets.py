@@ -289,7 +289,8 @@ def test_every_loss_and_schedule_fills_holes(experiment: Any, loss: str, schedul
         ({"arch": "srresnet:width=2", "data": "inpaint:of=digits:size=8"}, "takes the condition alone"),
         ({"arch": "unet:width=2", "data": "inpaint:of=digits:size=8"}, "at least 24 pixels a side"),
         ({"arch": "gated:width=2,attention=true", "data": "inpaint:of=digits:size=12"}, "multiples of 8"),
-        ({"arch": "patch", "data": "ring"}, r"makes sequences or images or volumes, .* samples of shape \(2,\)"),
+        ({"arch": "patch", "data": "ring"}, r"\Aarchitecture patch: dcgan makes sequences .* samples of shape \(2,\)"),
+        ({"arch": "mlp", "d_arch": "rrdb", "data": "ring"}, r"\Aarchitecture rrdb: the discriminator of SRGAN makes"),
     ],
 )
 def test_what_the_networks_cannot_take_is_refused(experiment: Any, settings: dict[str, str], said: str) -> None:
