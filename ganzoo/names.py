@@ -170,10 +170,13 @@ def without_parentheses(text: str) -> str:
         >>> without_parentheses("(dcgan:width=8)"), without_parentheses("(a)b(c)")
         ('dcgan:width=8', '(a)b(c)')
     """
-    inside, depth = text.strip()[1:-1], 0
+    inside, depth, quote = text.strip()[1:-1], 0, ""
     if not (text.strip().startswith("(") and text.strip().endswith(")")):
         return text
-    for c in inside:
+    for i, c in enumerate(inside):
+        if quote or (c in "'\"" and inside[:i].rstrip()[-1:] in ("=", ",")):  # a path in quotes may hold parentheses
+            quote = "" if c == quote else quote or c
+            continue
         depth += {"(": 1, ")": -1}.get(c, 0)
         if depth < 0:
             return text

@@ -19,7 +19,7 @@ def write(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """
     if not sys.stdout.isatty():
         for row in rows:
-            click.echo("\t".join(printable(" ".join(cell.split())) for cell in row))
+            click.echo("\t".join(printable(" ".join(map(str.strip, cell.splitlines()))) for cell in row))
         return
     from rich.console import Console
     from rich.table import Column, Table

@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch.utils.data import Dataset, TensorDataset
+from torch.utils.data import Dataset, IterableDataset, TensorDataset
 
 from ganzoo import errors
 from ganzoo.data.feed import Feed
 from ganzoo.data.items import check_range, length_of
+from ganzoo.data.iterated import Iterated
 from ganzoo.data.resident import Resident
 from ganzoo.data.streamed import Streamed
+from ganzoo.parts import Data
 
 RESIDENT_BYTES = 4 << 30
 """A dataset up to this size lives on the GPU, where the GPU has room for the dataset."""
@@ -24,7 +26,13 @@ FAR = 100.0
 
 
 def feed(
-    dataset: Dataset[Any], name: str, batch_size: int, seed: int, device: torch.device, dtype: torch.dtype
+    dataset: Dataset[Any],
+    name: str,
+    batch_size: int,
+    seed: int,
+    device: torch.device,
+    dtype: torch.dtype,
+    part: Data | None = None,
 ) -> Feed:
     """The feed that suits a dataset.
 
@@ -35,10 +43,13 @@ def feed(
         seed: of the order.
         device: where batches go.
         dtype: of the samples in a batch.
+        part: the data part, which augments the samples. None augments nothing.
 
     Raises:
         DataError: fewer samples than a batch, or values outside [-1, 1].
     """
+    if isinstance(dataset, IterableDataset):
+        return _looked_at(Iterated(dataset, batch_size, seed, device, dtype, name, part), dataset, name)
     size = length_of(dataset, name)
     if size < batch_size:
         raise errors.DataError(
@@ -48,8 +59,18 @@ def feed(
     small = isinstance(dataset, TensorDataset) and (
         device.type == "cpu" or sum(t.nbytes for t in dataset.tensors) <= _resident_bytes(device)
     )
-    made: Feed = (Resident if small else Streamed)(dataset, batch_size, seed, device, dtype, name)  # type: ignore[arg-type]
-    seen = made.images if isinstance(made, Resident) else made.first(min(size, 64))
+    made: Feed = (Resident if small else Streamed)(dataset, batch_size, seed, device, dtype, name, part)  # type: ignore[arg-type]
+    return _looked_at(made, dataset, name)
+
+
+def _looked_at(made: Feed, dataset: Dataset[Any], name: str) -> Feed:
+    """Look at some samples: refuse values that no image has, and note what is remarkable.
+
+    Raises:
+        DataError: the values are not those of images in [-1, 1].
+    """
+    made.notes += [str(line) for line in getattr(dataset, "notes", ())]
+    seen = made.images if isinstance(made, Resident) else made.first(min(made.size, 64))
     if len(made.shape) == 3:
         if seen.dtype != torch.uint8:
             check_range(seen, name)
@@ -58,7 +79,7 @@ def feed(
             f"data {name} has values as far as {float(seen.abs().max()):.3g} from 0: networks learn best from values "
             "of about 1, so scale the data"
         )
-    if size > 1 and bool((seen == seen[:1]).all()):
+    if made.size > 1 and bool((seen == seen[:1]).all()):
         made.notes.append(f"data {name}: the samples are all the same")
     return made
 

@@ -1,8 +1,8 @@
 """Real batches, by number: what every feed has in common.
 
 Batch number k of a run is a function of (seed, k): epochs are permutations seeded by (seed, epoch), and a last short
-batch is left out. ``ganzoo.data.resident`` and ``ganzoo.data.streamed`` read the samples, and ``ganzoo.data.choose``
-takes the one that suits a dataset.
+batch is left out. ``ganzoo.data.resident``, ``ganzoo.data.streamed`` and ``ganzoo.data.iterated`` read the samples,
+and ``ganzoo.data.choose`` takes the one that suits a dataset.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from ganzoo import errors
-from ganzoo.data.items import class_names_of
-from ganzoo.parts import Batch, TensorSpec
+from ganzoo.data.items import class_names_of, other_tensors
+from ganzoo.parts import Batch, Data, TensorSpec
 from ganzoo.step.randomness import derive_seed
 
 MANY_CLASSES = 1000
@@ -36,6 +36,7 @@ class Feed:
         seed: the seed of the order of the samples.
         device: the device of the batches.
         dtype: the floating-point type of the samples in a batch.
+        part: the data part, which augments the samples. None augments nothing.
 
     Attributes:
         shape: of one sample.
@@ -54,8 +55,12 @@ class Feed:
     size: int
     held_out: Feed | None = None
 
-    def __init__(self, batch_size: int, seed: int, device: torch.device, dtype: torch.dtype) -> None:
+    def __init__(
+        self, batch_size: int, seed: int, device: torch.device, dtype: torch.dtype, part: Data | None = None
+    ) -> None:
         self.batch_size, self.seed, self.device, self.dtype = batch_size, seed, device, dtype
+        self.part = part if part is not None and part.random_numbers else None
+        self._random_epoch, self._random = -1, torch.empty(0)
         self.with_labels = False  # set at assembly, when the nets want to be given labels
         self.pieces, self.first_piece, self.own_pieces = 1, 0, 1
         self._frequencies: Tensor | None = None
@@ -197,6 +202,32 @@ class Feed:
         generator = torch.Generator().manual_seed(derive_seed(self.seed, "data", epoch))
         return torch.randperm(self.size, generator=generator, device="cpu")
 
+    def augmented(self, images: Tensor, rows: Tensor | None = None, epoch: int = 0) -> Tensor:
+        """Samples as the data part augments them.
+
+        Args:
+            images: (N, *shape), as the dataset gives them.
+            rows: (N,) the numbers of the samples, for training. None gives the samples to look at.
+            epoch: the number of the epoch.
+        """
+        if self.part is None:
+            return images
+        if rows is None:
+            return self.part.augment(images, None)
+        if epoch != self._random_epoch:
+            generator = torch.Generator().manual_seed(derive_seed(self.seed, "augment", epoch))
+            drawn = torch.rand(self.size, self.part.random_numbers, generator=generator, device="cpu")
+            self._random_epoch, self._random = epoch, drawn.to(self.device)
+        return self.part.augment(images, self._random[rows.to(self.device)])
+
+    def augmented_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """The shape of one sample after the augmentation.
+
+        Args:
+            shape: of one sample of the dataset.
+        """
+        return tuple(self.augmented(torch.zeros(1, *shape)).shape[1:])
+
     def give_labels(self, classes: int) -> None:
         """Give the networks the labels, or no labels.
 
@@ -232,6 +263,18 @@ class Feed:
             listed = ", ".join(map(str, empty[:8])) + (", ..." if len(empty) > 8 else "")
             self.notes.append(f"data {name} has no sample of class {listed}: fakes are of the other classes")
 
+    def counts(self, most: int = 20) -> str:
+        """The classes with the numbers of their samples, such as ``cat 120, dog 80``. Empty where this is not known.
+
+        Args:
+            most: the largest number of classes that are listed.
+        """
+        if self._frequencies is None:
+            return ""
+        names = self.class_names or [str(k) for k in range(self.classes)]
+        each = [f"{name} {int(n)}" for name, n in zip(names, self._frequencies.tolist(), strict=True)]
+        return ", ".join(each[:most]) + (", ..." if len(each) > most else "")
+
     def prepared(self, values: Tensor) -> Tensor:
         """Bring bytes and floating values to the floating-point type of the run. Other types, such as tokens, stay.
 
@@ -239,6 +282,19 @@ class Feed:
             values: (N, ...).
         """
         return self.normalised(values) if values.is_floating_point() or values.dtype == torch.uint8 else values
+
+    def batch(self, item: Mapping[str, Tensor], has_classes: bool, *, with_classes: bool = True) -> Batch:
+        """A batch of collated items. The dtype of whole numbers, such as tokens, stays as the data part has it.
+
+        Args:
+            item: the tensors of the items by name.
+            has_classes: whether the labels are class numbers.
+            with_classes: whether the batch gets the class numbers.
+        """
+        found = {name: self.prepared(value) for name, value in other_tensors(item, has_classes).items()}
+        if with_classes and has_classes:
+            found["labels"] = item["label"]
+        return Batch(images=self.normalised(item["image"]), **found)
 
     def normalised(self, images: Tensor) -> Tensor:
         """(N, *shape) in [-1, 1]: bytes by x / 127.5 - 1, floating values unchanged.

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import ConcatDataset, Dataset, IterableDataset, Subset, TensorDataset
+from torch.utils.data import ConcatDataset, Dataset, Subset, TensorDataset
 
 from ganzoo import errors
 from ganzoo.names import one_line
@@ -50,6 +50,23 @@ def read(
         raise
     except Exception as error:  # a dataset may raise anything
         raise errors.DataError(f"{said} cannot be read: {one_line(error)}") from error
+    return checked(item, said, shapes)
+
+
+def checked(item: Any, said: str, shapes: Mapping[str, tuple[int, ...]] | None = None) -> dict[str, Tensor]:
+    """Bring an item to tensors, and compare the tensors with those of other items.
+
+    Args:
+        item: the item, as the dataset gives it.
+        said: how messages call the item.
+        shapes: the shapes that the entries of every item have, by name. None does not compare shapes.
+
+    Returns:
+        ``image``, ``label`` if there is one, and the other tensors of the item.
+
+    Raises:
+        DataError: the item has a form that is not known, another shape, or a number that is not finite.
+    """
     found = tensors(item, said)
     for key, value in found.items():
         if shapes is not None and shapes.get(key) != tuple(value.shape):
@@ -109,11 +126,17 @@ def _tensor(value: Any, key: str, said: str) -> Tensor:
     if isinstance(value, Tensor):
         return value.to(torch.uint8) * 255 if key == "image" and value.dtype == torch.bool else value
     if type(value).__module__.startswith("PIL.") and hasattr(value, "getbands"):
-        if value.mode not in ("L", "RGB", "RGBA", "LA", "I;16"):
-            value = value.convert("RGBA" if "A" in value.getbands() or "transparency" in value.info else "RGB")
-        if value.mode == "I;16":  # 16 bits in 65,535 steps, which a byte does not hold
+        if value.mode == "I" or value.mode.startswith("I;16"):  # 16 bits in 65,535 steps, which a byte does not hold
             grey = np.asarray(value, dtype=np.float32)
+            if grey.min() < 0 or grey.max() > 65535:
+                raise errors.DataError(f"{said} has {key} with integers beyond 16 bits: give an array in [-1, 1]")
             return torch.from_numpy(grey / 32767.5 - 1)[None]
+        if value.mode == "F":
+            return torch.from_numpy(np.array(value, dtype=np.float32))[None]
+        if value.mode == "1":
+            value = value.convert("L")
+        if value.mode not in ("L", "RGB", "RGBA", "LA"):
+            value = value.convert("RGBA" if "A" in value.getbands() or "transparency" in value.info else "RGB")
         pixels = np.array(value)
         return torch.from_numpy(pixels)[None] if pixels.ndim == 2 else torch.from_numpy(pixels).permute(2, 0, 1)
     if isinstance(value, np.ndarray | np.generic):
@@ -209,17 +232,12 @@ def length_of(dataset: Any, name: str) -> int:
     Raises:
         DataError: the dataset has no length, or its items have no numbers.
     """
-    if isinstance(dataset, IterableDataset):
-        raise errors.DataError(
-            f"data {name} is an IterableDataset, whose items have no numbers, so that a run could not be continued: "
-            "give a dataset with __len__ and __getitem__"
-        )
     try:
         return len(dataset)
     except Exception as error:  # a dataset may raise anything
         raise errors.DataError(
             f"data {name}: the {type(dataset).__name__} tells no length ({one_line(error)}): give a dataset with "
-            "__len__ and __getitem__"
+            "__len__ and __getitem__, or an IterableDataset"
         ) from error
 
 
@@ -295,24 +313,28 @@ def is_class_number(item: Mapping[str, Any]) -> bool:
     """Whether the label of an item is a class number.
 
     Args:
-        item: the tensors of an item by name.
+        item: the tensors of the item by name.
 
     Example:
-        >>> is_class_number({"label": torch.tensor(3)}), is_class_number({"label": torch.tensor([0.0, 1.0])})
+        >>> is_class_number({"label": torch.tensor(3)}), is_class_number({"label": torch.tensor([0.5, 0.5])})
         (True, False)
     """
     label = item.get("label")
     return isinstance(label, Tensor) and label.ndim == 0 and not label.is_floating_point()
 
 
-def other_tensors(item: Mapping[str, Tensor], is_class: bool) -> dict[str, Tensor]:
+def other_tensors(item: Mapping[str, Tensor], has_classes: bool) -> dict[str, Tensor]:
     """The tensors of an item, or of collated items, beside the image and the class, by their names in a batch.
 
     Args:
         item: the tensors by their names in an item.
-        is_class: the label is a class number.
+        has_classes: whether the labels are class numbers.
+
+    Example:
+        >>> sorted(other_tensors({"image": torch.zeros(1), "label": torch.zeros(2)}, False))
+        ['labels']
     """
-    left_out = {"image", "label"} if is_class else {"image"}
+    left_out = {"image", "label"} if has_classes else {"image"}
     return {_INPUT_NAMES.get(name, name): value for name, value in item.items() if name not in left_out}
 
 
@@ -320,13 +342,22 @@ def spec_of(value: Tensor) -> TensorSpec:
     """What is known of a named tensor from one item.
 
     Args:
-        value: the tensor of the item.
+        value: the tensor of an item. An image in bytes becomes floating values in [-1, 1].
 
     Example:
         >>> spec_of(torch.zeros(3, dtype=torch.int64)).dtype
         'int64'
     """
-    if value.dtype == torch.uint8:  # an image in bytes becomes floating values in [-1, 1]
+    if value.dtype == torch.uint8:
         return TensorSpec(tuple(value.shape), "float", (-1.0, 1.0))
     dtype = "float" if value.is_floating_point() else str(value.dtype).removeprefix("torch.")
     return TensorSpec(tuple(value.shape), dtype)
+
+
+def collate(items: list[dict[str, Tensor]]) -> dict[str, Tensor]:
+    """Stack the tensors of items.
+
+    Args:
+        items: the tensors of each item by name.
+    """
+    return {key: torch.stack([item[key] for item in items]) for key in items[0]}

@@ -14,7 +14,7 @@ from torch.utils.data import TensorDataset
 
 from ganzoo.data.feed import FINGERPRINTED, Feed
 from ganzoo.data.items import class_numbers, is_class_number, labels_of, require_finite, spec_of
-from ganzoo.parts import Batch
+from ganzoo.parts import Batch, Data
 
 FINGERPRINTED_BYTES = 1 << 29
 """Bytes up to which a digest of all samples is made too."""
@@ -30,6 +30,7 @@ class Resident(Feed):
         device: the device of the batches.
         dtype: the floating-point type of the samples in a batch.
         name: the name of the data part, for messages.
+        part: the data part, which augments the samples. None augments nothing.
     """
 
     def __init__(
@@ -40,13 +41,14 @@ class Resident(Feed):
         device: torch.device,
         dtype: torch.dtype,
         name: str = "of the run",
+        part: Data | None = None,
     ) -> None:
-        super().__init__(batch_size, seed, device, dtype)
+        super().__init__(batch_size, seed, device, dtype, part)
         require_finite(dataset.tensors, name)
         self.images = dataset.tensors[0].to(device)
         if self.images.ndim == 1:
             self.images = self.images[:, None]
-        self.size, self.shape = len(self.images), tuple(self.images.shape[1:])
+        self.size, self.shape = len(self.images), self.augmented_shape(tuple(self.images.shape[1:]))
         self._labels = None
         self._others: dict[str, Tensor] = {}
         if len(dataset.tensors) > 1:
@@ -68,7 +70,7 @@ class Resident(Feed):
             self._epoch, self._order = epoch, order.to(self.device, non_blocking=True)
         rows = self.rows(self._order, draw, piece)
         labels = self._labels[rows] if self.with_labels and self._labels is not None else None
-        images = self.images.index_select(0, rows)  # a tenth of the time of [rows]
+        images = self.augmented(self.images.index_select(0, rows), rows, epoch)  # a tenth of the time of [rows]
         others = {name: self.prepared(value[rows]) for name, value in self._others.items()}
         return Batch(images=self.normalised(images), labels=labels).replace(**others)
 
@@ -89,4 +91,5 @@ class Resident(Feed):
         rows = rows.to(self.device)
         labels = None if self._labels is None else self._labels[rows].cpu()
         others = {name: self.prepared(value[rows]).cpu() for name, value in self._others.items()}
-        return Batch(images=self.normalised(self.images[rows]).cpu(), labels=labels).replace(**others)
+        images = self.augmented(self.images[rows])
+        return Batch(images=self.normalised(images).cpu(), labels=labels).replace(**others)

@@ -11,7 +11,7 @@ import logging
 import multiprocessing
 import statistics
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import nullcontext
 from typing import Any
 from weakref import WeakSet, finalize, proxy
@@ -23,9 +23,9 @@ from torch.utils.data import DataLoader, Dataset, Sampler, TensorDataset
 from ganzoo import errors
 from ganzoo.data import workers
 from ganzoo.data.feed import Feed
-from ganzoo.data.items import is_class_number, labels_of, other_tensors, read, spec_of
+from ganzoo.data.items import collate, is_class_number, labels_of, other_tensors, read, spec_of
 from ganzoo.launcher import launch
-from ganzoo.parts import Batch
+from ganzoo.parts import Batch, Data
 
 WORTH_WORKERS = 2e-3
 """Seconds that the items of a batch take from which on workers read them: handing one over takes about 0.5 ms."""
@@ -67,6 +67,7 @@ class Streamed(Feed):
         device: the device of the batches.
         dtype: the floating-point type of the samples in a batch.
         name: the name of the data part, for messages.
+        part: the data part, which augments the samples. None augments nothing.
     """
 
     def __init__(
@@ -77,19 +78,21 @@ class Streamed(Feed):
         device: torch.device,
         dtype: torch.dtype,
         name: str = "of the run",
+        part: Data | None = None,
     ) -> None:
-        super().__init__(batch_size, seed, device, dtype)
+        super().__init__(batch_size, seed, device, dtype, part)
         self.dataset, self.name = dataset, name
         self.size = len(dataset)  # type: ignore[arg-type]  # map-style datasets have a length
         with workers.kept_random_state():
             item = read(dataset, 0, name)
         self.items = workers.SeededItems(dataset, seed, name, {key: tuple(value.shape) for key, value in item.items()})
-        self.shape = tuple(item["image"].shape)
+        self.shape = self.augmented_shape(tuple(item["image"].shape))
         self._has_classes = is_class_number(item)
         self.inputs = {name: spec_of(value) for name, value in other_tensors(item, self._has_classes).items()}
         if self._has_classes:
             labels = labels_of(dataset, self.size)
             self._know(dataset, self._read_labels() if labels is None else labels, name)
+        self._epoch, self._order = -1, torch.empty(0)
         self._next: tuple[int, int] | None = None
         self._batches: Iterator[dict[str, Tensor]] = iter(())
         self._readers: list[multiprocessing.process.BaseProcess] = []
@@ -146,18 +149,18 @@ class Streamed(Feed):
                 raise why from error
             raise
         self._next = self.after(draw, piece)
-        return self._batch(item, self.with_labels)
+        if self.part is not None:
+            epoch = draw // self.batches
+            if epoch != self._epoch:
+                self._epoch, self._order = epoch, self.order(epoch)
+            rows = self.rows(self._order, draw, piece)
+            item = {**item, "image": self.augmented(item["image"], rows, epoch)}
+        return self.batch(item, self._has_classes, with_classes=self.with_labels)
 
     def at(self, rows: Tensor, first: int = 0) -> Batch:
-        items = _collate(self.items.__getitems__([-1, first, *rows.tolist()]))
-        return self._batch(items, with_classes=True)
-
-    def _batch(self, item: Mapping[str, Tensor], with_classes: bool) -> Batch:
-        """A batch of collated items. The dtype of whole numbers, such as tokens, stays as the data part has it."""
-        others = {name: self.prepared(value) for name, value in other_tensors(item, self._has_classes).items()}
-        if with_classes and self._has_classes:
-            others["labels"] = item["label"]
-        return Batch(images=self.normalised(item["image"]), **others)
+        items = collate(self.items.__getitems__([-1, first, *rows.tolist()]))
+        items["image"] = self.augmented(items["image"])
+        return self.batch(items, self._has_classes)
 
     def close(self) -> None:
         if self._dropped is not None:
@@ -187,7 +190,7 @@ class Streamed(Feed):
                 multiprocessing_context=workers.context() if count else None,
                 pin_memory=gpu,
                 worker_init_fn=workers.start_worker,
-                collate_fn=_collate,
+                collate_fn=collate,
             )
             with workers.isolated() if count else nullcontext():
                 batches = iter(loader)
@@ -214,7 +217,7 @@ class Streamed(Feed):
         size = workers.pickled_size(self.dataset)
         if size is None:
             return 0
-        batch = sum(value.nbytes for value in _collate(items.__getitems__([-1, 0, 0])).values()) * (
+        batch = sum(value.nbytes for value in collate(items.__getitems__([-1, 0, 0])).values()) * (
             self.batch_size // self.pieces
         )
         return min(free, MOST_WORKERS, HANDED_BYTES // max(1, size), workers.room_for(batch))
@@ -228,10 +231,6 @@ def _close_all() -> None:
     """End the workers before Python ends: torch does not end them then, and the workers ignore signals."""
     for each in list(_reading):
         each.close()
-
-
-def _collate(items: list[dict[str, Tensor]]) -> dict[str, Tensor]:
-    return {key: torch.stack([item[key] for item in items]) for key in items[0]}
 
 
 def _gathered(dataset: TensorDataset, pieces: _Pieces, *, pin: bool) -> Iterator[dict[str, Tensor]]:

@@ -16,18 +16,8 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from ganzoo import errors
+from ganzoo.image_formats import formats, suffixes
 from ganzoo.names import one_line
-
-SUFFIXES = frozenset(
-    (
-        *(".avif", ".bmp", ".gif", ".jfif", ".jpeg", ".jpg", ".pbm"),
-        *(".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp"),
-    )
-)
-"""The endings of files that count as pictures in a folder or a zip."""
-
-FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
-"""The formats that are read: Pillow would hand other files to other programs, such as Ghostscript."""
 
 LARGEST = 2**30
 """Bytes that a picture in a zip may unpack to."""
@@ -85,7 +75,7 @@ def sources(path: Path) -> Iterator[Source]:
         found = [
             Source(PurePosixPath(file.relative_to(path).as_posix()), file)
             for file in sorted(path.rglob("*"))
-            if file.suffix.lower() in SUFFIXES
+            if file.suffix.lower() in suffixes()
             and not any(part.startswith(".") for part in file.relative_to(path).parts)
             if file.is_file()
         ]
@@ -98,7 +88,7 @@ def sources(path: Path) -> Iterator[Source]:
         found = [
             Source(PurePosixPath(name), path, name)
             for name in names
-            if PurePosixPath(name).suffix.lower() in SUFFIXES
+            if PurePosixPath(name).suffix.lower() in suffixes()
             and not name.startswith("/")
             and not any(part.startswith(".") or part == "__MACOSX" for part in PurePosixPath(name).parts)
         ]
@@ -107,7 +97,7 @@ def sources(path: Path) -> Iterator[Source]:
     else:
         raise errors.DataError(f"{path} does not exist: name a picture, a folder or a .zip of pictures")
     if not found:
-        raise errors.DataError(f"no pictures in {path}: expected files that end in {' '.join(sorted(SUFFIXES))}")
+        raise errors.DataError(f"no pictures in {path}: expected files that end in {' '.join(suffixes())}")
     yield from found
 
 
@@ -122,7 +112,7 @@ def read(source: Source, channels: int) -> Photo:
         DataError: the file is no picture that can be read.
     """
     try:
-        with source.open() as stream, Image.open(stream, formats=FORMATS) as image:
+        with source.open() as stream, Image.open(stream, formats=formats(source.name.suffix)) as image:
             image.load()
             upright: Image.Image = image
             with contextlib.suppress(Exception):  # damaged EXIF data says nothing about the pixels, which are loaded

@@ -90,8 +90,8 @@ def picture(
 
     Args:
         samples: (N, C, H, W) images in [-1, 1], (N, 2) points in the plane, or (N, *shape) samples of another shape,
-            which are drawn as one row of pixels a sample. Two channels are drawn red and green. Of more than three
-            channels the first three are drawn.
+            which are drawn as one row of pixels a sample. Two channels are drawn red and green. A fourth channel
+            is the opacity, on white. Of more than four channels the first three are drawn.
         columns: the number of images in a row. None gives a grid that is as square as possible.
         names: words to write above the columns of a grid of images. The words repeat where there are more columns.
         among: (M, 2) points of the data, for samples that are points. The density of the data is drawn in blue, and
@@ -176,7 +176,13 @@ def single(sample: Tensor) -> Tensor:
 
 
 def _coloured(images: Tensor) -> Tensor:
-    """Images of any number of channels as (N, 1, H, W) or (N, 3, H, W): two channels are red and green."""
+    """Images of any number of channels as (N, 1, H, W) or (N, 3, H, W).
+
+    Two channels are red and green. Of four channels the last is the opacity, and the image is drawn on white.
+    """
+    if images.shape[1] == 4:
+        opacity = images[:, 3:].clamp(-1, 1).add(1).div(2)
+        return images[:, :3].clamp(-1, 1) * opacity + (1 - opacity)
     if images.shape[1] == 2:
         return torch.cat([images, torch.full_like(images[:, :1], -1.0)], 1)
     return images[:, :3]
@@ -338,6 +344,7 @@ def save(picture_: Tensor, path: Path) -> None:
 
     Args:
         picture_: (C, H, W), uint8: grey with one channel, coloured with three, and with four the last is the opacity.
+            Three channels that are the same are written as grey.
         path: the file.
 
     Raises:
@@ -348,7 +355,8 @@ def save(picture_: Tensor, path: Path) -> None:
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         pixels = picture_.permute(1, 2, 0).contiguous().numpy()
-        Image.fromarray(pixels[:, :, 0] if len(picture_) == 1 else pixels).save(draft, format="PNG")
+        grey = len(picture_) == 1 or (len(picture_) == 3 and bool((picture_ == picture_[:1]).all()))
+        Image.fromarray(pixels[:, :, 0] if grey else pixels).save(draft, format="PNG")
         draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)

@@ -32,7 +32,10 @@ class Data(Part):
 
         An item is a sample (a uint8 tensor, or a floating tensor in [-1, 1]), a ``(sample, label)`` pair, or a mapping
         with ``image`` and any of ``label``, ``condition``. Where a dataset has the attribute ``classes``, a sequence of
-        the names of the classes in order, pictures and exports show the names.
+        the names of the classes in order, pictures and exports show the names. The lines of the attribute ``notes`` are
+        said before training, such as what the dataset left out.
+
+        An ``IterableDataset`` is read in its own order, again from its beginning where it ends.
         """
         raise NotImplementedError
 
@@ -52,6 +55,26 @@ class Data(Part):
             (N, *shape). The same samples, unless overridden.
         """
         return samples
+
+    @property
+    def random_numbers(self) -> int:
+        """The number of random numbers that ``augment`` is given for each sample. 0 for data without augmentation."""
+        return 0
+
+    def augment(self, images: Tensor, random: Tensor | None) -> Tensor:
+        """Samples as training sees them, such as mirrored, or cut out at a random place.
+
+        Only data whose ``random_numbers`` is above 0 are augmented.
+
+        Args:
+            images: (N, *shape), bytes or floating-point numbers as ``dataset`` gives them, on the device of the run.
+            random: (N, random_numbers) in [0, 1), a function of the seed of the run, the epoch and the sample. None for
+                samples to look at, to measure or to compare: such samples are the same at every call.
+
+        Returns:
+            (N, *shape), of one shape with and without random numbers.
+        """
+        return images
 
     def held_out(self) -> Dataset[Any] | None:
         """Samples that training never sees, in the form of ``dataset()``. None: the data holds none out."""

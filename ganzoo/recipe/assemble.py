@@ -128,7 +128,9 @@ def _assembled(
 ) -> Experiment:
     with hardware.random_state_kept(device):
         dataset = cast_.data.dataset()
-        source = choose.feed(dataset, cast_.labels["data"], settings.batch_size, settings.seed, device, precision.dtype)
+        source = choose.feed(
+            dataset, cast_.labels["data"], settings.batch_size, settings.seed, device, precision.dtype, cast_.data
+        )
         source.share(
             settings.accumulate * processes.world_size, processes.rank * settings.accumulate, settings.accumulate
         )
@@ -456,7 +458,8 @@ def held_out(run_: Run) -> Feed | None:
     dataset = run_.parts.data.held_out()
     if dataset is None:
         return None
-    return choose.feed(dataset, run_.parts.labels["data"], 1, run_.settings.seed, run_.device, run_.dtype)
+    data = run_.parts.data
+    return choose.feed(dataset, run_.parts.labels["data"], 1, run_.settings.seed, run_.device, run_.dtype, data)
 
 
 def shown(run_: Run, count: int) -> tuple[Batch, bool]:
@@ -475,9 +478,8 @@ def shown(run_: Run, count: int) -> tuple[Batch, bool]:
     source = held_out(run_)
     if source is not None:
         return source.look(min(count, source.size)), True
-    seen = choose.feed(
-        run_.parts.data.dataset(), run_.parts.labels["data"], 1, run_.settings.seed, run_.device, run_.dtype
-    )
+    data = run_.parts.data
+    seen = choose.feed(data.dataset(), run_.parts.labels["data"], 1, run_.settings.seed, run_.device, run_.dtype, data)
     return seen.look(min(count, seen.size)), False
 
 
@@ -508,7 +510,7 @@ def other(run_: Run, named: str, catalogue: PartSource, count: int) -> Batch:
         }
         spec, data = catalogue.make("data", given.with_parameters(**fitting))
     assert isinstance(data, Data)
-    samples = choose.feed(data.dataset(), spec.label, 1, run_.settings.seed, run_.device, run_.dtype)
+    samples = choose.feed(data.dataset(), spec.label, 1, run_.settings.seed, run_.device, run_.dtype, data)
     return samples.look(min(count, samples.size))
 
 

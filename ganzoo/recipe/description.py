@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Sequence
 
 from ganzoo.names import one_line
@@ -20,12 +21,15 @@ def description(experiment: Experiment) -> Iterator[tuple[str, str]]:
         The heading and the text of each line.
     """
     run_, source = experiment.run, experiment.feed
-    for setting, text in run_.parts.labels.items():
-        providers = ", ".join(dict.fromkeys(spec.source for spec in run_.parts.specs[setting]))
-        yield setting, f"{text}  from {providers}" if providers else text
+    for setting, specs in run_.parts.specs.items():
+        providers = ", ".join(dict.fromkeys(spec.source for spec in specs))
+        said = " ".join(shlex.quote(str(spec)) for spec in specs) or "none"  # to be pasted behind the option
+        yield setting, f"{said}  from {providers}" if providers else said
     classes = f", {source.classes} classes" if source.classes else ""
     given = "given to the nets" if run_.spec.classes else "not given to the nets"
     yield "samples", f"{source.size:,} of {_shape(source.shape)}{classes}{f' ({given})' if classes else ''}"
+    if source.counts():
+        yield "classes", source.counts()
     yield "noise", f"{run_.spec.latent_dim} numbers, {run_.settings.noise}"
     for player in PLAYERS:
         count = sum(p.numel() for p in getattr(run_.state.networks, player).parameters())

@@ -168,9 +168,8 @@ def _at(
 def _reals(run: Run, with_held_out: bool) -> Feed:
     """The samples that training sees."""
     with hardware.random_state_kept(run.device):
-        made = choose.feed(
-            run.parts.data.dataset(), run.parts.labels["data"], 1, run.settings.seed, run.device, run.dtype
-        )
+        data = run.parts.data
+        made = choose.feed(data.dataset(), run.parts.labels["data"], 1, run.settings.seed, run.device, run.dtype, data)
         if with_held_out or made.inputs:
             made.held_out = held_out(run)
     return made

@@ -3,7 +3,8 @@
 text      = [provider "/"] name [":" key "=" value {"," key "=" value}]
 value     = characters up to the next ``,key=``: ``betas=0.0,0.9`` is a single value, and a path may hold commas
 part      = a value that is a part: name, name:key=value, or (name:key=value,key=value)
-quoted    = a value between ' or ", needed where the value contains ``,key=`` or begins or ends with a space
+quoted    = a value between ' or ", needed where the value contains ``,key=`` or begins or ends with a space. The quote
+            itself is written twice inside
 """
 
 from __future__ import annotations
@@ -282,20 +283,21 @@ def spelled(value: object) -> str:
     if value is None or isinstance(value, bool):
         return {None: "none", True: "true", False: "false"}[value]
     if isinstance(value, str) and re.search(r"[,='\"()\[\]]|^\s|\s$", value) and read_scheduled(value) is None:
-        return f'"{value}"' if "'" in value else f"'{value}'"
+        quote = '"' if "'" in value else "'"
+        return quote + value.replace(quote, 2 * quote) + quote
     return str(value)
 
 
 def _split_at_commas(text: str) -> list[str]:
-    """Split a text at the commas outside brackets and quotes."""
-    chunks, depth, quote, start = [], 0, "", 0
+    """Split a text at the commas outside brackets and quotes. A quote that is written twice inside quotes is text."""
+    chunks, depth, quote, start, skip = [], 0, "", 0, False
     for i, c in enumerate(text):
-        if quote:
-            quote = "" if c == quote else quote
-        elif c in "'\"" and text[:i].rstrip()[-1:] in (
-            "=",
-            ",",
-        ):  # a quote opens only where a value begins: not in /it's/mine
+        if skip:
+            skip = False
+        elif quote:
+            skip = c == quote == text[i + 1 : i + 2]
+            quote = "" if c == quote and not skip else quote
+        elif c in "'\"" and text[:i].rstrip()[-1:] in ("=", ","):  # not in a value: a path may be /it's/mine
             quote = c
         elif c in "([":
             depth += 1
@@ -310,4 +312,6 @@ def _split_at_commas(text: str) -> list[str]:
 
 
 def _unquoted(value: str) -> str:
-    return value[1:-1] if len(value) >= 2 and value[0] == value[-1] and value[0] in "'\"" else value
+    if len(value) < 2 or value[0] != value[-1] or value[0] not in "'\"":
+        return value
+    return value[1:-1].replace(2 * value[0], value[0])

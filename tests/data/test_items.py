@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +63,7 @@ FORMS: list[tuple[str, Any, tuple[int, ...]]] = [
     ("PIL colour", Image.new("RGB", (9, 8)), (3, 8, 9)),
     ("PIL palette", Image.new("P", (9, 8)), (3, 8, 9)),
     ("PIL alpha", Image.new("RGBA", (9, 8)), (4, 8, 9)),
-    ("PIL bits", Image.new("1", (9, 8)), (3, 8, 9)),
+    ("PIL bits", Image.new("1", (9, 8)), (1, 8, 9)),
     ("signal", np.zeros(5, np.float32), (5,)),
     ("number", 0.5, (1,)),
     ("0-d tensor", torch.tensor(0.5), (1,)),
@@ -109,14 +110,7 @@ def test_the_line_is_the_same_from_a_worker(monkeypatch: pytest.MonkeyPatch) -> 
     refused(Items([torch.zeros(1, 8, 8)] * 3 + [torch.zeros(1, 8, 9)]), "item 3 has image of shape")
 
 
-class Stream(IterableDataset[Any]):
-    def __iter__(self) -> Any:
-        yield from torch.zeros(8, 2)
-
-
-def test_a_dataset_without_numbers_or_length_is_refused() -> None:
-    refused(Stream(), "is an IterableDataset")
-
+def test_a_dataset_without_length_is_refused() -> None:
     class Endless(Dataset[Any]):
         def __getitem__(self, i: int) -> Any:
             return torch.zeros(2)
@@ -221,3 +215,86 @@ def test_the_forms_of_a_label() -> None:
     assert tensors((image, torch.tensor([3])))["label"].ndim == 0
     assert tensors((image, True))["label"].item() == 1
     assert "label" not in tensors((image, None))
+
+
+class Stream(IterableDataset[Any]):
+    """Items in their own order, with random numbers in them."""
+
+    def __init__(self, count: int, labels: bool = False) -> None:
+        self.count, self.labels = count, labels
+
+    def __iter__(self) -> Iterator[Any]:
+        for k in range(self.count):
+            image = torch.full((1, 2, 2), k, dtype=torch.uint8)
+            noise = torch.rand(1, 1, 2).mul(255).to(torch.uint8)
+            whole = torch.cat([image, noise], 1)
+            yield (whole, k % 3) if self.labels else whole
+
+
+def test_an_iterable_dataset_is_read_in_its_own_order_and_again_from_its_beginning() -> None:
+    source = fed(Stream(6, labels=True), 4)
+    order = [source.normalised(torch.tensor([k], dtype=torch.uint8)).item() for k in (0, 1, 2, 3, 4, 5, 0, 1)]
+    seen = torch.cat([source.reals(0).images, source.reals(1).images])
+    assert seen[:, 0, 0, 0].tolist() == order
+    assert not torch.equal(seen[0], seen[6])  # random numbers are of the item's place in the stream
+    assert (source.classes, source.shape, source.size) == (3, (1, 3, 2), 6)
+    assert "its own order" in source.notes[0]
+    again = fed(Stream(6, labels=True), 4)
+    assert torch.equal(again.reals(1).images, seen[4:])  # resumed at the second batch
+    assert torch.equal(again.reals(0).images, seen[:4])
+    again.share(2, 1)
+    assert torch.equal(again.reals(1).images, seen[6:])
+
+
+def test_an_iterable_dataset_that_cannot_be_read_names_the_item() -> None:
+    class Broken(Stream):
+        def __iter__(self) -> Iterator[Any]:
+            for k, item in enumerate(super().__iter__()):
+                if k == 37:
+                    raise KeyError("the database is gone")
+                yield item
+
+    with pytest.raises(errors.DataError, match=r"data mine: item 37 cannot be read: KeyError: .the database is gone"):
+        fed(Broken(100), 64)
+    with pytest.raises(errors.DataError, match="gives 3 items, fewer than a batch of 4: give --batch-size 3"):
+        fed(Stream(3), 4)
+
+    class Once(Stream):
+        def __init__(self) -> None:
+            self.items = super().__iter__
+            self.generator = (torch.zeros(2) for _ in range(6))
+
+        def __iter__(self) -> Iterator[Any]:
+            return self.generator
+
+    source = fed(Once(), 2)
+    with pytest.raises(errors.DataError, match="must begin anew each time that iter"):
+        source.reals(0)
+
+
+class Mirrored(ganzoo.Data):
+    """Images whose columns are told apart, mirrored by half of the random numbers."""
+
+    random_numbers = 1
+
+    def augment(self, images: torch.Tensor, random: torch.Tensor | None) -> torch.Tensor:
+        return images if random is None else torch.where(random[:, :, None, None] < 0.5, images.flip(-1), images)
+
+
+@pytest.mark.parametrize("memory", [True, False])
+def test_augmentation_is_a_function_of_seed_epoch_and_item(memory: bool) -> None:
+    images = torch.arange(64, dtype=torch.uint8).reshape(16, 1, 1, 4).contiguous()
+    dataset: Any = TensorDataset(images) if memory else Items(list(images))
+    source = choose.feed(dataset, "mine", 4, 0, CPU, torch.float32, Mirrored())
+    epochs = [torch.cat([source.reals(4 * e + k).images for k in range(4)]) for e in range(3)]
+    mirrored = [{int(row[0, 0].min() * 127.5 + 127.6): bool(row[0, 0, 0] > row[0, 0, 3]) for row in e} for e in epochs]
+    assert all(len(each) == 16 for each in mirrored)
+    assert all(4 < sum(each.values()) < 12 for each in mirrored)
+    assert mirrored[0] != mirrored[1]
+    again = choose.feed(dataset, "mine", 4, 0, CPU, torch.float32, Mirrored())
+    assert torch.equal(again.reals(9).images, epochs[2][4:8])
+    again.share(2, 1)
+    assert torch.equal(again.reals(6).images, epochs[1][10:12])
+    assert bool((source.first(16)[:, 0, 0, 0] < source.first(16)[:, 0, 0, 3]).all())
+    other = choose.feed(dataset, "mine", 4, 1, CPU, torch.float32, Mirrored())
+    assert torch.cat([other.reals(k).images for k in range(4)]).ne(epochs[0]).any()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import pytest
 import torch
@@ -121,3 +122,16 @@ def test_trajectories_are_a_square_each_in_the_colour_of_their_verdict():
     found = {colour for _, colour in image.getcolors(1 << 20)}
     assert {pictures.VERDICTS[v] for v in ("converged", "diverges", "refused")} <= found
     assert pictures.VERDICTS["orbits"] not in found
+
+
+def test_opacity_is_drawn_on_white_and_grey_pictures_are_grey_files(tmp_path: Path) -> None:
+    image = torch.tensor([-1.0, -1, -1, 0])[None, :, None, None].expand(1, 4, 64, 64)
+    assert pictures.picture(image)[:, 20, 20].tolist() == [128, 128, 128]
+    assert tuple(pictures.picture(torch.zeros(3, 7, 64, 64)).shape) == (3, 134, 134)
+    pictures.save(pictures.picture(torch.zeros(4, 1, 64, 64)), tmp_path / "grey.png")
+    pictures.save(pictures.single(torch.ones(3, 2, 2) * torch.tensor([1.0, 0, 0])[:, None, None]), tmp_path / "rgb.png")
+    modes = []
+    for name in ("grey", "rgb"):
+        with Image.open(tmp_path / f"{name}.png") as image:
+            modes.append(image.mode)
+    assert modes == ["L", "RGB"]

@@ -29,11 +29,11 @@ def files(folder: Path, arrays: dict[str, np.ndarray]) -> Path:
 def test_rows_of_one_file_are_samples_and_floats_stay_floats(tmp_path: Path) -> None:
     rows = np.linspace(-3, 5, 4 * 2 * 8).reshape(4, 2, 8)
     np.save(tmp_path / "x.npy", rows)
-    images = dataset(tmp_path / "x.npy", ",axes=1,scale=-3,5").tensors[0]
+    images = dataset(tmp_path / "x.npy", ",axes=1,range=-3,5").tensors[0]
     assert images.shape == (4, 2, 8)
     assert images.dtype == torch.float32
     np.testing.assert_allclose(images.numpy(), (rows + 3) / 4 - 1, atol=1e-6)
-    part = ganzoo.part("data", f"folder:path={tmp_path / 'x.npy'},axes=1,scale=-3,5")
+    part = ganzoo.part("data", f"folder:path={tmp_path / 'x.npy'},axes=1,range=-3,5")
     np.testing.assert_allclose(part.restore(images).numpy(), rows, atol=1e-6)
 
 
@@ -91,9 +91,9 @@ def test_a_set_that_exceeds_the_memory_is_read_file_by_file(tmp_path: Path) -> N
         (
             {"1.npy": np.zeros(8), "2.npy": np.full(8, 3.0)},
             "",
-            "numbers from 3 to 3, beyond [-1, 1]: give scale=LOW,HIGH",
+            "numbers from 3 to 3, beyond [-1, 1]: give range=LOW,HIGH",
         ),
-        ({"1.npy": np.zeros(8), "2.npy": np.full(8, 3.0)}, ",scale=0,2", "beyond scale=0,2"),
+        ({"1.npy": np.zeros(8), "2.npy": np.full(8, 3.0)}, ",range=0,2", "beyond range=0,2"),
         ({"1.npy": np.zeros(8), "2.npy": np.full(8, np.nan)}, "", "numbers that are not finite"),
         ({"1.npy": np.zeros(8), "2.npy": np.zeros(9)}, "", "all arrays need one shape"),
         ({"1.npy": np.zeros((2, 2, 2, 2, 2)), "2.npy": np.zeros(9)}, "", "a sample of 5 axes"),
@@ -113,16 +113,16 @@ def test_arrays_that_cannot_be_samples_are_refused(
     assert "\n" not in str(caught.value)
 
 
-def test_the_scale_is_in_order() -> None:
+def test_the_range_is_in_order() -> None:
     with pytest.raises(errors.GanzooError, match="the first number must be below the second"):
-        ganzoo.part("data", "folder:path=x,scale=1,0")
+        ganzoo.part("data", "folder:path=x,range=1,0")
 
 
 @pytest.mark.parametrize(("shape", "arch"), [((2, 16), "dcgan:width=2"), ((2, 8, 8, 8), "mlp:width=8,depth=1")])
 def test_exported_samples_have_the_units_of_the_data(tmp_path: Path, shape: tuple[int, ...], arch: str) -> None:
     rng = np.random.default_rng(0)
     np.save(tmp_path / "x.npy", rng.uniform(100, 200, (16, *shape)).astype(np.float32))
-    data = f"folder:path={tmp_path / 'x.npy'},axes={len(shape) - 1},scale=100,200"
+    data = f"folder:path={tmp_path / 'x.npy'},axes={len(shape) - 1},range=100,200"
     run = ganzoo.run(
         data=data,
         arch=arch,

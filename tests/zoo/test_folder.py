@@ -53,10 +53,11 @@ def test_a_single_outer_folder_is_looked_through(tmp_path):
     assert Folder(path=str(tmp_path), size=8).dataset().classes == ["cat", "dog"]
 
 
-def test_images_beside_the_class_folders_leave_none_with_a_label(tmp_path, caplog):
+def test_images_beside_the_class_folders_leave_none_with_a_label(tmp_path):
     greys(tmp_path, ["cat/1.png", "dog/1.png", "stray.png"])
-    assert Folder(path=str(tmp_path), size=8).dataset().labels is None
-    assert caplog.messages == ["folder: images lie outside the 2 class folders, so none has a label"]
+    images = Folder(path=str(tmp_path), size=8).dataset()
+    assert images.labels is None
+    assert images.notes == ["folder: images lie outside the 2 class folders, so none has a label"]
 
 
 def test_order_does_not_depend_on_the_file_system(tmp_path, monkeypatch):
@@ -109,7 +110,10 @@ def test_hidden_files_shadows_and_other_files_are_not_looked_at(tmp_path, caplog
     for name in ["._1.png", ".hidden.png", ".git/x.png", "__MACOSX/1.png", "notes.txt", "Thumbs.db", "png", ".png"]:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"no image")
-    assert len(Folder(path=str(tmp_path), size=8).dataset()) == 2
+    images = Folder(path=str(tmp_path), size=8).dataset()
+    assert len(images) == 2
+    said = f"folder: 3 of 5 files in {tmp_path} are not looked at: 1 .txt, 1 .db, 1 without an ending"
+    assert sorted(images.notes[0]) == sorted(said)  # in the order in which the file system lists them
     assert not caplog.messages
 
 

@@ -20,7 +20,8 @@ from ganzoo.data.choose import feed
 from ganzoo.data.resident import Resident
 from ganzoo_zoo.data import _cache, _files
 from ganzoo_zoo.data._images import ImageSet
-from ganzoo_zoo.data.folder import Folder, LazyImages
+from ganzoo_zoo.data._lazy import LazyImages
+from ganzoo_zoo.data.folder import Folder
 
 pytestmark = pytest.mark.usefixtures("cache")
 
@@ -248,9 +249,9 @@ def test_of_two_processes_at_once_one_decodes(tmp_path, cache):
     greys(tmp_path, [f"{k}.png" for k in range(20)])
     script = (
         "import sys, time\n"
-        "from ganzoo_zoo.data import folder\n"
-        "decode = folder.decode\n"
-        "folder.decode = lambda *a: time.sleep(0.05) or decode(*a)\n"
+        "from ganzoo_zoo.data import _lazy, folder\n"
+        "decode = _lazy.decode\n"
+        "_lazy.decode = lambda *a: time.sleep(0.05) or decode(*a)\n"
         "print(folder.Folder(path=sys.argv[1], size=8, memory=0).dataset().tensors[0].float().mean().item())\n"
     )
     command = [sys.executable, "-c", script, str(tmp_path)]

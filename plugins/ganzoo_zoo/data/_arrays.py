@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Literal
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import BeforeValidator
 from torch.utils.data import Dataset
 
 from ganzoo import errors
@@ -16,6 +17,7 @@ from ganzoo import errors
 from ._decode import Unreadable, reason
 from ._files import Files
 from ._images import ImageSet, shown
+from ._labels import Labelled
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -26,8 +28,16 @@ ARRAYS = (".npy", ".npz")
 Axes = Literal["auto", "1", "2", "3"]
 """The annotation of the parameter ``axes``: the number of axes of an array besides the channels."""
 
-Scale = tuple[float, float]
-"""The annotation of the parameter ``scale``: the numbers that become -1 and 1."""
+
+def _in_dots(value: object) -> object:
+    """``0..4095`` in place of ``0,4095``."""
+    if isinstance(value, list | tuple) and len(value) == 1 and isinstance(value[0], str) and ".." in value[0]:
+        return value[0].split("..")
+    return value
+
+
+Range = Annotated[tuple[float, float], BeforeValidator(_in_dots)]
+"""The annotation of the parameter ``range``: the numbers that become -1 and 1."""
 
 Array = NDArray[Any]
 
@@ -71,16 +81,16 @@ def the_samples(arrays: dict[str, Array]) -> Array:
     return arrays[names[0]]
 
 
-def as_sample(array: Array, axes: Axes, scale: Scale | None) -> Tensor:
+def as_sample(array: Array, axes: Axes, span: Range | None) -> Tensor:
     """One sample as a tensor with channels first: bytes, or float32 numbers in [-1, 1].
 
     Args:
         array: the numbers of a sample.
         axes: the axes besides the channels. ``auto`` takes an array of one or two axes without channels.
-        scale: the numbers that become -1 and 1. None takes numbers from -1 to 1 as they are.
+        span: the numbers that become -1 and 1. None takes numbers from -1 to 1 as they are.
 
     Raises:
-        Unreadable: numbers that are not real and finite, numbers beyond the scale, or another number of axes.
+        Unreadable: numbers that are not real and finite, numbers beyond the range, or another number of axes.
 
     Example:
         >>> as_sample(np.array([[0.0, 5.0], [10.0, 10.0]]), "auto", (0.0, 10.0)).tolist()
@@ -93,34 +103,34 @@ def as_sample(array: Array, axes: Axes, scale: Scale | None) -> Tensor:
         told = "1 to 4 axes" if axes == "auto" else f"{axes} or {int(axes) + 1} axes, as axes={axes} says"
         raise Unreadable(f"a sample of {array.ndim} axes: expected {told}")
     array = array if array.ndim == wanted + 1 else array[None]
-    if array.dtype == np.uint8 and scale is None:
+    if array.dtype == np.uint8 and span is None:
         return torch.from_numpy(np.ascontiguousarray(array))
     numbers = array.astype(np.float64)
-    low, high = scale or (-1.0, 1.0)
+    low, high = span or (-1.0, 1.0)
     least, most = (float(numbers.min()), float(numbers.max())) if numbers.size else (0.0, 0.0)
     if not (np.isfinite(least) and np.isfinite(most)):
         raise Unreadable("numbers that are not finite")
     if least < low or most > high:
-        beyond = f"beyond scale={low:g},{high:g}" if scale else "beyond [-1, 1]"
-        raise Unreadable(f"numbers from {least:g} to {most:g}, {beyond}: give scale=LOW,HIGH of all numbers")
-    scaled = (numbers - low) * (2.0 / (high - low)) - 1.0 if scale else numbers
+        beyond = f"beyond range={low:g},{high:g}" if span else "beyond [-1, 1]"
+        raise Unreadable(f"numbers from {least:g} to {most:g}, {beyond}: give range=LOW,HIGH of all numbers")
+    scaled = (numbers - low) * (2.0 / (high - low)) - 1.0 if span else numbers
     return torch.from_numpy(np.ascontiguousarray(scaled.astype(np.float32)))
 
 
-def unscaled(samples: Tensor, scale: Scale | None) -> Tensor:
+def unscaled(samples: Tensor, span: Range | None) -> Tensor:
     """The inverse of the scaling of ``as_sample``.
 
     Args:
         samples: numbers in [-1, 1].
-        scale: the numbers that became -1 and 1, or None.
+        span: the numbers that became -1 and 1, or None.
 
     Example:
         >>> unscaled(torch.tensor([-1.0, 0.0, 1.0]), (0.0, 10.0)).tolist()
         [0.0, 5.0, 10.0]
     """
-    if scale is None:
+    if span is None:
         return samples
-    low, high = scale
+    low, high = span
     return low + (samples + 1.0) * ((high - low) / 2.0)
 
 
@@ -129,24 +139,14 @@ class LazyArrays(Dataset[Any]):
 
     Args:
         files: the files.
-        names: names of the files that are used.
-        labels: (N,) int64 class numbers, None without labels.
-        classes: the names of the classes, in the order of their numbers.
+        used: the files that are used, with their labels.
         axes: as of ``as_sample``.
-        scale: as of ``as_sample``.
+        span: as of ``as_sample``.
     """
 
-    def __init__(
-        self,
-        files: Files,
-        names: list[str],
-        labels: Tensor | None,
-        classes: list[str],
-        axes: Axes,
-        scale: Scale | None,
-    ) -> None:
-        self.files, self.names, self.labels, self.classes = files, names, labels, classes
-        self.axes, self.scale = axes, scale
+    def __init__(self, files: Files, used: Labelled, axes: Axes, span: Range | None) -> None:
+        self.files, self.names, self.labels, self.classes = files, used.names, used.labels, used.classes
+        self.notes, self.axes, self.span = used.notes, axes, span
 
     def __len__(self) -> int:
         return len(self.names)
@@ -167,7 +167,7 @@ class LazyArrays(Dataset[Any]):
         name = self.names[index]
         try:
             with self.files.open(name) as stream:
-                return as_sample(the_samples(read(stream, name)), self.axes, self.scale)
+                return as_sample(the_samples(read(stream, name)), self.axes, self.span)
         except (OSError, Unreadable) as error:
             raise errors.DataError(f"folder: {shown(name)} cannot be used ({reason(error)})") from error
 
@@ -187,16 +187,16 @@ class LazyArrays(Dataset[Any]):
                     "need one shape and one type"
                 )
             samples.append(sample)
-        return ImageSet(torch.stack(samples), self.labels, self.classes)
+        return ImageSet(torch.stack(samples), self.labels, self.classes, self.notes)
 
 
-def stacked(path: Path, axes: Axes, scale: Scale | None, limit: int | None) -> ImageSet:
+def stacked(path: Path, axes: Axes, span: Range | None, limit: int | None) -> ImageSet:
     """The samples of one file, the rows of the array ``samples``, with the classes in the array ``labels``.
 
     Args:
         path: the file.
         axes: as of ``as_sample``.
-        scale: as of ``as_sample``.
+        span: as of ``as_sample``.
         limit: largest number of samples, spread evenly. None for all samples.
 
     Raises:
@@ -211,7 +211,7 @@ def stacked(path: Path, axes: Axes, scale: Scale | None, limit: int | None) -> I
             raise Unreadable(f"an array of shape {rows.shape}: expected at least two samples along the first axis")
         count = len(rows) if limit is None else min(limit, len(rows))
         chosen = [i * len(rows) // count for i in range(count)]
-        samples = torch.stack([as_sample(rows[i], axes, scale) for i in chosen])
+        samples = torch.stack([as_sample(rows[i], axes, span) for i in chosen])
         labels = None
         if "labels" in arrays:
             given = arrays["labels"]

@@ -33,7 +33,7 @@ class Kept:
     """The decoded images of a set.
 
     Args:
-        images: (N, C, H, W) uint8.
+        images: (N, C, H, W) uint8 or float32.
         unread: the rows of images that could not be read, with the reasons.
     """
 
@@ -47,7 +47,9 @@ def default() -> Path:
     return (named if named.is_absolute() else Path.home() / ".cache") / "ganzoo"
 
 
-def keep(place: Path, name: str, key: str, shape: tuple[int, ...], fill: Callable[[Pixels], Unread]) -> Kept:
+def keep(
+    place: Path, name: str, key: str, shape: tuple[int, ...], fill: Callable[[Pixels], Unread], dtype: str = "uint8"
+) -> Kept:
     """The set of a name from the cache, decoded now where the cache does not hold the whole set under the same key.
 
     Args:
@@ -56,36 +58,39 @@ def keep(place: Path, name: str, key: str, shape: tuple[int, ...], fill: Callabl
         key: a digest of what is decoded and how.
         shape: (N, C, H, W).
         fill: decodes all images into an array and returns the rows that could not be read, with the reasons.
+        dtype: of the images: uint8 or float32.
 
     Raises:
         OSError: the disk has no room, or the folder cannot be written.
     """
     folder = place / name
-    if found := _found(folder, key, shape):
+    if found := _found(folder, key, shape, dtype):
         return found
     place.mkdir(parents=True, exist_ok=True)
     with _alone(place / f".{name}.lock") as alone:  # of several processes one decodes and the others wait for it
-        if found := _found(folder, key, shape):
+        if found := _found(folder, key, shape, dtype):
             return found
         if alone:  # what a killed process left behind
             for left in place.glob(f".{name}.making-*"):
                 shutil.rmtree(left, ignore_errors=True)
-        _make(folder, key, shape, fill)
-        if found := _found(folder, key, shape):
+        _make(folder, key, shape, fill, dtype)
+        if found := _found(folder, key, shape, dtype):
             return found
         raise OSError(errno.EIO, f"{folder} is not what was written")
 
 
-def _found(folder: Path, key: str, shape: tuple[int, ...]) -> Kept | None:
+def _found(folder: Path, key: str, shape: tuple[int, ...], dtype: str) -> Kept | None:
     """The set where the cache holds the whole set under the key, undamaged, else None."""
     try:
         with contextlib.suppress(OSError):
             if folder.stat().st_mode & 0o077:  # a cache that an earlier version left open to others
                 folder.chmod(0o700)
         facts = json.loads((folder / "facts.json").read_text())
-        if facts["key"] != key or (folder / "pixels").stat().st_size != math.prod(shape):
+        size = math.prod(shape) * np.dtype(dtype).itemsize
+        if facts["key"] != key or (folder / "pixels").stat().st_size != size:
             return None
-        images = torch.from_file(str(folder / "pixels"), size=math.prod(shape), dtype=torch.uint8).view(shape)
+        kind = torch.uint8 if dtype == "uint8" else torch.float32
+        images = torch.from_file(str(folder / "pixels"), size=math.prod(shape), dtype=kind).view(shape)
         if facts["digest"] != _digest(images.numpy()):
             return None
         return Kept(images, {int(row): str(why) for row, why in facts["unread"]})
@@ -93,8 +98,8 @@ def _found(folder: Path, key: str, shape: tuple[int, ...]) -> Kept | None:
         return None
 
 
-def _make(folder: Path, key: str, shape: tuple[int, ...], fill: Callable[[Pixels], Unread]) -> None:
-    size = math.prod(shape)
+def _make(folder: Path, key: str, shape: tuple[int, ...], fill: Callable[[Pixels], Unread], dtype: str) -> None:
+    size = math.prod(shape) * np.dtype(dtype).itemsize
     free = shutil.disk_usage(folder.parent).free
     if size + _SPARE > free:
         raise OSError(errno.ENOSPC, f"{size / 2**30:.2f} GiB of {free / 2**30:.2f} GiB that are free")
@@ -106,7 +111,7 @@ def _make(folder: Path, key: str, shape: tuple[int, ...], fill: Callable[[Pixels
             if hasattr(os, "posix_fallocate"):  # a disk that fills up is an error here, and would be a crash below
                 os.posix_fallocate(file.fileno(), 0, size)
             file.truncate(size)
-        pixels = np.memmap(new / "pixels", np.uint8, "r+", shape=shape)
+        pixels = np.memmap(new / "pixels", np.dtype(dtype), "r+", shape=shape)
         unread = fill(pixels)
         pixels.flush()
         facts = {"key": key, "digest": _digest(pixels), "unread": list(unread.items())}

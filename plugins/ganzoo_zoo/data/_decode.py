@@ -1,9 +1,9 @@
-"""One image file -> one uint8 array, by Pillow. Errors name what is wrong with a file in a few words."""
+"""One image file -> one array, by Pillow. Errors name what is wrong with a file in a few words."""
 
 from __future__ import annotations
 
 import contextlib
-from functools import cache
+from dataclasses import dataclass
 from typing import Annotated, BinaryIO, Literal, TypeAlias
 
 import numpy as np
@@ -11,6 +11,8 @@ from annotated_types import Ge, doc
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 from pydantic import StringConstraints
+
+from ganzoo.image_formats import formats
 
 from ._images import shown
 
@@ -20,37 +22,33 @@ Size = (
     Annotated[int, Ge(1)] | Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]*x[1-9][0-9]*$"), doc("HEIGHTxWIDTH")]
 )
 """The annotation of the parameter ``size``: the side of a square, or height and width such as ``64x96``."""
-Pixels: TypeAlias = NDArray[np.uint8]
+Pixels: TypeAlias = NDArray[np.uint8] | NDArray[np.float32]
 
-SUFFIXES = (
-    ".avif",
-    ".bmp",
-    ".gif",
-    ".jfif",
-    ".jpeg",
-    ".jpg",
-    ".pbm",
-    ".pgm",
-    ".png",
-    ".pnm",
-    ".ppm",
-    ".tif",
-    ".tiff",
-    ".webp",
-)
 _PIXELS = 2**25  # pixels of an image that is decoded whole: 33 million, which take 0.5 GiB in several steps
-_LEVELS = np.rint(np.arange(65536) / 257).astype(np.uint8)  # 16 bits -> 8
 
 
 class Unreadable(Exception):
     """A file without an image that can be used. The message is the reason."""
 
 
-@cache
-def _formats() -> tuple[str, ...]:
-    # Named one by one: Pillow would also try EPS, and hand a stranger's file to Ghostscript.
-    Image.init()
-    return tuple(f for f in ("AVIF", "BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP") if f in Image.OPEN)
+@dataclass(frozen=True)
+class How:
+    """How an image file becomes an array.
+
+    Args:
+        size: the side in pixels that the image is resized to, or height and width such as ``64x96``.
+        channels: 1 for grey, 3 for RGB, 4 for RGB and opacity.
+        resize: how an image of another aspect ratio is fitted.
+        range: the values of 16-bit, integer and floating-point images that become black and white. None takes 0 to
+            65535 of integers, and 0 to 1 of floating-point values.
+        dtype: uint8, or float32 for values from -1 to 1 in the precision of the file.
+    """
+
+    size: int | str
+    channels: int
+    resize: Resize
+    range: tuple[float, float] | None = None
+    dtype: Literal["uint8", "float32"] = "uint8"
 
 
 def sides(size: int | str) -> tuple[int, int]:
@@ -72,64 +70,101 @@ def sides(size: int | str) -> tuple[int, int]:
     return int(height), int(width)
 
 
-def decode(stream: BinaryIO, size: int | str, channels: int, resize: Resize) -> Pixels:
+def decode(stream: BinaryIO, how: How, suffix: str = "") -> Pixels:
     """The pixels of an image file of any mode, depth, orientation and shape.
 
     Args:
         stream: the file, at its start.
-        size: the side in pixels that the image is resized to, or height and width such as ``64x96``.
-        channels: 1 for grey, 3 for RGB.
-        resize: how an image of another aspect ratio is fitted.
+        how: size, channels, resizing, range and type.
+        suffix: the ending of the file.
 
     Returns:
-        (channels, height, width).
+        (channels, height, width), uint8, or float32 in [-1, 1].
 
     Raises:
         Unreadable: an empty file, or numbers without a known range. Pillow raises almost any other exception.
     """
+    image = opened(stream, suffix, sides(how.size))
+    if how.dtype == "uint8":
+        pixels = np.asarray(to_size(flat(image, how.channels, how.range), how.size, how.resize))
+        return pixels[None] if how.channels == 1 else pixels.transpose(2, 0, 1)
+    if deep(image):
+        planes = [Image.fromarray(_unit(image, how.range))] * min(how.channels, 3)
+        planes += [Image.new("F", image.size, 1.0)] * (how.channels - 3)
+    else:
+        whole = flat(image, how.channels)
+        planes = [Image.fromarray(np.asarray(band, np.float32) / np.float32(255)) for band in whole.split()]
+    fitted = [np.asarray(to_size(plane, how.size, how.resize)) for plane in planes]
+    return np.stack(fitted).clip(0, 1) * np.float32(2) - np.float32(1)  # bicubic filters overshoot at edges
+
+
+def opened(stream: BinaryIO, suffix: str = "", size: tuple[int, int] | None = None) -> Image.Image:
+    """An image file, decoded and upright.
+
+    Args:
+        stream: the file, at its start.
+        suffix: the ending of the file.
+        size: height and width that are wanted. A JPEG much larger than that is decoded at 1/2, 1/4 or 1/8.
+
+    Raises:
+        Unreadable: an empty file, or too many pixels. Pillow raises almost any other exception.
+    """
     if not stream.read(1):
         raise Unreadable("empty")
     stream.seek(0)
-    with Image.open(stream, formats=_formats()) as image:
-        height, width = sides(size)
-        image.draft(None, (2 * width, 2 * height))  # a JPEG much larger than that is decoded at 1/2, 1/4 or 1/8
+    with Image.open(stream, formats=formats(suffix)) as image:
+        if size is not None:
+            image.draft(None, (2 * size[1], 2 * size[0]))
         if image.width * image.height > _PIXELS:
             raise Unreadable("too many pixels")
         image.load()
         upright: Image.Image = image
         with contextlib.suppress(Exception):  # damaged EXIF data says nothing about the pixels, which are loaded
             upright = ImageOps.exif_transpose(image)
-        pixels = np.asarray(to_size(flat(upright, channels), size, resize))
-    return pixels[None] if channels == 1 else pixels.transpose(2, 0, 1)
+        return upright
 
 
-def flat(image: Image.Image, channels: int) -> Image.Image:
-    """An image with 8 bits a channel, grey or RGB, on white where the image was transparent.
+def deep(image: Image.Image) -> bool:
+    """Whether an image has more than 8 bits a channel: integers, or floating-point values.
 
     Args:
         image: an image of any mode.
-        channels: 1 for grey, 3 for RGB.
+    """
+    return image.mode in ("I", "F") or image.mode.startswith("I;16")
+
+
+def _unit(image: Image.Image, span: tuple[float, float] | None) -> NDArray[np.float32]:
+    """The values of a deep image as floating-point numbers from 0 to 1."""
+    values = np.asarray(image)
+    least, most = float(values.min()), float(values.max())
+    low, high = span or ((0.0, 1.0) if image.mode == "F" else (0.0, 65535.0))
+    if not (least >= low and most <= high):  # NaN too
+        kind = "floating-point values" if image.mode == "F" else "integers"
+        beyond = f"beyond {low:g} to {high:g}"
+        raise Unreadable(f"{kind} from {least:g} to {most:g}, {beyond}: give range=LOW,HIGH of all images")
+    return ((values.astype(np.float64) - low) / (high - low)).astype(np.float32)
+
+
+def flat(image: Image.Image, channels: int, span: tuple[float, float] | None = None) -> Image.Image:
+    """An image with 8 bits a channel, grey, RGB or RGBA, on white where the image was transparent and has no alpha now.
+
+    Args:
+        image: an image of any mode.
+        channels: 1 for grey, 3 for RGB, 4 for RGB and opacity.
+        span: the values of a deep image that become black and white.
 
     Returns:
-        The image in mode L or RGB.
+        The image in mode L, RGB or RGBA.
 
     Raises:
         Unreadable: numbers without a known range.
     """
-    if image.mode == "I" or image.mode.startswith("I;16"):  # scaled, where Pillow's convert would clip
-        levels = np.asarray(image)
-        if levels.min() < 0 or levels.max() > 65535:
-            raise Unreadable("integers beyond 16 bits")
-        image = Image.fromarray(_LEVELS[levels])
-    elif image.mode == "F":
-        values = np.asarray(image)
-        if not (values.min() >= 0 and values.max() <= 1):
-            raise Unreadable("floating-point values outside [0, 1]")
-        image = Image.fromarray(np.rint(values * 255).astype(np.uint8))
-    elif image.has_transparency_data:
+    if deep(image):  # scaled, where Pillow's convert would clip
+        image = Image.fromarray(np.rint(_unit(image, span) * 255).astype(np.uint8))
+    elif channels != 4 and image.has_transparency_data:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    return image.convert("L" if channels == 1 else "RGB")
+    return image.convert({1: "L", 3: "RGB", 4: "RGBA"}[channels])
 
 
 def to_size(image: Image.Image, size: int | str, resize: Resize) -> Image.Image:

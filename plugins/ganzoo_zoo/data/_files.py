@@ -14,8 +14,9 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO, Protocol, TypeAlias
 
 from ganzoo import errors
+from ganzoo.image_formats import package, suffixes
 
-from ._decode import SUFFIXES, Unreadable, reason
+from ._decode import Unreadable, reason
 from ._images import shown
 
 Skipped: TypeAlias = tuple[str, str]  # a name, and why
@@ -29,11 +30,15 @@ class Files(Protocol):
     Attributes:
         names: names of the image files, in natural order.
         skipped: names of files that cannot be used, with the reasons.
+        ignored: the number of files that are not looked at, by their endings. Hidden files are not counted.
+        empty: names of the folders at the first level that hold none of the files.
         root: the folder or the zip.
     """
 
     names: list[str]
     skipped: list[Skipped]
+    ignored: Counter[str]
+    empty: list[str]
 
     root: Path
 
@@ -61,18 +66,31 @@ def user_path(path: str) -> Path:
     return Path(os.path.expanduser(path))  # noqa: PTH111  # Path.expanduser raises RuntimeError for an unknown user
 
 
-def listed(path: str, who: str = "folder", endings: Sequence[str] = SUFFIXES) -> Files:
+def not_looked_at(files: Files) -> str:
+    """The files that are not looked at, by their endings, with the packages that would read them. Empty for none.
+
+    Args:
+        files: the files of a folder or a zip.
+    """
+    found = []
+    for ending, count in files.ignored.most_common(6):
+        install = f", which needs: python -m pip install {package(ending)}" if package(ending) else ""
+        found.append(f"{count} {ending or 'without an ending'}{install}")
+    return ", ".join(found) + (", ..." if len(files.ignored) > 6 else "")
+
+
+def listed(path: str, who: str = "folder", endings: Sequence[str] | None = None) -> Files:
     """The image files of a folder tree or of a zip, or the files with other endings.
 
     Args:
         path: the folder or the zip.
         who: name of the data part, for the message.
-        endings: the endings of the files, such as ``.png``.
+        endings: the endings of the files, such as ``.png``. None takes those of the images that can be read here.
 
     Raises:
         DataError: the path does not exist, or is neither a folder nor a zip.
     """
-    place = user_path(path)
+    place, endings = user_path(path), suffixes() if endings is None else endings
     what = f"{who}: path={shown(path)}"
     if not path.strip():
         raise errors.DataError(f"{who}: path is empty: name a folder of images or a .zip of them")
@@ -88,7 +106,9 @@ def listed(path: str, who: str = "folder", endings: Sequence[str] = SUFFIXES) ->
             return Archive(place, endings)
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
         raise errors.DataError(f"{what} is not a readable zip ({reason(error)}): copy or download it again") from error
-    advice = "name the folder that it lies in" if place.suffix.lower() in SUFFIXES else "unpack it and name the folder"
+    advice = (
+        "name the folder that it lies in" if place.suffix.lower() in suffixes() else "unpack it and name the folder"
+    )
     raise errors.DataError(f"{what} is neither a folder nor a .zip: {advice}")
 
 
@@ -102,8 +122,10 @@ class Tree:
         endings: the endings of the files.
     """
 
-    def __init__(self, root: Path, endings: Sequence[str] = SUFFIXES) -> None:
-        self.root = root
+    def __init__(self, root: Path, endings: Sequence[str] | None = None) -> None:
+        self.root, endings = root, suffixes() if endings is None else endings
+        self.ignored: Counter[str] = Counter()
+        folders: set[str] = set()
         self.names: list[str] = []
         self.skipped: list[Skipped] = []
         entered: Counter[tuple[int, int]] = Counter()
@@ -127,15 +149,19 @@ class Tree:
                             continue
                         kind = _kind(entry)
                         if kind == "folder":
+                            folders |= {name} if not folder else set()
                             below.append((name + "/", here))
                         elif _ends(name, endings) and kind == "file":
                             self.names.append(name)
                         elif _ends(name, endings):
                             self.skipped.append((name, kind))
+                        elif kind == "file":
+                            self.ignored[PurePosixPath(name).suffix.lower()] += 1
             except OSError as error:
                 self.skipped.append((folder or "./", reason(error)))
         self.names.sort(key=natural)
         self.skipped.sort()
+        self.empty = _without(folders, self.names)
 
     def open(self, name: str) -> BinaryIO:
         """The file, open for reading."""
@@ -158,20 +184,28 @@ class Archive:
         endings: the endings of the files.
     """
 
-    def __init__(self, path: Path, endings: Sequence[str] = SUFFIXES) -> None:
+    def __init__(self, path: Path, endings: Sequence[str] | None = None) -> None:
+        endings = suffixes() if endings is None else endings
         self.root, self.endings = path, endings
         self._opened = (os.getpid(), zipfile.ZipFile(path))
         self._members: dict[str, zipfile.ZipInfo] = {}
         self.skipped: list[Skipped] = []
+        self.ignored: Counter[str] = Counter()
+        folders: set[str] = set()
         for info in self._opened[1].infolist():
             name = info.filename.replace("\\", "/")
             if info.is_dir() or not _ends(name, endings):
+                if info.is_dir():
+                    folders |= set() if _hidden(name) else {name.split("/")[0]}
+                elif not _hidden(name):
+                    self.ignored[PurePosixPath(name).suffix.lower()] += 1
                 continue
             if name.startswith("/") or re.match("[A-Za-z]:", name) or ".." in name.split("/"):
                 self.skipped.append((name, "leaves the zip"))
             elif not _hidden(name):
                 self._members[name] = info
         self.names = sorted(self._members, key=natural)
+        self.empty = _without(folders, self.names)
         self.skipped.sort()
 
     def open(self, name: str) -> BinaryIO:
@@ -190,6 +224,25 @@ class Archive:
             raise Unreadable("of another size than the zip states")
         return io.BytesIO(content)
 
+    def beside(self, name: str) -> bytes:
+        """The bytes of a file beside the images: at the top of the zip, or in its single outer folder.
+
+        Args:
+            name: the name of the file.
+
+        Raises:
+            KeyError: the zip has no such file.
+            OSError: the file is too large.
+        """
+        archive = self._opened[1]
+        outer = {each.split("/")[0] for each in self.names}
+        found = next((n for n in (name, *(f"{each}/{name}" for each in outer)) if n in archive.namelist()), name)
+        info = archive.getinfo(found)
+        if info.file_size > _LARGEST or info.flag_bits & 1:
+            raise OSError("too large, or encrypted")
+        with archive.open(info) as member:
+            return member.read(_LARGEST)
+
     def stamp(self, name: str) -> list[int]:
         """Checksum and size, as the zip states."""
         info = self._members[name]
@@ -197,6 +250,11 @@ class Archive:
 
     def __reduce__(self) -> tuple[type[Archive], tuple[Path, Sequence[str]]]:  # for workers that are spawned
         return Archive, (self.root, self.endings)
+
+
+def _without(folders: set[str], names: Sequence[str]) -> list[str]:
+    """The folders in which no file of the names lies."""
+    return sorted(folders - {name.split("/")[0] for name in names})
 
 
 def _kind(entry: os.DirEntry[str]) -> str:

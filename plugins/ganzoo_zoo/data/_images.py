@@ -20,16 +20,25 @@ class ImageSet(TensorDataset):
         images: (N, C, H, W) uint8.
         labels: (N,) int64 class numbers, None without labels.
         classes: the names of the classes, in the order of their numbers.
+        notes: what is remarkable about the images, a line each.
 
     Attributes:
         labels: (N,) int64 class numbers, None without labels.
         classes: the names of the classes, in the order of their numbers.
+        notes: what is remarkable about the images, a line each.
     """
 
-    def __init__(self, images: Tensor, labels: Tensor | None = None, classes: Iterable[str] = ()) -> None:
+    def __init__(
+        self,
+        images: Tensor,
+        labels: Tensor | None = None,
+        classes: Iterable[str] = (),
+        notes: Iterable[str] = (),
+    ) -> None:
         super().__init__(*(images,) if labels is None else (images, labels))
         self.labels = labels
         self.classes = list(classes)
+        self.notes = list(notes)
 
 
 class PairSet(Dataset[Any]):
@@ -38,10 +47,11 @@ class PairSet(Dataset[Any]):
     Args:
         images: (N, C, H, W) uint8, the samples, which are generated.
         conditions: (N, C', H, W) uint8, the photo that each sample is generated for.
+        notes: what is remarkable about the pairs, a line each.
     """
 
-    def __init__(self, images: Tensor, conditions: Tensor) -> None:
-        self.images, self.conditions = images, conditions
+    def __init__(self, images: Tensor, conditions: Tensor, notes: Iterable[str] = ()) -> None:
+        self.images, self.conditions, self.notes = images, conditions, list(notes)
 
     def __len__(self) -> int:
         return len(self.images)

@@ -147,6 +147,9 @@ class Pairs(Dataset[Any]):
         elif isinstance(item, (tuple, list)):
             given = item[0]
         picture: Tensor = given
+        if self.task.of.random_numbers and picture.dim() == 3:  # the options flip and crop of the data of images
+            numbers = None if self.fixed else torch.rand(1, self.task.of.random_numbers, generator=generator)
+            picture = self.task.of.augment(picture[None], numbers)[0]
         if picture.dim() != 3:
             raise errors.DataError(
                 f"{self.task.name}: of={type(self.task.of).__name__} gives samples of shape {tuple(picture.shape)}, "

@@ -11,9 +11,9 @@ import torch
 from annotated_types import Ge
 from torch.nn.functional import pad
 
-import ganzoo
 from ganzoo import errors
 
+from ._augmented import ImageData
 from ._files import user_path
 from ._images import ImageSet, resized, shown
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _READING = (RuntimeError, OSError, ValueError, AssertionError, EOFError, pickle.UnpicklingError)
 
 
-class TorchvisionData(ganzoo.Data):
+class TorchvisionData(ImageData):
     """A dataset of torchvision, whole in memory. A subclass names the dataset.
 
     Class facts:
@@ -37,6 +37,9 @@ class TorchvisionData(ganzoo.Data):
         download: whether to fetch the files to ``root`` where the files are missing.
         split: train or test.
         size: height and width in pixels, at least 4.
+        flip: whether an image is mirrored at random, left to right.
+        crop: side of a square that is cut out of each image at a random place, or height and width such as ``24x28``.
+            none takes the whole image.
     """
 
     name: ClassVar[str]

@@ -15,6 +15,9 @@ class CIFAR10(TorchvisionData):
         download: whether to fetch the files to ``root`` where the files are missing.
         split: train or test.
         size: height and width in pixels, at least 4. 32 keeps the images, any other size resizes the images.
+        flip: whether an image is mirrored at random, left to right.
+        crop: side of a square that is cut out of each image at a random place, or height and width such as ``24x28``.
+            none takes the whole image. Images to look at and to measure are cut in the middle.
 
     Raises:
         DataError: the files are missing or damaged, or cannot be fetched.

@@ -8,21 +8,23 @@ import torch
 from annotated_types import Ge, Le, Lt
 from torch.nn.functional import interpolate
 
-import ganzoo
-
+from ._augmented import ImageData
 from ._images import ImageSet, parted, resized
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
-class Digits(ganzoo.Data):
+class Digits(ImageData):
     """Digits: 1797 real handwritten digits, 8x8, embedded in scikit-learn, so that nothing is downloaded.
 
     Args:
         size: height and width in pixels, from 8 to 256. At 8 the digits are unchanged. Beyond 8 the bitmaps from which
             the 8x8 images were counted are estimated, and resized.
         hold_out: share of the images that training never sees, from 0 to below 1, the same images in every run.
+        flip: whether an image is mirrored at random, left to right.
+        crop: side of a square that is cut out of each image at a random place, or height and width such as ``24x28``.
+            none takes the whole image. Images to look at and to measure are cut in the middle.
 
     Notes:
         Grey levels 0..16 become 0..255. Each of the ten classes has 174 to 183 images. The 8x8 images come from 32x32

@@ -16,6 +16,9 @@ class FashionMNIST(TorchvisionData):
         split: train or test.
         size: height and width in pixels, at least 4. 32 adds a black margin of 2 pixels, 28 keeps the images, any other
             size resizes the 28x28 images.
+        flip: whether an image is mirrored at random, left to right.
+        crop: side of a square that is cut out of each image at a random place, or height and width such as ``24x28``.
+            none takes the whole image. Images to look at and to measure are cut in the middle.
 
     Raises:
         DataError: the files are missing or damaged, or cannot be fetched.

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import contextlib
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 import torch
 from annotated_types import Ge, Le, Lt
-from PIL import Image, ImageOps
+from PIL import Image
 from torch.utils.data import Dataset
 
 import ganzoo
 from ganzoo import errors
 
-from ._decode import Resize, Size, flat, reason, sides, to_size
-from ._files import Files, listed
+from ._arrays import Range
+from ._decode import Resize, Size, flat, opened, reason, sides, to_size
+from ._files import Files, listed, not_looked_at
 from ._images import PairSet, parted, shown
+from ._lazy import depth
 from ._tasks import cropped
 from .superres import from_pillow
 
@@ -46,11 +47,13 @@ class Pairs(ganzoo.Data):
         load: side in pixels that both pictures are resized to before a piece of ``size`` is cut out at a random place,
             the same in both. none cuts nothing. pix2pix has 286 for a size of 256.
         flip: whether both sides are mirrored at random, alike.
+        range: the two numbers of 16-bit and floating-point pictures that become black and white, such as ``0,4095``.
+            none looks at the values, and says how many bits are used.
         hold_out: share of the pairs that training never sees, from 0 to below 1, the same pairs in every run.
 
     Raises:
-        DataError: the path does not exist, a photo has no mask or a mask has no photo, the sizes of a pair differ, or a
-            file cannot be read.
+        DataError: the path does not exist, a photo has no mask or a mask has no photo, two files have one name up to
+            the ending, the sizes of a pair differ, or a file cannot be read.
 
     Notes:
         All pairs are held in memory. A mask is made black and white before and after the resizing. Held-out pairs are
@@ -80,11 +83,14 @@ class Pairs(ganzoo.Data):
     threshold: Annotated[int, Ge(0), Le(254)] = 0
     load: Size | None = None
     flip: bool = False
+    range: Range | None = None
     hold_out: Annotated[float, Ge(0), Lt(1)] = 0.2
 
     def __post_init__(self) -> None:
         if self.load is not None and any(a < b for a, b in zip(sides(self.load), sides(self.size), strict=True)):
             raise ValueError(f"load={self.load} is smaller than size={self.size}, which is cut out: give a larger load")
+        if self.range is not None and not self.range[0] < self.range[1]:
+            raise ValueError(f"range={self.range[0]:g},{self.range[1]:g}: the first number must be below the second")
         if self.folders[0] == self.folders[1]:
             raise ValueError(f"folders={self.folders[0]},{self.folders[1]} names one folder twice: name two folders")
 
@@ -125,16 +131,30 @@ class Pairs(ganzoo.Data):
                 f"pairs: {len(names)} pairs in {where}, of which hold_out={self.hold_out:g} leaves too few: "
                 "give more pairs, or another hold_out"
             )
-        read = [self._read(files, *names[row]) for row in rows]
-        return PairSet(torch.stack([sample for _, sample in read]), torch.stack([condition for condition, _ in read]))
+        notes: list[str] = []
+        span = self.range or depth("pairs", files, [name for pair in names for name in pair[: self._deep]], notes)
+        read = [self._read(files, photo, sample, span) for photo, sample in (names[row] for row in rows)]
+        if self.sample == "mask" and (empty := sum(not bool(sample.any()) for _, sample in read)):
+            dark = f"no pixel is above threshold={self.threshold}"
+            notes.append(f"pairs: {empty} of {len(read)} masks in {where} are empty: {dark}")
+        if files.ignored:
+            notes.append(f"pairs: files in {where} that are not looked at: {not_looked_at(files)}")
+        return PairSet(
+            torch.stack([sample for _, sample in read]), torch.stack([condition for condition, _ in read]), notes
+        )
 
-    def _read(self, files: Files, photo: str, sample: str) -> tuple[Tensor, Tensor]:
+    @property
+    def _deep(self) -> int:
+        """The number of pictures in a pair whose values matter: those of a mask do not."""
+        return 2 if self.sample == "picture" else 1
+
+    def _read(self, files: Files, photo: str, sample: str, span: tuple[float, float] | None) -> tuple[Tensor, Tensor]:
         try:
             with files.open(photo) as stream:
-                left = self._open(stream)
+                left = opened(stream, PurePosixPath(photo).suffix)
             if self.halves == "none":
                 with files.open(sample) as stream:
-                    right = self._open(stream)
+                    right = opened(stream, PurePosixPath(sample).suffix)
             else:
                 left, right = _halves(left)
                 left, right = (left, right) if self.halves == "right" else (right, left)
@@ -142,9 +162,9 @@ class Pairs(ganzoo.Data):
                 found = f"{right.width}x{right.height}, not {left.width}x{left.height}"
                 what = "its photo" if self.sample == "mask" else "its condition"
                 raise errors.DataError(f"pairs: {shown(sample)} is {found} as {what}: bring both to one size")
-            condition = self._pixels(left, self.channels)
+            condition = self._pixels(left, self.channels, span)
             if self.sample == "picture":
-                return condition, self._pixels(right, self.sample_channels)
+                return condition, self._pixels(right, self.sample_channels, span)
             return condition, self._mask(right)
         except errors.DataError:
             raise
@@ -152,17 +172,8 @@ class Pairs(ganzoo.Data):
             where = f"{shown(photo)} or its {self.sample}" if photo != sample else shown(photo)
             raise errors.DataError(f"pairs: {where} cannot be read ({reason(error)}): mend or remove both") from error
 
-    def _open(self, stream: BinaryIO) -> Image.Image:
-        """A picture, upright."""
-        with Image.open(stream) as image:
-            image.load()
-            upright: Image.Image = image
-            with contextlib.suppress(Exception):  # damaged EXIF data says nothing about the pixels, which are loaded
-                upright = ImageOps.exif_transpose(image)
-            return upright
-
-    def _pixels(self, image: Image.Image, channels: int) -> Tensor:
-        return from_pillow(to_size(flat(image, channels), self._side, self.resize))
+    def _pixels(self, image: Image.Image, channels: int, span: tuple[float, float] | None) -> Tensor:
+        return from_pillow(to_size(flat(image, channels, span), self._side, self.resize))
 
     def _mask(self, image: Image.Image) -> Tensor:
         inside = Image.fromarray((np.asarray(image.convert("L")) > self.threshold).astype(np.uint8) * 255)
@@ -179,7 +190,7 @@ class Moved(Dataset[Any]):
     """
 
     def __init__(self, pairs: PairSet, part: Pairs) -> None:
-        self.pairs, self.part = pairs, part
+        self.pairs, self.part, self.notes = pairs, part, pairs.notes
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -217,7 +228,13 @@ def matched(files: Files, where: str, folders: tuple[str, str] = ("images", "mas
     for name in files.names:
         path = PurePosixPath(name)
         for kind in found.keys() & set(path.parts[:-1]):
-            found[kind][str(PurePosixPath(*(p for p in path.parts if p != kind)).with_suffix(""))] = name
+            stem = str(PurePosixPath(*(p for p in path.parts if p != kind)).with_suffix(""))
+            if stem in found[kind]:
+                raise errors.DataError(
+                    f"pairs: {shown(found[kind][stem])} and {shown(name)} in {where} have one name up to the ending: "
+                    "remove or rename one of the two"
+                )
+            found[kind][stem] = name
     photos, masks = (found[name] for name in folders)
     if not photos or not masks:
         missing = " and no ".join(kind for kind in found if not found[kind])

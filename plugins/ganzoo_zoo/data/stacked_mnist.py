@@ -22,6 +22,9 @@ class StackedMNIST(TorchvisionData):
         size: height and width in pixels, at least 4. 32 adds a black margin of 2 pixels, 28 keeps the images, any other
             size resizes the 28x28 images.
         count: number of images that are stacked, at least 2, the same images in every run.
+        flip: whether an image is mirrored at random, left to right.
+        crop: side of a square that is cut out of each image at a random place, or height and width such as ``24x28``.
+            none takes the whole image. Images to look at and to measure are cut in the middle.
 
     Raises:
         DataError: the files are missing or damaged, or cannot be fetched.
