@@ -48,7 +48,7 @@ PREPOSITIONS = words_of("""
 """)
 """Words after which ``that`` cannot begin a relative clause."""
 
-COMMENTED = ("ganzoo/step", "ganzoo/speed/capture", "ganzoo/data", "ganzoo/disk/checkpoint")
+COMMENTED = ("ganzoo/step", "ganzoo/speed/capture", "ganzoo/speed/compilers", "ganzoo/data", "ganzoo/disk/checkpoint")
 """Beginnings of the paths whose code must be commented densely: the code that is hardest to read."""
 
 PRAGMA = re.compile(r"#\s*(type:|noqa|fmt:|pragma|ruff:|mypy:|!)")
@@ -385,6 +385,23 @@ def ancestors_of(node: ast.ClassDef, classes: dict[str, ast.ClassDef]) -> set[st
 # Files and folders ---------------------------------------------------------------------------------------------------
 
 
+def imported(tree: ast.Module, trees: dict[str, ast.Module]) -> dict[str, ast.ClassDef]:
+    """The classes that a file imports by name, from the modules that define the classes.
+
+    Args:
+        tree: the parsed file.
+        trees: all parsed files, by their paths below the checkout.
+    """
+    found = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names = {alias.name for alias in node.names}
+            end = node.module.replace(".", "/") + ".py"
+            body = next((each.body for name, each in trees.items() if name in (end, f"plugins/{end}")), [])
+            found |= {each.name: each for each in body if isinstance(each, ast.ClassDef) and each.name in names}
+    return found
+
+
 def measure(root: Path) -> dict[str, Counts]:
     """Counts of every file of the packages, by the file's path below the root.
 
@@ -402,9 +419,9 @@ def measure(root: Path) -> dict[str, Counts]:
     for name, tree in trees.items():
         result[name] = read_prose(tree) + read_code(files[name], tree)
         if all(is_public(part) for part in Path(name).with_suffix("").parts if part not in ("__init__", "__main__")):
-            # A file may reuse the name of a class of another file, which is not the base class that the file means.
+            # Classes of two files may share a name: a file means its own class, or the class that the file imports.
             own = {node.name: node for node in ast.walk(tree) if isinstance(node, ast.ClassDef)}
-            result[name] += read_parameters(tree, classes | own)
+            result[name] += read_parameters(tree, classes | imported(tree, trees) | own)
     return result
 
 

@@ -56,6 +56,7 @@ def feed(
             f"data {name} has {size} samples, fewer than a batch of {batch_size}: "
             f"give --batch-size {max(2, size)} or less"
         )
+    # On the CPU the tensors lie in memory already, so that a resident set costs nothing more.
     small = isinstance(dataset, TensorDataset) and (
         device.type == "cpu" or sum(t.nbytes for t in dataset.tensors) <= _resident_bytes(device)
     )
@@ -69,9 +70,12 @@ def _looked_at(made: Feed, dataset: Dataset[Any], name: str) -> Feed:
     Raises:
         DataError: the values are not those of images in [-1, 1].
     """
+    # What a data part noticed while it read the files, such as pictures that were left out.
     made.notes += [str(line) for line in getattr(dataset, "notes", ())]
+    # All samples where they lie in memory, and 64 where each one must be decoded.
     seen = made.images if isinstance(made, Resident) else made.first(min(made.size, 64))
     if len(made.shape) == 3:
+        # Bytes have a known range. Floating values in [0, 255] or [0, 1] are the usual mistake.
         if seen.dtype != torch.uint8:
             check_range(seen, name)
     elif seen.is_floating_point() and float(seen.abs().max()) > FAR:
@@ -88,5 +92,6 @@ def _resident_bytes(device: torch.device) -> int:
     """The size up to which a dataset lives on an accelerator."""
     if device.type == "mps":  # memory is shared with the CPU, and torch does not tell how much is free
         return RESIDENT_BYTES
+    # Free and not total: other programs may use the same device.
     free = int(torch.accelerator.get_memory_info(device)[0])
     return min(RESIDENT_BYTES, int(RESIDENT_SHARE * free))

@@ -59,7 +59,9 @@ class Feed:
         self, batch_size: int, seed: int, device: torch.device, dtype: torch.dtype, part: Data | None = None
     ) -> None:
         self.batch_size, self.seed, self.device, self.dtype = batch_size, seed, device, dtype
+        # None, and not a part that changes nothing: an augmentation costs a pass over every batch.
         self.part = part if part is not None and part.random_numbers else None
+        # The random numbers of one epoch: a sample is shown once an epoch, so its row of numbers is its own.
         self._random_epoch, self._random = -1, torch.empty(0)
         self.with_labels = False  # set at assembly, when the nets want to be given labels
         self.pieces, self.first_piece, self.own_pieces = 1, 0, 1
@@ -70,6 +72,7 @@ class Feed:
     @property
     def batches(self) -> int:
         """Batches in an epoch."""
+        # Rounded down: a short batch at the end would change batch norm's statistics and the weight of its samples.
         return self.size // self.batch_size
 
     def share(self, pieces: int, first: int = 0, own: int | None = None) -> None:
@@ -81,6 +84,7 @@ class Feed:
             own: how many it gives from there on; all that are left unless told.
         """
         own = pieces - first if own is None else own
+        # Pieces of different sizes would weigh their samples differently in the mean over the pieces.
         assert self.batch_size % pieces == 0, (self.batch_size, pieces)
         assert 0 <= first < first + own <= pieces, (pieces, first, own)
         self.pieces, self.first_piece, self.own_pieces = pieces, first, own
@@ -109,6 +113,7 @@ class Feed:
         Args:
             count: the number of samples.
         """
+        # Epoch -1 has a permutation of its own, which training never reads: what is looked at is no batch of training.
         return self.at(self.order(-1)[:count])
 
     def in_pieces(self, count: int, size: int) -> Iterator[Batch]:
@@ -118,8 +123,10 @@ class Feed:
             count: the number of samples.
             size: the number of samples in a piece. The last piece may be smaller.
         """
+        # All samples are read in order: neighbours in a file are read together, and no permutation is needed.
         rows = self.order(-1)[:count] if count < self.size else torch.arange(self.size, device="cpu")
         for k, piece in enumerate(torch.split(rows, size)):
+            # The place goes on counting over the pieces, so that random crops do not repeat from piece to piece.
             yield self.at(piece, k * size)
 
     def first(self, count: int) -> Tensor:
@@ -140,6 +147,7 @@ class Feed:
         if not self.with_labels:
             return None
         if self._frequencies is not None:
+            # On the device: a draw on the CPU would make every step wait for a copy.
             return torch.multinomial(self._frequencies, count, replacement=True, generator=generator)
         return torch.randint(self.classes, (count,), generator=generator, device=self.device)
 
@@ -164,6 +172,7 @@ class Feed:
         """What tells the samples from other samples, whatever the order in which the seed reads them."""
         found = self.fingerprint()
         if "content" not in found:
+            # Not from a permutation, so that runs with different seeds compare the same samples.
             spread = torch.linspace(0, self.size - 1, min(self.size, FINGERPRINTED)).long()
             digest = hashlib.sha256()
             for value in self.at(spread).values():
@@ -181,6 +190,7 @@ class Feed:
         """
         assert 0 <= piece < self.own_pieces, (piece, self.own_pieces)
         size = self.batch_size // self.pieces
+        # Pieces lie side by side in the batch, so any number of processes together sees the batch of one process.
         start = draw % self.batches * self.batch_size + (self.first_piece + piece) * size
         return order[start : start + size]
 
@@ -199,6 +209,8 @@ class Feed:
         Args:
             epoch: the number of the epoch, from 0.
         """
+        # A generator of its own for each epoch: a resumed run makes the permutation without the ones before.
+        # On the CPU, because the generators of devices give other numbers.
         generator = torch.Generator().manual_seed(derive_seed(self.seed, "data", epoch))
         return torch.randperm(self.size, generator=generator, device="cpu")
 
@@ -215,6 +227,7 @@ class Feed:
         if rows is None:
             return self.part.augment(images, None)
         if epoch != self._random_epoch:
+            # For the whole epoch at once, and indexed by row, so the numbers do not depend on the cut into pieces.
             generator = torch.Generator().manual_seed(derive_seed(self.seed, "augment", epoch))
             drawn = torch.rand(self.size, self.part.random_numbers, generator=generator, device="cpu")
             self._random_epoch, self._random = epoch, drawn.to(self.device)
@@ -226,6 +239,7 @@ class Feed:
         Args:
             shape: of one sample of the dataset.
         """
+        # Asked of a sample of zeros, because a crop may change the size and a part does not say to what.
         return tuple(self.augmented(torch.zeros(1, *shape)).shape[1:])
 
     def give_labels(self, classes: int) -> None:
@@ -238,6 +252,7 @@ class Feed:
             DataError: the networks need labels, and the labels of the data are no whole numbers from 0.
         """
         if classes and self._label_fault:
+            # Not raised when the data is read: a run without classes can use data with odd labels.
             raise errors.DataError(self._label_fault)
         self.with_labels = classes > 0
 
@@ -254,9 +269,12 @@ class Feed:
         if self._label_fault:
             self.classes = 1  # asked for by the networks or not: see ``give_labels``
             return
+        # A name without a sample counts: a network that is trained on part of the data keeps the numbers of the whole.
         self.classes = max(1 + high, len(names))
         counts = torch.bincount(labels.long(), minlength=self.classes)
+        # float32 counts up to 2^24 exactly, and a ratio of larger counts is as good as exact.
         self._frequencies = counts.to(self.device, torch.float32)
+        # Fewer names than classes would name the wrong ones.
         if len(names) == self.classes:
             self.class_names = names
         if empty := (counts == 0).nonzero()[:, 0].tolist():
@@ -303,5 +321,6 @@ class Feed:
             images: (N, *shape).
         """
         if images.dtype == torch.uint8:
+            # In place on the copy that the conversion made: a batch costs one new tensor and not three.
             return images.to(self.dtype).mul_(1 / 127.5).sub_(1.0)
         return images.to(self.dtype)

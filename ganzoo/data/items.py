@@ -46,6 +46,7 @@ def read(
     said = f"data {name}: item {row}"
     try:
         item = dataset[row]
+    # Such an error says already what is wrong, in one line.
     except (errors.GanzooError, MemoryError):
         raise
     except Exception as error:  # a dataset may raise anything
@@ -74,6 +75,7 @@ def checked(item: Any, said: str, shapes: Mapping[str, tuple[int, ...]] | None =
             raise errors.DataError(
                 f"{said} has {key} of shape {tuple(value.shape)}, and item 0 has {due}: give one shape"
             )
+        # Here the check costs little. A NaN that reached the device would stop the run without a name.
         if value.is_floating_point() and not bool(value.isfinite().all()):
             raise errors.DataError(f"{said} has {key} with NaN or infinity: leave the item out, or mend the item")
     if shapes is not None and (gone := shapes.keys() - found.keys()):
@@ -111,6 +113,7 @@ def tensors(item: Any, said: str = "the item") -> dict[str, Tensor]:
         found = dict(zip(("image", "label"), item, strict=False))
     else:
         found = {"image": item}
+    # Test sets often give None as the label of each item.
     if found.get("label", ()) is None:
         del found["label"]
     brought = {
@@ -124,6 +127,7 @@ def tensors(item: Any, said: str = "the item") -> dict[str, Tensor]:
 def _tensor(value: Any, key: str, said: str) -> Tensor:
     """An entry of an item as a tensor. Arrays and PIL images become (C, H, W)."""
     if isinstance(value, Tensor):
+        # A mask of True and False is a black and white picture; as a number it would be nearly black.
         return value.to(torch.uint8) * 255 if key == "image" and value.dtype == torch.bool else value
     if type(value).__module__.startswith("PIL.") and hasattr(value, "getbands"):
         if value.mode == "I" or value.mode.startswith("I;16"):  # 16 bits in 65,535 steps, which a byte does not hold
@@ -140,11 +144,13 @@ def _tensor(value: Any, key: str, said: str) -> Tensor:
         pixels = np.array(value)
         return torch.from_numpy(pixels)[None] if pixels.ndim == 2 else torch.from_numpy(pixels).permute(2, 0, 1)
     if isinstance(value, np.ndarray | np.generic):
+        # torch takes no negative strides, which a flipped array has.
         array = np.ascontiguousarray(value)
         if array.dtype.kind not in "biuf":
             raise errors.DataError(f"{said} has {key} as an array of {array.dtype}: {WANTED}")
         if key == "image" and array.dtype == np.bool_:
             array = array.astype(np.uint8) * 255
+        # Channels last, as in PIL and OpenCV. Where both sides could be channels the array is left as torch has it.
         if key == "image" and array.ndim == 3 and array.shape[2] in PLANES and array.shape[0] not in PLANES:
             array = np.ascontiguousarray(array.transpose(2, 0, 1))
         elif key == "image" and array.ndim == 2 and array.dtype == np.uint8:  # a grey image without channels
@@ -168,6 +174,7 @@ def _label(value: Any, said: str) -> Tensor:
         raise errors.DataError(f"{said} has a label of type {type(value).__name__}: give a whole number") from error
     if label.dtype == torch.bool:
         label = label.long()
+    # Label files with one column give a vector of length 1 for each item.
     if label.ndim == 1 and len(label) == 1 and not label.is_floating_point():
         label = label[0]
     return label.long() if label.ndim == 0 and not label.is_floating_point() else label
@@ -191,6 +198,7 @@ def labels_of(dataset: Any, size: int) -> Tensor | None:
     """
     if isinstance(dataset, Subset):
         inner = labels_of(dataset.dataset, len(dataset.dataset))  # type: ignore[arg-type]  # it has a length
+        # A subset has no labels of its own, so that those of the whole are indexed.
         return None if inner is None else inner[torch.as_tensor(list(dataset.indices))]
     if isinstance(dataset, ConcatDataset):
         parts = [labels_of(each, len(each)) for each in dataset.datasets]  # type: ignore[arg-type]
@@ -255,6 +263,7 @@ def require_finite(tensors: Sequence[Tensor], name: str) -> None:
         if not values.is_floating_point():
             continue
         rows: list[int] = []
+        # isfinite makes a tensor of the size of its argument, which for a whole set may not fit.
         for start in range(0, len(values), CHECKED_ROWS):
             piece = values[start : start + CHECKED_ROWS]
             rows += (start + (~piece.reshape(len(piece), -1).isfinite().all(1)).nonzero()[:, 0]).tolist()
@@ -294,10 +303,12 @@ def check_range(images: Tensor, name: str) -> None:
         DataError: the values are not those of images in [-1, 1].
     """
     low, high = float(images.min()), float(images.max())
+    # A little room for resampling in float32, which overshoots by rounding.
     if low < -1.001 or high > 1.001:
         raise errors.DataError(
             f"data {name} has values from {low:.3g} to {high:.3g}: give uint8, or floating values in [-1, 1]"
         )
+    # Images in [-1, 1] without any pixel darker than middle grey are rare, and a whole set of them rarer.
     if low >= 0.0 and high > 0.5:
         raise errors.DataError(
             f"data {name} has values from {low:.3g} to {high:.3g}, as if in [0, 1]: generators make [-1, 1], "

@@ -65,6 +65,7 @@ class Iterated(Feed):
         self._position, self._read = 0, -1
         self._kept: dict[str, Tensor] = {}
         self._has_classes = False
+        # Before anything else: shapes, classes and size are those of the items that were looked at.
         self._look_ahead()
         self.size = len(self._first)
         self.shape = self.augmented_shape(tuple(self._first[0]["image"].shape))
@@ -80,10 +81,12 @@ class Iterated(Feed):
     def _look_ahead(self) -> None:
         """Keep the first items of the first pass."""
         taken = 0
+        # The same seeds as training's first pass, so that what is looked at is what training reads.
         for item in self._pass(0, 0):
             self._first.append(item)
             taken += sum(value.nbytes for value in item.values())
             enough = len(self._first) >= LOOKED_AT or taken >= LOOKED_AT_BYTES
+            # Never fewer than a batch, whatever the bytes: a look needs as many samples as a step.
             if enough and len(self._first) >= self.batch_size:
                 break
         if len(self._first) < self.batch_size:
@@ -95,6 +98,7 @@ class Iterated(Feed):
     def _pass(self, number: int, position: int) -> Iterator[dict[str, Tensor]]:
         """The items of one pass through the dataset."""
         with kept_random_state():
+            # iter() may draw too, for the order of the files for example.
             self._seed(position)
             source = self._guarded(lambda: iter(self.dataset), "cannot be read")
         row = 0
@@ -102,12 +106,14 @@ class Iterated(Feed):
             said = f"item {row}" + (f" of pass {number + 1}" if number else "")
             with kept_random_state():
                 self._seed(position + row)
+                # The feed itself marks the end: no item of a dataset is this object, and None may be an item.
                 found = self._guarded(lambda: next(source, self), f"{said} cannot be read")
                 if found is self:
                     return
                 item = checked(found, f"data {self.name}: {said}", self.shapes)
             if self.shapes is None:
                 self.shapes = {key: tuple(value.shape) for key, value in item.items()}
+            # Later items may have classes that the first did not show, when the networks are built already.
             label = int(item["label"]) if self.classes and self._has_classes and not self._label_fault else 0
             if not 0 <= label < max(1, self.classes):
                 raise errors.DataError(
@@ -139,6 +145,7 @@ class Iterated(Feed):
             for item in self._pass(number, position):
                 yield item
                 position += 1
+            # Without this an iterator that is used up would be asked for ever.
             if position == before:
                 raise errors.DataError(
                     f"data {self.name} gives no items at pass {number + 1}: an IterableDataset must begin anew each "
@@ -149,12 +156,15 @@ class Iterated(Feed):
     @property
     def batches(self) -> int:
         """Batches after which the items that are looked at have been seen once."""
+        # An endless stream has no epoch of its own.
         return max(1, self.size // self.batch_size)
 
     def reals(self, draw: int, piece: int = 0) -> Batch:
         if draw != self._read:
+            # Only forwards: a stream that is needed from an earlier batch begins anew and is read up to there.
             if draw * self.batch_size < self._position or self._read < 0:
                 self._items, self._position = self._endless(), 0
+            # Read and thrown away, because a stream cannot be entered in the middle. A late resume costs this reading.
             while self._position < draw * self.batch_size:
                 next(self._items)
                 self._position += 1
@@ -162,7 +172,9 @@ class Iterated(Feed):
             self._position += self.batch_size
             self._read = draw
         size = self.batch_size // self.pieces
+        # Every process reads the whole batch and keeps its own part: a stream cannot be shared out by rows.
         start = (self.first_piece + piece) * size
+        # The whole batch is kept on the CPU until the last of its pieces was given.
         item = {key: value[start : start + size].to(self.device) for key, value in self._kept.items()}
         if self.part is not None:
             item["image"] = self._augmented_at(item["image"], draw * self.batch_size + start)

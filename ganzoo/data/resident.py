@@ -46,6 +46,7 @@ class Resident(Feed):
         super().__init__(batch_size, seed, device, dtype, part)
         require_finite(dataset.tensors, name)
         self.images = dataset.tensors[0].to(device)
+        # Single numbers are vectors of length 1, as networks take them.
         if self.images.ndim == 1:
             self.images = self.images[:, None]
         self.size, self.shape = len(self.images), self.augmented_shape(tuple(self.images.shape[1:]))
@@ -53,6 +54,7 @@ class Resident(Feed):
         self._others: dict[str, Tensor] = {}
         if len(dataset.tensors) > 1:
             labels = class_numbers(dataset.tensors[1]).to(device)
+            # One label tells for all: a tensor has one type and one shape.
             if is_class_number({"label": labels[0]}):
                 self._labels = labels.long()
                 told = labels_of(dataset, self.size)
@@ -64,6 +66,7 @@ class Resident(Feed):
 
     def reals(self, draw: int, piece: int = 0) -> Batch:
         epoch = draw // self.batches
+        # The permutation goes to the device once an epoch; a step then indexes without a copy.
         if epoch != self._epoch:
             order = self.order(epoch)
             order = order.pin_memory() if self.device.type == "cuda" else order  # or the host would wait for the copy
@@ -77,12 +80,14 @@ class Resident(Feed):
     def fingerprint(self) -> dict[str, Any]:
         """The same, and ``content``, a digest of all there is, where that takes half a second at most."""
         found = super().fingerprint()
+        # A digest of 512 MiB takes about half a second, which is what a start may cost.
         if self.images.nbytes > FINGERPRINTED_BYTES:
             return found
         digest = hashlib.sha256()
         for value in (self.images, self._labels, *self._others.values()):
             if value is None:
                 continue
+            # In pieces, because a copy of the whole from the GPU would double the host's memory for a moment.
             for piece in torch.split(value, FINGERPRINTED):
                 digest.update(piece.cpu().contiguous().numpy().tobytes())
         return {**found, "content": digest.hexdigest()}

@@ -63,6 +63,7 @@ class SeededItems(Dataset[Any]):
         self.dataset, self.seed, self.name, self.shapes = dataset, seed, name, shapes
 
     def __reduce__(self) -> tuple[Any, ...]:
+        # As bytes inside the pickle: a worker must import the plugin files before it can know the class.
         content = pickle.dumps(self.dataset, protocol=pickle.HIGHEST_PROTOCOL)
         return _rebuilt, (file_modules.imported(), content, self.seed, self.name, self.shapes)
 
@@ -74,6 +75,7 @@ class SeededItems(Dataset[Any]):
             for k, row in enumerate(rows, place):
                 number = derive_seed(self.seed, "items", draw, k)
                 torch.default_generator.manual_seed(number)
+                # numpy takes 32 bits.
                 np.random.seed(number % 2**32)
                 random.seed(number)
                 items.append(read(self.dataset, row, self.name, self.shapes))
@@ -100,6 +102,7 @@ def context() -> multiprocessing.context.BaseContext:
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     chosen = multiprocessing.get_context("forkserver")
+    # The server imports torch once. Each worker then starts in milliseconds and not in seconds.
     chosen.set_forkserver_preload([__name__])
     return chosen
 
@@ -115,6 +118,7 @@ def isolated() -> Iterator[None]:
     The programs that multiprocessing starts get no current directory on their import path: a file ``socket.py`` there
     would run. A worker gets the import path of the training process, as always.
     """
+    # multiprocessing reads the name of the main script from here, to run it again in the child.
     main = sys.modules["__main__"]
     safe = os.environ.get("PYTHONSAFEPATH")
     os.environ["PYTHONSAFEPATH"] = "1"
@@ -149,6 +153,7 @@ def start_worker(number: int) -> None:
     """
     for each in _signals():
         signal.signal(each, signal.SIG_IGN)
+    # A thread and not a signal: Linux alone could tell a process of its parent's death.
     threading.Thread(target=_end_after, args=(multiprocessing.parent_process(),), daemon=True).start()
 
 
@@ -211,6 +216,7 @@ def room_for(batch_bytes: int) -> int:
         free = shutil.disk_usage(SHARED_MEMORY).free
     except OSError:
         return sys.maxsize
+    # torch puts every batch of a worker into shared memory until training has taken it.
     return free // (BATCHES_AHEAD * max(1, batch_bytes))
 
 
@@ -220,6 +226,7 @@ def cores() -> int:
     Returns:
         The number of cores, >= 1.
     """
+    # A container or taskset may allow fewer cores than the machine has.
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -243,6 +250,7 @@ class Watchdog(threading.Thread):
         self._stopped = threading.Event()
 
     def run(self) -> None:
+        # Seconds. The wait ends at once when the thread is stopped, so closing a feed waits for nothing.
         while not self._stopped.wait(1.0):
             since = self.waiting_since
             if since is not None and time.monotonic() - since > PATIENCE:
@@ -296,6 +304,7 @@ def failure(error: BaseException, workers: Sequence[BaseProcess], expired: bool)
 @contextmanager
 def kept_random_state() -> Iterator[None]:
     """A context that leaves the random states of torch (on the CPU), numpy and Python as they were."""
+    # The CPU's generators alone: datasets do not draw on devices.
     before = torch.default_generator.get_state(), np.random.get_state(), random.getstate()
     try:
         yield

@@ -205,6 +205,7 @@ class RecordedSteps:
             recording = self.recordings[kind] = None
             self._warn(str(error) if isinstance(error, Refused) else _in_a_line(error))
         finally:
+            # The trial's steps never happened: the step is made from where the run stands, in either way.
             start.restore()
             self._set_step(step, progress)
         if recording is None:
@@ -214,6 +215,7 @@ class RecordedSteps:
 
     def _other(self, calls: list[_MadeCall], start: Start, step: int, progress: float) -> Outcome:
         """A step from the same state, made by Python, that differs in all numbers that a recording could freeze."""
+        # Far ahead and not one step: the same penalties are due, and the weight of the average is another.
         start.restore(self._cycle())
         self._set_step(step + 1, 1.0 if progress < 0.5 else 0.0)
         self.blend = 0.25 if self.blend > 0.5 else 0.75
@@ -271,6 +273,7 @@ class RecordedSteps:
                     self.play(rehearsal)
                     self.nonfinite.copy_(rehearsal.nonfinite)
                     tags[:] = rehearsal.scalars  # the tags are the same in every replay
+                    # One tensor for all scalars: a replay hands over one result, and the host fetches it once.
                     scalars = torch.stack([scalar.double() for scalar in rehearsal.scalars.values()])
                 return [scalars, *(gradient for _, taken in gradients for gradient in taken)]
             finally:
@@ -285,6 +288,7 @@ class RecordedSteps:
             self.nonfinite,
             *(tensor for made in calls for tensor in _tensors(made.result)),
         ]
+        # This runs the step several times: to rehearse, to trace or to capture. The counters are put back each time.
         run = self.compiler(step, reads)
         if name := start.replaced():
             raise Refused(f"{name} is another tensor after each step, and not the same with other numbers")

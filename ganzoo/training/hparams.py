@@ -93,7 +93,11 @@ class Figures:
 
 
 def directions(run: Run) -> dict[str, bool | None]:
-    """The figures of a run's metrics by tag, and whether higher is better."""
+    """The figures of a run's metrics by tag, and whether higher is better.
+
+    Args:
+        run: the run.
+    """
     return {
         f"metrics/{name}/{key}": up for name, metric in run.parts.metrics.items() for key, up in metric.figures.items()
     }
