@@ -34,7 +34,7 @@ import ganzoo
 
 RECIPES: dict[str, dict[str, Any]] = {
     "default": {},
-    "bilinear": {
+    "16x16": {
         "arch": "dcgan:width=32",
         "data": "digits:size=16",
         "optimizer": "adam:lr=1e-3..0,betas=0.0,0.9",

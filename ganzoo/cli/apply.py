@@ -9,7 +9,7 @@ import click
 
 from ganzoo import errors
 from ganzoo.cli import say
-from ganzoo.cli._options import parts_options
+from ganzoo.cli._options import moved_options, parts_options, typed
 from ganzoo.plugins import Catalogue
 
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="The average, or the generator as it was trained last; auto takes the average if there is one.",
 )
+@moved_options
 @parts_options()
 def command(
     catalogue: Catalogue,
@@ -62,6 +63,8 @@ def command(
     seed: int,
     checkpoint: str,
     source: str,
+    device: str | None,
+    data: str | None,
 ) -> None:
     """Apply RUN, a run directory, to pictures: fill, enlarge, translate, colorize or segment the pictures.
 
@@ -71,7 +74,7 @@ def command(
     from ganzoo.disk import photos
     from ganzoo.recipe.resume import reload
 
-    trained = reload(run, catalogue, which=checkpoint)
+    trained = reload(run, catalogue, typed({"data": data}), which=checkpoint, device=device)
     for line in trained.warnings:
         say(f"warning: {line}", err=True)
     channels = _channels(trained)

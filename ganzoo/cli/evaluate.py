@@ -7,7 +7,7 @@ import json
 import click
 
 from ganzoo.cli import say, speaks
-from ganzoo.cli._options import PartWords, parts_options
+from ganzoo.cli._options import PartWords, moved_options, parts_options, typed
 from ganzoo.cli._tables import write
 from ganzoo.plugins import Catalogue
 
@@ -33,9 +33,9 @@ from ganzoo.plugins import Catalogue
 )
 @click.option("--samples", type=click.IntRange(min=1), help="Samples to generate, instead of the metric's own number.")
 @click.option("--seed", type=click.IntRange(min=0), help="Of the noise. [default: the seed that training uses]")
-@click.option("--device", metavar="TEXT", help="auto, cpu, cuda, cuda:N. [default: the setting of the run]")
 @click.option("--no-record", is_flag=True, help="Print the figures, and write nothing into the run.")
 @click.option("--json", "as_json", is_flag=True, help="For programs: one line of JSON a metric and checkpoint.")
+@moved_options
 @parts_options()
 def command(
     catalogue: Catalogue,
@@ -45,9 +45,10 @@ def command(
     source: str,
     samples: int | None,
     seed: int | None,
-    device: str | None,
     no_record: bool,
     as_json: bool,
+    device: str | None,
+    data: str | None,
 ) -> None:
     """Compute metrics on RUNS, run directories that are finished or still trained.
 
@@ -67,6 +68,7 @@ def command(
             samples=samples,
             seed=seed,
             device=device,
+            parts=typed({"data": data}),
             record=not no_record,
         ):
             if not speaks():

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from ganzoo.cli import say
-from ganzoo.cli._options import parts_options
+from ganzoo.cli._options import moved_options, parts_options, typed
 from ganzoo.plugins import Catalogue
 
 
@@ -43,6 +43,7 @@ from ganzoo.plugins import Catalogue
 @click.option(
     "--out", type=click.Path(path_type=Path), help="The file, for one format and one network. [default: RUN/exports]"
 )
+@moved_options
 @parts_options()
 def command(
     catalogue: Catalogue,
@@ -52,6 +53,8 @@ def command(
     checkpoint: str,
     source: str,
     out: Path | None,
+    device: str | None,
+    data: str | None,
 ) -> None:
     """Export a network of RUN for use without ganzoo, and print a program of ten lines that reads the file.
 
@@ -63,7 +66,7 @@ def command(
     formats, networks = tuple(dict.fromkeys(formats)), tuple(dict.fromkeys(networks))
     if out is not None and len(formats) * len(networks) > 1:
         raise click.UsageError(f"--out names one file, and {len(formats) * len(networks)} are exported")
-    trained = reload(run, catalogue, which=checkpoint)
+    trained = reload(run, catalogue, typed({"data": data}), which=checkpoint, device=device)
     for line in trained.warnings:
         say(f"warning: {line}", err=True)
     for to in formats:

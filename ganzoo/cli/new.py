@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import click
@@ -38,7 +39,7 @@ def plugin(name: str, parts: str, place: Path) -> None:
     for file in made:
         say(file)
     folder = place / f"ganzoo-{name}"
-    say(f"next     cd {folder} && pip install -e '.[test]' && pytest", err=True)
+    say(f"next     cd {shlex.quote(str(folder))} && pip install -e '.[test]' && pytest", err=True)
 
 
 @command.command("recipe")
@@ -60,4 +61,4 @@ def recipe(catalogue: Catalogue, start: str | None, out: Path | None) -> None:
     except OSError as error:
         raise errors.RunError(f"{out} cannot be written ({error.strerror}): give another --out") from error
     say(out)
-    say(f"next     ganzoo run --config {out}", err=True)
+    say(f"next     ganzoo run --config {shlex.quote(str(out))}", err=True)

@@ -8,7 +8,7 @@ import click
 
 from ganzoo import errors
 from ganzoo.cli import say
-from ganzoo.cli._options import parts_options
+from ganzoo.cli._options import moved_options, parts_options, typed
 from ganzoo.cli.sample import write
 from ganzoo.plugins import Catalogue
 
@@ -43,6 +43,7 @@ from ganzoo.plugins import Catalogue
     help="The average, or the generator as it was trained last; auto takes the average if there is one.",
 )
 @click.option("--out", type=click.Path(path_type=Path), help="The picture. [default: RUN/samples/projected-IMAGE.png]")
+@moved_options
 @parts_options()
 def command(
     catalogue: Catalogue,
@@ -57,6 +58,8 @@ def command(
     checkpoint: str,
     source: str,
     out: Path | None,
+    device: str | None,
+    data: str | None,
 ) -> None:
     """Find the point of the latent space (of the style space, where RUN has one) from which RUN makes a
     sample nearest to IMAGE, and draw both side by side.
@@ -70,7 +73,7 @@ def command(
     from ganzoo.recipe.resume import reload
     from ganzoo.trained.project import project, read_image
 
-    trained = reload(run, catalogue, which=checkpoint)
+    trained = reload(run, catalogue, typed({"data": data}), which=checkpoint, device=device)
     for line in trained.warnings:
         say(f"warning: {line}", err=True)
     wanted = read_image(image, trained.spec.shape)

@@ -9,7 +9,7 @@ import click
 
 from ganzoo import errors
 from ganzoo.cli import say
-from ganzoo.cli._options import parts_options
+from ganzoo.cli._options import moved_options, parts_options, typed
 from ganzoo.cli.sample import write
 from ganzoo.plugins import Catalogue
 
@@ -79,6 +79,7 @@ def numbers(text: str, option: str) -> list[int]:
     type=click.Path(path_type=Path),
     help="The file: .png for a strip, .gif or .mp4 for a film. [default: RUN/samples/walk.png]",
 )
+@moved_options
 @parts_options()
 def command(
     catalogue: Catalogue,
@@ -95,6 +96,8 @@ def command(
     source: str,
     fps: float,
     out: Path | None,
+    device: str | None,
+    data: str | None,
 ) -> None:
     """Walk through the latent space of RUN: on great circles between the noise of seeds, or from class to class."""
     from ganzoo.recipe.assemble import shown
@@ -105,7 +108,7 @@ def command(
     if out is not None and out.suffix.lower() not in endings:
         raise click.UsageError(f"--out {out}: give a name that ends in {', '.join(endings)}")
     points = numbers(seeds, "--seeds")
-    trained = reload(run, catalogue, which=checkpoint)
+    trained = reload(run, catalogue, typed({"data": data}), which=checkpoint, device=device)
     for line in trained.warnings:
         say(f"warning: {line}", err=True)
     chosen: list[str] | None = None

@@ -12,6 +12,7 @@ from ganzoo import errors
 from ganzoo.data import choose
 from ganzoo.data.feed import Feed
 from ganzoo.disk import checkpoint
+from ganzoo.names import user_path
 from ganzoo.recipe.assemble import held_out
 from ganzoo.recipe.resume import reload
 from ganzoo.recipe.settings import PartSource
@@ -97,9 +98,9 @@ def evaluate(
     given = dict(parts or {}) | ({"metrics": metrics} if metrics else {})
     steps: list[str | int] = [which]
     if which == "all":
-        steps = [checkpoint.step_of(place) for place in checkpoint.found(Path(run_dir) / "checkpoints")]
+        steps = [checkpoint.step_of(place) for place in checkpoint.found(user_path(run_dir) / "checkpoints")]
         if not steps:
-            raise errors.CheckpointError(f"there is no checkpoint in {Path(run_dir) / 'checkpoints'}")
+            raise errors.CheckpointError(f"there is no checkpoint in {user_path(run_dir) / 'checkpoints'}")
     try:
         reals: Feed | None = None
         for step in steps:

@@ -113,6 +113,11 @@ def _go_on(experiment: Experiment, folder: Path, steps: int | None = None, *, mo
                             f"warning: {folder} is trained up to step {total}, as it was begun or resumed last; its "
                             f"config.yaml says {wanted}: give --steps {wanted} to go that far"
                         )
+                    if total != (before := int(saved.fact("until"))) and (numbers := _scheduled(run_)):
+                        screen.warn(
+                            f"the numbers that follow the run stretch from {before} to {total} steps: {numbers}; each "
+                            f"goes on from its value at {saved.step / total:.0%} of its way"
+                        )
                     _same_run(folder, saved.numbers, run_, experiment.catalogue.kinds, moved=moved)
                     for line in saved.passed_over:
                         screen.warn(f"warning: {line}: going on from step {saved.step}")
@@ -123,6 +128,16 @@ def _go_on(experiment: Experiment, folder: Path, steps: int | None = None, *, mo
                 raise
         experiment.processes.broadcast_state(run_.state)
         return int(experiment.processes.broadcast_object(total))
+
+
+def _scheduled(run_: Run) -> str:
+    """The numbers of the parts that follow the run, such as ``optimizer.lr=0.002..0``."""
+    found = {
+        f"{key.rpartition(' ')[2]}.{name}={number}"
+        for key, bound in run_.parts.bound.items()
+        for name, number in bound.scheduled.items()
+    }
+    return ", ".join(sorted(found))
 
 
 def _begun(logdir: Path) -> Path | None:

@@ -514,3 +514,18 @@ def test_signals_are_as_they_were_after_training(tmp_path: Path) -> None:
     before = [signal.getsignal(number) for number in numbers]
     bench(tmp_path).stopped(3)
     assert [signal.getsignal(number) for number in numbers] == before
+
+
+def test_more_steps_stretch_the_numbers_that_follow_the_run_and_that_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = {"arch": "mlp:width=8,depth=1", "data": "ring", "batch_size": 4, "samples": 4, "quiet": True}
+    run = ganzoo.run(**words, steps=2, optimizer="adam:lr=0.002..0", logdir=tmp_path, name="a")
+    capsys.readouterr()
+    ganzoo.resume(run.dir, steps=8, quiet=True)
+    said = capsys.readouterr().err
+    assert "the numbers that follow the run stretch from 2 to 8 steps: " in said
+    assert "lr=0.002..0" in said
+    assert "each goes on from its value at 25% of its way" in said
+    ganzoo.resume(run.dir, quiet=True)
+    assert "stretch" not in capsys.readouterr().err
