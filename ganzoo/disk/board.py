@@ -59,6 +59,9 @@ DATA_CLASS = {
 BAND = ("wanted/accuracy/low", "wanted/accuracy/high")
 """The tags of the two edges of the band that the accuracy should stay in."""
 
+STATUS_COLUMN, REASON_COLUMN = "5 status", "7 reason"
+"""The columns of the hparams table that say what became of the run."""
+
 SESSION_FILE = "events.out.tfevents.0000000000.hparams"
 """The file of a run directory that holds the row of the hparams table. TensorBoard reads the file first."""
 
@@ -264,7 +267,7 @@ class Board:
     def _session(self, status: str, reason: str) -> None:
         """Write the row of the hparams table, in the place of the row that the run had before."""
         start = SessionStartInfo(group_name=self._about.group)
-        for key, value in {**self._about.columns, "status": status, "status, reason": reason or "none"}.items():
+        for key, value in {**self._about.columns, STATUS_COLUMN: status, REASON_COLUMN: reason or "none"}.items():
             if isinstance(value, bool):
                 start.hparams[key].bool_value = value
             elif isinstance(value, int | float):

@@ -260,15 +260,17 @@ def captioned(parts: Mapping[str, Tensor], columns: int) -> Tensor:
 
     Example:
         >>> tuple(captioned({"generator": torch.zeros(4, 1, 64, 64), "real": torch.zeros(4, 1, 64, 64)}, 2).shape)
-        (3, 150, 276)
+        (3, 152, 276)
     """
     from PIL import Image, ImageDraw, ImageFont
 
     grids = [picture(images, columns) for images in parts.values()]
-    gap, head = 8, 16
+    gap = 8
     width = sum(grid.shape[2] for grid in grids) + gap * (len(grids) - 1)
+    size = max(12, width // 22)  # TensorBoard shows the whole width in about 340 pixels
+    head = size + 6
     whole = Image.new("RGB", (width, head + max(grid.shape[1] for grid in grids)), "white")
-    draw, font, left = ImageDraw.Draw(whole), ImageFont.load_default(12), 0
+    draw, font, left = ImageDraw.Draw(whole), ImageFont.load_default(size), 0
     for caption, grid in zip(parts, grids, strict=True):
         draw.text((left + 3, 1), caption, "black", font)
         whole.paste(Image.fromarray(grid.permute(1, 2, 0).contiguous().numpy()), (left, head))

@@ -189,7 +189,7 @@ class About:
         columns: the row of the hparams table.
         texts: texts in Markdown by tag.
         group: the name that runs of one recipe share, whatever the seed.
-        figures: the tags of the figures of metrics, such as ``metrics/fid/value``. Each gets a chart with a band.
+        figures: the tags of figures of metrics, such as ``metrics/fid/value``. Each gets a chart with a band.
         descriptions: by tag, a description in the place of the general one.
     """
 

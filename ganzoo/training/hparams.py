@@ -17,8 +17,16 @@ from ganzoo.errors import RunError
 from ganzoo.training import diagnostics, health
 from ganzoo.training.run import Run
 
-PARTS_SHOWN = ("arch", "data", "loss", "regularizers", "schedule")
-"""The first columns of the hparams table. TensorBoard sorts the columns by name and shows the first five."""
+PARTS_SHOWN = {
+    "1 arch": "arch",
+    "2 data": "data",
+    "3 loss": "loss",
+    "4 regularizers": "regularizers",
+    "6 schedule": "schedule",
+}
+"""The first columns of the hparams table, beside ``board.STATUS_COLUMN``. TensorBoard sorts the columns by name and
+shows the first five. The parallel coordinates leave out a run that lacks one of them. So the first columns are columns
+of every run."""
 
 SETTINGS_SHOWN = ("batch_size", "d_arch", "d_optimizer", "ema", "g_optimizer", "latent_dim", "precision", "seed")
 """The settings that are columns. The columns begin with ``settings/``, a later letter than the names of the kinds."""
@@ -39,10 +47,10 @@ def columns(run: Run) -> dict[str, Any]:
         run: the run.
 
     Returns:
-        The values by column, such as ``{"loss": "hinge", "regularizers r1.gamma": 10.0}``.
+        The values by column, such as ``{"3 loss": "hinge", "regularizers r1.gamma": 10.0}``.
     """
     settings = {**words.plain(run.settings), **run.parts.labels}
-    row: dict[str, Any] = {key: run.parts.labels[key] for key in PARTS_SHOWN}
+    row: dict[str, Any] = {column: run.parts.labels[key] for column, key in PARTS_SHOWN.items()}
     same = {"d_arch": "arch", "g_optimizer": "d_optimizer", "optimizer": "d_optimizer"}
     for setting, specs in run.parts.specs.items():
         if setting in same and run.parts.labels[setting] == run.parts.labels[same[setting]]:
@@ -118,7 +126,7 @@ def about(run: Run) -> About:
             described[f"metrics/{name}/{key}"] = (
                 f"The figure {key} of {name}. {summary}{way} Bad: a figure that gets worse for long."
             )
-    return About(columns(run), texts(run), group(run), [*found], described)
+    return About(columns(run), texts(run), group(run), [tag for tag, up in found.items() if up is not None], described)
 
 
 def group(run: Run) -> str:

@@ -103,6 +103,16 @@ def main(logdir: Path, out: Path) -> None:
     """
     train(logdir)
     out.mkdir(parents=True, exist_ok=True)
+    alike = out / "alike"  # runs that have every column in common, for the parallel coordinates
+    alike.mkdir(exist_ok=True)
+    for name in ("hinge", "hinge-seed-1", "rpgan-r1", "wgan-gp-mlp", "sgan-alternating"):
+        if not (alike / name).exists():
+            shutil.copytree(logdir / name, alike / name)
+    with tensorboard(alike) as address, browser() as page:
+        page.goto(f"{address}#hparams")  # type: ignore[attr-defined]
+        page.get_by_text("PARALLEL COORDINATES").first.click()  # type: ignore[attr-defined]
+        page.wait_for_timeout(3000)  # type: ignore[attr-defined]
+        page.screenshot(path=str(out / "parallel.png"))  # type: ignore[attr-defined]
     with tensorboard(logdir) as address, browser() as page:
         for name, plugin in PAGES.items():
             page.goto(f"{address}#{plugin}")  # type: ignore[attr-defined]

@@ -86,7 +86,7 @@ def test_pictures_have_descriptions(page: Any, address: str) -> None:
 
 def test_runs_of_different_parts_share_one_table_and_seeds_are_one_row(page: Any, address: str) -> None:
     said = text_of(page, address, "hparams", "Trial ID")
-    for column in ("arch", "loss", "regularizers", "hinge", "rpgan", "segan"):
+    for column in ("1 arch", "3 loss", "4 regularizers", "5 status", "hinge", "rpgan", "segan", "finished"):
         assert column in said
     groups = page.request.post(
         f"{address}data/plugin/hparams/session_groups",

@@ -56,7 +56,7 @@ def test_the_row_of_the_table_has_every_parameter_and_the_status(run: ganzoo.Run
     found = events(run.dir).summary_metadata
     start = HParamsPluginData.FromString(found["_hparams_/session_start_info"].plugin_data.content)
     row = start.session_start_info.hparams
-    assert row["loss"].string_value == "hinge"
+    assert row["3 loss"].string_value == "hinge"
     assert row["arch mlp.width"].number_value == 4
     assert row["settings/seed"].number_value == 0
     end = HParamsPluginData.FromString(found["_hparams_/session_end_info"].plugin_data.content)
@@ -69,7 +69,7 @@ def test_the_table_says_what_became_of_a_run_also_after_a_resume(tmp_path: Path)
     def row() -> dict[str, str]:
         found = events(tmp_path / "a").summary_metadata["_hparams_/session_start_info"].plugin_data.content
         columns = HParamsPluginData.FromString(found).session_start_info.hparams
-        return {key: columns[key].string_value for key in ("status", "status, reason")}
+        return {key: columns[key].string_value for key in ("5 status", "7 reason")}
 
     class Two(ganzoo.Tracker):
         """Ends the run."""
@@ -79,9 +79,9 @@ def test_the_table_says_what_became_of_a_run_also_after_a_resume(tmp_path: Path)
                 run.request_stop("two steps are enough")
 
     ganzoo.run(data="ring", logdir=tmp_path, name="a", log=[Two()], **SMALL)
-    assert row() == {"status": "stopped", "status, reason": "two steps are enough"}
+    assert row() == {"5 status": "stopped", "7 reason": "two steps are enough"}
     ganzoo.resume(tmp_path / "a", log=[Two()], quiet=True)
-    assert row() == {"status": "finished", "status, reason": "none"}
+    assert row() == {"5 status": "finished", "7 reason": "none"}
 
 
 def test_a_figure_has_a_band_in_the_custom_scalars(run: ganzoo.Run) -> None:
