@@ -21,17 +21,11 @@ from PIL import Image
 from ganzoo.cli import group
 
 ROOT = Path(__file__).parents[1]
-PAGES = [
-    "README.md",
-    "docs/GUIDE.md",
-    "docs/PLUGINS.md",
-    "docs/PLUGIN_API.md",
-    "docs/TENSORBOARD.md",
-    "docs/TUTORIAL.md",
-    "docs/HOWTO.md",
-    "docs/EXPLANATION.md",
-]
-LINKED = [*PAGES, "CONTRIBUTING.md", "RELEASING.md", "SECURITY.md", "docs/PARTS.md"]
+LISTS = {"docs/PARTS.md", "docs/FAULTS.md"}
+"""Pages without blocks of commands."""
+
+PAGES = ["README.md", *sorted({str(file.relative_to(ROOT)) for file in (ROOT / "docs").rglob("*.md")} - LISTS)]
+LINKED = [*PAGES, *sorted(LISTS), "CONTRIBUTING.md", "RELEASING.md", "SECURITY.md"]
 
 SMALL = {  # appended to each command of that name, so that the command ends in a few seconds
     "run": ["--steps=2", "--batch-size=8", "--samples=4", "--device=cpu", "--precision=fp32", "--threads=1"],
@@ -116,24 +110,26 @@ def write_example_files(folder: Path) -> None:
     mask = Image.new("L", (40, 30))
     mask.paste(255, (10, 8, 22, 20))  # the hole
     mask.save(folder / "mask.png")
-    for number in range(8):
+    for number in range(12):
         pixels = torch.randint(256, (70, 80, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(number))
         Image.fromarray(pixels.numpy()).save(folder / "photos" / f"{number}.png")
 
 
 @pytest.fixture
 def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A working directory with the files of `write_example_files` and one run, as after README's first command."""
+    """A working directory with the files of `write_example_files`."""
     write_example_files(tmp_path)
     monkeypatch.chdir(tmp_path)
-    run_ganzoo(["run"])
     return tmp_path
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES)
 def test_every_command_and_every_python_block_runs(page: str, workplace: Path) -> None:
-    for language, block in blocks(page, "sh", "python"):
+    found = blocks(page, "sh", "python")
+    if any("runs/00000-" in block for _, block in found):
+        run_ganzoo(["run"])  # README's first command, which CI runs whole
+    for language, block in found:
         if language == "python":
             file = workplace / "block.py"
             file.write_text(re.sub(r"\bsteps=\d+", "steps=2, batch_size=8, samples=4", block))
@@ -147,7 +143,7 @@ def test_every_command_and_every_python_block_runs(page: str, workplace: Path) -
         for command in commands(block):
             if command == "cd ganzoo":
                 assert not Path("clone").exists() or Path("clone/ganzoo/setup.cfg").exists()
-            elif command.startswith("ganzoo "):
+            elif command.startswith("ganzoo ") and "||" not in command:
                 run_ganzoo(shlex.split(command)[1:])
             else:
                 run_shell(command)
@@ -217,5 +213,5 @@ def test_the_tree_has_every_folder_once() -> None:
 @pytest.mark.parametrize("page", LINKED)
 def test_every_link_leads_somewhere(page: str) -> None:
     for target in re.findall(r"\]\(([^)]+)\)", (ROOT / page).read_text()):
-        if not target.startswith("https://"):
-            assert ((ROOT / page).parent / target).exists(), target
+        if not target.startswith(("https://", "#")):
+            assert ((ROOT / page).parent / target.partition("#")[0]).exists(), target

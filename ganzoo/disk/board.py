@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from textwrap import shorten
 from types import SimpleNamespace
 from typing import Any
 
@@ -88,7 +89,10 @@ def layout(figures: Sequence[str] = ()) -> dict[str, dict[str, list[Any]]]:
         "1 is it balanced?": {
             "losses of both players": ["Multiline", [f"{balance}/loss .*"]],
             "mean scores of real and generated samples": ["Multiline", [f"{balance}/score (real|fake)$"]],
-            "accuracy of the discriminator, and the band to stay in": ["Margin", [accuracy, *map(shown, BAND)]],
+            "accuracy of the discriminator, and the band to stay in": [
+                "Multiline",  # the areas of many runs on top of one another would hide the curves
+                [accuracy, *map(shown, BAND)],
+            ],
         },
         "2 is it stable?": {
             "norms of the gradients": ["Multiline", [f"{stability}/gradient .*"]],
@@ -267,7 +271,11 @@ class Board:
     def _session(self, status: str, reason: str) -> None:
         """Write the row of the hparams table, in the place of the row that the run had before."""
         start = SessionStartInfo(group_name=self._about.group)
-        for key, value in {**self._about.columns, STATUS_COLUMN: status, REASON_COLUMN: reason or "none"}.items():
+        for key, value in {
+            **self._about.columns,
+            STATUS_COLUMN: status,
+            REASON_COLUMN: shorten(reason, 80) or "none",
+        }.items():
             if isinstance(value, bool):
                 start.hparams[key].bool_value = value
             elif isinstance(value, int | float):
