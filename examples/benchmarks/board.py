@@ -1,4 +1,4 @@
-"""What the pictures, histograms, bands and tables of TensorBoard cost a default run, beside scalars and sample grids alone.
+"""What the pictures, histograms and tables of TensorBoard cost a default run, beside scalars and sample grids alone.
 
 ``python examples/benchmarks/board.py --pairs 5``
 
@@ -92,7 +92,8 @@ def main() -> None:
                 found[name].append(run(how.steps))
         print(f"round {number + 1}: load {os.getloadavg()[0]:.1f}", flush=True)
     print(
-        "\n| runs | seconds of the processor | ratio | quartiles | ratio of the clock |\n| --- | --- | --- | --- | --- |"
+        "\n| runs | seconds of the processor | ratio | quartiles | ratio of the clock |\n"
+        "| --- | --- | --- | --- | --- |"
     )
     base = found["without"]
     for name, values in found.items():
@@ -100,7 +101,8 @@ def main() -> None:
         clock = bench.ratios([b for _, b in values], [b for _, b in base])
         seconds = bench.Spread.of([a for a, _ in values])
         print(
-            f"| {name} | {seconds.median:.1f} | {own.median:.4f} | {own.low:.4f} to {own.high:.4f} | {clock.median:.4f} |"
+            f"| {name} | {seconds.median:.1f} | {own.median:.4f} | {own.low:.4f} to {own.high:.4f} "
+            f"| {clock.median:.4f} |"
         )
     shares = bench.Spread.of([inside / whole for inside, (whole, _) in zip(spent, found["with"], strict=True)])
     print(f"\ninside of the extras: {100 * shares.median:.2f} % ({100 * shares.low:.2f} to {100 * shares.high:.2f})")

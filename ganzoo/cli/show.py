@@ -215,7 +215,7 @@ def _text(facts: dict[str, Any]) -> str:
         f"written {facts['words']}{given}",
     ]
     if "" in facts["sections"]:
-        lines += ["", facts["sections"][""]]
+        lines += ["", _filled(facts["sections"][""], width)]
     if facts["parameters"]:
         lines += ["", click.style("Parameters", bold=True)]
     for p in facts["parameters"]:
@@ -224,5 +224,16 @@ def _text(facts: dict[str, Any]) -> str:
         lines += textwrap.wrap(p["meaning"], width, initial_indent=" " * 6, subsequent_indent=" " * 6)
     for heading, body in facts["sections"].items():
         if heading not in ("", "Args"):
-            lines += ["", click.style(heading, bold=True), textwrap.indent(body, "  ")]
+            plain = heading in ("Formula", "Example") or "    " in body or "\n- " in body  # lines of their own
+            lines += [
+                "",
+                click.style(heading, bold=True),
+                textwrap.indent(body if plain else _filled(body, width), "  "),
+            ]
     return "\n".join(lines)
+
+
+def _filled(body: str, width: int) -> str:
+    """Paragraphs of sentences in lines that fit the terminal. A paragraph with indented lines stays as it is."""
+    paragraphs = body.split("\n\n")
+    return "\n\n".join(each if "\n " in each else textwrap.fill(each, width - 2) for each in paragraphs)

@@ -134,7 +134,8 @@ def main(logdir: Path, out: Path) -> None:
                 take(page, name)
                 page.mouse.move(900, 500)
                 page.mouse.wheel(0, 1500)
-                name = "custom-scalars-good"
+                take(page, f"{name}-good")
+                continue
             take(page, name)
 
 

@@ -232,6 +232,15 @@ class TestList:
         assert click.unstyle(lines[0]).split() == ["kind", "name", "provider", "what", "it", "is"]
         assert any("A loss with [brackets] in it." in line for line in lines)
 
+    def test_on_a_narrow_terminal_no_word_is_broken(self, ask, site, monkeypatch):
+        site.add("theirs", LOSS.format(name="good-and-with-a-long-name-beside-it"))
+        monkeypatch.setenv("COLUMNS", "40")
+        monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+        lines = [click.unstyle(line) for line in ask("list", "losses")[1].splitlines()]
+        assert max(map(len, lines)) <= 45
+        assert "good-and-with-a-long-name-beside-it" in lines
+        assert "  kind        loss" in lines
+
     def test_a_broken_plugin_is_said_on_stderr(self, ask, site):
         site.add("broken", "1 / 0")
         code, out, err = ask("list", "losses")
