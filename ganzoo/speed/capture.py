@@ -12,6 +12,7 @@ of that kind are replayed, the first one too. So a resumed run makes the steps o
 
 from __future__ import annotations
 
+import gc
 import math
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -209,6 +210,8 @@ class RecordedSteps:
             start.restore()
             self._set_step(step, progress)
         if recording is None:
+            # The error's traceback is a cycle that holds the graph of the failed step, on the stream of the capture.
+            gc.collect()
             self.play(game)
         else:
             del self._replay(recording, keep_batches=True)[1:]  # nothing holds the gradients any more

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import inspect
 import random
+import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -110,7 +112,7 @@ COMPOSITIONS: list[tuple[int, dict[str, Any]]] = [  # with the number of sets of
 ]
 
 
-@pytest.mark.parametrize(("kinds", "settings"), COMPOSITIONS, ids=str)
+@pytest.mark.parametrize(("kinds", "settings"), COMPOSITIONS, ids=[str(each["schedule"]) for _, each in COMPOSITIONS])
 def test_steps_made_again_are_the_same_steps(experiment: Any, kinds: int, settings: dict[str, Any]) -> None:
     recorder = Again()
     assert same(experiment, recorder, **settings) == []
@@ -199,6 +201,26 @@ class TestWhatMustNotBeRecorded:
 
         assert "in a trial, the discriminator's gradient came out otherwise" in self.refused(experiment, Frozen())
 
+    def test_a_batch_that_a_recording_freezes(self, experiment: Any) -> None:
+        """Both steps of the trial are made from one batch of the data, and the second step changes the batch."""
+
+        class Freezes(Again):
+            def __call__(self, step: compilers.Step, reads: Sequence[Tensor]) -> compilers.Step:
+                again, images = super().__call__(step, reads), [each for each in reads if each.dim() == 4]
+                kept = [each.clone() for each in images]
+
+                def frozen() -> list[Tensor]:
+                    with torch.no_grad():
+                        for image, value in zip(images, kept, strict=True):
+                            image.copy_(value)
+                    return again()
+
+                return frozen
+
+        assert "in a trial, the discriminator's gradient came out otherwise" in self.refused(
+            experiment, recorder=Freezes(), loss="hinge"
+        )
+
     @pytest.mark.parametrize("what", ["weight", "gradient", "memory", "average", "buffer"])
     def test_a_recording_that_is_wrong(self, experiment: Any, what: str) -> None:
         settings: dict[str, Any] = {"loss": "hinge", "arch": "dcgan:width=4"}
@@ -239,6 +261,29 @@ class TestWhatMustNotBeRecorded:
         assert "no such kernel" in self.refused(experiment, recorder=Fails())
 
 
+def test_the_graph_of_a_failed_step_is_freed(experiment: Any) -> None:
+    """On a GPU the graph would draw the capture's stream into the steps that follow."""
+    scores: list[weakref.ref[Tensor]] = []
+
+    class Waits(ganzoo.Regularizer):
+        weight: Annotated[float, Ge(0)] = ganzoo.ScheduledNumber("linear", 0.0, 1.0)
+
+        def discriminator_penalty(self, s: ganzoo.Scores) -> Tensor:
+            if isinstance(self.weight, Tensor):
+                scores.append(weakref.ref(s.real))
+                raise RuntimeError("no such kernel")
+            return self.weight * s.real.mean()
+
+    made = experiment(regularizers=[Waits()], arch="mlp")
+    gc.disable()
+    try:
+        _, said = played(made, Again(), steps=3)
+    finally:
+        gc.enable()
+    assert "no such kernel" in said[0]
+    assert [score() for score in scores] == [None]
+
+
 def test_another_state_is_recorded_anew(experiment: Any) -> None:
     """After a checkpoint was loaded the optimizers have other tensors, which old recordings know nothing of."""
     made, recorder = experiment(arch="mlp"), Again()
@@ -251,6 +296,26 @@ def test_another_state_is_recorded_anew(experiment: Any) -> None:
     advance(made.run, made.game, 10, steps)
     assert recorder.recorded == 2
     assert made.run.step == 4
+
+
+@pytest.mark.parametrize("what", ["a number of the optimizer", "what learns"])
+def test_what_python_decides_by_is_a_kind_of_step(experiment: Any, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
+    """A recording never runs Python code again: another decision needs another recording."""
+    made, recorder = experiment(arch="mlp"), Again()
+    steps = compiled_steps(made.run, made.game, recorder, pytest.fail)
+    for _ in range(3):
+        advance(made.run, made.game, 10, steps)
+    assert recorder.recorded == 1
+    if what == "what learns":
+        name, _ = next(made.run.state.networks.discriminator.named_children())
+        phase = ganzoo.Learning(discriminator=(name,))
+        monkeypatch.setattr(type(made.game.architecture), "learning", lambda self, progress: phase)
+    else:
+        for group in made.run.state.optimizers["discriminator"].param_groups:
+            group["weight_decay"] = 0.1
+    for _ in range(2):
+        advance(made.run, made.game, 10, steps)
+    assert recorder.recorded == 2
 
 
 def test_batches_are_drawn_once(experiment: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -456,6 +521,13 @@ class TestGraph:
         assert modes == ["error", 0]
         assert again() is again() is result
         assert device.told == ["wait", "step", "wait", "capture in pool 1", "step", "replay", "replay"]
+
+    def test_recordings_share_memory(self, device: Device) -> None:
+        """At most one recording runs at a time, so that all of them need the memory of one."""
+        graph = compilers.Graph(torch.device("cuda:0"))
+        for _ in range(2):
+            graph(lambda: [], [])
+        assert [line for line in device.told if line.startswith("capture")] == ["capture in pool 1"] * 2
 
     @pytest.mark.parametrize(("captured", "resets"), [(False, True), (True, False), (True, True)])
     def test_a_failure_leaves_the_device_as_it_was(
