@@ -51,6 +51,8 @@ def feed(
     if isinstance(dataset, IterableDataset):
         return _looked_at(Iterated(dataset, batch_size, seed, device, dtype, name, part), dataset, name)
     size = length_of(dataset, name)
+    if size < 2:
+        raise errors.DataError(f"data {name} has {size} samples, and a GAN needs many: give more")
     if size < batch_size:
         raise errors.DataError(
             f"data {name} has {size} samples, fewer than a batch of {batch_size}: "

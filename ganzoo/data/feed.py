@@ -8,7 +8,7 @@ and ``ganzoo.data.choose`` takes the one that suits a dataset.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -301,6 +301,14 @@ class Feed:
         """
         return self.normalised(values) if values.is_floating_point() or values.dtype == torch.uint8 else values
 
+    def keep_inputs(self, names: Container[str]) -> None:
+        """Leave out tensors that the networks are not given.
+
+        Args:
+            names: the names of the tensors beside the image and the class that the networks are given.
+        """
+        self.inputs = {name: spec for name, spec in self.inputs.items() if name in names}
+
     def batch(self, item: Mapping[str, Tensor], has_classes: bool, *, with_classes: bool = True) -> Batch:
         """A batch of collated items. The dtype of whole numbers, such as tokens, stays as the data part has it.
 
@@ -309,7 +317,8 @@ class Feed:
             has_classes: whether the labels are class numbers.
             with_classes: whether the batch gets the class numbers.
         """
-        found = {name: self.prepared(value) for name, value in other_tensors(item, has_classes).items()}
+        found = {name: value for name, value in other_tensors(item, has_classes).items() if name in self.inputs}
+        found = {name: self.prepared(value) for name, value in found.items()}
         if with_classes and has_classes:
             found["labels"] = item["label"]
         return Batch(images=self.normalised(item["image"]), **found)

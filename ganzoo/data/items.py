@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import ConcatDataset, Dataset, Subset, TensorDataset
+from torch.utils.data import ConcatDataset, DataLoader, Dataset, Subset, TensorDataset
 
 from ganzoo import errors
 from ganzoo.names import one_line
@@ -69,6 +69,13 @@ def checked(item: Any, said: str, shapes: Mapping[str, tuple[int, ...]] | None =
         DataError: the item has a form that is not known, another shape, or a number that is not finite.
     """
     found = tensors(item, said)
+    if shapes is not None and shapes.get("label") == () and found.get("label", torch.tensor(0)).ndim == 1:
+        if not is_one_hot(found):
+            raise errors.DataError(
+                f"{said} has the label {found['label'].tolist()[:8]}, and other items have one-hot labels: give one "
+                "kind"
+            )
+        found["label"] = found["label"].argmax()
     for key, value in found.items():
         if shapes is not None and shapes.get(key) != tuple(value.shape):
             due = f"{tuple(shapes[key])}" if key in shapes else "no such entry"
@@ -107,6 +114,8 @@ def tensors(item: Any, said: str = "the item") -> dict[str, Tensor]:
             has = ", ".join(map(str, item)) or "nothing"
             raise errors.DataError(f"{said} is a mapping with {has} and no 'image': {WANTED}")
         found = dict(item)
+    elif isinstance(item, list) and len(item) > 1 and all(isinstance(each, float) for each in item):
+        found = {"image": torch.tensor(item)}  # a point as a list of numbers
     elif isinstance(item, tuple | list):
         if len(item) not in (1, 2):
             raise errors.DataError(f"{said} is a {type(item).__name__} of {len(item)} entries: {WANTED}")
@@ -119,6 +128,10 @@ def tensors(item: Any, said: str = "the item") -> dict[str, Tensor]:
     brought = {
         key: _label(value, said) if key == "label" else _tensor(value, key, said) for key, value in found.items()
     }
+    if not brought["image"].numel():
+        raise errors.DataError(
+            f"{said} has an image of shape {tuple(brought['image'].shape)}, without a number: {WANTED}"
+        )
     if brought["image"].ndim == 0:
         brought["image"] = brought["image"].reshape(1)
     return brought
@@ -128,7 +141,8 @@ def _tensor(value: Any, key: str, said: str) -> Tensor:
     """An entry of an item as a tensor. Arrays and PIL images become (C, H, W)."""
     if isinstance(value, Tensor):
         # A mask of True and False is a black and white picture; as a number it would be nearly black.
-        return value.to(torch.uint8) * 255 if key == "image" and value.dtype == torch.bool else value
+        given: Tensor = value.detach()
+        return given.to(torch.uint8) * 255 if key == "image" and given.dtype == torch.bool else given
     if type(value).__module__.startswith("PIL.") and hasattr(value, "getbands"):
         if value.mode == "I" or value.mode.startswith("I;16"):  # 16 bits in 65,535 steps, which a byte does not hold
             grey = np.asarray(value, dtype=np.float32)
@@ -163,6 +177,8 @@ def _tensor(value: Any, key: str, said: str) -> Tensor:
 
 def _label(value: Any, said: str) -> Tensor:
     """A label as a tensor: a class number, or a label of another kind as the data has it. One-hot becomes a number."""
+    if isinstance(value, str) and value.isdecimal():
+        value = int(value)
     if isinstance(value, str):
         raise errors.DataError(
             f"{said} has the label {value[:40]!r}: give the number of the class, and the names as the list "
@@ -175,8 +191,11 @@ def _label(value: Any, said: str) -> Tensor:
     if label.dtype == torch.bool:
         label = label.long()
     # Label files with one column give a vector of length 1 for each item.
+    label = label.detach()
     if label.ndim == 1 and len(label) == 1 and not label.is_floating_point():
         label = label[0]
+    if label.ndim == 0 and label.is_floating_point() and bool(label == label.round()):
+        label = label.long()  # 3.0
     return label.long() if label.ndim == 0 and not label.is_floating_point() else label
 
 
@@ -227,6 +246,10 @@ def class_names_of(dataset: Any) -> list[str]:
     if isinstance(dataset, ConcatDataset):
         return class_names_of(dataset.datasets[0])
     found = getattr(dataset, "classes", ())
+    numbers = found if isinstance(found, Mapping) else getattr(dataset, "class_to_idx", None)
+    if isinstance(numbers, Mapping) and not (found and isinstance(found, Sequence)):
+        in_order = set(numbers.values()) == set(range(len(numbers)))
+        found = sorted(numbers, key=lambda name: int(numbers[name])) if in_order else ()
     return [str(name) for name in found] if isinstance(found, Sequence) and not isinstance(found, str) else []
 
 
@@ -240,6 +263,15 @@ def length_of(dataset: Any, name: str) -> int:
     Raises:
         DataError: the dataset has no length, or its items have no numbers.
     """
+    if isinstance(dataset, DataLoader):
+        raise errors.DataError(f"data {name} is a DataLoader: give its dataset, since ganzoo makes the batches")
+    if isinstance(dataset, type):
+        raise errors.DataError(f"data {name} is the class {dataset.__name__}: give an object, {dataset.__name__}(...)")
+    if isinstance(dataset, Iterator):
+        raise errors.DataError(
+            f"data {name} is a {type(dataset).__name__}, which can be read once: give an IterableDataset, whose "
+            "__iter__ begins anew, or a list of the items"
+        )
     try:
         return len(dataset)
     except Exception as error:  # a dataset may raise anything
@@ -332,6 +364,22 @@ def is_class_number(item: Mapping[str, Any]) -> bool:
     """
     label = item.get("label")
     return isinstance(label, Tensor) and label.ndim == 0 and not label.is_floating_point()
+
+
+def is_one_hot(item: Mapping[str, Any]) -> bool:
+    """Whether the label of an item is a row of zeros with a single one.
+
+    Args:
+        item: the tensors of an item by name.
+
+    Example:
+        >>> is_one_hot({"label": torch.tensor([0, 1, 0])}), is_one_hot({"label": torch.tensor([1, 1, 0])})
+        (True, False)
+    """
+    label = item.get("label")
+    if not isinstance(label, Tensor) or label.ndim != 1 or len(label) < 2:
+        return False
+    return bool(((label == 0) | (label == 1)).all()) and int(label.sum()) == 1
 
 
 def other_tensors(item: Mapping[str, Tensor], has_classes: bool) -> dict[str, Tensor]:

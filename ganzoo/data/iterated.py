@@ -13,7 +13,7 @@ from torch.utils.data import IterableDataset
 
 from ganzoo import errors
 from ganzoo.data.feed import Feed
-from ganzoo.data.items import checked, collate, is_class_number, other_tensors, spec_of
+from ganzoo.data.items import checked, collate, is_class_number, is_one_hot, other_tensors, spec_of
 from ganzoo.data.workers import kept_random_state
 from ganzoo.names import one_line
 from ganzoo.parts import Batch, Data
@@ -111,6 +111,8 @@ class Iterated(Feed):
                 if found is self:
                     return
                 item = checked(found, f"data {self.name}: {said}", self.shapes)
+            if self.shapes is None and is_one_hot(item):
+                item["label"] = item["label"].argmax()
             if self.shapes is None:
                 self.shapes = {key: tuple(value.shape) for key, value in item.items()}
             # Later items may have classes that the first did not show, when the networks are built already.

@@ -74,7 +74,7 @@ class Resident(Feed):
         rows = self.rows(self._order, draw, piece)
         labels = self._labels[rows] if self.with_labels and self._labels is not None else None
         images = self.augmented(self.images.index_select(0, rows), rows, epoch)  # a tenth of the time of [rows]
-        others = {name: self.prepared(value[rows]) for name, value in self._others.items()}
+        others = {name: self.prepared(self._others[name][rows]) for name in self.inputs}
         return Batch(images=self.normalised(images), labels=labels).replace(**others)
 
     def fingerprint(self) -> dict[str, Any]:
@@ -95,6 +95,6 @@ class Resident(Feed):
     def at(self, rows: Tensor, first: int = 0) -> Batch:
         rows = rows.to(self.device)
         labels = None if self._labels is None else self._labels[rows].cpu()
-        others = {name: self.prepared(value[rows]).cpu() for name, value in self._others.items()}
+        others = {name: self.prepared(self._others[name][rows]).cpu() for name in self.inputs}
         images = self.augmented(self.images[rows])
         return Batch(images=self.normalised(images).cpu(), labels=labels).replace(**others)

@@ -23,7 +23,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler, TensorDataset
 from ganzoo import errors
 from ganzoo.data import workers
 from ganzoo.data.feed import Feed
-from ganzoo.data.items import collate, is_class_number, labels_of, other_tensors, read, spec_of
+from ganzoo.data.items import collate, is_class_number, is_one_hot, labels_of, other_tensors, read, spec_of
 from ganzoo.launcher import launch
 from ganzoo.parts import Batch, Data
 
@@ -35,6 +35,9 @@ MOST_WORKERS = 8
 
 HANDED_BYTES = 1 << 30
 """Bytes that all copies of a dataset in workers may take."""
+
+MANY_LABELS = 64
+"""The number of items whose labels are looked at, to tell one-hot labels from attributes."""
 
 MANY_ITEMS = 2000
 """The number of items from which on it is said that the labels are read from the items."""
@@ -88,6 +91,10 @@ class Streamed(Feed):
         # Item 0 tells the shapes. The dataset may draw random numbers for it, which must not move those of the parts.
         with workers.kept_random_state():
             item = read(dataset, 0, name)
+            if is_one_hot(item):  # attributes may look like one-hot labels in a single item
+                rows = torch.linspace(0, self.size - 1, min(self.size, MANY_LABELS)).long().tolist()
+                if all(is_one_hot(read(dataset, row, name)) for row in rows):
+                    item["label"] = item["label"].argmax()
         self.items = workers.SeededItems(dataset, seed, name, {key: tuple(value.shape) for key, value in item.items()})
         self.shape = self.augmented_shape(tuple(item["image"].shape))
         self._has_classes = is_class_number(item)

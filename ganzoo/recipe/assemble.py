@@ -127,7 +127,12 @@ def _assembled(
     dry: bool,
 ) -> Experiment:
     with hardware.random_state_kept(device):
-        dataset = cast_.data.dataset()
+        try:
+            dataset = cast_.data.dataset()
+        except (errors.GanzooError, MemoryError):
+            raise
+        except Exception as error:  # a data part may raise anything
+            raise errors.DataError(f"data {cast_.labels['data']} cannot be made: {one_line(error)}") from error
         source = choose.feed(
             dataset, cast_.labels["data"], settings.batch_size, settings.seed, device, precision.dtype, cast_.data
         )
@@ -143,7 +148,18 @@ def _assembled(
             classes=classes,
             inputs=source.inputs,
         )
-        run_ = build(settings, cast_, spec)
+        try:
+            run_ = build(settings, cast_, spec)
+        except errors.Incompatible:
+            if "labels" not in source.inputs:
+                raise
+            # Labels that are no class numbers, such as attributes, are left out where the networks take none.
+            source.keep_inputs(source.inputs.keys() - {"labels"})
+            run_ = build(settings, cast_, spec := replace(spec, inputs=source.inputs))
+            source.notes.append(
+                f"data {cast_.labels['data']} has labels that are no class numbers, and the networks are given none: "
+                "whole numbers from 0 would be classes"
+            )
         run_.class_names = list(source.class_names)
         data = source.fingerprint()
         processes.require_same(told(plain_settings(run_, catalogue.kinds), data, _versions(cast_)))
@@ -459,7 +475,9 @@ def held_out(run_: Run) -> Feed | None:
     if dataset is None:
         return None
     data = run_.parts.data
-    return choose.feed(dataset, run_.parts.labels["data"], 1, run_.settings.seed, run_.device, run_.dtype, data)
+    made = choose.feed(dataset, run_.parts.labels["data"], 1, run_.settings.seed, run_.device, run_.dtype, data)
+    made.keep_inputs(run_.spec.inputs)
+    return made
 
 
 def shown(run_: Run, count: int) -> tuple[Batch, bool]:
@@ -480,6 +498,7 @@ def shown(run_: Run, count: int) -> tuple[Batch, bool]:
         return source.look(min(count, source.size)), True
     data = run_.parts.data
     seen = choose.feed(data.dataset(), run_.parts.labels["data"], 1, run_.settings.seed, run_.device, run_.dtype, data)
+    seen.keep_inputs(run_.spec.inputs)
     return seen.look(min(count, seen.size)), False
 
 

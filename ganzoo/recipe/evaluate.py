@@ -171,6 +171,7 @@ def _reals(run: Run, with_held_out: bool) -> Feed:
     with hardware.random_state_kept(run.device):
         data = run.parts.data
         made = choose.feed(data.dataset(), run.parts.labels["data"], 1, run.settings.seed, run.device, run.dtype, data)
+        made.keep_inputs(run.spec.inputs)
         if with_held_out or made.inputs:
             made.held_out = held_out(run)
     return made

@@ -137,7 +137,8 @@ def _scheduled(run_: Run) -> str:
         for key, bound in run_.parts.bound.items()
         for name, number in bound.scheduled.items()
     }
-    return ", ".join(sorted(found))
+    own = {each for each in found if each[:2] not in ("d_", "g_") or each[2:] not in found}  # both players' in one
+    return ", ".join(sorted(own))
 
 
 def _begun(logdir: Path) -> Path | None:

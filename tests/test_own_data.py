@@ -1,0 +1,276 @@
+"""People's own data through the public door: the example of six forms, and situations that people bring."""
+
+from __future__ import annotations
+
+import collections
+import importlib.util
+import sys
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch.utils.data import ConcatDataset, DataLoader, Dataset, IterableDataset, Subset, TensorDataset
+
+import ganzoo
+from ganzoo import errors
+
+EXAMPLE = Path(__file__).parents[1] / "examples" / "own_data" / "own_data.py"
+
+SMALL: dict[str, Any] = {
+    "arch": "mlp:width=8,depth=1,conditional=auto",
+    "batch_size": 4,
+    "latent_dim": 4,
+    "samples": 4,
+    "steps": 1,
+    "precision": "fp32",
+    "quiet": True,
+}
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*IterableDataset has __len__.*")
+
+
+@pytest.fixture(scope="module")
+def example() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("own_data", EXAMPLE)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["own_data"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("form", ["folder", "zip", "npz", "csv", "notebook", "plugin"])
+def test_the_example_walks(form: str, example: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = example.walk(tmp_path, form)
+    said = capsys.readouterr().out
+    assert run.step == 3
+    classes = {"npz": [], "csv": ["healthy", "ill"], "notebook": ["dark", "bright"], "plugin": ["across", "down"]}
+    assert run.class_names == classes.get(form, ["day", "night"])
+    shapes = {"npz": (5, 8, 8), "zip": (1, 8, 8), "csv": (1, 8, 8), "plugin": (1, 8, 8)}
+    assert run.spec.shape == shapes.get(form, (3, 8, 8))
+    words = {"folder": "1 .txt", "csv": "as of 12 bits", "notebook": "read in its own order"}
+    assert words.get(form, "") in said
+
+
+class Listed(Dataset[Any]):
+    """Given items. A function is called when the item is read."""
+
+    def __init__(self, items: list[Any], **attributes: Any) -> None:
+        self.items = items
+        vars(self).update(attributes)
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __getitem__(self, index: int) -> Any:
+        item = self.items[index]
+        return item() if callable(item) else item
+
+
+class Stream(IterableDataset[Any]):
+    """Items in their own order, with a length that torch warns of."""
+
+    def __init__(self, items: list[Any]) -> None:
+        self.items = items
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.items)
+
+
+def pixels(k: int) -> Any:
+    return np.random.default_rng(k).integers(0, 255, (8, 8, 3), dtype=np.uint8)
+
+
+def photo(k: int) -> Image.Image:
+    return Image.fromarray(pixels(k))
+
+
+def eight(make: Callable[[int], Any], **attributes: Any) -> Listed:
+    return Listed([make(k) for k in range(8)], **attributes)
+
+
+Pair = collections.namedtuple("Pair", "image label")  # as people write it
+
+
+def raises() -> Any:
+    raise KeyError("row")
+
+
+class Own(ganzoo.Data):
+    """Data that a test gives."""
+
+    def dataset(self) -> Any:
+        return GIVEN[-1]
+
+
+GIVEN: list[Any] = []
+
+
+def train(dataset: Any, tmp_path: Path, **more: Any) -> ganzoo.Run:
+    GIVEN[:] = [dataset]
+    return ganzoo.run(data=Own(), **{**SMALL, **more}, logdir=tmp_path)
+
+
+TAKEN: list[tuple[str, Any, tuple[int, ...], int]] = [
+    ("mapping of PIL, numpy label", eight(lambda k: {"image": photo(k), "label": np.int64(k % 2)}), (3, 8, 8), 2),
+    ("label as a 0-d array", eight(lambda k: (pixels(k), np.array(k % 2))), (3, 8, 8), 2),
+    ("label in a list", eight(lambda k: (pixels(k), [k % 2])), (3, 8, 8), 2),
+    ("label 1.0", eight(lambda k: (pixels(k), float(k % 2))), (3, 8, 8), 2),
+    ("label as a digit in a text", eight(lambda k: (pixels(k), str(k % 3))), (3, 8, 8), 3),
+    ("one-hot label", eight(lambda k: (pixels(k), np.eye(3)[k % 3])), (3, 8, 8), 3),
+    ("named tuple", eight(lambda k: Pair(pixels(k), k % 2)), (3, 8, 8), 2),
+    ("palette with transparency", eight(lambda k: photo(k).convert("RGBA").convert("P")), (3, 8, 8), 0),
+    ("CMYK", eight(lambda k: photo(k).convert("CMYK")), (3, 8, 8), 0),
+    ("32-bit integers of 16 bits", eight(lambda k: Image.fromarray(pixels(k)[:, :, 0] * np.int32(200))), (1, 8, 8), 0),
+    ("floating PIL", eight(lambda k: Image.fromarray(pixels(k)[:, :, 0] / np.float32(127.5) - 1)), (1, 8, 8), 0),
+    ("mask of booleans", eight(lambda k: pixels(k)[:, :, 0] > 100), (1, 8, 8), 0),
+    ("half precision", eight(lambda k: (pixels(k) / 127.5 - 1).astype(np.float16)), (3, 8, 8), 0),
+    ("array turned upside down", eight(lambda k: pixels(k)[::-1]), (3, 8, 8), 0),
+    ("five channels", eight(lambda k: np.random.default_rng(k).uniform(-1, 1, (5, 8, 8))), (5, 8, 8), 0),
+    ("a tensor with a gradient", eight(lambda k: torch.full((3,), k / 9, requires_grad=True)), (3,), 0),
+    ("a signal of 17 points", eight(lambda k: torch.linspace(-1, 1, 17).roll(k)), (17,), 0),
+    ("a point as a list", eight(lambda k: [k / 9, -k / 9]), (2,), 0),
+    ("a number", eight(lambda k: k / 9), (1,), 0),
+    ("a list of tensors", [torch.full((3,), k / 9) for k in range(8)], (3,), 0),
+    ("a matrix", np.linspace(-1, 1, 24, dtype=np.float32).reshape(8, 3), (3,), 0),
+    ("attributes", eight(lambda k: (pixels(k), np.array([0.0, 1, k % 2]))), (3, 8, 8), 0),
+    ("a measured label", eight(lambda k: (pixels(k), 0.5 + k)), (3, 8, 8), 0),
+    ("a stream of mappings", Stream([{"image": photo(k), "label": k % 2} for k in range(9)]), (3, 8, 8), 2),
+    (
+        "a piece of joined sets",
+        Subset(ConcatDataset([eight(lambda k: (pixels(k), k % 2), targets=[0, 1] * 4)] * 2), range(3, 12)),
+        (3, 8, 8),
+        2,
+    ),
+]
+
+
+@pytest.mark.parametrize(("dataset", "shape", "classes"), [t[1:] for t in TAKEN], ids=[t[0] for t in TAKEN])
+def test_what_people_give_is_taken(dataset: Any, shape: tuple[int, ...], classes: int, tmp_path: Path) -> None:
+    run = train(dataset, tmp_path)
+    assert (run.spec.shape, run.spec.classes) == (shape, classes)
+    assert tuple(run.sample(2).shape) == (2, *shape)
+
+
+REFUSED: list[tuple[str, Any, str]] = [
+    ("no samples", Listed([]), "data Own has 0 samples, and a GAN needs many"),
+    ("one sample", Listed([torch.zeros(3)]), "data Own has 1 samples, and a GAN needs many"),
+    ("an exception", eight(lambda k: raises if k == 7 else torch.zeros(3)), "item 7 cannot be read: KeyError: 'row'"),
+    ("negative", eight(lambda k: (pixels(k), k % 2 - 1)), "labels from -1 to 0: give whole numbers from 0"),
+    ("huge", eight(lambda k: (pixels(k), 10**12)), "number the classes from 0 without gaps"),
+    ("a name", eight(lambda k: (pixels(k), "cat")), "item 0 has the label 'cat': give the number of the class"),
+    ("sometimes none", eight(lambda k: (pixels(k), None if k == 3 else 1)), "item 3 has no label, and item 0 has"),
+    ("three entries", eight(lambda k: (pixels(k), 1, "path")), "item 0 is a tuple of 3 entries: give a tensor"),
+    ("another key", eight(lambda k: {"pixel_values": pixels(k)}), "a mapping with pixel_values and no 'image'"),
+    ("a path", eight(lambda k: f"{k}.png"), "item 0 has image of type str: give a tensor"),
+    ("bytes", eight(lambda k: b"png"), "item 0 has image of type bytes: give a tensor"),
+    ("none", eight(lambda k: None), "item 0 has image of type NoneType: give a tensor"),
+    ("no number", eight(lambda k: torch.zeros(0)), r"an image of shape \(0,\), without a number"),
+    ("complex", eight(lambda k: pixels(k).astype(complex)), "an array of complex128"),
+    ("objects", eight(lambda k: np.array([None])), "an array of object"),
+    ("in [0, 1]", eight(lambda k: pixels(k) / 255), r"as if in \[0, 1\]"),
+    ("integers", eight(lambda k: pixels(k).astype(int)), "give uint8, or floating values"),
+    ("one grey", eight(lambda k: photo(k) if k else photo(k).convert("L")), "give one shape"),
+    ("a generator", (torch.zeros(3) for _ in range(9)), "is a generator, which can be read once: give an Iterable"),
+    ("a loader", DataLoader(TensorDataset(torch.zeros(9, 3))), "is a DataLoader: give its dataset"),
+    ("a class", Listed, r"is the class Listed: give an object, Listed\(...\)"),
+    ("nothing", None, "the NoneType tells no length"),
+    ("a short stream", Stream([torch.zeros(3)] * 2), "gives 2 items, fewer than a batch of 4"),
+    ("labels of a stream", Stream([(torch.zeros(3), k // 1500) for k in range(1600)]), "item 1500 has the label 1"),
+]
+
+
+@pytest.mark.parametrize(("dataset", "why"), [r[1:] for r in REFUSED], ids=[r[0] for r in REFUSED])
+def test_what_cannot_be_taken_is_one_line(dataset: Any, why: str, tmp_path: Path) -> None:
+    with pytest.raises(errors.DataError, match=why) as caught:
+        train(dataset, tmp_path, steps=400 if "stream" in why or "1500" in why else 1, sample_every=1000)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_data_part_that_fails_is_named(tmp_path: Path) -> None:
+    class Database(ganzoo.Data):
+        def dataset(self) -> Any:
+            raise FileNotFoundError("no such database")
+
+    with pytest.raises(errors.DataError, match=r"data Database cannot be made: FileNotFoundError: no such database"):
+        ganzoo.run(data=Database(), **SMALL, logdir=tmp_path)
+
+
+@pytest.mark.parametrize("names", [{"classes": {"b": 1, "a": 0}}, {"class_to_idx": {"a": 0, "b": 1}}])
+def test_names_of_classes_by_number(names: dict[str, Any], tmp_path: Path) -> None:
+    assert train(eight(lambda k: (pixels(k), k % 2), **names), tmp_path).class_names == ["a", "b"]
+
+
+def test_labels_that_the_networks_do_not_take_are_left_out_everywhere(tmp_path: Path) -> None:
+    run = train(eight(lambda k: (pixels(k), np.array([0.5, k]))), tmp_path, metrics="swd", samples=8)
+    assert "labels that are no class numbers, and the networks are given none" in " ".join(run.warnings)
+    again = ganzoo.resume(run.dir, steps=2, data=Own(), quiet=True)
+    assert again.step == 2
+    assert [found.step for found in ganzoo.evaluate(run.dir, metrics="swd", data=Own())] == [2]
+
+
+def files(root: Path) -> dict[str, Callable[[], None]]:
+    def still(name: str, **how: Any) -> None:
+        file = root / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        photo(0).save(file, **how)
+
+    def animated() -> None:
+        photo(0).save(root / "a.gif", save_all=True, append_images=[photo(1), photo(2)])
+
+    def linked() -> None:
+        still("elsewhere/1.png")
+        (root / "set").mkdir()
+        (root / "set" / "cat").symlink_to(root / "elsewhere")
+        (root / "set" / "dog").symlink_to(root / "elsewhere")
+
+    def nested() -> None:
+        with zipfile.ZipFile(root / "inner.zip", "w") as archive:
+            archive.writestr("1.png", b"x")
+
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    return {
+        "one image": lambda: still("a.png"),
+        "animated": animated,
+        "rotated by EXIF": lambda: still("a.jpg", exif=exif),
+        "symlinked classes": linked,
+        "a zip in a folder": nested,
+        "hidden": lambda: still(".hidden/a.png"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("situation", "found"),
+    [
+        ("one image", "only one image in .*, and a GAN needs many"),
+        ("animated", "only one image"),
+        ("rotated by EXIF", "only one image"),
+        ("symlinked classes", ["cat", "dog"]),
+        ("a zip in a folder", "no images in .*: expected files that end in .*; not looked at: 1 .zip"),
+        ("hidden", "no images in "),
+    ],
+)
+def test_folders_of_people(situation: str, found: Any, tmp_path: Path) -> None:
+    files(tmp_path)[situation]()
+    path = tmp_path / "set" if situation == "symlinked classes" else tmp_path
+    part = ganzoo.part("data", f"folder:path={path},size=8,cache=none")
+    if isinstance(found, list):
+        dataset: Any = part.dataset()
+        assert dataset.classes == found
+        return
+    with pytest.raises(errors.DataError, match=found):
+        part.dataset()
+
+
+def test_several_arrays_in_a_file_are_named(tmp_path: Path) -> None:
+    np.savez(tmp_path / "x.npz", a=np.zeros((4, 3)), b=np.zeros((4, 3)))
+    with pytest.raises(errors.DataError, match=r"several arrays \(a, b\) and none called samples"):
+        ganzoo.part("data", f"folder:path={tmp_path / 'x.npz'}").dataset()
