@@ -35,13 +35,13 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
         "steps": 3000,
     },
     # Arjovsky, Chintala and Bottou 2017, arXiv:1701.07875, algorithm 1. The critic has batch norm, as in the authors'
-    # code: without a norm, weights clipped to 0.01 leave a slope of about 1e-3. Their code also makes 100 moves of the
-    # critic in each of the first 25 steps and in every 500th.
+    # code: without a norm, weights clipped to 0.01 leave a slope of about 1e-3. As in their code, the critic makes 100
+    # moves in each of the first 25 steps and in every 500th.
     "wgan": {
         "arch": "dcgan:d_norm=batch",
         "loss": "wgan",
         "regularizers": ["weight-clip:value=0.01"],
-        "schedule": "alternating:discriminator_steps=5",
+        "schedule": "alternating:discriminator_steps=5,burst=100",
         "optimizer": "rmsprop:lr=5e-5",
         "batch_size": 64,
         "latent_dim": 100,

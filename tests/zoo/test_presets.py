@@ -125,3 +125,8 @@ def test_dragan_and_sagan_state_the_rates_of_their_papers() -> None:
     assert (optimizer("dragan").lr, optimizer("dragan").betas) == (1e-4, (0.5, 0.9))
     assert (optimizer("sagan", "d_optimizer").lr, optimizer("sagan", "g_optimizer").lr) == (4e-4, 1e-4)
     assert ganzoo.part("regularizer", PRESETS["lecam"]["regularizers"][1]).weight == 0.3  # type: ignore[attr-defined]
+
+
+def test_the_critic_of_wgan_begins_with_100_moves_as_in_the_authors_code() -> None:
+    part: Any = ganzoo.part("schedule", PRESETS["wgan"]["schedule"])
+    assert (part.discriminator_steps, part.burst, part.burst_first, part.burst_every) == (5, 100, 25, 500)

@@ -76,3 +76,20 @@ def test_the_two_are_not_the_same_method():
 def test_steps_are_counted_from_one():
     with pytest.raises(BadParameter, match=r"discriminator_steps=0 is not a whole number >= 1"):
         ganzoo.part("schedule", "alternating:discriminator_steps=0")
+
+
+def test_the_critic_of_wgan_makes_100_moves_at_the_start_and_now_and_then():
+    part = ganzoo.part("schedule", "alternating:discriminator_steps=5,burst=100")
+    moves = []
+    for step in (0, 24, 25, 499, 500, 501, 1000):
+        game = Bilinear()
+        game.step_number = step
+        part.step(game)
+        moves.append(game.moves.count("D"))
+        assert game.moves[-1] == "G"
+    assert moves == [100, 100, 5, 5, 100, 5, 100]
+    assert part.linear_step(torch.zeros(2, 2, dtype=torch.float64), 0.1) is None
+    game = Bilinear()
+    game.step_number = 500
+    ganzoo.part("schedule", "alternating:burst=3,burst_first=0,burst_every=0").step(game)
+    assert game.moves == ["D", "G"]
