@@ -332,3 +332,32 @@ def test_tasks_use_the_flips_of_their_images(tmp_path: Path) -> None:
     assert ways == {True, False}
     held: Any = part.held_out()
     assert all(bool(held[0]["image"][0, 0, 0] < held[0]["image"][0, 0, 7]) for _ in range(5))
+
+
+def test_masks_and_photos_are_moved_alike() -> None:
+    part = ganzoo.part("data", "digits-masks:size=16,flip=true,crop=12")
+    whole: Any = ganzoo.part("data", "digits-masks:size=16").dataset()
+    moved: Any = part.dataset()
+    assert len(moved) == len(whole)
+    item = moved[0]
+    assert (item["image"].shape, item["condition"].shape) == ((1, 12, 12), (3, 12, 12))
+    both = torch.cat([whole[0]["image"], whole[0]["condition"]])
+    places = [(t, k) for t in range(5) for k in range(5)]
+    pieces = [x[:, t : t + 12, k : k + 12] for x in (both, both.flip(-1)) for t, k in places]
+    assert any(torch.equal(torch.cat([item["image"], item["condition"]]), piece) for piece in pieces)
+    held: Any = part.held_out()
+    assert torch.equal(held[0]["image"], held[0]["image"])
+    assert held[0]["image"].shape == (1, 12, 12)
+    with pytest.raises(errors.BadParameter, match="crop=20 is larger than size=16"):
+        ganzoo.part("data", "digits-masks:size=16,crop=20")
+
+
+def test_every_part_with_images_has_flips_and_crops() -> None:
+    catalogue = ganzoo.catalogue()
+    of_points = {"grid", "ring"}
+    for entry in catalogue.entries("data"):
+        if entry.name in of_points:
+            continue
+        named = {parameter.name for parameter in entry.peek.parameters}
+        assert "flip" in named, entry.name
+        assert named & {"crop", "load"}, entry.name

@@ -12,7 +12,7 @@ from torch.utils.data import Dataset
 import ganzoo
 from ganzoo import errors
 
-from ._images import parted
+from ._images import PairSet, parted
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -189,3 +189,43 @@ def cropped(name: str, size: tuple[int, int], generator: torch.Generator | None,
         for n, m in ((height, size[0]), (width, size[1]))
     )
     return [x[:, top : top + size[0], left : left + size[1]] for x in pictures]
+
+
+class Moved(Dataset[Any]):
+    """Pairs, both sides of which are cut and mirrored at random, alike.
+
+    Args:
+        pairs: the pairs.
+        name: of the part, for messages.
+        size: height and width of the piece that is cut out.
+        flip: whether both sides are mirrored at random.
+    """
+
+    def __init__(self, pairs: PairSet, name: str, size: tuple[int, int], flip: bool) -> None:
+        self.pairs, self.name, self.size, self.flip, self.notes = pairs, name, size, flip, pairs.notes
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def __getitem__(self, index: int) -> dict[str, Tensor]:
+        generator = torch.Generator().manual_seed(int(torch.randint(2**62, ())))  # the feed seeds torch for each item
+        item = self.pairs[index]
+        both = cropped(self.name, self.size, generator, *item.values())
+        if self.flip and torch.rand((), generator=generator) < 0.5:
+            both = [each.flip(-1) for each in both]
+        return dict(zip(item, both, strict=True))
+
+
+def middle(name: str, size: tuple[int, int], pairs: PairSet) -> PairSet:
+    """The middle of both sides of all pairs.
+
+    Args:
+        name: of the part, for messages.
+        size: height and width of the piece that is cut out.
+        pairs: the pairs.
+
+    Raises:
+        DataError: the pictures are smaller than the piece.
+    """
+    both = [cropped(name, size, None, *item.values()) for item in (pairs[i] for i in range(len(pairs)))]
+    return PairSet(torch.stack([sample for sample, _ in both]), torch.stack([condition for _, condition in both]))

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import torch
 from annotated_types import Ge, Gt, Le, Lt
 from torch.nn.functional import affine_grid, grid_sample, interpolate
+from torch.utils.data import Dataset
 
 import ganzoo
 
 from ._images import PairSet, parted
+from ._tasks import Moved, middle
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -33,6 +35,9 @@ class DigitsMasks(ganzoo.Data):
             reach as far as 0.25.
         noise: standard deviation of each channel of each pixel, at least 0, in the same units.
         hold_out: share of the digits that training never sees, from 0 to below 1, the same digits in every run.
+        flip: whether photo and mask are mirrored at random, alike.
+        crop: side of a square that is cut out of both at a random place, from 1 to the size. none takes the whole.
+            Held-out pairs are cut in the middle.
 
     Notes:
         All random numbers come from a fixed seed, so that the set does not depend on the seed of the run. Each photo
@@ -53,13 +58,24 @@ class DigitsMasks(ganzoo.Data):
     noise: Annotated[float, Ge(0)] = 0.04
     hold_out: Annotated[float, Ge(0), Lt(1)] = 0.2
 
-    def dataset(self) -> PairSet:
+    flip: bool = False
+    crop: Annotated[int, Ge(1)] | None = None
+
+    def __post_init__(self) -> None:
+        if self.crop is not None and self.crop > self.size:
+            raise ValueError(f"crop={self.crop} is larger than size={self.size}: give a smaller crop")
+
+    def dataset(self) -> Dataset[Any]:
         """The masks for training, with their photos."""
-        return self._part(held=False)
+        pairs, side = self._part(held=False), self.crop or self.size
+        return Moved(pairs, "digits-masks", (side, side), self.flip) if self.flip or self.crop else pairs
 
     def held_out(self) -> PairSet | None:
         """The masks that are held out, with their photos."""
-        return self._part(held=True) if self.hold_out else None
+        if not self.hold_out:
+            return None
+        side = self.crop or self.size
+        return middle("digits-masks", (side, side), self._part(held=True))
 
     def _part(self, *, held: bool) -> PairSet:
         from sklearn.datasets import load_digits  # half a second, and only this part needs it

@@ -19,7 +19,7 @@ from ._decode import Resize, Size, flat, opened, reason, sides, to_size
 from ._files import Files, listed, not_looked_at
 from ._images import PairSet, parted, shown
 from ._lazy import depth
-from ._tasks import cropped
+from ._tasks import Moved, middle
 from .superres import from_pillow
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ class Pairs(ganzoo.Data):
             DataError: see the class.
         """
         pairs = self._part(held=False)
-        return Moved(pairs, self) if self.flip or self.load is not None else pairs
+        return Moved(pairs, "pairs", sides(self.size), self.flip) if self.flip or self.load is not None else pairs
 
     def held_out(self) -> PairSet | None:
         """The samples that are held out, with their conditions, or None where no pair is held out.
@@ -112,10 +112,7 @@ class Pairs(ganzoo.Data):
         if not self.hold_out:
             return None
         pairs = self._part(held=True)
-        both = [
-            cropped("pairs", sides(self.size), None, *item.values()) for item in (pairs[i] for i in range(len(pairs)))
-        ]
-        return PairSet(torch.stack([sample for sample, _ in both]), torch.stack([condition for _, condition in both]))
+        return middle("pairs", sides(self.size), pairs)
 
     @property
     def _side(self) -> int | str:
@@ -179,29 +176,6 @@ class Pairs(ganzoo.Data):
         inside = Image.fromarray((np.asarray(image.convert("L")) > self.threshold).astype(np.uint8) * 255)
         small = (np.asarray(to_size(inside, self._side, self.resize)) > 127).astype(np.uint8) * 255
         return torch.from_numpy(small)[None]
-
-
-class Moved(Dataset[Any]):
-    """Pairs, both sides of which are cut and mirrored at random, alike.
-
-    Args:
-        pairs: the pairs.
-        part: the data part, with ``size`` and ``flip``.
-    """
-
-    def __init__(self, pairs: PairSet, part: Pairs) -> None:
-        self.pairs, self.part, self.notes = pairs, part, pairs.notes
-
-    def __len__(self) -> int:
-        return len(self.pairs)
-
-    def __getitem__(self, index: int) -> dict[str, Tensor]:
-        generator = torch.Generator().manual_seed(int(torch.randint(2**62, ())))  # the feed seeds torch for each item
-        item = self.pairs[index]
-        both = cropped("pairs", sides(self.part.size), generator, *item.values())
-        if self.part.flip and torch.rand((), generator=generator) < 0.5:
-            both = [each.flip(-1) for each in both]
-        return dict(zip(item, both, strict=True))
 
 
 def _halves(image: Image.Image) -> tuple[Image.Image, Image.Image]:
