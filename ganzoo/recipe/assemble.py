@@ -190,8 +190,11 @@ def _assembled(
         skip_nonfinite=settings.on_nonfinite == "skip",
     )
     if environment.micro_batches > 1:
-        nets = run_.state.networks._asdict()
-        environment = replace(environment, buffers=tuple(statistics({**nets, **run_.state.modules})))
+        modules = {**run_.state.networks._asdict(), **run_.state.modules}
+        # The running statistics of the average follow those of the generator, which differ from process to process.
+        if run_.state.ema is not None:
+            modules["ema"] = run_.state.ema
+        environment = replace(environment, buffers=tuple(statistics(modules)))
     game_parts = GameParts(
         run_.state,
         spec=spec,

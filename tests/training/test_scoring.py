@@ -42,8 +42,8 @@ class Order(ganzoo.Metric):
 def test_two_processes_compute_the_figures_of_one(tmp_path: Path) -> None:
     (tmp_path / "order.py").write_text(PLUGIN)
     run = ["run", "--plugin", "order.py", "--metric", "order", "--data", "digits:size=8,hold_out=0.8", "-r", "none"]
-    run += ["--arch", "mlp:width=4,depth=1", "--batch-size", "4", "--latent-dim", "3", "--samples", "4", "--steps", "2"]
-    run += ["--name", "two", "--device", "cpu", "--precision", "fp32", "-q"]
+    run += ["--arch", "mlp:width=4,depth=1,norm=batch", "--batch-size", "4", "--latent-dim", "3", "--samples", "4"]
+    run += ["--steps", "2", "--name", "two", "--device", "cpu", "--precision", "fp32", "-q"]
     environment = {**os.environ, "GANZOO_CACHE": str(tmp_path / "cache"), "OMP_NUM_THREADS": "1"}
     two = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "ganzoo"]
     evaluate = ["evaluate", "runs/two", "--plugin", "order.py", "--json"]
