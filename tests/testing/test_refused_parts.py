@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+import numpy as np
 import pytest
 import torch
 from right_parts import Nets, refused
 from torch import nn
-from torch.utils.data import TensorDataset
+from torch.utils.data import IterableDataset, TensorDataset
 
 import ganzoo
 from ganzoo.testing import check_part
@@ -350,6 +351,25 @@ class Ragged(ganzoo.Data):
         return [torch.zeros(1, 8, 8 + i) for i in range(4)]
 
 
+class Unlike(ganzoo.Data):
+    """Samples that are moved by random numbers of their own."""
+
+    random_numbers = 1
+
+    def dataset(self):
+        return TensorDataset(torch.zeros(4, 1, 8, 8))
+
+    def augment(self, images, random):
+        return images if random is None else images + torch.rand_like(images)
+
+
+class Shrinking(Unlike):
+    """Samples that are cut in training alone."""
+
+    def augment(self, images, random):
+        return images if random is None else images[..., :4]
+
+
 class Unpicklable(ganzoo.Data):
     """A dataset that no worker can be sent."""
 
@@ -365,10 +385,31 @@ class Unpicklable(ganzoo.Data):
         (TooBright, "items_are_samples", r"reaches 255: samples lie in \[-1, 1\]"),
         (Ragged, "items_are_samples", "of different kinds"),
         (Unpicklable, "goes_to_workers", "pickle"),
+        (Unlike, "augments_by_its_numbers", "equal random numbers give other samples"),
+        (Shrinking, "augments_by_its_numbers", "samples change shape or dtype"),
     ],
 )
 def test_wrong_data_is_refused(part, check, message):
     refused(part, check, message)
+
+
+class Stream(IterableDataset):
+    """Arrays with labels in their own order."""
+
+    def __iter__(self):
+        while True:
+            yield np.zeros((8, 8, 3), np.uint8), np.int64(1)
+
+
+class Streamed(ganzoo.Data):
+    """An endless stream of arrays."""
+
+    def dataset(self):
+        return Stream()
+
+
+def test_what_training_takes_passes_the_exam():
+    check_part(Streamed)
 
 
 class Lingering(ganzoo.Schedule):
