@@ -274,3 +274,18 @@ def test_several_arrays_in_a_file_are_named(tmp_path: Path) -> None:
     np.savez(tmp_path / "x.npz", a=np.zeros((4, 3)), b=np.zeros((4, 3)))
     with pytest.raises(errors.DataError, match=r"several arrays \(a, b\) and none called samples"):
         ganzoo.part("data", f"folder:path={tmp_path / 'x.npz'}").dataset()
+
+
+def test_the_classes_are_said_with_their_counts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from ganzoo import cli
+
+    for k in range(6):
+        file = tmp_path / "set" / ("cat" if k < 4 else "dog") / f"{k}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        photo(k).save(file)
+    words = ["run", "--data", f"folder:path={tmp_path / 'set'},size=8", "--arch", "mlp:width=8,depth=1", "--steps", "1"]
+    words += ["--batch-size", "2", "--samples", "2", "--logdir", str(tmp_path / "runs")]
+    assert cli.main([*words, "-n"]) == 0
+    assert "classes\tcat (4), dog (2)\n" in capsys.readouterr().out
+    assert cli.main(words) == 0
+    assert "classes: cat (4), dog (2)\n" in capsys.readouterr().err

@@ -282,7 +282,7 @@ class Feed:
             self.notes.append(f"data {name} has no sample of class {listed}: fakes are of the other classes")
 
     def counts(self, most: int = 20) -> str:
-        """The classes with the numbers of their samples, such as ``cat 120, dog 80``. Empty where this is not known.
+        """The classes with the numbers of their samples, such as ``cat (120), dog (80)``. Empty where none are known.
 
         Args:
             most: the largest number of classes that are listed.
@@ -290,7 +290,7 @@ class Feed:
         if self._frequencies is None:
             return ""
         names = self.class_names or [str(k) for k in range(self.classes)]
-        each = [f"{name} {int(n)}" for name, n in zip(names, self._frequencies.tolist(), strict=True)]
+        each = [f"{name} ({int(n)})" for name, n in zip(names, self._frequencies.tolist(), strict=True)]
         return ", ".join(each[:most]) + (", ..." if len(each) > most else "")
 
     def prepared(self, values: Tensor) -> Tensor:

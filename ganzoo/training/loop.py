@@ -178,8 +178,8 @@ class Trainer:
             self.grids.log(self.logger, "samples/real", self.grids.real)
         if counters.step < self.until:
             self.display.say(self.header())
-            if counts := self.feed.counts():
-                self.display.say(f"classes: {counts}")
+            if any(not name.isdecimal() for name in self.feed.class_names):
+                self.display.say(f"classes: {self.feed.counts()}")
         for line in (*run.choices, *(f"warning: {warning}" for warning in run.warnings)):
             self.display.say(line)
         patience = LAUNCHER_SECONDS if launch_id() else 0.0
