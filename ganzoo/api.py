@@ -95,6 +95,13 @@ def resume(
     Raises:
         RunError: the directory is no run directory.
         CheckpointError: no checkpoint is complete.
+
+    Example:
+        >>> import tempfile
+        >>> small = {"steps": 1, "batch_size": 4, "latent_dim": 4, "samples": 4, "device": "cpu", "quiet": True}
+        >>> made = run(data="ring", arch="mlp:width=4", regularizers=None, logdir=tempfile.mkdtemp(), **small)
+        >>> resume(made.dir, steps=2, quiet=True).step
+        2
     """
     experiment, total = reopen(run_dir, load_catalogue(files=plugins), steps=steps, parts=parts, device=device)
     with training(experiment, total, quiet=quiet) as trainer:
@@ -126,6 +133,13 @@ def load(
     Raises:
         RunError: the directory is no run directory.
         CheckpointError: no checkpoint is complete.
+
+    Example:
+        >>> import tempfile
+        >>> small = {"steps": 1, "batch_size": 4, "latent_dim": 4, "samples": 4, "device": "cpu", "quiet": True}
+        >>> made = run(data="ring", arch="mlp:width=4", regularizers=None, logdir=tempfile.mkdtemp(), **small)
+        >>> load(made.dir).sample(3).shape
+        torch.Size([3, 2])
     """
     return reload(run_dir, load_catalogue(files=plugins), parts, which=checkpoint, device=device)
 

@@ -24,6 +24,14 @@ if TYPE_CHECKING:
 
 hookspec = pluggy.HookspecMarker("ganzoo")
 hookimpl = pluggy.HookimplMarker("ganzoo")
+"""Marks a function of a plugin as the implementation of the hook of the same name.
+
+Example:
+    >>> import ganzoo
+    >>> @ganzoo.hookimpl
+    ... def register_losses(register):
+    ...     register("softmargin", "ganzoo_softmargin.loss:SoftMargin")
+"""
 
 
 class Register(Protocol):

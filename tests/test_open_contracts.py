@@ -116,10 +116,24 @@ EXPECTED = {
 def train(tmp_path: Path, brings: str, odd: bool = False, **settings: Any) -> ganzoo.Run:
     SEEN.clear()
     return ganzoo.run(
-        arch=Takes(odd=odd), data=Given(brings=brings), loss="hinge", regularizers=["r1"], schedule="onestep",
-        optimizer="sgd:lr=0.1", batch_size=4, latent_dim=3, steps=4, samples=4, sample_every=2, checkpoint_every=2,
-        logdir=str(tmp_path), name=brings, device="cpu", quiet=True, **{"precision": "fp32", **settings},
-    )  # fmt: skip
+        arch=Takes(odd=odd),
+        data=Given(brings=brings),
+        loss="hinge",
+        regularizers=["r1"],
+        schedule="onestep",
+        optimizer="sgd:lr=0.1",
+        batch_size=4,
+        latent_dim=3,
+        steps=4,
+        samples=4,
+        sample_every=2,
+        checkpoint_every=2,
+        logdir=str(tmp_path),
+        name=brings,
+        device="cpu",
+        quiet=True,
+        **{"precision": "fp32", **settings},
+    )
 
 
 @pytest.mark.parametrize("brings", EXPECTED)

@@ -51,6 +51,20 @@ class Architecture(Part):
 
     Raises:
         TypeError: a subclass defines ``build`` (raised when the class is made).
+
+    Example:
+        >>> import math
+        >>> import torch
+        >>> from ganzoo import Architecture, Batch, Spec
+        >>> class Linear(Architecture):
+        ...     def generator(self, spec):
+        ...         net = torch.nn.Linear(spec.latent_dim, math.prod(spec.shape))
+        ...         return torch.nn.Sequential(net, torch.nn.Unflatten(1, spec.shape))
+        ...     def discriminator(self, spec):
+        ...         return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(math.prod(spec.shape), 1))
+        >>> networks = Linear().build(Spec(shape=(1, 8, 8), latent_dim=4))
+        >>> Linear().generate(networks.generator, Batch(latent=torch.randn(3, 4))).shape
+        torch.Size([3, 1, 8, 8])
     """
 
     kind: ClassVar[str] = "architecture"

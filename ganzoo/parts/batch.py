@@ -40,6 +40,11 @@ class Spec:
         inputs: the tensors by name that the data part brings beside images and classes, such as ``condition``. The
             networks are given each of them. Labels that are no class numbers (several labels a sample, or continuous
             labels) are among them as ``labels``.
+
+    Example:
+        >>> spec = Spec(shape=(3, 32, 32), latent_dim=64, inputs={"tokens": TensorSpec((8,), "int64", (0, 999))})
+        >>> spec.inputs["tokens"].dtype
+        'int64'
     """
 
     shape: tuple[int, ...]

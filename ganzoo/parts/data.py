@@ -14,7 +14,19 @@ if TYPE_CHECKING:
 
 
 class Data(Part):
-    """A source of real samples."""
+    """A source of real samples.
+
+    Example:
+        >>> import torch
+        >>> from ganzoo import Data
+        >>> class Corners(Data):
+        ...     count: int = 8
+        ...     def dataset(self):
+        ...         corners = torch.tensor([[-1.0, -1.0], [-1.0, 1.0], [1.0, -1.0], [1.0, 1.0]])
+        ...         return torch.utils.data.TensorDataset(corners.repeat(self.count // 4, 1))
+        >>> len(Corners(count=12).dataset())
+        12
+    """
 
     kind: ClassVar[str] = "data"
     can_be_scheduled: ClassVar[bool] = False  # the dataset is made once, before the first step

@@ -21,6 +21,11 @@ class Job:
         folder: the folder that the command must run in. Engines on several machines need a folder that all see.
         log: the file for the output of the command.
         done: whether the result is on disk.
+
+    Example:
+        >>> job = Job("seed-0", ("ganzoo", "run"), Path("runs"), Path("seed-0.log"), done=lambda: False)
+        >>> job.name, job.done()
+        ('seed-0', False)
     """
 
     name: str
@@ -31,7 +36,18 @@ class Job:
 
 
 class Engine(Part):
-    """Carries out the runs of a comparison: in processes of this machine, on a cluster, by a batch system."""
+    """Carries out the runs of a comparison: in processes of this machine, on a cluster, by a batch system.
+
+    Example:
+        >>> class Echo(Engine):
+        ...     waits = False
+        ...     def perform(self, jobs, at_once):
+        ...         for job in jobs:
+        ...             print(" ".join(job.command))
+        >>> job = Job("seed-0", ("ganzoo", "run"), Path("runs"), Path("seed-0.log"), done=lambda: False)
+        >>> Echo().perform([job], None)
+        ganzoo run
+    """
 
     kind: ClassVar[str] = "engine"
 

@@ -20,6 +20,16 @@ class Metric(Part):
 
     A metric defines ``score``, which gets all samples at once, or ``evaluate``, which reads the samples in batches, so
     that memory does not grow with their number.
+
+    Example:
+        >>> import torch
+        >>> from ganzoo import Metric
+        >>> class Brightness(Metric):
+        ...     figures = {"brightness": None}
+        ...     def score(self, real, fake, data):
+        ...         return {"brightness": float(fake.mean() - real.mean())}
+        >>> Brightness().score(torch.zeros(4, 1, 8, 8), torch.ones(4, 1, 8, 8), None)
+        {'brightness': 1.0}
     """
 
     kind: ClassVar[str] = "metric"

@@ -18,6 +18,16 @@ class Optimizer(Part):
     A field that is also a setting of torch's parameter groups, such as ``lr``, sets the groups at first. Where the
     field follows the run, each step sets the groups to the number of the step. Gradients have the memory layout of the
     weights.
+
+    Example:
+        >>> import torch
+        >>> from ganzoo import Optimizer
+        >>> class Descent(Optimizer):
+        ...     lr: float = 0.1
+        ...     def build(self, parameters):
+        ...         return torch.optim.SGD(parameters, lr=self.lr)
+        >>> Descent(lr=0.5).build([torch.nn.Parameter(torch.zeros(2))]).param_groups[0]["lr"]
+        0.5
     """
 
     kind: ClassVar[str] = "optimizer"

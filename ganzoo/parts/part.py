@@ -19,6 +19,12 @@ class Networks(NamedTuple):
     Args:
         generator: makes samples (N, *shape) from latents (N, latent_dim).
         discriminator: makes logits (N, ...), or a mapping with ``logits``, from samples.
+
+    Example:
+        >>> import torch
+        >>> networks = Networks(generator=torch.nn.Linear(4, 2), discriminator=torch.nn.Linear(2, 1))
+        >>> networks.discriminator(networks.generator(torch.zeros(3, 4))).shape
+        torch.Size([3, 1])
     """
 
     generator: nn.Module

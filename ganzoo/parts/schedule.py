@@ -33,7 +33,25 @@ class Game:
     """What a schedule plays with; the engine's own is in ``ganzoo.step.game``.
 
     Attributes:
-        step_number: of the step that is being made, from 0.
+        step_number: the number of the step that is being made, from 0.
+
+    Example:
+        >>> from ganzoo import Game, Schedule
+        >>> class Once(Schedule):
+        ...     def step(self, game):
+        ...         s = game.round()
+        ...         game.update(discriminator=game.discriminator_loss(s), generator=game.generator_loss(s))
+        >>> class Shown(Game):
+        ...     def round(self, *players):
+        ...         print("a round")
+        ...     def discriminator_loss(self, s):
+        ...         return 1.0
+        ...     generator_loss = discriminator_loss
+        ...     def update(self, **losses):
+        ...         print("an update of", *losses)
+        >>> Once().step(Shown())
+        a round
+        an update of discriminator generator
     """
 
     step_number: int = 0
@@ -45,7 +63,7 @@ class Game:
         to the generator. A round of the generator alone draws a real batch only if its loss reads one.
 
         Args:
-            players: the players whose losses will be asked of the round; both unless named.
+            players: the players whose losses will be asked of the round. Both players where none is named.
 
         Returns:
             The scores of the round, for ``discriminator_loss`` and ``generator_loss``.
@@ -96,8 +114,8 @@ class Game:
         """Move both players along the gradients of their losses on one round, from one backward pass through its fakes.
 
         With a_i = dL_D/df_i and c_i = dL_G/df_i, the generator's gradient by fake i is c_i/a_i times what the
-        discriminator's own gradient computes on its way. 3g + 6d, for losses that ``shares``; penalties on the
-        discriminator come on top.
+        discriminator's own gradient computes on its way. The cost is 3g + 6d, for losses with
+        ``supports_shared_backward``. Penalties on the discriminator come on top.
 
         Args:
             s: what ``round`` returned, not asked for scores before.
@@ -145,7 +163,20 @@ class Game:
 
 
 class Schedule(Part):
-    """The order of rounds and moves in a step of training."""
+    """The order of rounds and moves in a step of training.
+
+    Example:
+        Two moves of the discriminator for a move of the generator:
+
+        >>> import ganzoo
+        >>> class Twice(ganzoo.Schedule):
+        ...     def step(self, game):
+        ...         for _ in range(2):
+        ...             game.update(discriminator=game.discriminator_loss(game.round("discriminator")))
+        ...         game.update(generator=game.generator_loss(game.round("generator")))
+        >>> Twice().uses_shared_backward
+        False
+    """
 
     kind: ClassVar[str] = "schedule"
 

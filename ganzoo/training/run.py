@@ -74,6 +74,14 @@ class Run:
         state: networks, optimizers, the average of the generator, counters.
         device: where the networks are.
         dtype: floating-point type of the weights.
+
+    Example:
+        >>> import tempfile
+        >>> import ganzoo
+        >>> small = {"steps": 1, "batch_size": 4, "latent_dim": 4, "samples": 4, "device": "cpu", "quiet": True}
+        >>> run = ganzoo.run(data="ring", arch="mlp:width=4", regularizers=None, logdir=tempfile.mkdtemp(), **small)
+        >>> run.step, run.sample(3, seed=1).shape
+        (1, torch.Size([3, 2]))
     """
 
     directory: Path | None

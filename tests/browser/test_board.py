@@ -90,9 +90,14 @@ def test_runs_of_different_parts_share_one_table_and_seeds_are_one_row(page: Any
         assert column in said
     groups = page.request.post(
         f"{address}data/plugin/hparams/session_groups",
-        data={"experimentName": "", "allowedStatuses": ["STATUS_SUCCESS"], "colParams": [], "startIndex": 0,
-              "sliceSize": 100},
-    ).json()["sessionGroups"]  # fmt: skip
+        data={
+            "experimentName": "",
+            "allowedStatuses": ["STATUS_SUCCESS"],
+            "colParams": [],
+            "startIndex": 0,
+            "sliceSize": 100,
+        },
+    ).json()["sessionGroups"]
     sizes = sorted(len(group["sessions"]) for group in groups)
     assert sizes == [1, 1, 1, 1, 1, 1, 2]
 

@@ -19,9 +19,17 @@ from ganzoo.cli import group
 from ganzoo.data import streamed
 
 TINY: dict[str, Any] = {
-    "batch_size": 4, "latent_dim": 2, "steps": 1, "samples": 2, "device": "cpu", "quiet": True, "precision": "fp32",
-    "loss": "hinge", "schedule": "onestep", "optimizer": "adam",
-}  # fmt: skip
+    "batch_size": 4,
+    "latent_dim": 2,
+    "steps": 1,
+    "samples": 2,
+    "device": "cpu",
+    "quiet": True,
+    "precision": "fp32",
+    "loss": "hinge",
+    "schedule": "onestep",
+    "optimizer": "adam",
+}
 
 
 @pytest.fixture(autouse=True)

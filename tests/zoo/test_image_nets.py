@@ -255,10 +255,20 @@ def test_a_phase_that_names_no_submodule_is_refused(experiment: Any) -> None:
 
 def test_phases_survive_a_resume(tmp_path: Path) -> None:
     settings: dict[str, Any] = {
-        **INPAINT, "arch": "gated:width=2,d_width=2,d_layers=2,first=0.5", "loss": "hinge", "schedule": "alternating",
-        "batch_size": 4, "latent_dim": 2, "samples": 2, "sample_every": 100, "steps": 8, "device": "cpu", "quiet": True,
-        "logdir": str(tmp_path), "precision": "fp32",
-    }  # fmt: skip
+        **INPAINT,
+        "arch": "gated:width=2,d_width=2,d_layers=2,first=0.5",
+        "loss": "hinge",
+        "schedule": "alternating",
+        "batch_size": 4,
+        "latent_dim": 2,
+        "samples": 2,
+        "sample_every": 100,
+        "steps": 8,
+        "device": "cpu",
+        "quiet": True,
+        "logdir": str(tmp_path),
+        "precision": "fp32",
+    }
     whole = ganzoo.run(**settings, name="whole")
     ganzoo.run(**{**settings, "checkpoint_every": 2, "keep": 9}, name="cut")
     for folder in sorted((tmp_path / "cut" / "checkpoints").iterdir())[1:]:

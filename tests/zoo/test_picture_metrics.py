@@ -123,9 +123,18 @@ def test_folders_that_do_not_match_are_told(tmp_path: Path) -> None:
 )
 def test_presets_train(preset: str, arch: str, tmp_path: Path) -> None:
     run = ganzoo.run(
-        preset=preset, arch=arch, batch_size=2, steps=2, samples=2, latent_dim=2, metrics=[], device="cpu", quiet=True,
-        logdir=str(tmp_path), precision="fp32",
-    )  # fmt: skip
+        preset=preset,
+        arch=arch,
+        batch_size=2,
+        steps=2,
+        samples=2,
+        latent_dim=2,
+        metrics=[],
+        device="cpu",
+        quiet=True,
+        logdir=str(tmp_path),
+        precision="fp32",
+    )
     assert run.step == 2
 
 

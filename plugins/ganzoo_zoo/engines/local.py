@@ -21,6 +21,11 @@ class Local(ganzoo.Engine):
 
     Args:
         gpus: the GPUs to share out, as for CUDA_VISIBLE_DEVICES. none leaves the choice to each run.
+
+    Example:
+        >>> import ganzoo
+        >>> ganzoo.part("engine", "local", gpus="0,1").gpus
+        '0,1'
     """
 
     gpus: str | None = None

@@ -29,11 +29,21 @@ class Alternating(ganzoo.Schedule):
 
     Notes:
         The fakes of a discriminator's round carry no gradient, so the generator's pass keeps no graph. With passes
-        g and d of the two nets, n = m = 1 costs 4g + 8d, of which the generator's round judges its real samples too
-        only when the loss reads them. The code of SNGAN moves the generator on batches of 128 and the discriminator on
-        batches of 64: ``alternating:discriminator_steps=5,generator_rounds=2``. Batch norm in the generator sees each
-        round alone. The code of WGAN gives the critic a long way ahead at the start and every 500 steps:
-        ``alternating:discriminator_steps=5,burst=100``. Steps of unlike length are not recorded as CUDA graphs.
+        g and d of the two networks, n = m = 1 costs 4g + 8d. The generator's round judges real samples only where the
+        loss reads the scores of real samples. The code of SNGAN moves the generator on batches of 128 and the
+        discriminator on batches of 64: ``alternating:discriminator_steps=5,generator_rounds=2``. Batch norm in the
+        generator sees each round alone. The code of WGAN gives the critic a long way ahead at the start and every 500
+        steps: ``alternating:discriminator_steps=5,burst=100``. Steps of unlike length are not recorded as CUDA graphs.
+
+    Example:
+        On the bilinear game, every step keeps the distance to the equilibrium.
+
+        >>> import torch
+        >>> import ganzoo
+        >>> bilinear = torch.tensor([[0.0, 1.0], [-1.0, 0.0]], dtype=torch.float64)
+        >>> step = ganzoo.part("schedule", "alternating").linear_step(bilinear, lr=0.1)
+        >>> [round(size, 3) for size in torch.linalg.eigvals(step).abs().tolist()]
+        [1.0, 1.0]
 
     Source:
         Goodfellow et al. 2014, arXiv:1406.2661, algorithm 1; Arjovsky et al. 2017, arXiv:1701.07875, algorithm 1, and

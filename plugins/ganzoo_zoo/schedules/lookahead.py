@@ -1,4 +1,4 @@
-"""Slow weights that follow the fast ones now and then, and that these return to."""
+"""Slow weights of both players that follow the fast weights now and then, and that the fast weights return to."""
 
 from __future__ import annotations
 
@@ -27,14 +27,27 @@ class Lookahead(ganzoo.Schedule):
 
     Args:
         k: steps between two returns.
-        alpha: share of the way that is kept; 1 is the inner schedule alone.
-        discriminator_steps: the discriminator's moves a step; 0 moves both players at once (as onestep).
+        alpha: share of the way that is kept. 1 is the inner schedule alone.
+        discriminator_steps: the discriminator's moves a step. 0 moves both players at once, as onestep does.
 
     Notes:
-        Alternation and simultaneous descent rotate about an equilibrium; a mean of two points of a circle is nearer to
-        its centre. Both players are drawn back at once, or the rotation is not damped. The slow weights are of the two
-        networks, are saved with the run and cost one more copy of them; the optimizers' memory stays as it is, and the
-        average of the generator (EMA) follows the fast weights. The paper has k from 5 to 5000.
+        Alternation and simultaneous descent rotate about an equilibrium, and the mean of two points of a circle is
+        nearer to the centre. Both players are drawn back at once, because the rotation is not damped otherwise. The
+        slow weights are one more copy of the two networks and are saved with the run. The optimizers' memory stays as
+        it is, and the average of the generator (EMA) follows the fast weights. The paper has k from 5 to 5000.
+
+    Example:
+        The slow weights move from 0 half of the way to the fast weights 4, and the fast weights return to them.
+
+        >>> import torch
+        >>> import ganzoo
+        >>> player = torch.nn.Linear(1, 1, bias=False)
+        >>> _ = torch.nn.init.zeros_(player.weight)
+        >>> networks = ganzoo.Networks(player, player)
+        >>> slow = ganzoo.part("schedule", "lookahead").prepare(networks, ganzoo.Spec(shape=(1,), latent_dim=1))
+        >>> slow.approach("generator", [fast := torch.full((1, 1), 4.0)], share=0.5)
+        >>> fast
+        tensor([[2.]])
 
     Source:
         Chavdarova et al. 2021, Taming GANs with Lookahead-minmax, arXiv:2006.14567, algorithm 1;

@@ -18,25 +18,36 @@ class OneStep(ganzoo.Schedule):
         (psi, theta) <- (psi, theta) - step of (grad_psi L_D(psi, theta), weight grad_theta L_G(psi, theta))
 
     Args:
-        weight: factor of the generator's loss (the source's lambda). With SGD it is the ratio of the generator's rate
-            to the discriminator's; Adam and RMSprop divide a steady factor out again, and it does next to nothing.
-        shared: take both gradients from one backward pass through the judged fakes: with a_i = dL_D/df_i and
-            c_i = dL_G/df_i, the generator's gradient by fake i is c_i/a_i of what the discriminator's computes on its
-            way. For losses where a_i is not 0 (wgan, hinge-linear, lsgan, sgan); the discriminator must not mix
-            samples, and the generator pays no penalty.
+        weight: factor of the generator's loss (the source's lambda). With SGD the weight is the ratio of the
+            generator's rate to the discriminator's. Adam and RMSprop divide a steady factor out again, so that the
+            weight does next to nothing.
+        shared: take both gradients from one backward pass through the judged fakes. With a_i = dL_D/df_i and
+            c_i = dL_G/df_i, the generator's gradient by fake i is c_i/a_i times a gradient that the discriminator's
+            backward pass computes on its way. This holds for losses where a_i is not 0 (wgan, hinge-linear, lsgan,
+            sgan). The discriminator must not mix samples, and the generator pays no penalty.
 
     Notes:
-        Both gradients are taken at the old point, so this is not 1:1 alternation, in which the generator answers the
-        discriminator's new move; the two behave differently (on the Dirac-GAN measurably so).
-        The source writes it as one loss for one optimizer: with x' = G(z) and its constant copy x'',
-        L = L_D(x, x'') + lambda (L_G(x') - L_G(x'')), whose last bracket is 0 and leaves the discriminator alone. That
-        needs two judgements of the same fakes to agree to the last bit, which dropout, noise and spectral norm in
-        training mode deny. Here each gradient is taken with respect to its own player instead: the same
-        gradients, nothing to cancel, one pass less. With passes g and d of the two nets a step costs 3g + 7d, shared
-        3g + 6d; where a score leaves the range in which c_i/a_i is a number (sgan below -46, lsgan at its target
-        exactly), a shared step is not made and the run says so.
-        To train the players at two rates with any optimizer give them different lr (--d-optimizer, --g-optimizer)
-        and leave the weight at 1. It also weighs the generator's penalties.
+        Both gradients are taken at the old point. In 1:1 alternation the generator answers the discriminator's new
+        move, so the two schedules behave differently (on the Dirac-GAN measurably so).
+        The source writes the step as one loss for one optimizer. With x' = G(z) and its constant copy x'',
+        L = L_D(x, x'') + lambda (L_G(x') - L_G(x'')). The last bracket is 0 and leaves the discriminator alone. The
+        two judgements of the same fakes must then agree to the last bit, which dropout, noise and spectral norm in
+        training mode deny. Here each gradient is taken with respect to its own player instead. The gradients are the
+        same, nothing has to cancel, and a step costs one pass less. With passes g and d of the two networks a step
+        costs 3g + 7d, and a shared step 3g + 6d. A score may leave the range in which c_i/a_i is a number (sgan below
+        -46, lsgan at its target exactly). The shared step is then not made, and the run says so.
+        To train the players at two rates with any optimizer, give the players different lr (--d-optimizer,
+        --g-optimizer) and leave the weight at 1. The weight also multiplies the generator's penalties.
+
+    Example:
+        On the bilinear game, every step moves away from the equilibrium.
+
+        >>> import torch
+        >>> import ganzoo
+        >>> bilinear = torch.tensor([[0.0, 1.0], [-1.0, 0.0]], dtype=torch.float64)
+        >>> step = ganzoo.part("schedule", "onestep").linear_step(bilinear, lr=0.1)
+        >>> [round(size, 3) for size in torch.linalg.eigvals(step).abs().tolist()]
+        [1.005, 1.005]
 
     Source:
         Su 2019, one-step GAN training with a single loss, kexue.fm/archives/6387;

@@ -18,16 +18,29 @@ class Unrolled(ganzoo.Schedule):
         second:  theta <- theta - step of d/dtheta L_G(psi_k(theta), theta),        psi <- psi - step of grad_psi L_D
 
     Args:
-        steps: the paper's k: how far ahead the discriminator is let run; in the first order, 1 is alternating.
-        order: second differentiates through the k moves too, as the paper does (how the discriminator would answer the
-            generator's move); first takes psi_k for a constant, and costs no second derivatives.
-        rate: of the k moves in the second order, which are plain gradient moves; none is the discriminator's own lr.
+        steps: the number of moves that the discriminator runs ahead (the paper's k). In the first order, 1 is
+            alternating.
+        order: second differentiates through the k moves too, as the paper does, so that the generator sees how the
+            discriminator would answer. first takes psi_k for a constant, and costs no second derivatives.
+        rate: the rate of the k moves in the second order, which are plain gradient moves. none takes the
+            discriminator's own lr.
 
     Notes:
         In the bilinear game the second term has the sign of the first and doubles the damping. In the first order the
-        moves ahead are the optimizer's own, and it is put back with the discriminator; in the second they are plain
-        descent, whatever the optimizer (with Adam choose the rate), and both players move from the old point. A step
-        costs k more rounds and gradients of the discriminator, and in the second order their backward passes too.
+        optimizer makes the moves ahead, and is put back with the discriminator. In the second order the moves ahead
+        are plain descent, whatever the optimizer (with Adam choose the rate), and both players move from the old
+        point. A step costs k more rounds and gradients of the discriminator, and in the second order the backward
+        passes of these gradients too.
+
+    Example:
+        Three moves ahead are the discriminator's own move, two trial moves, and the answer of the generator.
+
+        >>> from unittest.mock import MagicMock
+        >>> import ganzoo
+        >>> game = MagicMock()
+        >>> ganzoo.part("schedule", "unrolled", steps=3).step(game)
+        >>> [next(iter(call.kwargs)) for call in game.update.call_args_list]
+        ['discriminator', 'discriminator', 'discriminator', 'generator']
 
     Source:
         Metz et al. 2017, Unrolled generative adversarial networks, arXiv:1611.02163, section 2.3; equation 10 has the
