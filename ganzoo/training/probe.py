@@ -64,7 +64,8 @@ def memory(run: Run, game: Game, feed: Feed) -> tuple[int, int]:
 
     def keep(tensor: Tensor) -> Tensor:
         kept[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
-        return tensor
+        # Without the graph: a graph that keeps one of its own results would be a cycle, which nothing frees.
+        return tensor.detach()
 
     few = OneBatch(feed, _first_two(run, feed))
     alone = replace(game.environment, feed=few, batch_size=2, accumulate=1, process_group=SingleProcess())

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from harness import Bench
 
 import ganzoo
 from ganzoo import errors
@@ -98,3 +101,13 @@ def test_a_dry_run_makes_no_step(
     assert "bf16 where a trial finds bf16 faster" in capsys.readouterr().out
     assert not list(tmp_path.iterdir())
     assert torch.is_grad_enabled()
+
+
+def test_the_estimate_of_the_memory_keeps_nothing(tmp_path: Path) -> None:
+    """It is made when memory ran out too, and a smaller run in the same process needs what the first one had."""
+    made = Bench(tmp_path, arch="mlp", regularizers="r1").assembled("a")
+    weights = [weakref.ref(parameter) for parameter in made.run.state.networks.generator.parameters()]
+    probe.memory(made.run, made.game, made.feed)
+    del made
+    gc.collect()
+    assert [weight() for weight in weights] == [None] * len(weights)

@@ -109,7 +109,7 @@ MUTATIONS = (
         CAPTURE,
         "                memory[key] = value.to(parameter.device)\n",
         "                pass\n",
-        f"{DEVICE}{SAME}[unrolled:steps=3]",
+        f"{DEVICE}{SAME}[alternating:generator_steps=2]",
     ),
     Mutation(
         "the learning rate is a float64 tensor",
@@ -177,8 +177,8 @@ MUTATIONS = (
     Mutation(
         "the state is not put back after the trial",
         CAPTURE,
-        "        finally:\n            start.restore()\n            self._set_step(step, progress)\n",
-        "        finally:\n            self._set_step(step, progress)\n",
+        "            start.restore()\n            self._set_step(step, progress)\n        if",
+        "            self._set_step(step, progress)\n        if",
         f"{DOUBLE}{AGAIN}[onestep:shared=true]",
     ),
     Mutation(
