@@ -18,16 +18,14 @@ if TYPE_CHECKING:
 class ImageData(ganzoo.Data):
     """Images that may be mirrored and cut at random while training reads them.
 
-    What is random is a function of the seed of the run, the epoch and the image.
-
-    Args:
-        flip: whether an image is mirrored at random, left to right.
-        crop: side of a square, or height and width such as ``64x96``, that is cut out of each image at a random place.
-            none takes the whole image. Images to look at and to measure are cut in the middle.
+    What is random is a function of the seed of the run, the epoch and the image. A subclass declares the parameters
+    ``flip`` (whether an image is mirrored at random, left to right) and ``crop`` (the size of the piece that is cut out
+    at a random place, or None), behind its own parameters.
     """
 
-    flip: bool = False
-    crop: Size | None = None
+    if TYPE_CHECKING:
+        flip: bool = False
+        crop: Size | None = None
 
     @property
     def random_numbers(self) -> int:

@@ -128,7 +128,7 @@ def _from_folders(names: list[str], path: str) -> Labelled:
         first = "/".join([path.rstrip("/"), *parts[0][:level], classes[-1]])
         notes.append(
             f"folder: the folders {' and '.join(map(shown, classes))} look like splits of a set, and count as classes: "
-            f"give one of them, such as path={shown(first)}, or labels=none"
+            f"give one of them, such as path={shown(first)}"
         )
     return Labelled(names, classes, torch.tensor([number[name] for name in own]), notes)
 

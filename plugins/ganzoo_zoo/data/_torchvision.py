@@ -14,6 +14,7 @@ from torch.nn.functional import pad
 from ganzoo import errors
 
 from ._augmented import ImageData
+from ._decode import Size
 from ._files import user_path
 from ._images import ImageSet, resized, shown
 
@@ -50,6 +51,8 @@ class TorchvisionData(ImageData):
     download: bool = False
     split: Literal["train", "test"] = "train"
     size: Annotated[int, Ge(4)] = 32
+    flip: bool = False
+    crop: Size | None = None
 
     def dataset(self) -> ImageSet:
         """All images of the split with their labels.

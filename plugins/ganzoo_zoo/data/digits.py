@@ -9,6 +9,7 @@ from annotated_types import Ge, Le, Lt
 from torch.nn.functional import interpolate
 
 from ._augmented import ImageData
+from ._decode import Size
 from ._images import ImageSet, parted, resized
 
 if TYPE_CHECKING:
@@ -46,6 +47,8 @@ class Digits(ImageData):
     size: Annotated[int, Ge(8), Le(256)] = 16
 
     hold_out: Annotated[float, Ge(0), Lt(1)] = 0.0
+    flip: bool = False
+    crop: Size | None = None
 
     def dataset(self) -> ImageSet:
         """The images (N, 1, size, size) with their labels: all 1797, or the images that are not held out."""

@@ -105,6 +105,8 @@ class Folder(ImageData):
     channels: Literal[1, 3, 4] = 3
     dtype: Literal["uint8", "float32"] = "uint8"
     labels: str | None = "auto"
+    flip: bool = False
+    crop: Size | None = None
     limit: Annotated[int, Ge(2)] | None = None
     max_skipped: Annotated[float, Ge(0), Le(1)] = 0.05
     memory: Annotated[float, Ge(0)] = 2.0
