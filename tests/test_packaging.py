@@ -87,7 +87,7 @@ def test_a_package_brings_a_kind_a_part_of_it_and_a_command(csvlog, tmp_path):
     assert "scalars Print the last scalars that --logger csv wrote. [csvlog]" in " ".join(ask(csvlog, "--help").split())
     assert "--logger NAME[:KEY=VALUE,...]" in ask(csvlog, "run", "--help")
     small = ["--data", "ring", "--arch", "mlp:width=4", "-r", "none", "--batch-size", "4", "--log-every", "1", "-q"]
-    logdir = ["--logdir", str(tmp_path), "--name", "a", "--samples", "4", "--steps", "2"]
+    logdir = ["--logdir", str(tmp_path), "--name", "a", "--samples", "4", "--steps", "2", "--optimizer", "adam:lr=1e-3"]
     ask(csvlog, "run", *small, *logdir, "--logger", "csv:path=my figures.csv")
     file = tmp_path / "a" / "my figures.csv"
     assert [line.split(",")[0] for line in file.read_text().splitlines()][:2] == ["step", "1"]

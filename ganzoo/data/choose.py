@@ -49,7 +49,8 @@ def feed(
         DataError: fewer samples than a batch, or values outside [-1, 1].
     """
     if isinstance(dataset, IterableDataset):
-        return _looked_at(Iterated(dataset, batch_size, seed, device, dtype, name, part), dataset, name)
+        streamed = Iterated(dataset, batch_size, seed, device, dtype, name, part)
+        return _looked_at(streamed, dataset, name, streamed.size)
     size = length_of(dataset, name)
     if size < 2:
         raise errors.DataError(f"data {name} has {size} samples, and a GAN needs many: give more")
@@ -63,10 +64,10 @@ def feed(
         device.type == "cpu" or sum(t.nbytes for t in dataset.tensors) <= _resident_bytes(device)
     )
     made: Feed = (Resident if small else Streamed)(dataset, batch_size, seed, device, dtype, name, part)  # type: ignore[arg-type]
-    return _looked_at(made, dataset, name)
+    return _looked_at(made, dataset, name, size)
 
 
-def _looked_at(made: Feed, dataset: Dataset[Any], name: str) -> Feed:
+def _looked_at(made: Feed, dataset: Dataset[Any], name: str, size: int) -> Feed:
     """Look at some samples: refuse values that no image has, and note what is remarkable.
 
     Raises:
@@ -75,7 +76,7 @@ def _looked_at(made: Feed, dataset: Dataset[Any], name: str) -> Feed:
     # What a data part noticed while it read the files, such as pictures that were left out.
     made.notes += [str(line) for line in getattr(dataset, "notes", ())]
     # All samples where they lie in memory, and 64 where each one must be decoded.
-    seen = made.images if isinstance(made, Resident) else made.first(min(made.size, 64))
+    seen = made.images if isinstance(made, Resident) else made.first(min(size, 64))
     if len(made.shape) == 3:
         # Bytes have a known range. Floating values in [0, 255] or [0, 1] are the usual mistake.
         if seen.dtype != torch.uint8:
@@ -85,7 +86,7 @@ def _looked_at(made: Feed, dataset: Dataset[Any], name: str) -> Feed:
             f"data {name} has values as far as {float(seen.abs().max()):.3g} from 0: networks learn best from values "
             "of about 1, so scale the data"
         )
-    if made.size > 1 and bool((seen == seen[:1]).all()):
+    if size > 1 and bool((seen == seen[:1]).all()):
         made.notes.append(f"data {name}: the samples are all the same")
     return made
 
