@@ -133,6 +133,21 @@ def test_resnet_at_32_is_the_cifar_net() -> None:
     assert count(nets.generator) == (128 + 1) * 4096 + 3 * block + 2 * 256 + 256 * 27 + 3
 
 
+@pytest.mark.parametrize(
+    ("words", "classes", "g", "d"),
+    [
+        ("resnet", 0, 4_276_739, 1_053_824),
+        ("resnet:conditional=projection", 10, 4_304_387, 1_055_104),
+    ],
+)
+def test_resnet_has_the_number_of_parameters_of_sngans_code(words: str, classes: int, g: int, d: int) -> None:
+    """gen_models/resnet_32.py and dis_models/snresnet_32.py of pfnet-research/sngan_projection, counted by hand."""
+    with torch.device("meta"):
+        nets = ganzoo.part("architecture", words).build(spec((3, 32, 32), 128, classes=classes))
+    bias = 1  # the last layer of D has none in the authors' code
+    assert (count(nets.generator), count(nets.discriminator)) == (g, d + bias)
+
+
 @pytest.mark.parametrize("cls", [*IMAGE_NETS, MLP])
 def test_all_weights_are_in_plain_layers(cls: Any) -> None:
     """So that spectral normalisation reaches every one of them."""

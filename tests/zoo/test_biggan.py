@@ -56,6 +56,10 @@ class TestPublishedNumbers:
         """Brock et al. 2019, table 1, column Param: both networks together. The last row says 158.3."""
         assert sum(counts(part, 128, latent_dim, 1000)) / 1e6 == pytest.approx(millions, abs=0.05)
 
+    def test_sagan_at_128(self) -> None:
+        """generator_test and discriminator_test of brain-research/self-attention-gan, counted by hand from the code."""
+        assert counts(SAGAN(), 128, 128, 1000) == (42_078_852, 39_463_618)
+
     def test_the_networks_for_cifar(self) -> None:
         """The counts of BigGAN-PyTorch with the options of its script launch_cifar_ema.sh."""
         assert counts(BigGAN(width=64, hierarchical=False, shared=0), 32, 128, 10) == (4_304_387, 4_207_361)

@@ -324,7 +324,7 @@ class Generator(nn.Module):
             nn.Linear(latent + self.concatenated, widths[0] * math.prod(steps.base)),
             nn.Unflatten(1, (widths[0], *steps.base)),
             *blocks,
-            norm(norm_, widths[-1], by_norm, steps.dims),
+            norm(norm_, widths[-1], dims=steps.dims),  # for all classes alike, as in SNGAN's code
             nn.ReLU(),
             CONV[steps.dims](widths[-1], channels, 3, padding=1),
             nn.Tanh(),

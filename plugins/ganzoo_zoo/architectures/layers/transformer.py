@@ -117,8 +117,9 @@ class Attention(nn.Module):
         super().__init__()
         self.heads = heads
         self.qkv = nn.Linear(width, 3 * width)
-        self.q_norm = RMSNorm(width // heads, 1.2e-7) if qk_norm else nn.Identity()
-        self.k_norm = RMSNorm(width // heads, 1.2e-7) if qk_norm else nn.Identity()
+        eps = torch.finfo(torch.float32).eps  # what torch's own norm has in float32, as in the authors' code
+        self.q_norm = RMSNorm(width // heads, eps) if qk_norm else nn.Identity()
+        self.k_norm = RMSNorm(width // heads, eps) if qk_norm else nn.Identity()
         self.out = nn.Linear(width, width)
         self.rotary = Rotary(size, width // heads)
 
