@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from ganzoo import errors
@@ -121,7 +121,11 @@ def read(source: Source, channels: int) -> Photo:
     except errors.DataError:
         raise
     except Exception as error:  # Pillow raises almost anything on damaged files
-        raise errors.DataError(f"{source.name} cannot be read ({one_line(error)[:80]})") from error
+        unknown = isinstance(error, UnidentifiedImageError)  # the message shows the address of a file object
+        reason = "no image that Pillow knows" if unknown else one_line(error)[:80]
+        raise errors.DataError(
+            f"{source.name} cannot be read ({reason}): give an image such as a PNG or a JPEG"
+        ) from error
 
 
 def _photo(image: Image.Image, channels: int) -> Photo:

@@ -190,8 +190,8 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
         "steps": 50_000,
     },
     # Zhang et al. 2019, arXiv:1805.08318, section 4: spectral norm in both networks, two time-scales, images of 128x128
-    # with attention at 32, a quarter of the side. A batch of 4 x 64 and one million steps are those of the README of the
-    # authors' code, whose Adam has a second beta of 0.999 where the paper says 0.9. There is no average of the generator.
+    # with attention at 32, a quarter of the side. A batch of 4 x 64 and one million steps are those of the README of
+    # the authors' code, whose Adam has a second beta of 0.999 where the paper says 0.9. The generator has no average.
     "sagan": {
         "arch": "sagan",
         "loss": "hinge",

@@ -144,7 +144,7 @@ def test_pictures_of_every_kind_keep_their_size(enlarging: ganzoo.Run, tmp_path:
     Image.fromarray(rgb).save(folder / "alpha.jpg")
     code, said = command(enlarging.dir, folder, "--out", tmp_path / "out", "--compare")
     assert code == 0, said
-    assert "skipped: broken.jpg cannot be read" in said
+    assert "skipped: broken.jpg cannot be read (no image that Pillow knows): give an image" in said
     assert size_of(tmp_path / "out" / "photo.png") == ((60, 80), "RGB")
     assert size_of(tmp_path / "out" / "alpha.png.png") == ((80, 60), "RGBA")
     assert size_of(tmp_path / "out" / "alpha.jpg.png") == ((80, 60), "RGB")
@@ -153,6 +153,30 @@ def test_pictures_of_every_kind_keep_their_size(enlarging: ganzoo.Run, tmp_path:
     code, said = command(enlarging.dir, folder / "broken.jpg")
     assert (code, said.count("\n")) == (2, 0)
     assert "broken.jpg cannot be read" in said
+
+
+def test_a_large_picture_is_applied_in_tiles_and_a_folder_of_fifty_is_compared(
+    enlarging: ganzoo.Run, tmp_path: Path
+) -> None:
+    levels = np.random.default_rng(0).integers(0, 256, (70, 100, 4), dtype=np.uint8)
+    Image.fromarray(levels).save(tmp_path / "large.png")
+    code, said = command(enlarging.dir, tmp_path / "large.png", "--tile", 48, "--overlap", 40)
+    assert code == 0, said
+    with Image.open(tmp_path / "large.applied.png") as image:
+        tiled = np.asarray(image).astype(int)
+    code, said = command(enlarging.dir, tmp_path / "large.png", "--out", tmp_path / "whole")
+    with Image.open(tmp_path / "whole" / "large.png") as image:
+        assert (image.size, image.mode) == ((200, 140), "RGBA")
+        assert np.abs(np.asarray(image).astype(int) - tiled).max() <= 1  # a level, where rounding meets a half
+    folder = tmp_path / "fifty"
+    folder.mkdir()
+    for i in range(50):
+        Image.fromarray(levels[:3, i : i + 2, :3]).save(folder / f"{i}.png")
+    code, said = command(enlarging.dir, folder, "--out", tmp_path / "out", "--compare")
+    assert code == 0, said
+    made = sorted(file.name for file in (tmp_path / "out").iterdir())
+    assert made == sorted(name for i in range(50) for name in (f"{i}.png", f"{i}.compare.png"))
+    assert {size_of(tmp_path / "out" / f"{i}.png")[0] for i in range(50)} == {(4, 6)}
 
 
 def test_a_zip_and_a_single_picture(enlarging: ganzoo.Run, photos: Path, tmp_path: Path) -> None:

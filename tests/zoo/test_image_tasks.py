@@ -115,7 +115,10 @@ def test_masks_from_files(photos: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("named", "said"),
     [
-        ("superres:of=digits:size=10,factor=4", "10x10 is no multiple of factor=4: set the data's size, or crop=8"),
+        (
+            "superres:of=digits:size=10,factor=4",
+            "10x10 is no multiple of factor=4: set the data's size to a multiple, or crop=8",
+        ),
         ("superres:of=ring", r"of=Ring gives samples of shape \(2,\), not pictures"),
         ("inpaint:of=digits-masks:size=16", "of=DigitsMasks gives pairs: give images"),
         ("colorize:of=digits", "of=Digits gives pictures of 1 channels: name data in colour"),

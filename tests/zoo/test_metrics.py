@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import scipy.linalg
 import scipy.stats
@@ -119,4 +121,9 @@ def test_class_accuracy_counts_the_class_that_was_asked_for() -> None:
     y = torch.arange(60) % 3
     x = torch.eye(3).double()[y] + noise(60, 3) / 20
     figures = evaluated("class-accuracy", x, x[:30], real_labels=y, fake_labels=torch.zeros(30).long())
-    assert figures == {"accuracy": pytest.approx(1 / 3), "real": 1.0}
+    assert figures == {"accuracy": pytest.approx(1 / 3), "worst": pytest.approx(1 / 3), "real": 1.0}
+    asked = torch.tensor([0, 1, 1] * 10)  # the samples are of the classes 0, 1 and 2 in turn
+    figures = evaluated("class-accuracy:classes=3", x, x[:30], real_labels=y, fake_labels=asked)
+    assert figures["class_0"] == 1
+    assert figures["worst"] == figures["class_1"] == pytest.approx(1 / 2)
+    assert math.isnan(figures["class_2"])

@@ -60,10 +60,10 @@ class Superres(Task):
         """Refuse sizes that are no multiples of the factor."""
         height, width = picture.shape[-2:]
         if height % self.factor or width % self.factor:
-            near = max(1, round(height / self.factor)) * self.factor
+            near = max(1, min(height, width) // self.factor) * self.factor
             raise errors.DataError(
-                f"superres: a picture of {height}x{width} is no multiple of factor={self.factor}: set the data's size, "
-                f"or crop={near}"
+                f"superres: a picture of {height}x{width} is no multiple of factor={self.factor}: set the data's size "
+                f"to a multiple, or crop={near}"
             )
 
     def pair(self, picture: Tensor, generator: torch.Generator) -> Mapping[str, Tensor]:
