@@ -9,6 +9,7 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 import types
 from pathlib import Path
@@ -442,6 +443,41 @@ def test_workers_that_send_nothing_are_waited_for_a_limited_time(monkeypatch: py
     with pytest.raises(errors.DataError, match=r"sent no batch for 2 seconds: shared memory"):
         fed.reals(0)
     assert fed._watchdog is None  # type: ignore[attr-defined]  # a streamed feed's
+
+
+def test_a_feed_that_is_closed_leaves_no_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ganzoo.data.workers.cores", lambda: torch.get_num_threads() + 1)
+    monkeypatch.setattr("ganzoo.data.streamed.WORTH_WORKERS", 0.0)
+    fed = feed(Items([torch.zeros(1)] * 8), "items", 4, 0, CPU, torch.float32)
+    fed.reals(0)
+    assert any(thread.name == "ganzoo-reader-watchdog" for thread in threading.enumerate())
+    fed.close()
+    assert not any(thread.name == "ganzoo-reader-watchdog" for thread in threading.enumerate())
+
+
+def test_reading_all_labels_is_said_where_it_takes_long(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    items = Items([(torch.zeros(1), k % 2) for k in range(8)])
+    feed(items, "items", 4, 0, CPU, torch.float32)
+    assert not caplog.records
+    monkeypatch.setattr("ganzoo.data.streamed.MANY_ITEMS", 7)
+    feed(items, "items", 4, 0, CPU, torch.float32)
+    assert "the labels of 8 items are read from the items" in caplog.text
+
+
+def test_the_digest_is_of_the_first_samples_to_look_at() -> None:
+    """A run is continued with data of the same digest: the number of samples in it must stay."""
+    many = torch.arange(200.0)[:, None] / 200
+    shown = feed(TensorDataset(many), "many", 4, 0, CPU, torch.float32)
+    unseen = shown.order(-1)[64]
+    other = many.clone()
+    other[unseen] = 0.123
+    fed = feed(TensorDataset(other), "many", 4, 0, CPU, torch.float32)
+    assert fed.fingerprint()["digest"] == shown.fingerprint()["digest"]
+    other[shown.order(-1)[63]] = 0.123
+    fed = feed(TensorDataset(other), "many", 4, 0, CPU, torch.float32)
+    assert fed.fingerprint()["digest"] != shown.fingerprint()["digest"]
 
 
 EVIL = "from pathlib import Path; Path({mark!r}).write_text('ran')\n"

@@ -497,6 +497,15 @@ def test_a_manifest_of_another_schema_is_damaged(tmp_path: Path, change: dict[st
         checkpoint.read(file.parent)
 
 
+def test_a_manifest_of_gigabytes_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = save(tmp_path, 2) / checkpoint.MANIFEST
+    monkeypatch.setattr(checkpoint, "MANIFEST_BYTES", file.stat().st_size)
+    checkpoint.read(file.parent)
+    file.write_text(file.read_text() + " ")
+    with pytest.raises(errors.CheckpointError, match=r"manifest\.json is larger than a manifest can be"):
+        checkpoint.read(file.parent)
+
+
 def test_a_size_that_differs_is_seen_without_reading_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     place = save(tmp_path, 2)
     with (place / "generator.safetensors").open("ab") as file:

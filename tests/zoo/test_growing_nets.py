@@ -94,6 +94,8 @@ def test_the_width_sets_how_far_a_weight_moves() -> None:
 
 
 def test_the_noise_of_the_levels_is_nested() -> None:
+    two = ganzoo.part("regularizer", "multi-level-noise:levels=2,least=0.25")
+    assert two.shares() == pytest.approx([0.76, 0.01])
     part = ganzoo.part("regularizer", "multi-level-noise:levels=3,least=0.25")
     shares = [1 - 0.25 ** (1 - k / 2) + 0.01 for k in range(3)]
     assert part.shares() == pytest.approx(shares)

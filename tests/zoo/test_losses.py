@@ -261,3 +261,20 @@ def test_rpgan_players_swap_roles():
 def test_rpgan_refuses_scores_that_do_not_pair(shape):
     with pytest.raises(ValueError, match=r"pairs each real score .* give as many fakes as reals"):
         ganzoo.part("loss", "rpgan").discriminator(ganzoo.Scores(real=torch.zeros(4), fake=torch.zeros(shape)))
+
+
+FACTS = {
+    "takes_patches": "hinge hinge-linear lsgan meg ragan rahinge ralsgan rpgan sgan sgan-saturating wgan",
+    "supports_shared_backward": "hinge-linear lsgan meg sgan sgan-saturating wgan",
+    "pairs_samples": "gan-qp rpgan",
+    "reads_scores": "acgan gan-qp hinge hinge-linear lsgan meg ogan ragan rahinge ralsgan rpgan sgan sgan-saturating "
+    "wgan wgan-div",
+}
+"""What the engine does otherwise for a loss: scores patch by patch, one backward pass, reals and fakes in pairs, and
+no scores at all where the loss reads features alone."""
+
+
+@pytest.mark.parametrize("fact", FACTS)
+def test_the_facts_by_which_the_engine_treats_a_loss(fact: str) -> None:
+    losses = [entry.name for entry in ganzoo.catalogue("loss") if entry.provider == "zoo"]
+    assert [name for name in losses if getattr(ganzoo.part("loss", name), fact)] == FACTS[fact].split()

@@ -148,8 +148,8 @@ def side_needed(layers: Sequence[str]) -> int:
         layers: the names of layers of a VGG.
 
     Example:
-        >>> side_needed(["relu1_2", "relu3_3"])
-        4
+        >>> side_needed(["relu1_2", "relu3_3"]), side_needed(["relu5_1"])
+        (4, 16)
     """
     return int(2 ** (max(int(name.partition("_")[0][-1]) for name in layers) - 1))
 
