@@ -2,9 +2,9 @@
 
 ``python examples/benchmarks/board.py --pairs 5``
 
-Whole runs of the default recipe in turn, with and without, and the other way round every other time. The seconds of the
-processor count, and the seconds of the clock are beside them. A third run of each round is a run without once more: its
-ratio is what chance does. The time inside of what is left out is measured as well, which other work disturbs less.
+Whole runs of the default recipe in turn, with and without, in another order each time. The seconds of the processor
+count, and the seconds of the clock are beside them. A third run of each round is a run without once more: its ratio is
+what chance does. The time inside of what is left out is measured as well, which other work disturbs less.
 """
 
 from __future__ import annotations
@@ -17,8 +17,6 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 from unittest.mock import patch
-
-import torch
 
 import ganzoo
 from ganzoo import bench
@@ -60,12 +58,12 @@ def timed(spent: list[float]) -> Iterator[None]:
         yield
 
 
-def run(steps: int | None) -> tuple[float, float]:
+def run(steps: int | None, threads: int) -> tuple[float, float]:
     """Train the default recipe: seconds of the processor, and of the clock."""
     given: dict[str, Any] = {} if steps is None else {"steps": steps}
     with tempfile.TemporaryDirectory() as folder:
         clock, processor = time.perf_counter(), time.process_time()
-        ganzoo.run(device="cpu", precision="fp32", logdir=folder, quiet=True, **given)
+        ganzoo.run(device="cpu", precision="fp32", threads=threads, logdir=folder, quiet=True, **given)
         return time.process_time() - processor, time.perf_counter() - clock
 
 
@@ -76,12 +74,11 @@ def main() -> None:
     parser.add_argument("--steps", type=int, help="of a run [those of the default recipe]")
     parser.add_argument("--threads", type=int, default=1, help="of the CPU [1]")
     how = parser.parse_args()
-    torch.set_num_threads(how.threads)
-    run(20)  # imports and first uses
+    run(20, how.threads)  # imports and first uses
     found: dict[str, list[tuple[float, float]]] = {"without": [], "again": [], "with": []}
     spent: list[float] = []
     for number in range(how.pairs):
-        order = list(found)
+        order = list(found)[number % 3 :] + list(found)[: number % 3]
         for name in order if number % 2 == 0 else reversed(order):
             with ExitStack() as stack:
                 if name == "with":
@@ -89,7 +86,7 @@ def main() -> None:
                     stack.enter_context(timed(spent))
                 else:
                     stack.enter_context(without())
-                found[name].append(run(how.steps))
+                found[name].append(run(how.steps, how.threads))
         print(f"round {number + 1}: load {os.getloadavg()[0]:.1f}", flush=True)
     print(
         "\n| runs | seconds of the processor | ratio | quartiles | ratio of the clock |\n"

@@ -103,7 +103,7 @@ def layout(figures: Sequence[str] = ()) -> dict[str, dict[str, list[Any]]]:
             ],
         },
         "3 is it good?": {
-            **bands,
+            **(bands or {"metrics": ["Multiline", [f"{quality}/(?!diversity|best).*"]]}),
             "best figures so far": ["Multiline", [f"{quality}/best .*"]],
             "diversity of the samples, 1 for the diversity of the data": ["Multiline", [f"{quality}/diversity"]],
         },
