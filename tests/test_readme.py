@@ -15,9 +15,11 @@ from pathlib import Path
 import click
 import pytest
 import torch
+import yaml
 from click.testing import CliRunner
 from PIL import Image
 
+import ganzoo
 from ganzoo.cli import group
 
 ROOT = Path(__file__).parents[1]
@@ -208,6 +210,17 @@ def test_the_tree_has_every_folder_once() -> None:
     listed = re.findall(r"^(\S+/) +\w", (ROOT / "CONTRIBUTING.md").read_text(), re.MULTILINE)
     expected = {f"{folder.relative_to(ROOT).as_posix()}/" for folder in folders}
     assert sorted(listed) == sorted(expected | {"plugins/ganzoo_zoo/", "tests/", "examples/", "docs/"})
+
+
+def test_every_part_has_a_picture_or_a_reason() -> None:
+    """To draw what is missing: .ci/pictures."""
+    folder = ROOT / "docs/pictures/parts"
+    without = runpy.run_path(str(ROOT / ".ci/pictures"))["WITHOUT"]
+    captions = yaml.safe_load((folder / "captions.yaml").read_text())
+    for entry in ganzoo.catalogue(no_plugins=True).entries():
+        key = f"{entry.kind}:{entry.name}"
+        assert (key in without) != (folder / f"{entry.kind}-{entry.name}.png").exists(), key
+        assert (key in without) != (key in captions), key
 
 
 @pytest.mark.parametrize("page", LINKED)

@@ -53,7 +53,7 @@ class Requests:
     reason: str = ""
 
 
-@dataclass
+@dataclass(repr=False)
 class Run:
     """A training run: what it is made of, and what it made.
 
@@ -132,6 +132,28 @@ class Run:
     def ema(self) -> nn.Module | None:
         """The average of the generator, None where none was kept."""
         return self.state.ema
+
+    def __repr__(self) -> str:
+        labels = self.parts.labels
+        where = f"{str(self.directory)!r}, " if self.directory is not None else ""
+        return f"Run({where}{labels['arch']} on {labels['data']}, loss {labels['loss']}, step {self.step})"
+
+    def _repr_png_(self) -> bytes | None:
+        """Samples as a picture, which a notebook shows in the place of the text."""
+        import io
+
+        from PIL import Image
+
+        from ganzoo.disk import pictures
+
+        if self.spec.inputs:
+            return None  # samples need conditions
+        columns = pictures.class_columns(self.spec.classes, 64) if len(self.spec.shape) == 3 else None
+        samples = self.sample(64 if columns is None else columns * max(1, 64 // columns))
+        drawn = pictures.picture(samples, columns, names=self.class_names if columns is not None else ())
+        out = io.BytesIO()
+        Image.fromarray(drawn.permute(1, 2, 0).contiguous().numpy()).save(out, "PNG")
+        return out.getvalue()
 
     @property
     def step(self) -> int:

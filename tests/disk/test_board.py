@@ -157,3 +157,10 @@ def test_a_histogram_leaves_out_what_is_not_finite(tmp_path: Path) -> None:
     (event,) = events(tmp_path).Tensors("3 balance/scores of real")
     assert sum(event.tensor_proto.double_val[2::3]) == 2
     assert "3 balance/scores of fake" not in events(tmp_path).Tags()["tensors"]
+
+
+def test_a_notebook_shows_the_samples_of_a_run_and_a_shell_shows_a_line(run: ganzoo.Run) -> None:
+    assert repr(run) == f"Run('{run.dir}', mlp:width=4 on ring, loss hinge, step 4)"
+    picture = run._repr_png_()
+    assert picture is not None
+    assert picture.startswith(b"\x89PNG")
