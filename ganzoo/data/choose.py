@@ -52,7 +52,7 @@ def feed(
         streamed = Iterated(dataset, batch_size, seed, device, dtype, name, part)
         return _looked_at(streamed, dataset, name, streamed.size)
     size = length_of(dataset, name)
-    if size < 2:
+    if size < min(2, batch_size):  # data to look at, such as what is held out, may be a single sample
         raise errors.DataError(f"data {name} has {size} samples, and a GAN needs many: give more")
     if size < batch_size:
         raise errors.DataError(
