@@ -196,13 +196,6 @@ MUTATIONS = (
         f"{DOUBLE}test_nothing_is_made_from_recordings_after_one_broke_off",
     ),
     Mutation(
-        "the graph of a failed step is kept",
-        CAPTURE,
-        "            gc.collect()\n",
-        "",
-        f"{DOUBLE}test_the_graph_of_a_failed_step_is_freed",
-    ),
-    Mutation(
         "the trial does not compare",
         CAPTURE,
         "            if not apart <= bound * (length := norm(scale)):\n",
