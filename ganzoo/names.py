@@ -129,7 +129,12 @@ def one_line(error: BaseException) -> str:
         >>> one_line(ModuleNotFoundError("No module named 'gudhi'"))
         "ModuleNotFoundError: No module named 'gudhi'"
     """
-    said = " ".join(str(error).split())
+    try:
+        said = " ".join(str(error).split())
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # the text of a plugin's exception may raise too, SystemExit included
+        said = ""
     said = said if len(said) <= 300 else said[:297] + "..."
     return f"{type(error).__name__}: {said}" if said else type(error).__name__
 
@@ -200,6 +205,20 @@ def shell_command(verb: str, folder: Path, files: Iterable[str] = ()) -> str:
     """
     options = "".join(f" --plugin {shlex.quote(file)}" for file in files)
     return f"ganzoo {verb} {shlex.quote(str(folder))}{options}"
+
+
+def home() -> Path:
+    """Find the user's home folder.
+
+    Returns:
+        The folder. A user without one, as in some containers, gets a folder that is not there and cannot be made.
+
+    Example:
+        >>> home().is_absolute()
+        True
+    """
+    found = user_path("~")
+    return found if found.is_absolute() else Path("/nonexistent")
 
 
 def user_path(path: str | Path) -> Path:

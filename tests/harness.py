@@ -108,7 +108,7 @@ class Server:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.close()
-        self._process.wait(20)
+        self._process.wait(600)  # on a busy machine the server may still be importing torch
         self._process.stdout.close()
 
 

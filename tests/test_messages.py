@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
+import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -136,6 +138,38 @@ def test_null_bytes_from_python_and_from_a_config(tmp_path: Path) -> None:
         resolve(catalogue, config=tmp_path / "config.yaml")
     with pytest.raises(errors.BadParameter, match=r"path=a.x00b holds a null byte"):
         catalogue.make("data", "folder:path=a\x00b")
+
+
+def test_the_traceback_of_a_bug_is_escaped(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """The text of an exception may come from outside. A debugger still gets the exception from `cli.main`."""
+
+    class Bug(Exception):
+        pass
+
+    def main(*args: object, **options: object) -> None:
+        raise Bug(EVIL)
+
+    before = signal.getsignal(signal.SIGINT)
+    monkeypatch.setattr(cli.group, "main", main)
+    assert cli.program() == 1
+    signal.signal(signal.SIGINT, before)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0].startswith("Traceback")
+    assert any("red" in line for line in lines[1:])
+    assert all(map(harmless, lines))
+    with pytest.raises(Bug):
+        cli.main([])
+
+
+def test_a_folder_of_nobody_is_not_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    catalogue = plugins.load_catalogue(no_plugins=True)
+    with pytest.raises(errors.SettingsError, match=r"logdir=~nosuchuser/x: there is no user nosuchuser"):
+        resolve(catalogue, given={"logdir": "~nosuchuser/x"})
+    data: Any = catalogue.make("data", "folder:path=~nosuchuser/x")[1]
+    with pytest.raises(errors.DataError, match="does not exist"):
+        data.dataset()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_memory_that_nobody_has_is_one_line(

@@ -73,6 +73,26 @@ def test_memory_and_reads_do_not_grow_with_the_file(tmp_path: Path, monkeypatch:
     assert len(parsed) == 11 + record.NEWEST_LINES
 
 
+def test_figures_of_a_long_file_are_read_without_the_rest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The end of a run, and a comparison, read what metrics recorded: of 20,000 lines the 20 with a figure."""
+    path = tmp_path / "metrics.jsonl"
+    lines = [
+        {"step": k, "images": 2 * k, "loss": float(k)} | ({"metrics/fd/x": k / 2} if k % 1000 == 0 else {})
+        for k in range(1, 20_001)
+    ]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    parsed: list[bytes] = []
+    real = record._parsed
+    monkeypatch.setattr(record, "_parsed", lambda text: parsed.append(text) or real(text))
+    found = record.outline(path)
+    assert [line["metrics/fd/x"] for line in found[:-1]] == [k / 2 for k in range(1000, 20_001, 1000)]
+    assert found[0] == {"step": 1000, "images": 2000, "metrics/fd/x": 500.0}
+    assert found[-1] == {"step": 20_000, "images": 40_000, "loss": 20_000.0}
+    assert len(parsed) == 20 + 1 + record.NEWEST_LINES
+    assert record.last_line(path)["step"] == 20_000
+    assert record.outline(tmp_path / "none") == []
+
+
 def test_a_pipe_is_one_line_and_blocks_nobody(tmp_path: Path) -> None:
     path = tmp_path / "metrics.jsonl"
     os.mkfifo(path)

@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import threading
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
@@ -141,11 +142,14 @@ class Commands(click.Group):
         """
         try:
             return super().invoke(ctx)
-        except (click.ClickException, click.Abort, click.exceptions.Exit, errors.GanzooError, SystemExit, OSError):
+        except (click.ClickException, click.Abort, click.exceptions.Exit, errors.GanzooError, OSError):
             raise
         except BaseException as error:
             name = ctx.invoked_subcommand
-            if name in COMMANDS or name is None or isinstance(error, KeyboardInterrupt):
+            if (name in COMMANDS or name is None) and not isinstance(error, (Exception, KeyboardInterrupt)):
+                # No command of ganzoo raises SystemExit: it would end the process as if all were well.
+                raise errors.PartError(f"a part or a plugin of this {name} raised {one_line(error)}") from error
+            if name in COMMANDS or name is None or isinstance(error, (SystemExit, KeyboardInterrupt)):
                 raise
             provider = _of_plugins(ctx)[name].provider
             raise errors.PluginError(f"plugin {provider}: command {name} failed: {one_line(error)}") from error
@@ -289,9 +293,9 @@ def main(args: Sequence[str] | None = None) -> int:
     except click.Abort as abort:
         if isinstance(abort.__cause__, EOFError):  # click expects a closed terminal, but the cause is a damaged file
             raise abort.__cause__ from None
-        return 130  # Ctrl-C
-    except KeyboardInterrupt:
-        return 130
+        return getattr(abort.__cause__, "exit_code", 130)  # Ctrl-C
+    except KeyboardInterrupt as end:
+        return getattr(end, "exit_code", 130)
     except click.ClickException as error:
         context = getattr(error, "ctx", None)
         path = context.command_path if context else "ganzoo"
@@ -303,6 +307,9 @@ def main(args: Sequence[str] | None = None) -> int:
         if error.errno == errno.ENAMETOOLONG:
             say(f"ganzoo: error: {str(error.filename)[:60]!r}... is too long for a path", err=True)
             return 2
+        if error.errno in (errno.EMFILE, errno.ENFILE):  # even an import may need one more
+            say("ganzoo: error: too many files are open: raise the limit (ulimit -n), and try again", err=True)
+            return 1
         if error.errno == errno.ENOSPC and error.filename is None:
             say("ganzoo: error: what is printed cannot be written: no space left on device", err=True)
             return 1
@@ -331,9 +338,16 @@ def _is_out_of_memory(error: Exception) -> bool:
 def program() -> int:
     """Run a command as a whole process. A late Ctrl-C does not disturb the end of Python.
 
+    The traceback of a bug is printed with the characters escaped that a terminal would obey.
+
     Returns:
-        The exit status of ``main``.
+        The exit status of ``main``, or 1 after an error that ``main`` does not explain.
     """
-    code = main()
+    try:
+        code = main()
+    except Exception:
+        for line in traceback.format_exc().splitlines():
+            say(line, err=True)
+        code = 1
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     return code

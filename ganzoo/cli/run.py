@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
@@ -238,5 +239,6 @@ def finished(run: Run) -> None:
     say(f"run      {run.dir}")
     if pictures:
         say(f"picture  {pictures[-1]}")
-    say(f"health   {summary(record.read(run.dir / 'metrics.jsonl'), directions(run))}")
+    with contextlib.suppress(errors.RunError):  # the logger has said so where the records cannot be read
+        say(f"health   {summary(record.outline(run.dir / 'metrics.jsonl'), directions(run))}")
     say(f"look     ganzoo tensorboard {shlex.quote(str(run.dir.parent))}")

@@ -152,19 +152,23 @@ def _notes(places: Sequence[Path], different_data: bool) -> list[str]:
 
 
 def _records(place: Path) -> list[dict[str, Any]]:
-    """The records of a run in order, with the seconds of training, and the figures of evaluations in their place."""
-    lines = record.read(place / "metrics.jsonl")
+    """The figures of a run in order, with the seconds of training, and the figures of evaluations in their place."""
     late: dict[int, dict[str, float]] = {}
     for each in evaluations(place):
         late.setdefault(each["step"], {}).update(each["tags"])
     found, seconds, before = [], 0.0, 0
-    for line in lines:
+    last: dict[str, Any] = {}
+    for line in record.lines(place / "metrics.jsonl"):
         speed = line.get("speed/images_per_second")
         if speed:
             seconds += (line["images"] - before) / speed
             before = line["images"]
-        found.append({**line, **late.pop(line["step"], {}), "seconds": seconds})
-    return found
+        figures = {tag: value for tag, value in line.items() if tag.startswith("metrics/")}
+        figures |= late.pop(line["step"], {})
+        last = {"step": line["step"], "images": line.get("images", before), "seconds": seconds, **figures}
+        if figures:
+            found.append(last)
+    return found if not last or found[-1:] == [last] else [*found, last]
 
 
 def _at(

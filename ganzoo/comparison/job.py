@@ -14,6 +14,7 @@ from typing import Any
 from ganzoo import errors
 from ganzoo.comparison.plan import Plan, Row
 from ganzoo.disk import record, status
+from ganzoo.disk.regular import read_json
 from ganzoo.names import one_line
 from ganzoo.plugins import Catalogue
 from ganzoo.recipe.assemble import assemble, train
@@ -48,7 +49,7 @@ def read_result(folder: Path, name: str) -> dict[str, Any] | None:
         The result as ``perform`` wrote it, or None where there is none.
     """
     try:
-        loaded = json.loads(result_file(folder, name).read_text(encoding="utf-8"))
+        loaded = read_json(result_file(folder, name))
     except (OSError, ValueError):
         return None
     return loaded if isinstance(loaded, dict) and "status" in loaded else None
@@ -140,7 +141,7 @@ def _reopened(place: Path, catalogue: Catalogue) -> Any:
 
 def _figures(place: Path) -> dict[str, Any]:
     """The last figures of a run, with the signs of trouble at the end."""
-    lines = record.read(place / "metrics.jsonl")
+    lines = record.outline(place / "metrics.jsonl")
     newest: dict[str, float] = {}
     for line in lines:
         newest.update({tag: math.nan if value is None else value for tag, value in line.items()})

@@ -125,7 +125,7 @@ def _waiting(plan: Plan, folder: Path) -> list[Job]:
     return [
         Job(
             name=name,
-            command=(sys.executable, "-m", "ganzoo", "compare", str(folder), "--only", name),
+            command=(sys.executable, "-P", "-m", "ganzoo", "compare", str(folder), "--only", name),
             folder=Path.cwd(),
             log=folder / "logs" / f"{name}.log",
             done=lambda name=name: job.read_result(folder, name) is not None,  # type: ignore[misc]
@@ -198,7 +198,7 @@ def _directions(
 def _draw_curves(folder: Path, finished: Sequence[tuple[str, Any, int]], figures: Sequence[str]) -> None:
     panels: dict[str, dict[str, list[curves.Curve]]] = {figure: {} for figure in figures}
     for name, row, _ in finished:
-        lines = record.read(folder / "runs" / name / "metrics.jsonl")
+        lines = record.outline(folder / "runs" / name / "metrics.jsonl")
         for figure in figures:
             tag = f"metrics/{figure}"
             points = [(line["images"], math.nan if line[tag] is None else line[tag]) for line in lines if tag in line]

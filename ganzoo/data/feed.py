@@ -8,7 +8,9 @@ and ``ganzoo.data.choose`` takes the one that suits a dataset.
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Container, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from types import MappingProxyType
 from typing import Any
 
@@ -46,6 +48,8 @@ class Feed:
         size: samples in the dataset.
         notes: what is remarkable about the data, a line each.
         held_out: a feed of samples that training never sees; None where there are none, or nobody asks for them.
+        waiting_since: the time (``time.monotonic``) since which samples are being read, or None. A signal ends a wait
+            that is too long.
     """
 
     shape: tuple[int, ...]
@@ -54,6 +58,7 @@ class Feed:
     class_names: Sequence[str] = ()
     size: int
     held_out: Feed | None = None
+    waiting_since: float | None = None
 
     def __init__(
         self, batch_size: int, seed: int, device: torch.device, dtype: torch.dtype, part: Data | None = None
@@ -153,6 +158,16 @@ class Feed:
 
     def close(self) -> None:
         """End the workers. The next call of ``reals`` starts new workers."""
+
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """A context in which samples are read, which takes as long as a dataset likes."""
+        # The outer of two such contexts counts: a wait is as long as what waits.
+        before, self.waiting_since = self.waiting_since, self.waiting_since or time.monotonic()
+        try:
+            yield
+        finally:
+            self.waiting_since = before
 
     def fingerprint(self) -> dict[str, Any]:
         """What tells this data from other data, as plain data; ``digest`` is of the first samples to look at."""

@@ -47,9 +47,9 @@ def read(
     try:
         item = dataset[row]
     # Such an error says already what is wrong, in one line.
-    except (errors.GanzooError, MemoryError):
+    except (errors.GanzooError, MemoryError, KeyboardInterrupt):
         raise
-    except Exception as error:  # a dataset may raise anything
+    except BaseException as error:  # a dataset may raise anything, SystemExit too
         raise errors.DataError(f"{said} cannot be read: {one_line(error)}") from error
     return checked(item, said, shapes)
 

@@ -129,9 +129,9 @@ class Iterated(Feed):
         """Call the dataset. An exception of the dataset becomes an error that names the data and the item."""
         try:
             return call()
-        except (errors.GanzooError, MemoryError):
+        except (errors.GanzooError, MemoryError, KeyboardInterrupt):
             raise
-        except Exception as error:  # a dataset may raise anything
+        except BaseException as error:  # a dataset may raise anything, SystemExit too
             raise errors.DataError(f"data {self.name}: {what}: {one_line(error)}") from error
 
     def _seed(self, position: int) -> None:
@@ -162,6 +162,10 @@ class Iterated(Feed):
         return max(1, self.size // self.batch_size)
 
     def reals(self, draw: int, piece: int = 0) -> Batch:
+        with self.waiting():
+            return self._reals(draw, piece)
+
+    def _reals(self, draw: int, piece: int) -> Batch:
         if draw != self._read:
             # Only forwards: a stream that is needed from an earlier batch begins anew and is read up to there.
             if draw * self.batch_size < self._position or self._read < 0:

@@ -134,6 +134,10 @@ class Streamed(Feed):
         self.close()  # what was read ahead is cut otherwise
 
     def reals(self, draw: int, piece: int = 0) -> Batch:
+        with self.waiting():
+            return self._reals(draw, piece)
+
+    def _reals(self, draw: int, piece: int) -> Batch:
         # Batches are read ahead in order only. A resumed run or a trial begins anew from its batch.
         if (draw, piece) != self._next:
             self.close()
@@ -174,13 +178,17 @@ class Streamed(Feed):
         return self.batch(item, self._has_classes, with_classes=self.with_labels)
 
     def at(self, rows: Tensor, first: int = 0) -> Batch:
-        items = collate(self.items.__getitems__([-1, first, *rows.tolist()]))
+        with self.waiting():
+            items = collate(self.items.__getitems__([-1, first, *rows.tolist()]))
         items["image"] = self.augmented(items["image"])
         return self.batch(items, self._has_classes)
 
     def close(self) -> None:
         if self._dropped is not None:
             self._dropped.detach()
+        if self._watchdog is not None:
+            # torch waits for each worker in turn, and a worker that waits in its dataset does not end by itself.
+            self._watchdog.waiting_since, self._watchdog.closing_since = None, time.monotonic()
         self._next, self._batches, self._dropped = None, iter(()), None  # a loader that is dropped ends its workers
         if self._watchdog is not None:
             self._watchdog.stop()
@@ -188,6 +196,7 @@ class Streamed(Feed):
         for each in self._readers:
             if each.is_alive():  # after seconds of patience; it hears no SIGTERM
                 each.kill()
+                each.join(workers.CLOSING_SECONDS)
         self._readers = []
         _reading.discard(self)
 
@@ -207,7 +216,7 @@ class Streamed(Feed):
                 multiprocessing_context=workers.context() if count else None,
                 pin_memory=gpu,
                 worker_init_fn=workers.start_worker,
-                collate_fn=collate,
+                collate_fn=workers.shared if count else collate,
             )
             # Workers start when the iterator is made, so the iterator is made inside.
             with workers.isolated() if count else nullcontext():

@@ -25,7 +25,7 @@ import torch
 from torch.utils.data import Dataset
 
 from ganzoo import errors, file_modules
-from ganzoo.data.items import read
+from ganzoo.data.items import collate, read
 from ganzoo.step.randomness import derive_seed
 
 PATIENCE = 300
@@ -33,6 +33,9 @@ PATIENCE = 300
 
 SHARED_MEMORY = Path("/dev/shm")
 """The file system that batches travel through from the workers to training, where the system has one."""
+
+CLOSING_SECONDS = 5.0
+"""Seconds that the workers have to end by themselves. A worker that waits in its dataset does not end by itself."""
 
 BATCHES_AHEAD = 3
 """Batches in shared memory for each worker: two that are read ahead, and one that training uses."""
@@ -88,6 +91,27 @@ def _rebuilt(
     """Unpickle a dataset in a worker, after the import of the files that may define the class of the dataset."""
     file_modules.import_missing(files)
     return SeededItems(pickle.loads(content), seed, name, shapes)
+
+
+def shared(items: list[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
+    """Make a batch in shared memory, in the worker that read the items.
+
+    torch would do so in a thread that sends the batch. An error there, such as shared memory that is full, is printed,
+    the batch is lost, and training waits for the batch in vain. An error here reaches training at once.
+
+    Args:
+        items: the items, as ``SeededItems`` reads them.
+
+    Returns:
+        The batch by the names of the tensors.
+
+    Raises:
+        RuntimeError: shared memory is full, or the worker has too many open files.
+    """
+    batch = collate(items)
+    for value in batch.values():
+        value.share_memory_()  # type: ignore[no-untyped-call]  # torch's
+    return batch
 
 
 def context() -> multiprocessing.context.BaseContext:
@@ -231,10 +255,10 @@ def cores() -> int:
 
 
 class Watchdog(threading.Thread):
-    """Kills worker processes that send no batch for ``PATIENCE`` seconds.
+    """Kills worker processes that send no batch for ``PATIENCE`` seconds, or that do not end when they should.
 
     torch notices a killed worker within seconds. Its own time limit would make torch notice a dead worker only when the
-    limit is over.
+    limit is over. When training ends, torch waits five seconds for each worker, and then twice as long.
     """
 
     def __init__(self, workers: Sequence[BaseProcess]) -> None:
@@ -246,15 +270,16 @@ class Watchdog(threading.Thread):
         super().__init__(name="ganzoo-reader-watchdog", daemon=True)
         self.workers = tuple(workers)
         self.waiting_since: float | None = None
+        self.closing_since: float | None = None
         self.expired = False
         self._stopped = threading.Event()
 
     def run(self) -> None:
         # Seconds. The wait ends at once when the thread is stopped, so closing a feed waits for nothing.
         while not self._stopped.wait(1.0):
-            since = self.waiting_since
-            if since is not None and time.monotonic() - since > PATIENCE:
-                self.expired = True
+            now, waiting, closing = time.monotonic(), self.waiting_since, self.closing_since
+            self.expired = waiting is not None and now - waiting > PATIENCE
+            if self.expired or (closing is not None and now - closing > CLOSING_SECONDS):
                 for each in self.workers:
                     each.kill()
                 return
@@ -280,6 +305,22 @@ def failure(error: BaseException, workers: Sequence[BaseProcess], expired: bool)
         return errors.DataError(str(error.args[0]).strip().splitlines()[-1].rpartition("DataError: ")[2])
     if not isinstance(error, RuntimeError | OSError | EOFError):
         return None
+    said = str(error)
+    if "shared memory" in said or "No space left on device" in said:
+        return errors.DataError(
+            "shared memory (/dev/shm), through which processes hand over batches, is full: give more of it (docker's "
+            "--shm-size=1g), or a smaller --batch-size"
+        )
+    if "Too many open files" in said or "ancdata" in said:
+        return errors.DataError(
+            "the processes that read data have too many open files: raise the limit (ulimit -n), or give a smaller "
+            "--batch-size"
+        )
+    if "can't start new thread" in said:
+        return errors.DataError(
+            "a process that reads data could not start, for the system has no thread left: end other programs, or "
+            "raise the limit (ulimit -u)"
+        )
     if expired:
         return errors.DataError(
             f"the processes that read data sent no batch for {PATIENCE} seconds: shared memory (/dev/shm) may have run "

@@ -31,6 +31,7 @@ from safetensors.torch import save as as_safetensors
 from torch import Tensor
 
 from ganzoo import errors
+from ganzoo.disk.regular import parse_json, read_bytes, read_json
 from ganzoo.disk.schema import RunNumbers
 
 FORMAT = 1
@@ -127,7 +128,7 @@ class Disk:
         Returns:
             The bytes of the file.
         """
-        return file.read_bytes()
+        return read_bytes(file)
 
     def sync(self, path: Path) -> None:
         """Block until a file, or the list of names of a directory, has reached the disk.
@@ -136,7 +137,7 @@ class Disk:
             path: a file or a directory.
         """
         # A handle for reading is enough to sync, and a directory cannot be opened for writing.
-        handle = os.open(path, os.O_RDONLY)
+        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))  # a pipe would be waited for
         try:
             os.fsync(handle)
         finally:
@@ -425,7 +426,8 @@ def found(folder: Path) -> list[Path]:
         named = (p for p in folder.iterdir() if p.name.isascii() and p.name.isdecimal() and p.is_dir())
         return sorted(named, key=step_of)
     except OSError as error:
-        raise errors.RunError(f"{folder} cannot be read ({error.strerror}): give yourself the right to") from error
+        todo = "give yourself the right to" if isinstance(error, PermissionError) else "try again"
+        raise errors.RunError(f"{folder} cannot be read ({error.strerror}): {todo}") from error
 
 
 def read(place: Path) -> Saved:
@@ -456,7 +458,7 @@ def read(place: Path) -> Saved:
             if hashlib.sha256(content).hexdigest() != digest:
                 raise errors.CheckpointError(f"checkpoint {place} is damaged: {name} is not what was written")
             if name == STATE:
-                numbers = json.loads(content)
+                numbers = parse_json(content)
             else:
                 tensors[unquote(name.removesuffix(TENSORS))] = tensors_of(content)
         counters = _require_schema(RunNumbers, numbers, STATE).counters
@@ -482,7 +484,7 @@ def _manifest(place: Path) -> Manifest:
     _require_file(path)
     if path.stat().st_size > MANIFEST_BYTES:
         raise errors.CheckpointError(f"checkpoint {place} is damaged: {MANIFEST} is larger than a manifest can be")
-    content = json.loads(disk.read(path))
+    content = parse_json(disk.read(path))
     # The version is looked at before the schema: a newer layout may have another schema, and is not damaged.
     version = content["format"]
     if isinstance(version, int) and version > FORMAT:
@@ -545,7 +547,7 @@ def _prune(folder: Path, keep: int, best: int | None) -> None:
 def _looks_whole(place: Path) -> bool:
     """Whether every file has the sealed size. The content is checked when the checkpoint is read."""
     try:
-        sizes = json.loads((place / MANIFEST).read_text(encoding="utf-8"))["bytes"]
+        sizes = read_json(place / MANIFEST, MANIFEST_BYTES)["bytes"]
         return all((place / name).stat().st_size == size for name, size in sizes.items())
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return False

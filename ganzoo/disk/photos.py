@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from ganzoo import errors
+from ganzoo.disk.regular import descriptor
 from ganzoo.image_formats import formats, suffixes
 from ganzoo.names import one_line
 
@@ -40,11 +42,17 @@ class Source:
     def open(self) -> BinaryIO:
         """The bytes of the picture."""
         if self.member is None:
-            return self.file.open("rb")
+            return os.fdopen(descriptor(self.file), "rb")
         with zipfile.ZipFile(self.file) as archive:
-            if archive.getinfo(self.member).file_size > LARGEST:
+            info = archive.getinfo(self.member)
+            if info.file_size > LARGEST:
                 raise ValueError("unpacks to more than a GiB")
-            return io.BytesIO(archive.read(self.member))
+            # A member may unpack to more than the zip states. `read` with a number unpacks no more than the number.
+            with archive.open(info) as member:
+                content = member.read(info.file_size + 1)
+            if len(content) != info.file_size:
+                raise ValueError("of another size than the zip states")
+            return io.BytesIO(content)
 
 
 @dataclass(frozen=True)

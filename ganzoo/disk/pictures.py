@@ -355,6 +355,7 @@ def save(picture_: Tensor, path: Path) -> None:
     from PIL import Image
 
     draft = path.with_name(f".{path.name}.{os.getpid()}")
+    draft.unlink(missing_ok=True)  # a link of this name must not be followed
     try:
         pixels = picture_.permute(1, 2, 0).contiguous().numpy()
         grey = len(picture_) == 1 or (len(picture_) == 3 and bool((picture_ == picture_[:1]).all()))

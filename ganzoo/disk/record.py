@@ -22,6 +22,7 @@ from ganzoo import errors
 from ganzoo.disk import pictures
 from ganzoo.disk.board import Board
 from ganzoo.disk.checkpoint import disk
+from ganzoo.disk.regular import descriptor, parse_json
 from ganzoo.disk.tags import About
 
 EVENT_FILES = "events.out.tfevents.*"
@@ -55,7 +56,7 @@ class RunLogger:
         self._resumed = step > 0 and any(folder.glob(EVENT_FILES))
         self._try("metrics.jsonl", lambda: self._open_lines(step))
         self._try("TensorBoard", lambda: self._open_board(step))
-        self._try("samples", lambda: (folder / "samples").mkdir(exist_ok=True))
+        self._try("samples", self._make_samples)
 
     def begin(self, about: About) -> None:
         """Log what is logged once a run: texts, charts, and the row of the hparams table.
@@ -168,8 +169,15 @@ class RunLogger:
     def _open_lines(self, step: int) -> None:
         path = self.folder / "metrics.jsonl"
         remove_after(path, step)
-        self._lines = os.fdopen(_descriptor(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT), "a", encoding="utf-8")
+        opened = descriptor(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, links=False)
+        self._lines = os.fdopen(opened, "a", encoding="utf-8")
         self._open["metrics.jsonl"] = self._lines
+
+    def _make_samples(self) -> None:
+        place = self.folder / "samples"
+        if place.is_symlink():  # pictures must not be written outside of a run directory that came from elsewhere
+            raise OSError(0, "it is a link, which is not followed", str(place))
+        place.mkdir(exist_ok=True)
 
     def _open_board(self, step: int) -> None:
         # TensorBoard writes in a thread of its own. An error there is raised again by the next call of the writer,
@@ -208,7 +216,7 @@ def append_line(path: Path, line: Mapping[str, Any]) -> None:
     """
     text = json.dumps(_finite(line)) + "\n"
     try:
-        file = _descriptor(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+        file = descriptor(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, links=False)
         try:
             os.write(file, text.encode())  # a single call, so that lines of two processes do not mix
             os.fsync(file)
@@ -262,7 +270,7 @@ def remove_after(path: Path, step: int) -> None:
     """
     if not os.path.lexists(path):
         return
-    with os.fdopen(_descriptor(path, os.O_RDWR), "r+b") as file:
+    with os.fdopen(descriptor(path, os.O_RDWR, links=False), "r+b") as file:
         keep = file.seek(0, os.SEEK_END)
         for start, text in _backwards(file):
             line = _parsed(text)
@@ -285,9 +293,53 @@ def read(path: Path) -> list[dict[str, Any]]:
     Raises:
         RunError: the file cannot be read, or is no regular file.
     """
+    return list(lines(path))
+
+
+def lines(path: Path, holding: str = "") -> Iterator[dict[str, Any]]:
+    """Read the lines of a ``metrics.jsonl`` one by one. Memory does not grow with the file.
+
+    Args:
+        path: the file.
+        holding: leave out lines that do not hold these characters, without parsing the line.
+
+    Yields:
+        A mapping a line, as ``read`` gives them.
+
+    Raises:
+        RunError: the file cannot be read, or is no regular file.
+    """
+    wanted = holding.encode()
     with _reading(path) as file:
-        found = (_parsed(text) for text in file) if file is not None else ()
-        return [line for line in found if line is not None]
+        for text in file or ():
+            if wanted in text and (line := _parsed(text)) is not None:
+                yield line
+
+
+def outline(path: Path, prefix: str = "metrics/") -> list[dict[str, Any]]:
+    """Read the figures of a ``metrics.jsonl``, and the newest value of every other tag.
+
+    Figures are recorded seldom: a file of a million lines has a few thousand.
+
+    Args:
+        path: the file.
+        prefix: the beginning of the tags of figures.
+
+    Returns:
+        A mapping a line with figures, with ``step``, ``images`` and the figures, the oldest first. The last mapping has
+        the newest value of every other tag, with ``step`` and ``images`` of the last line. The list is empty when the
+        file is missing or empty.
+
+    Raises:
+        RunError: the file cannot be read, or is no regular file.
+    """
+    found = [
+        {tag: value for tag, value in line.items() if tag in ("step", "images") or tag.startswith(prefix)}
+        for line in lines(path, f'"{prefix}')
+    ]
+    last = last_line(path)
+    rest = {tag: value for tag, value in newest(path).items() if not tag.startswith(prefix)}
+    return [*found, {**rest, **{tag: last[tag] for tag in ("step", "images") if tag in last}}] if last else found
 
 
 def newest(path: Path) -> dict[str, float]:
@@ -313,6 +365,28 @@ def newest(path: Path) -> dict[str, float]:
     return values
 
 
+def last_line(path: Path) -> dict[str, Any]:
+    """Read the last line of a ``metrics.jsonl``, from the end of the file.
+
+    Args:
+        path: the file.
+
+    Returns:
+        The line as ``read`` gives it. Empty where the file is missing or empty.
+
+    Raises:
+        RunError: the file cannot be read, or is no regular file.
+    """
+    with _reading(path) as file:
+        for count, (_, text) in enumerate(_backwards(file) if file is not None else ()):
+            line = _parsed(text)
+            if line is not None:
+                return line
+            if count == NEWEST_LINES:
+                break
+    return {}
+
+
 class _reading:
     """A context with an opened ``metrics.jsonl``, or None when the file is missing."""
 
@@ -323,7 +397,7 @@ class _reading:
     def __enter__(self) -> BinaryIO | None:
         try:
             if os.path.lexists(self.path):
-                self.file = os.fdopen(_descriptor(self.path, os.O_RDONLY), "rb")
+                self.file = os.fdopen(descriptor(self.path, links=False), "rb")
         except OSError as error:
             raise errors.RunError(f"{self.path} cannot be read ({error.strerror}): make it readable") from error
         return self.file
@@ -333,19 +407,6 @@ class _reading:
             self.file.close()
         if isinstance(error, OSError):
             raise errors.RunError(f"{self.path} cannot be read ({error.strerror}): make it readable") from error
-
-
-def _descriptor(path: Path, flags: int) -> int:
-    """Open a regular file.
-
-    A link is refused: a run directory from elsewhere must not make ganzoo write to a file outside of the directory. A
-    named pipe is refused: opening one would block until another process writes to the pipe.
-    """
-    opened = os.open(path, flags | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0), 0o666)
-    if not os.path.isfile(opened):  # noqa: PTH113  # a file descriptor, which a Path cannot be
-        os.close(opened)
-        raise OSError(0, "no regular file", str(path))
-    return opened
 
 
 def _backwards(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
@@ -368,7 +429,7 @@ def _backwards(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
 def _parsed(text: bytes) -> dict[str, Any] | None:
     """A line of a ``metrics.jsonl``, or None for a line that is damaged."""
     try:
-        line = json.loads(text)
-    except (ValueError, RecursionError):
+        line = parse_json(text)
+    except ValueError:
         return None
     return line if isinstance(line, dict) and isinstance(line.get("step"), int) else None

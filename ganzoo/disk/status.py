@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal, cast, get_args
 
+from ganzoo.disk.regular import read_json
 from ganzoo.errors import NonFinite
 
 NAME = "status.json"
@@ -67,7 +68,10 @@ def ended(error: BaseException | None, step: int, until: int, asked: str = "") -
         name = "stopped"
     else:
         name = "failed"
-    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    try:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+    except BaseException:  # the text of an exception of a plugin may raise anything
+        reason = type(error).__name__
     return Status(name, step, until, reason)
 
 
@@ -81,6 +85,7 @@ def write(folder: Path, status: Status) -> None:
     draft = folder / f".{NAME}.{os.getpid()}"
     with contextlib.suppress(OSError):
         try:
+            draft.unlink(missing_ok=True)  # a link of this name must not be followed
             draft.write_text(json.dumps(asdict(status), indent=1) + "\n", encoding="utf-8")
             draft.replace(folder / NAME)
         finally:
@@ -97,7 +102,7 @@ def read(folder: Path) -> Status | None:
         The status, or None where the file is missing or damaged.
     """
     try:
-        found = json.loads((folder / NAME).read_text(encoding="utf-8"))
+        found = read_json(folder / NAME)
         name, step, until, reason = (found[key] for key in ("status", "step", "until", "reason"))
     except (OSError, ValueError, KeyError, TypeError):
         return None

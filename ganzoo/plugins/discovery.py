@@ -211,11 +211,27 @@ class Discovery:
             else:
                 imported.append((plugin, found))
         for plugin, found in imported:  # all kinds come first, since a plugin may bring parts of another plugin's kind
-            self._add_kinds(plugin, found)
+            with self._alone(plugin):
+                self._add_kinds(plugin, found)
         for plugin, found in imported:
-            self._open(plugin, found)
+            with self._alone(plugin):
+                self._open(plugin, found)
         for file in files:
             self._add_file(file)
+
+    @contextlib.contextmanager
+    def _alone(self, plugin: Plugin) -> Iterator[None]:
+        """A context in which a plugin raises what it likes: the other plugins stay usable.
+
+        Even a look at a plugin can run code of the plugin, such as the ``__getattr__`` of its module.
+        """
+        try:
+            yield
+        except BaseException as error:
+            raise_interrupt(error)
+            if isinstance(error, errors.PluginError):
+                raise
+            self._report(plugin.name, f"dropped, for it raises when it is looked at: {one_line(error)}", error)
 
     def _report(self, plugin: str, message: str, cause: BaseException | None = None) -> None:
         problem = Problem(plugin, message)
@@ -428,10 +444,11 @@ class Discovery:
         try:
             module = _executed(file)
             self.plugins.append(plugin)
-            self._add_kinds(plugin, module)
-            hooks = [*(kind.hook for kind in self.kinds.values()), PRESETS, KINDS, COMMANDS, *EVENTS]
-            self._open(plugin, module if _is_plugin(module, hooks) else _as_plugin(module, self.kinds))
-            brings = plugin.entries or plugin.presets or plugin.commands or hasattr(module, KINDS)
+            with self._alone(plugin):
+                self._add_kinds(plugin, module)
+                hooks = [*(kind.hook for kind in self.kinds.values()), PRESETS, KINDS, COMMANDS, *EVENTS]
+                self._open(plugin, module if _is_plugin(module, hooks) else _as_plugin(module, self.kinds))
+                brings = plugin.entries or plugin.presets or plugin.commands or hasattr(module, KINDS)
             if not (brings or any(plugin.implements(event) for event in EVENTS)):
                 raise errors.PluginError(f"plugin {plugin.name}: neither a part nor a hook is defined in {file}")
         finally:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import inspect
-import json
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ganzoo import errors
+from ganzoo.disk.regular import MOST_BYTES, read_bytes, read_json
 from ganzoo.names import shell_command
 from ganzoo.words import PartSpec
 
@@ -81,8 +81,8 @@ def digest(path: str | Path) -> str:
         The hexadecimal digest. The text is empty where the file cannot be read.
     """
     try:
-        return hashlib.sha256(Path(path).read_bytes()).hexdigest()
-    except OSError:
+        return hashlib.sha256(read_bytes(Path(path), MOST_BYTES)).hexdigest()
+    except (OSError, ValueError):  # a null byte in the path is a ValueError
         return ""
 
 
@@ -96,7 +96,7 @@ def recorded(folder: Path) -> dict[str, Any]:
         The content of ``environment.json``. Empty where the file is missing or damaged.
     """
     try:
-        found = json.loads((folder / "environment.json").read_text(encoding="utf-8"))
+        found = read_json(folder / "environment.json")
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
@@ -132,6 +132,7 @@ def advice(folder: Path, setting: str, reference: str) -> str:
     origin = told.get(f"{setting} {reference}") if isinstance(told, dict) else None
     if not isinstance(origin, dict):
         return ""
+    origin = {key: str(value) for key, value in origin.items()}
     file, sha = origin.get("file", ""), origin.get("sha256", "")
     if "class" in origin:
         where = f" of {file}" if file else ""
@@ -139,7 +140,7 @@ def advice(folder: Path, setting: str, reference: str) -> str:
         return f"it was an object of the class {origin['class']}{where}: {give}"
     if "distribution" in origin:
         name, version = origin["distribution"], origin.get("version", "")
-        return f"it came from {name} {version}: python -m pip install {name}=={version}"
+        return f"it came from {name} {version}: python -m pip install {shlex.quote(f'{name}=={version}')}"
     now = digest(file)
     state = "" if now == sha else ", which has changed since" if now else ", which is not there now"
     return f"it came from {file} (sha256 {sha[:12]}{state}): give --plugin {shlex.quote(file) if now else 'FILE'}"

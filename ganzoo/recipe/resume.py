@@ -144,11 +144,8 @@ def _scheduled(run_: Run) -> str:
 def _begun(logdir: Path) -> Path | None:
     """Find the run directory that an earlier start of the same torchrun call made."""
     for file in sorted(logdir.glob("[!.]*/environment.json"), key=lambda file: file.stat().st_mtime, reverse=True):
-        try:
-            if json.loads(file.read_text()).get("launch") == launch_id():
-                return file.parent
-        except (OSError, ValueError):  # another run's directory, damaged or without permission to read
-            continue
+        if origins.recorded(file.parent).get("launch") == launch_id():
+            return file.parent
     return None
 
 

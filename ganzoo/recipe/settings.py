@@ -341,7 +341,12 @@ def resolve(
         raise errors.SettingsError("ema_rampup bounds a half-life, and none is given: give ema_half_life too")
     for name in ("logdir", "init_from"):
         if isinstance(chosen.get(name), str):
-            chosen[name] = os.path.expanduser(str(chosen[name]))  # noqa: PTH111  # see ``user_path``
+            chosen[name] = path = os.path.expanduser(str(chosen[name]))  # noqa: PTH111  # see ``user_path``
+            if path.startswith("~"):  # a folder of this name would be made in the current directory
+                user = path.partition("/")[0]
+                raise errors.SettingsError(
+                    f"{name}={brief(path)}: there is no user {user[1:]}: write ./{user} for a folder"
+                )
     try:
         settings = words.make(Settings, "run", chosen)
     except errors.BadParameter as error:
@@ -516,9 +521,11 @@ def read_config(path: str | Path) -> dict[str, object]:
         Loader.add_constructor(f"tag:yaml.org,2002:{tag}", Loader.construct_number)
     path = user_path(path)
     try:
-        if path.stat().st_size > CONFIG_BYTES:
+        with path.open("rb") as file:  # a device such as /dev/zero has no size, and no end
+            content = file.read(CONFIG_BYTES + 1)
+        if len(content) > CONFIG_BYTES:
             raise errors.SettingsError(f"config {path} is larger than {CONFIG_BYTES >> 10} KiB: that is no config file")
-        loaded = yaml.load(path.read_text(encoding="utf-8"), Loader=Loader)
+        loaded = yaml.load(content.decode(), Loader=Loader)
     except OSError as error:
         raise errors.SettingsError(f"config {path} cannot be read: {error.strerror}") from error
     except errors.SettingsError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from ganzoo import errors
+from ganzoo.names import one_line
 
 
 class named:  # reads as a word; contextlib's generator form would cost a microsecond a part and step
@@ -32,9 +33,15 @@ class named:  # reads as a word; contextlib's generator form would cost a micros
         """Enter: all work is on the way out."""
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        """Add the note. KeyboardInterrupt and SystemExit are no fault of a part, and pass without."""
+        """Add the note. KeyboardInterrupt is no fault of a part, and passes without.
+
+        Raises:
+            PartError: the part raised SystemExit or the like, which would end the process as if all were well.
+        """
         if isinstance(error, Exception):
             error.add_note(f"in {self.kind} {self.name}")
+        elif error is not None and not isinstance(error, KeyboardInterrupt):
+            raise errors.PartError(f"{self.kind} {self.name} raised {one_line(error)}") from error
 
 
 def require_scalar(value: object, kind: str, name: str) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,8 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
 from ganzoo import errors
+from ganzoo.disk.regular import descriptor
+from ganzoo.image_formats import formats
 from ganzoo.parts import Batch
 from ganzoo.step.randomness import derive_seed
 from ganzoo.training.run import Run, evaluating
@@ -65,17 +68,18 @@ def read_image(path: Path, shape: tuple[int, ...]) -> Tensor:
         Incompatible: the samples of the run are no images.
         DataError: the file cannot be read.
     """
-    from PIL import Image, ImageOps, UnidentifiedImageError
+    from PIL import Image, ImageOps
 
     if len(shape) != 3 or shape[0] not in (1, 3):
         raise errors.Incompatible(
             f"samples of shape {'x'.join(map(str, shape))} are no images with 1 or 3 channels: give a run on images"
         )
     try:
-        with Image.open(path) as opened:
+        # The formats are named: Pillow would also try EPS, and hand a stranger's file to Ghostscript.
+        with os.fdopen(descriptor(path), "rb") as stream, Image.open(stream, formats=formats(path.suffix)) as opened:
             upright = ImageOps.exif_transpose(opened).convert("L" if shape[0] == 1 else "RGB")
-    except (OSError, UnidentifiedImageError, Image.DecompressionBombError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or "no image that Pillow knows"
+    except Exception as error:  # Pillow raises almost anything on damaged files
+        reason = getattr(error, "strerror", None) or "no image that ganzoo reads"
         raise errors.DataError(f"{path} cannot be read ({reason}): give an image such as a PNG or a JPEG") from error
     fitted = ImageOps.fit(upright, (shape[2], shape[1]), Image.Resampling.LANCZOS)
     pixels = torch.frombuffer(bytearray(fitted.tobytes()), dtype=torch.uint8).view(shape[1], shape[2], shape[0])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import shutil
@@ -18,6 +17,8 @@ from ganzoo import errors
 from ganzoo.disk import checkpoint, record, status
 from ganzoo.disk.lock import NAME as LOCK
 from ganzoo.disk.lock import Lock
+from ganzoo.disk.regular import read_json
+from ganzoo.recipe.settings import read_config
 
 ARCHIVE = ".tar.gz"
 """The ending of an archive."""
@@ -84,7 +85,8 @@ def facts(folder: Path) -> RunFacts:
     saved = checkpoint.found(folder / "checkpoints")
     state = _state(saved[-1]) if saved else {}
     step = max([checkpoint.step_of(place) for place in saved] + [said.step if said else 0, lines[0]])
-    until = said.until if said else int(state.get("until", 0))
+    told = state.get("until", 0)
+    until = said.until if said else told if isinstance(told, int) else 0
     name: str = said.status if said else ("unknown" if not until else "finished" if step >= until else "stopped")
     if in_training(folder):
         name = "training"
@@ -217,24 +219,14 @@ def _nothing(_: object) -> None:
 def _newest_values(folder: Path) -> tuple[int, dict[str, float]]:
     """The newest step of the logs, and the newest value of each tag."""
     try:
-        with (folder / "metrics.jsonl").open("rb") as file:
-            end = file.seek(0, os.SEEK_END)
-            file.seek(max(0, end - 65536))
-            lines = file.read().splitlines()
-        values = record.newest(folder / "metrics.jsonl")
-    except (OSError, errors.RunError):
+        return int(record.last_line(folder / "metrics.jsonl").get("step", 0)), record.newest(folder / "metrics.jsonl")
+    except errors.RunError:
         return 0, {}
-    for line in reversed(lines):
-        try:
-            return int(json.loads(line)["step"]), values
-        except (ValueError, KeyError, TypeError):
-            continue
-    return 0, values
 
 
 def _state(saved: Path) -> dict[str, Any]:
     try:
-        state = json.loads((saved / "state.json").read_text(encoding="utf-8"))
+        state = read_json(saved / "state.json")
     except (OSError, ValueError):
         return {}
     return state if isinstance(state, dict) else {}
@@ -242,15 +234,15 @@ def _state(saved: Path) -> dict[str, Any]:
 
 def _recipe(folder: Path) -> str:
     """The names of the parts of a run, in the order of the run directory's name."""
-    import yaml
-
+    if not (folder / "config.yaml").is_file():  # a pipe would be waited for
+        return "?"
     try:
-        settings = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError):
+        settings = read_config(folder / "config.yaml")
+    except errors.SettingsError:
         return "?"
     names: list[str] = []
     for setting in ("arch", "loss", "regularizers", "schedule", "data"):
-        value = settings.get(setting) if isinstance(settings, dict) else None
+        value = settings.get(setting)
         parts = value if isinstance(value, list) else [value]
         names += [str(part["name"]) for part in parts if isinstance(part, dict) and "name" in part]
     return " ".join(names)
@@ -258,8 +250,8 @@ def _recipe(folder: Path) -> str:
 
 def _figure(state: dict[str, Any], values: dict[str, float]) -> str:
     best = state.get("best")
-    if isinstance(best, dict) and {"figure", "value", "step"} <= best.keys():
-        return f"{best['figure']} {float(best['value']):.4g} (step {best['step']})"
+    if isinstance(best, dict) and isinstance(best.get("value"), int | float):
+        return f"{best.get('figure')} {float(best['value']):.4g} (step {best.get('step')})"
     for tag, value in values.items():
         if tag.startswith("metrics/") and math.isfinite(value):
             return f"{tag.removeprefix('metrics/')} {value:.4g}"

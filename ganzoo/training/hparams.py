@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ganzoo import words
+from ganzoo.disk.regular import parse_json, read_text
 from ganzoo.disk.status import Status
 from ganzoo.disk.tags import About
 from ganzoo.errors import RunError
@@ -155,11 +156,11 @@ def texts(run: Run) -> dict[str, str]:
     settings = {**words.plain(run.settings), **run.parts.labels}
     lines = ["| setting | value |", "| --- | --- |"]
     lines += [f"| {key} | `{value}` |" for key, value in settings.items()]
-    environment = _read(run, "environment.json")
     try:
-        facts: Mapping[str, Any] = json.loads(environment)
+        found = parse_json(_read(run, "environment.json"))
     except ValueError:
-        facts = {}
+        found = {}
+    facts: Mapping[str, Any] = found if isinstance(found, dict) else {}
     command = _read(run, "command.txt").strip()
     said = ["**command**", "", f"    {command or shlex.join(['ganzoo', 'run'])}", ""]
     said += [f"- {key}: {facts[key]}" for key in ("ganzoo", "torch", "python", "device", "threads") if key in facts]
@@ -184,7 +185,7 @@ def outcome(run: Run, ending: Status) -> str:
     lines = [f"**{ending.status}** after step {ending.step} of {ending.until}", "", ending.reason, ""]
     figures = Figures(run)
     try:
-        records = record.read(run.dir / "metrics.jsonl")
+        records = record.outline(run.dir / "metrics.jsonl")
     except RunError:
         records = []
     for line in records:
@@ -207,6 +208,6 @@ def _plain(value: object) -> object:
 
 def _read(run: Run, name: str) -> str:
     try:
-        return (run.dir / name).read_text(encoding="utf-8")
-    except OSError:
+        return read_text(run.dir / name)
+    except (OSError, ValueError):
         return ""

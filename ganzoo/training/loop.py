@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any, cast
 
@@ -31,7 +32,7 @@ from ganzoo.training.looks import Looks
 from ganzoo.training.run import Requests, Run
 from ganzoo.training.saving import Saver
 from ganzoo.training.scoring import score
-from ganzoo.training.signals import LAUNCHER_SECONDS, Interrupt, Interrupted, interruptible
+from ganzoo.training.signals import LAUNCHER_SECONDS, DataAwaited, Interrupt, Interrupted, interruptible, sigint_ignored
 from ganzoo.training.steps import advance, compiled_steps, conditions, step_compiler
 
 CHECKED_EVERY = 50
@@ -166,8 +167,9 @@ class Trainer:
         self.grids = Grids(run, feed, events)
         self.known_figures = hparams.Figures(run)
         if self.counters.step and processes.is_main and run.parts.metrics:
-            for line in record.read(run.dir / "metrics.jsonl"):
-                self.known_figures.update({k: v for k, v in line.items() if isinstance(v, float)})
+            with suppress(errors.RunError):  # the logger has said so where the records cannot be read
+                for line in record.lines(run.dir / "metrics.jsonl", '"metrics/'):
+                    self.known_figures.update({k: v for k, v in line.items() if isinstance(v, float)})
         self.looks = Looks(run, self.grids.real, self.grids.shown.labels, feed.look)
 
     def train(self) -> None:
@@ -180,10 +182,15 @@ class Trainer:
             self.display.say(self.header())
             if any(not name.isdecimal() for name in self.feed.class_names):
                 self.display.say(f"classes: {self.feed.counts()}")
+            if sigint_ignored():
+                self.display.say(
+                    "Ctrl-C (SIGINT) is ignored, since the process was started so, as background jobs are: stop with: "
+                    f"kill {os.getpid()}"
+                )
         for line in (*run.choices, *(f"warning: {warning}" for warning in run.warnings)):
             self.display.say(line)
         patience = LAUNCHER_SECONDS if launch_id() else 0.0
-        with self.display, interruptible(patience) as interrupt:
+        with self.display, self.data_given_up(), interruptible(patience, self.waiting_since) as interrupt:
             self.processes.stop_waiting(partial(getattr, interrupt, "signal"))
             if settings.on_nonfinite == "rollback" and self.saver.saved < 0:
                 self.save()  # a rollback needs a checkpoint
@@ -200,8 +207,28 @@ class Trainer:
                 if self.stopping:
                     break
                 if ended and counters.step < self.until:
-                    raise Interrupted(ended, counters.step, self.run.command("resume"))
+                    where = f"stopped after step {counters.step}, which is saved"
+                    raise Interrupted(ended, where, self.run.command("resume"))
             self.save(wait=True)
+
+    def waiting_since(self) -> float | None:
+        """The time (``time.monotonic``) since which samples of the data are read, or None."""
+        feeds = (self.feed, self.feed.held_out)
+        return next((feed.waiting_since for feed in feeds if feed is not None and feed.waiting_since is not None), None)
+
+    @contextmanager
+    def data_given_up(self) -> Iterator[None]:
+        """A context that ends with a line where a signal came and the data did not.
+
+        Raises:
+            Interrupted: a signal asked to stop, and the step waited for data.
+        """
+        try:
+            yield
+        except DataAwaited as error:
+            where = f"stopped in step {self.counters.step + 1}, which waited for data {self.run.parts.labels['data']}"
+            saved = self.saver.what_is_saved()
+            raise Interrupted(error.signal, f"{where}; {saved}", self.run.command("resume")) from None
 
     def header(self) -> str:
         """The line that begins a run: the parts, the steps, the device and the directory."""

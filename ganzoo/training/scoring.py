@@ -22,6 +22,7 @@ from torch import Tensor
 
 from ganzoo import errors
 from ganzoo.data.feed import Feed
+from ganzoo.names import home, user_path
 from ganzoo.parts import Batch, Metric, Samples
 from ganzoo.parts.samples import Transform
 from ganzoo.speed import hardware
@@ -238,8 +239,8 @@ def _images(batch: Batch) -> Tensor:
 def reference_folder() -> Path:
     """The folder of the cached statistics: ``$GANZOO_CACHE``, or ``ganzoo`` in the user's cache, and ``reference``."""
     named = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    home = (named if named.is_absolute() else Path.home() / ".cache") / "ganzoo"
-    return Path(os.environ.get("GANZOO_CACHE") or home).expanduser() / "reference"
+    cache = (named if named.is_absolute() else home() / ".cache") / "ganzoo"
+    return user_path(os.environ.get("GANZOO_CACHE") or cache) / "reference"
 
 
 def _read(file: Path) -> dict[str, Tensor] | None:

@@ -480,6 +480,26 @@ def test_the_digest_is_of_the_first_samples_to_look_at() -> None:
     assert fed.fingerprint()["digest"] != shown.fingerprint()["digest"]
 
 
+class StuckLater(Stuck):
+    """The first items come, and the others do not."""
+
+    def __getitem__(self, i: int) -> torch.Tensor:
+        self.read = getattr(self, "read", 0) + 1
+        return super().__getitem__(i) if self.read > 4 else torch.tensor([i / 20])
+
+
+def test_workers_that_do_not_end_are_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker that waits in its dataset hears nothing, and torch would wait for five seconds, and five more."""
+    monkeypatch.setattr("ganzoo.data.workers.cores", lambda: torch.get_num_threads() + 1)
+    monkeypatch.setattr("ganzoo.data.workers.CLOSING_SECONDS", 0.5)
+    monkeypatch.setattr("ganzoo.data.feed.WORTH_WORKERS", 0.0)
+    fed = feed(StuckLater(), "stuck", 4, 0, CPU, torch.float32)
+    fed.reals(0)
+    (worker,) = multiprocessing.active_children()
+    fed.close()
+    assert not worker.is_alive()
+
+
 EVIL = "from pathlib import Path; Path({mark!r}).write_text('ran')\n"
 """A module that leaves a mark when it is imported."""
 

@@ -77,3 +77,32 @@ def one_of_two() -> None:
     if "SILENT_SECONDS" in os.environ:
         heartbeat.WORD_SECONDS = 2
         heartbeat.SILENT_SECONDS = heartbeat.STOPPING_SECONDS = float(os.environ["SILENT_SECONDS"])
+
+
+def few_files() -> None:
+    """The process may open $FILES files, and no more."""
+    resource.setrlimit(
+        resource.RLIMIT_NOFILE, (int(os.environ["FILES"]), resource.getrlimit(resource.RLIMIT_NOFILE)[1])
+    )
+
+
+def no_threads() -> None:
+    """The system has no thread left for the process."""
+    import threading
+
+    def start(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    threading.Thread.start = start  # type: ignore[method-assign]
+
+
+def background_job() -> None:
+    """The process ignores Ctrl-C, as a shell starts background jobs."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def impatient() -> None:
+    """After a signal, data is waited for one second, and a second SIGTERM counts after one."""
+    from ganzoo.training import signals
+
+    signals.STOPPING_SECONDS = 1.0

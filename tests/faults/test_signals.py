@@ -81,6 +81,20 @@ def alive(process: Process) -> bool:
     return Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
 
 
+def test_ctrl_c_that_was_ignored_at_the_start_stays_ignored_and_this_is_said(
+    ganzoo_process: Start, tmp_path: Path
+) -> None:
+    """`nohup`, `&`: Ctrl-C at that terminal is meant for another program."""
+    process = train(ganzoo_process, tmp_path, seam="seams:background_job")
+    process.kill(signal.SIGINT)
+    before = newest(tmp_path)
+    until(lambda: newest(tmp_path) > before + 20)
+    process.kill(signal.SIGTERM)
+    assert process.wait() == 143
+    said = "Ctrl-C (SIGINT) is ignored, since the process was started so, as background jobs are: stop with: kill"
+    assert f"{said} {process.pid}" in process.said
+
+
 def test_sigusr1_saves_and_goes_on(ganzoo_process: Start, tmp_path: Path) -> None:
     process = train(ganzoo_process, tmp_path, checkpoint_every=STEPS)
     until(lambda: "step 1/" in process.said)

@@ -377,6 +377,13 @@ class TestWhateverIsRaised:
         assert found.find("loss", "sound/good")
         assert {problem.plugin for problem in found.problems} == {"bad"}
 
+    def test_when_a_module_is_looked_at(self, site, fault):
+        site.add("bad", f"import asyncio, pytest\ndef __getattr__(name):\n    raise {fault}\n")
+        site.add("sound", GOOD)
+        found = Catalogue()
+        assert found.find("loss", "sound/good")
+        assert {problem.plugin for problem in found.problems} == {"bad"}
+
     @pytest.mark.parametrize("where", ["import", "call"])
     def test_in_a_command(self, site, fault, where, capsys):
         from ganzoo.cli import main
@@ -405,3 +412,48 @@ class TestWhateverIsRaised:
         assert main(["toll"]) == 2
         assert capsys.readouterr().err.startswith("ganzoo: error: plugin tool: command toll ")
         assert main(["presets"]) == 0
+
+
+RAISES = """
+import asyncio, pytest, ganzoo
+
+class Bad(ganzoo.Loss):
+    "A loss that raises."
+    def discriminator(self, s):
+        raise {fault}
+    def generator(self, s):
+        return -s.fake.mean()
+
+class Worse(ganzoo.Data):
+    "Data that raises."
+    def dataset(self):
+        raise {fault}
+
+@ganzoo.hookimpl
+def register_losses(register):
+    register("bad", Bad)
+
+@ganzoo.hookimpl
+def register_data(register):
+    register("worse", Worse)
+"""
+
+
+@pytest.mark.parametrize("words", [["--loss", "bad", "--data", "ring"], ["--loss", "hinge", "--data", "worse"]])
+@pytest.mark.parametrize(
+    ("fault", "name"),
+    [
+        ("SystemExit(0)", "SystemExit"),
+        ("asyncio.CancelledError()", "CancelledError"),
+        ("pytest.skip.Exception('x')", "Skipped"),
+    ],
+)
+def test_a_part_cannot_end_a_run_as_if_all_were_well(tmp_path, capsys, words, fault, name):
+    """SystemExit(0) of a loss would leave a run that ended with the exit status of success."""
+    from ganzoo.cli import main
+
+    plugin = tmp_path / "own.py"
+    plugin.write_text(RAISES.format(fault=fault))
+    small = ["--arch", "mlp:width=4,depth=1", "--device", "cpu", "--steps", "2", "--batch-size", "8", "-q"]
+    assert main(["run", *words, *small, "--logdir", str(tmp_path / "runs"), "--plugin", str(plugin)]) == 2
+    assert f" raised {name}" in capsys.readouterr().err

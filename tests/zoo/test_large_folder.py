@@ -271,6 +271,21 @@ def test_where_the_users_cache_is(monkeypatch):
         assert _cache.default() == Path("/h/.cache/ganzoo")
 
 
+def test_a_wait_for_the_cache_is_said_and_ends(tmp_path, monkeypatch, caplog):
+    """Another process that decodes the same images may be stopped (SIGSTOP)."""
+    import fcntl
+
+    monkeypatch.setattr(_cache, "_WORD", 0.05)
+    monkeypatch.setattr(_cache, "_WAIT", 0.3)
+    with (tmp_path / ".x.lock").open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        with pytest.raises(OSError, match="another process holds"), _cache._alone(tmp_path / ".x.lock"):
+            pass
+    assert [line for line in caplog.messages if line.startswith("waiting for another process that decodes")]
+    with _cache._alone(tmp_path / ".x.lock") as alone:
+        assert alone
+
+
 def test_the_cache_of_private_images_is_private(tmp_path):
     root, cache = tmp_path / "photos", tmp_path / "cache"
     greys(root, [f"{k}.png" for k in range(4)])

@@ -54,13 +54,12 @@ def read(stream: BinaryIO, name: str) -> dict[str, Array]:
     """
     try:
         found = np.load(io.BytesIO(stream.read()), allow_pickle=False)  # a pickle could run any program
-    except (ValueError, OSError, EOFError) as error:
-        raise Unreadable("no array of numbers") from error
-    if isinstance(found, np.ndarray):
-        return {"samples": found}
-    try:
+        if isinstance(found, np.ndarray):
+            return {"samples": found}
         return {key: found[key] for key in found.files}
-    except ValueError as error:
+    except MemoryError as error:
+        raise Unreadable("an array that memory has no room for") from error
+    except Exception as error:  # numpy and zipfile raise almost anything on damaged files
         raise Unreadable("no array of numbers") from error
 
 

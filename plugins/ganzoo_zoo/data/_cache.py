@@ -6,10 +6,12 @@ import contextlib
 import errno
 import hashlib
 import json
+import logging
 import math
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,11 +21,14 @@ import numpy as np
 import torch
 
 from ._decode import Pixels
+from ._files import home
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 Unread: TypeAlias = Mapping[int, str]  # the row of an image that could not be read, and why
+_WAIT = 3600.0  # seconds to wait for another process that decodes the same images
+_WORD = 10.0  # seconds of waiting after which a line says so
 _SPARE = 256 << 20  # bytes left free on the disk
 _SAMPLED = 64  # images whose pixels are compared before a cache is believed
 
@@ -44,7 +49,7 @@ class Kept:
 def default() -> Path:
     """The user's cache: ``$XDG_CACHE_HOME/ganzoo``, or ``~/.cache/ganzoo``."""
     named = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    return (named if named.is_absolute() else Path.home() / ".cache") / "ganzoo"
+    return (named if named.is_absolute() else home() / ".cache") / "ganzoo"
 
 
 def keep(
@@ -132,14 +137,37 @@ def _digest(images: Pixels) -> str:
 
 @contextlib.contextmanager
 def _alone(path: Path) -> Iterator[bool]:
-    """Wait until no other process holds the lock. Yield False where locks do not work (Windows, some networks)."""
+    """Wait until no other process holds the lock. Yield False where locks do not work (Windows, some networks).
+
+    Raises:
+        OSError: another process held the lock for an hour. The process may be stopped.
+    """
     with contextlib.ExitStack() as stack:
         try:
             import fcntl
 
             lock = stack.enter_context(path.open("w"))
-            fcntl.flock(lock, fcntl.LOCK_EX)
         except (ImportError, OSError):
             yield False
             return
+        began, said = time.monotonic(), False
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                waited = time.monotonic() - began
+            except OSError:
+                yield False
+                return
+            if waited > _WAIT:
+                raise OSError(errno.EBUSY, f"another process holds {path} for {_WAIT:.0f} seconds")
+            if waited > _WORD and not said:
+                said = True
+                logging.getLogger("ganzoo").warning(
+                    "waiting for another process that decodes the same images (it holds %s), %.0f seconds at most",
+                    path,
+                    _WAIT,
+                )
+            time.sleep(0.05)
         yield True

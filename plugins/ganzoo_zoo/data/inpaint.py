@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from functools import cached_property
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -13,7 +14,7 @@ from PIL import Image, ImageDraw
 
 from ganzoo import errors
 
-from ._decode import reason
+from ._decode import opened, reason
 from ._files import listed
 from ._images import shown
 from ._tasks import Task
@@ -115,8 +116,9 @@ class Inpaint(Task):
         files, found = listed(self.masks, "inpaint"), []
         for name in files.names:
             try:
-                with files.open(name) as stream, Image.open(stream) as image:
-                    hole = torch.from_numpy(np.array(image.convert("L")) > 127)[None]
+                with files.open(name) as stream:
+                    image = opened(stream, PurePosixPath(name).suffix).convert("L")
+                hole = torch.from_numpy(np.array(image) > 127)[None]
             except Exception as error:  # Pillow raises almost anything on damaged files
                 raise errors.DataError(f"inpaint: mask {shown(name)} cannot be read ({reason(error)})") from error
             refuse_useless(f"inpaint: mask {shown(name)}", hole)

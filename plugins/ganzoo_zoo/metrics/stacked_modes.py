@@ -10,7 +10,6 @@ import os
 from collections.abc import Mapping
 from functools import cache
 from itertools import pairwise
-from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
 import torch
@@ -22,6 +21,7 @@ from torch.nn.functional import cross_entropy
 
 import ganzoo
 from ganzoo.errors import Incompatible
+from ganzoo_zoo.data._files import home, user_path
 
 _log = logging.getLogger("ganzoo")
 _RECIPE = "32-64-64, 3 epochs of Adam(1e-3, cosine), batch 128, seed 0"
@@ -112,8 +112,8 @@ def classifier(data: Any, folder: str | None) -> tuple[nn.Module, float]:
     for part in (train, test):
         for tensor in part.tensors:
             content.update(tensor.numpy().tobytes())
-    home = Path(folder or os.environ.get("GANZOO_CACHE") or Path.home() / ".cache" / "ganzoo").expanduser()
-    file = home / f"digits-classifier-{content.hexdigest()}.safetensors"
+    place = user_path(str(folder or os.environ.get("GANZOO_CACHE") or home() / ".cache" / "ganzoo"))
+    file = place / f"digits-classifier-{content.hexdigest()}.safetensors"
     net = _net(train.tensors[0].shape[-1])
     unusable = (OSError, SafetensorError, ValueError, KeyError, RuntimeError)  # not there, torn, or of another net
     with contextlib.suppress(*unusable), safe_open(file, "pt") as kept:
@@ -126,12 +126,12 @@ def classifier(data: Any, folder: str | None) -> tuple[nn.Module, float]:
     accuracy = _accuracy(net.eval(), *test.tensors)
     _log.warning("stacked-modes: trained a classifier of digits, %.2f %% right on the test images", 100 * accuracy)
     try:  # a run goes on without the cache
-        home.mkdir(parents=True, exist_ok=True)
+        place.mkdir(parents=True, exist_ok=True)
         draft = file.with_suffix(f".{os.getpid()}")
         save_file({k: v.contiguous() for k, v in net.state_dict().items()}, draft, {"accuracy": repr(accuracy)})
         draft.replace(file)
     except OSError as error:
-        _log.warning("stacked-modes: the classifier cannot be kept in %s (%s)", home, error.strerror)
+        _log.warning("stacked-modes: the classifier cannot be kept in %s (%s)", place, error.strerror)
     return net, accuracy
 
 
