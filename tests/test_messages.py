@@ -118,6 +118,7 @@ def test_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:
         ["sample", "\udcff"],
         ["--plugin", "a\x00b", "list"],
         ["run", "--seed", "9" * 5000],
+        ["run", "--steps", "9" * 30],  # more than a checkpoint can count
         ["run", "--threads", "2147483648"],
     ],
     ids=ascii,

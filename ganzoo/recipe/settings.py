@@ -174,8 +174,8 @@ class Settings(Part):
     batch_norm: Literal["local", "sync"] = "local"
     latent_dim: Annotated[int, Ge(1)] = 64
     noise: Literal["normal", "uniform", "truncated"] = "normal"
-    steps: Annotated[int, Ge(1)] | None = None
-    images: Annotated[int, Ge(1)] | None = None
+    steps: Annotated[int, Ge(1), Lt(2**63)] | None = None
+    images: Annotated[int, Ge(1), Lt(2**63)] | None = None
     ema: Annotated[float, Ge(0), Lt(1)] | None = 0.999
     ema_half_life: Annotated[float, Ge(0)] | None = None
     ema_rampup: Annotated[float, Gt(0)] | None = field(default=None, metadata={"read_once": True})

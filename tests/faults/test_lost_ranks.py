@@ -178,6 +178,8 @@ def test_a_mistake_is_said_once(tmp_path: Path, pair: Callable[..., list[Process
         (["--log-every", "7"], "log_every is 5 in process 0 and 7 in another"),
         (["--sample-every", "7"], "sample_every is 100000 in process 0 and 7 in another"),
         (["--seed", "4"], "seed is 3 in process 0 and 4 in another"),
+        (["--batch-size", "16"], "batch_size is 8 in process 0 and 16 in another"),
+        (["--checkpoint-every", "7"], "checkpoint_every is 5 in process 0 and 7 in another"),
         (["--precision", "fp64"], "precision is auto in process 0 and fp64 in another"),
         (["-o", "loss.margin=2"], "loss.margin is 1.0 in process 0 and 2.0 in another"),
         (["--data", "digits:size=16"], "data digest is"),
