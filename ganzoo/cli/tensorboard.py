@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 import webbrowser
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -19,6 +20,9 @@ from ganzoo.cli import say
 
 PORTS = range(6006, 6106)
 """The ports that are tried in turn."""
+
+ENDING_SECONDS = 10.0
+"""Seconds after Ctrl-C after which a server that has not ended is killed."""
 
 PATIENCE = 60.0
 """Seconds that a browser waits for the server."""
@@ -67,16 +71,33 @@ def command(ctx: click.Context, runs: Path, port: int | None, browser: bool | No
 
 
 def _wait(program: list[str]) -> int:
-    """Run the server as a child until it ends. A signal that ends this process ends the server."""
+    """Run the server as a child until it ends. A signal that ends this process ends the server.
+
+    A closed terminal (SIGHUP) counts too. The second signal kills a server that does not end.
+    """
     import signal
 
+    endings: list[Callable[[], None]] = []
+
+    def end(number: int, frame: object) -> None:
+        if not endings:  # the server has not started
+            os._exit(128 + number)
+        (endings.pop(0) if len(endings) > 1 else endings[0])()
+
+    if threading.current_thread() is threading.main_thread():
+        for name in ("SIGTERM", "SIGHUP"):
+            if hasattr(signal, name):  # Windows has no SIGHUP
+                signal.signal(getattr(signal, name), end)
     with subprocess.Popen(program) as server:
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, lambda number, frame: server.terminate())
+        endings += [server.terminate, server.kill]
         try:
             return server.wait()
         except KeyboardInterrupt:
             server.terminate()
+            try:
+                server.wait(ENDING_SECONDS)
+            except subprocess.TimeoutExpired:
+                server.kill()
             return 130
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -54,7 +55,8 @@ def test_no_file_of_the_current_directory_runs(tmp_path: Path, monkeypatch: pyte
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
-def test_a_signal_ends_the_server_that_is_a_child(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_the_server_that_is_a_child(tmp_path: Path, number: int) -> None:
     """Where a browser is opened, the command stays and waits. No server keeps the port after it."""
     child = "import os, time; print(os.getpid(), flush=True); time.sleep(600)"
     parent = f"import sys; from ganzoo.cli.tensorboard import _wait; sys.exit(_wait([sys.executable, '-c', {child!r}]))"
@@ -62,8 +64,8 @@ def test_a_signal_ends_the_server_that_is_a_child(tmp_path: Path) -> None:
     with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         pid = int(process.stdout.readline())
-        process.terminate()
-        process.wait(60)
+        process.send_signal(number)
+        process.wait(600)
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
 
