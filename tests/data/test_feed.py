@@ -492,7 +492,7 @@ def test_workers_that_do_not_end_are_ended(monkeypatch: pytest.MonkeyPatch) -> N
     """A worker that waits in its dataset hears nothing, and torch would wait for five seconds, and five more."""
     monkeypatch.setattr("ganzoo.data.workers.cores", lambda: torch.get_num_threads() + 1)
     monkeypatch.setattr("ganzoo.data.workers.CLOSING_SECONDS", 0.5)
-    monkeypatch.setattr("ganzoo.data.feed.WORTH_WORKERS", 0.0)
+    monkeypatch.setattr("ganzoo.data.streamed.WORTH_WORKERS", 0.0)
     fed = feed(StuckLater(), "stuck", 4, 0, CPU, torch.float32)
     fed.reals(0)
     (worker,) = multiprocessing.active_children()

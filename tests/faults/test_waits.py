@@ -101,10 +101,10 @@ FULL = """
 import sys, time
 import torch
 from ganzoo import errors
-from ganzoo.data import feed, workers
+from ganzoo.data import choose, streamed
 from wide import Wide
-feed.Streamed._workers = lambda self: 2
-fed = feed.feed(Wide(), "wide", 64, 0, torch.device("cpu"), torch.float32)
+streamed.Streamed._workers = lambda self: 2
+fed = choose.feed(Wide(), "wide", 64, 0, torch.device("cpu"), torch.float32)
 began = time.monotonic()
 try:
     for k in range(50):
