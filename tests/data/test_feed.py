@@ -484,6 +484,8 @@ class StuckLater(Stuck):
     """The first items come, and the others do not."""
 
     def __getitem__(self, i: int) -> torch.Tensor:
+        if multiprocessing.parent_process() is None:  # training measures what items cost, and is not stuck
+            return torch.tensor([i / 20])
         self.read = getattr(self, "read", 0) + 1
         return super().__getitem__(i) if self.read > 4 else torch.tensor([i / 20])
 

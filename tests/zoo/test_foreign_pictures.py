@@ -10,13 +10,12 @@ import numpy as np
 import pytest
 from PIL import EpsImagePlugin, Image
 
-from ganzoo import errors
+from ganzoo import errors, plugins
 from ganzoo.disk import photos
 from ganzoo.trained.project import read_image
 from ganzoo_zoo.data import _arrays
 from ganzoo_zoo.data._decode import Unreadable
 from ganzoo_zoo.data.folder import Folder
-from ganzoo_zoo.data.inpaint import Inpaint
 from ganzoo_zoo.data.pairs import Pairs
 
 EPS = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\nshowpage\n%%EOF\n"
@@ -51,8 +50,9 @@ def test_no_picture_starts_another_program(tmp_path: Path, ghostscript: list[str
         Folder(path=str(tmp_path / "photos"), size=8).dataset()
     with pytest.raises(errors.DataError, match=r"masks/1\.png or its mask cannot be read|1\.png .*cannot be read"):
         Pairs(path=str(tmp_path), folders=("photos", "masks"), size=8).dataset()
+    catalogue = plugins.load_catalogue(no_plugins=True)
     with pytest.raises(errors.DataError, match=r"mask 1\.png cannot be read \(not an image\)"):
-        _ = Inpaint(masks=str(tmp_path / "masks"))._files
+        _ = catalogue.make("data", f"inpaint:of=digits,masks={tmp_path / 'masks'}")[1]._files  # type: ignore[attr-defined]
     with pytest.raises(errors.DataError, match=r"1\.png cannot be read"):
         read_image(tmp_path / "photos" / "1.png", (3, 8, 8))
     source = next(photos.sources(tmp_path / "photos"))

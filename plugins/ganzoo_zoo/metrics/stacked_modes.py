@@ -10,6 +10,7 @@ import os
 from collections.abc import Mapping
 from functools import cache
 from itertools import pairwise
+from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
 import torch
@@ -21,7 +22,6 @@ from torch.nn.functional import cross_entropy
 
 import ganzoo
 from ganzoo.errors import Incompatible
-from ganzoo_zoo.data._files import home, user_path
 
 _log = logging.getLogger("ganzoo")
 _RECIPE = "32-64-64, 3 epochs of Adam(1e-3, cosine), batch 128, seed 0"
@@ -112,7 +112,7 @@ def classifier(data: Any, folder: str | None) -> tuple[nn.Module, float]:
     for part in (train, test):
         for tensor in part.tensors:
             content.update(tensor.numpy().tobytes())
-    place = user_path(str(folder or os.environ.get("GANZOO_CACHE") or home() / ".cache" / "ganzoo"))
+    place = Path(os.path.expanduser(folder or os.environ.get("GANZOO_CACHE") or "~/.cache/ganzoo"))  # noqa: PTH111
     file = place / f"digits-classifier-{content.hexdigest()}.safetensors"
     net = _net(train.tensors[0].shape[-1])
     unusable = (OSError, SafetensorError, ValueError, KeyError, RuntimeError)  # not there, torn, or of another net
