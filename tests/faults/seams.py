@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import math
 import os
 import resource
 import signal
@@ -103,6 +104,8 @@ def background_job() -> None:
 
 def impatient() -> None:
     """After a signal, data is waited for one second, and a second SIGTERM counts after one."""
+    from ganzoo.data import streamed
     from ganzoo.training import signals
 
     signals.STOPPING_SECONDS = 1.0
+    streamed.WORTH_WORKERS = math.inf  # on a busy machine items seem slow, and a worker would read ahead
