@@ -75,6 +75,10 @@ class AccumulatingGame(Game):
         coefficients = self._coefficients(losses, [leaf for leaf, _ in deferred])
         buffers, count = self.environment.buffers, self.environment.accumulate
         starts = [value.clone() for value in buffers]
+        # Power iterations depend on the weights alone, so that the first micro-batch makes all that an update makes. A
+        # pass without a graph computes the weights anew in each micro-batch, from the same vectors each time.
+        vectors = self._power_vectors()
+        vectors_before, vectors_after = [value.clone() for value in vectors], list[Tensor]()
         changes = [torch.zeros_like(value) for value in buffers]
         sums: dict[Player, Gradients] = {}
         scalars_before, means = self.scalars, dict[str, Tensor]()
@@ -84,6 +88,8 @@ class AccumulatingGame(Game):
                 # Every micro-batch starts from the same buffers: a running mean moves once an update, however the batch
                 # is cut.
                 copy_into(buffers, starts)
+                if number:
+                    _put_back(vectors, vectors_before)
                 # In the order in which the schedule asked, so that each round meets the batch that it would have met.
                 computed = [compute() for _, compute in deferred]
                 totals = {
@@ -108,11 +114,18 @@ class AccumulatingGame(Game):
                     means[tag] = means.get(tag, 0.0) + value / count
                 for change, value, start in zip(changes, buffers, starts, strict=True):
                     change.add_(value - start)
+                vectors_after = vectors_after or [value.clone() for value in vectors]
             copy_into(buffers, [moved(s, change / count) for s, change in zip(starts, changes, strict=True)])
+            _put_back(vectors, vectors_after)
         finally:
             self.micro_batch, self.scalars = None, {**scalars_before, **means}
         under_way = {player: taken.mean(self.environment.process_group) for player, taken in sums.items()}
         return {player: averaged() for player, averaged in under_way.items()}
+
+    def _power_vectors(self) -> list[Tensor]:
+        """The buffers of parametrized weights, such as the singular vectors of spectral norm."""
+        named = [each for module in self.modules.values() for each in module.named_buffers()]
+        return [value for name, value in named if "parametrizations." in name]
 
     def close(self) -> None:
         """Forget the losses of a step that was not finished."""
@@ -183,6 +196,12 @@ class RoundInputs:
         at_once = game.is_paired or self.number is not None
         reals: Batch | Callable[[Scores], Batch] = self.reals(piece) if at_once else lambda s: self.reals(piece)
         return game.score(game.own_rows(self.latents, piece), reals, self.generator_learns)
+
+
+def _put_back(tensors: Sequence[Tensor], values: Sequence[Tensor]) -> None:
+    """Set tensors to earlier values. Through ``data``: the graphs of other micro-batches read copies of the vectors."""
+    for tensor, value in zip(tensors, values, strict=True):
+        tensor.data.copy_(value)
 
 
 class MicroBatches(Scores):

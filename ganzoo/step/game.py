@@ -79,7 +79,7 @@ class Game(Surroundings):
                 stages = self.generate_all(latents)
         else:
             # g without a graph, and outside the cache: weights that are cached here would carry no gradients later.
-            with torch.no_grad():
+            with torch.no_grad(), self.parametrizations.of_a_pass():
                 stages = self.generate_all(latents)
             self._cache_parametrizations("discriminator")
             stages["images"].requires_grad_("fake" in slopes)

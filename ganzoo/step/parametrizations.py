@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 
 from torch import nn
 from torch.nn.utils import parametrize
@@ -55,6 +55,10 @@ class ParametrizationCache:
         for player in players:
             for module, name in self._weights[player]:
                 getattr(module, name)  # computed at this place, outside autocast: nothing is rounded to bf16
+
+    def of_a_pass(self) -> AbstractContextManager[object]:
+        """A context for a pass without a graph: a weight that the pass reads twice is computed once, then forgotten."""
+        return parametrize.cached() if self._any and not self._is_open else nullcontext()
 
     def close(self) -> None:
         """Forget the weights: call before the parameters change."""

@@ -61,7 +61,7 @@ def in_pieces(name: str, **settings: Any) -> dict[str, Any]:
     """The recipe without what differs between a batch and its pieces: random numbers and statistics of the batch."""
     terms = ["l1:weight=10"] if name in PAIRED else []
     arch = ",".join([NETS[name]["arch"], *filter(None, [MIXED.get(name)])])
-    regularizers = ["sn", "r1:every=2", *terms]
+    regularizers = ["sn:players=both", "r1:every=2", *terms]
     # Adam would divide a gradient that is 0 up to rounding, such as that of a bias before a norm, by itself.
     plain = {"optimizer": "sgd:lr=0.01", "precision": "fp64"}
     return recipe(name, regularizers=regularizers, arch=arch, **plain, **settings)
