@@ -23,6 +23,7 @@ OTHERS = {
     "--nproc-per-node",  # torchrun's
     "--samples_per_plugin",
     "--host",
+    "--shm-size",  # docker's
     "--port",
 }
 """Options of other programs."""

@@ -26,7 +26,11 @@ CHECKED_ROWS = 4096
 
 
 def read(
-    dataset: Dataset[Any], row: int, name: str, shapes: Mapping[str, tuple[int, ...]] | None = None
+    dataset: Dataset[Any],
+    row: int,
+    name: str,
+    shapes: Mapping[str, tuple[int, ...]] | None = None,
+    classes: bool = False,
 ) -> dict[str, Tensor]:
     """Read an item of a dataset.
 
@@ -35,6 +39,7 @@ def read(
         row: the number of the item.
         name: the name of the data, for messages.
         shapes: the shapes that the entries of every item have, by name. None does not compare shapes.
+        classes: whether labels are class numbers, so that 3.0 is class 3.
 
     Returns:
         ``image``, ``label`` if there is one, and the other tensors of the item.
@@ -51,16 +56,19 @@ def read(
         raise
     except BaseException as error:  # a dataset may raise anything, SystemExit too
         raise errors.DataError(f"{said} cannot be read: {one_line(error)}") from error
-    return checked(item, said, shapes)
+    return checked(item, said, shapes, classes)
 
 
-def checked(item: Any, said: str, shapes: Mapping[str, tuple[int, ...]] | None = None) -> dict[str, Tensor]:
+def checked(
+    item: Any, said: str, shapes: Mapping[str, tuple[int, ...]] | None = None, classes: bool = False
+) -> dict[str, Tensor]:
     """Bring an item to tensors, and compare the tensors with those of other items.
 
     Args:
         item: the item, as the dataset gives it.
         said: how messages call the item.
         shapes: the shapes that the entries of every item have, by name. None does not compare shapes.
+        classes: whether labels are class numbers, so that 3.0 is class 3.
 
     Returns:
         ``image``, ``label`` if there is one, and the other tensors of the item.
@@ -69,6 +77,8 @@ def checked(item: Any, said: str, shapes: Mapping[str, tuple[int, ...]] | None =
         DataError: the item has a form that is not known, another shape, or a number that is not finite.
     """
     found = tensors(item, said)
+    if classes and is_whole_float(found):
+        found["label"] = found["label"].long()
     if shapes is not None and shapes.get("label") == () and found.get("label", torch.tensor(0)).ndim == 1:
         if not is_one_hot(found):
             raise errors.DataError(
@@ -194,8 +204,6 @@ def _label(value: Any, said: str) -> Tensor:
     label = label.detach()
     if label.ndim == 1 and len(label) == 1 and not label.is_floating_point():
         label = label[0]
-    if label.ndim == 0 and label.is_floating_point() and bool(label == label.round()):
-        label = label.long()  # 3.0
     return label.long() if label.ndim == 0 and not label.is_floating_point() else label
 
 
@@ -364,6 +372,20 @@ def is_class_number(item: Mapping[str, Any]) -> bool:
     """
     label = item.get("label")
     return isinstance(label, Tensor) and label.ndim == 0 and not label.is_floating_point()
+
+
+def is_whole_float(item: Mapping[str, Any]) -> bool:
+    """Whether the label of an item is a whole number that is stored as a floating one: a class number in a table.
+
+    Args:
+        item: the tensors of the item by name.
+
+    Example:
+        >>> is_whole_float({"label": torch.tensor(3.0)}), is_whole_float({"label": torch.tensor(0.5)})
+        (True, False)
+    """
+    label = item.get("label")
+    return isinstance(label, Tensor) and label.ndim == 0 and label.is_floating_point() and bool(label == label.round())
 
 
 def is_one_hot(item: Mapping[str, Any]) -> bool:

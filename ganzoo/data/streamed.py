@@ -23,7 +23,16 @@ from torch.utils.data import DataLoader, Dataset, Sampler, TensorDataset
 from ganzoo import errors
 from ganzoo.data import workers
 from ganzoo.data.feed import Feed
-from ganzoo.data.items import collate, is_class_number, is_one_hot, labels_of, other_tensors, read, spec_of
+from ganzoo.data.items import (
+    collate,
+    is_class_number,
+    is_one_hot,
+    is_whole_float,
+    labels_of,
+    other_tensors,
+    read,
+    spec_of,
+)
 from ganzoo.launcher import launch
 from ganzoo.parts import Batch, Data
 
@@ -91,13 +100,15 @@ class Streamed(Feed):
         # Item 0 tells the shapes. The dataset may draw random numbers for it, which must not move those of the parts.
         with workers.kept_random_state():
             item = read(dataset, 0, name)
-            if is_one_hot(item):  # attributes may look like one-hot labels in a single item
-                rows = torch.linspace(0, self.size - 1, min(self.size, MANY_LABELS)).long().tolist()
-                if all(is_one_hot(read(dataset, row, name)) for row in rows):
-                    item["label"] = item["label"].argmax()
+            # In a single item attributes may look like one-hot labels, and continuous labels like a class number.
+            for looks_so, number in ((is_one_hot, torch.argmax), (is_whole_float, torch.Tensor.long)):
+                if looks_so(item):
+                    rows = torch.linspace(0, self.size - 1, min(self.size, MANY_LABELS)).long().tolist()
+                    if all(looks_so(read(dataset, row, name)) for row in rows):
+                        item["label"] = number(item["label"])
         self.items = workers.SeededItems(dataset, seed, name, {key: tuple(value.shape) for key, value in item.items()})
         self.shape = self.augmented_shape(tuple(item["image"].shape))
-        self._has_classes = is_class_number(item)
+        self._has_classes = self.items.classes = is_class_number(item)
         self.inputs = {name: spec_of(value) for name, value in other_tensors(item, self._has_classes).items()}
         if self._has_classes:
             labels = labels_of(dataset, self.size)
@@ -122,7 +133,7 @@ class Streamed(Feed):
         with workers.kept_random_state():
             # Once, at the start: classes must be known before the networks are built.
             for row in range(self.size):
-                item = read(self.dataset, row, self.name, self.items.shapes)
+                item = read(self.dataset, row, self.name, self.items.shapes, classes=True)
                 if not is_class_number(item):
                     said = f"data {self.name}: item {row} has the label {item['label'].tolist()}"
                     raise errors.DataError(f"{said}, and item 0 a whole number: give whole numbers from 0")

@@ -54,6 +54,7 @@ class SeededItems(Dataset[Any]):
         seed: the seed of the run, from which the seed of every item derives.
         name: the name of the data part, for messages.
         shapes: the shape that every tensor of an item must have, by the tensor's name. None checks no shape.
+        classes: whether labels are class numbers, so that 3.0 is class 3.
     """
 
     def __init__(
@@ -62,13 +63,14 @@ class SeededItems(Dataset[Any]):
         seed: int,
         name: str = "of the run",
         shapes: Mapping[str, tuple[int, ...]] | None = None,
+        classes: bool = False,
     ) -> None:
-        self.dataset, self.seed, self.name, self.shapes = dataset, seed, name, shapes
+        self.dataset, self.seed, self.name, self.shapes, self.classes = dataset, seed, name, shapes, classes
 
     def __reduce__(self) -> tuple[Any, ...]:
         # As bytes inside the pickle: a worker must import the plugin files before it can know the class.
         content = pickle.dumps(self.dataset, protocol=pickle.HIGHEST_PROTOCOL)
-        return _rebuilt, (file_modules.imported(), content, self.seed, self.name, self.shapes)
+        return _rebuilt, (file_modules.imported(), content, self.seed, self.name, self.shapes, self.classes)
 
     def __getitems__(self, drawn: list[int]) -> list[Any]:
         draw, place, *rows = drawn
@@ -81,16 +83,21 @@ class SeededItems(Dataset[Any]):
                 # numpy takes 32 bits.
                 np.random.seed(number % 2**32)
                 random.seed(number)
-                items.append(read(self.dataset, row, self.name, self.shapes))
+                items.append(read(self.dataset, row, self.name, self.shapes, self.classes))
         return items
 
 
 def _rebuilt(
-    files: tuple[Path, ...], content: bytes, seed: int, name: str, shapes: Mapping[str, tuple[int, ...]] | None
+    files: tuple[Path, ...],
+    content: bytes,
+    seed: int,
+    name: str,
+    shapes: Mapping[str, tuple[int, ...]] | None,
+    classes: bool,
 ) -> SeededItems:
     """Unpickle a dataset in a worker, after the import of the files that may define the class of the dataset."""
     file_modules.import_missing(files)
-    return SeededItems(pickle.loads(content), seed, name, shapes)
+    return SeededItems(pickle.loads(content), seed, name, shapes, classes)
 
 
 def shared(items: list[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:

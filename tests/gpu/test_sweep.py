@@ -36,7 +36,7 @@ CHECKED = 2
 """Steps after that, in which a wait for the device raises."""
 
 REASONS = {
-    r"schedule lookahead": "the schedule goes by the number of the step",
+    r"schedule (lookahead|alternating:burst)|preset wgan$": "the schedule goes by the number of the step",
     r"regularizer top-k": "regularizer top-k stands in the way",
     # torch's optimizers read no other number than the learning rate from the device
     r"optimizer .*\b(?!lr)\w+=[\d.e-]+\.\.": "optimizer of the discriminator stands in the way",

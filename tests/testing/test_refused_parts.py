@@ -363,7 +363,7 @@ class Unlike(ganzoo.Data):
         return images if random is None else images + torch.rand_like(images)
 
 
-class Shrinking(Unlike):
+class Cropping(Unlike):
     """Samples that are cut in training alone."""
 
     def augment(self, images, random):
@@ -386,7 +386,7 @@ class Unpicklable(ganzoo.Data):
         (Ragged, "items_are_samples", "of different kinds"),
         (Unpicklable, "goes_to_workers", "pickle"),
         (Unlike, "augments_by_its_numbers", "equal random numbers give other samples"),
-        (Shrinking, "augments_by_its_numbers", "samples change shape or dtype"),
+        (Cropping, "augments_by_its_numbers", "samples change shape or dtype"),
     ],
 )
 def test_wrong_data_is_refused(part, check, message):
