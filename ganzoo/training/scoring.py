@@ -260,6 +260,7 @@ def _write(tensors: Mapping[str, Tensor], file: Path) -> None:
         draft = file.with_name(f".{uuid4().hex}")
         try:
             save_file(dict(tensors), draft)
+            draft.chmod(0o600)  # features of private pictures tell of the pictures
             draft.replace(file)
         finally:
             draft.unlink(missing_ok=True)

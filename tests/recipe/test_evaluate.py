@@ -113,6 +113,13 @@ def test_a_damaged_cache_is_made_again(trained: tuple[ganzoo.Run, Path], cache: 
         file.write_bytes(b"torn")
 
 
+def test_statistics_of_the_real_samples_are_the_users_alone(trained: tuple[ganzoo.Run, Path], cache: Path) -> None:
+    run, plugin = trained
+    ganzoo.evaluate(run.dir, plugins=[plugin], record=False)
+    (file,) = cache.glob("*.safetensors")
+    assert file.stat().st_mode & 0o077 == 0
+
+
 def test_other_weights_seeds_and_counts_have_other_tags(trained: tuple[ganzoo.Run, Path]) -> None:
     run, plugin = trained
     found = ganzoo.evaluate(run.dir, source="both", seed=9, samples=7, plugins=[plugin], record=False)
