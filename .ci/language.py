@@ -392,7 +392,7 @@ def imported(tree: ast.Module, trees: dict[str, ast.Module]) -> dict[str, ast.Cl
         tree: the parsed file.
         trees: all parsed files, by their paths below the checkout.
     """
-    found = {}
+    found: dict[str, ast.ClassDef] = {}
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and node.module:
             names = {alias.name for alias in node.names}
