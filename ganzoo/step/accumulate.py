@@ -12,7 +12,7 @@ from ganzoo import errors
 from ganzoo.parts import Batch, Player, Scores
 from ganzoo.step.environment import GameParts, StepEnvironment
 from ganzoo.step.game import Game
-from ganzoo.step.gradients import Gradients, copy_into, moved
+from ganzoo.step.gradients import Gradients, copy_into, moved, put_back
 
 
 class AccumulatingGame(Game):
@@ -89,7 +89,7 @@ class AccumulatingGame(Game):
                 # is cut.
                 copy_into(buffers, starts)
                 if number:
-                    _put_back(vectors, vectors_before)
+                    put_back(vectors, vectors_before)
                 # In the order in which the schedule asked, so that each round meets the batch that it would have met.
                 computed = [compute() for _, compute in deferred]
                 totals = {
@@ -116,7 +116,7 @@ class AccumulatingGame(Game):
                     change.add_(value - start)
                 vectors_after = vectors_after or [value.clone() for value in vectors]
             copy_into(buffers, [moved(s, change / count) for s, change in zip(starts, changes, strict=True)])
-            _put_back(vectors, vectors_after)
+            put_back(vectors, vectors_after)
         finally:
             self.micro_batch, self.scalars = None, {**scalars_before, **means}
         under_way = {player: taken.mean(self.environment.process_group) for player, taken in sums.items()}
@@ -196,12 +196,6 @@ class RoundInputs:
         at_once = game.is_paired or self.number is not None
         reals: Batch | Callable[[Scores], Batch] = self.reals(piece) if at_once else lambda s: self.reals(piece)
         return game.score(game.own_rows(self.latents, piece), reals, self.generator_learns)
-
-
-def _put_back(tensors: Sequence[Tensor], values: Sequence[Tensor]) -> None:
-    """Set tensors to earlier values. Through ``data``: the graphs of other micro-batches read copies of the vectors."""
-    for tensor, value in zip(tensors, values, strict=True):
-        tensor.data.copy_(value)
 
 
 class MicroBatches(Scores):

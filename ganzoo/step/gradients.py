@@ -84,6 +84,18 @@ def copy_into(targets: Sequence[Tensor], values: Sequence[Tensor]) -> None:
         target.copy_(value)
 
 
+def put_back(targets: Sequence[Tensor], values: Sequence[Tensor]) -> None:
+    """Set buffers to earlier values while graphs are held.
+
+    Through ``data``: graphs that keep a buffer, as those of batch norm keep a running mean, do not read the value.
+
+    Args:
+        targets: the buffers to overwrite.
+        values: a tensor of the same shape for each buffer.
+    """
+    copy_into([target.data for target in targets], values)
+
+
 def moved(start: Tensor, change: Tensor) -> Tensor:
     """A buffer after an average change, in the type of the buffer. A counter stays a whole number.
 

@@ -14,7 +14,7 @@ from ganzoo import errors
 from ganzoo import parts as contracts
 from ganzoo.parts import PLAYERS, Learning, Player, Regularizer, Scores, Stage
 from ganzoo.step.environment import GameParts, StepEnvironment
-from ganzoo.step.gradients import copy_into, moved
+from ganzoo.step.gradients import copy_into, moved, put_back
 from ganzoo.step.host import HostSide
 from ganzoo.step.naming import named
 from ganzoo.step.nonfinite import StepSnapshot
@@ -249,9 +249,7 @@ class Surroundings(contracts.Game):
         finally:
             self.is_looking_ahead = before
             self.parametrizations.close()  # weights that are cached belong to the power vectors of this context
-            for value, old in zip(buffers, kept, strict=True):
-                # Through ``data``: graphs that keep a running mean, as those of batch norm do, read no value of it.
-                value.data.copy_(old)
+            put_back(buffers, kept)
 
     def discard_trial(self, nonfinite: Tensor) -> None:
         """Forget the scalars of a trial, and put an earlier flag back."""
