@@ -15,7 +15,7 @@ from ganzoo import cli, errors, plugins
 from ganzoo.disk import checkpoint
 from ganzoo.disk.lock import Lock
 from ganzoo.names import message, printable
-from ganzoo.recipe.assemble import gather
+from ganzoo.recipe.gather import gather
 from ganzoo.recipe.settings import resolve
 from ganzoo.training.display import Display
 from ganzoo.words import sections

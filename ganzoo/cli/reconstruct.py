@@ -73,7 +73,7 @@ def command(
     For runs whose discriminator is an encoder, such as those of the preset ogan.
     """
     from ganzoo.disk import pictures
-    from ganzoo.recipe.assemble import other, shown
+    from ganzoo.recipe.real_samples import other, shown
     from ganzoo.recipe.resume import reload
 
     trained = reload(run, catalogue, typed({"data": data}), which=checkpoint, device=device)

@@ -106,7 +106,7 @@ def command(
 ) -> None:
     """Draw samples from RUN, a run directory, as a grid or as single PNGs. The same for a seed, on every machine."""
     from ganzoo.disk import pictures
-    from ganzoo.recipe.assemble import shown
+    from ganzoo.recipe.real_samples import shown
     from ganzoo.recipe.resume import reload
     from ganzoo.trained.mix import mixed_table
 
@@ -178,7 +178,7 @@ def project(trained: Run, batch: Batch, *, source: str, truncation: float | None
         RunError: a file cannot be written.
         SettingsError: there are more samples than the projector shows.
     """
-    from ganzoo.recipe.assemble import shown
+    from ganzoo.recipe.real_samples import shown
     from ganzoo.trained.projector import MOST, write_projector
 
     if batch.size > MOST // 2:

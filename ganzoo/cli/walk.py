@@ -100,7 +100,7 @@ def command(
     data: str | None,
 ) -> None:
     """Walk through the latent space of RUN: on great circles between the noise of seeds, or from class to class."""
-    from ganzoo.recipe.assemble import shown
+    from ganzoo.recipe.real_samples import shown
     from ganzoo.recipe.resume import reload
     from ganzoo.trained import walk
 

@@ -294,7 +294,8 @@ def check_settings(plan: Plan, catalogue: PartSource) -> None:
     Raises:
         GanzooError: a name is unknown, or a value does not fit.
     """
-    from ganzoo.recipe.assemble import gather, total_steps
+    from ganzoo.recipe.assemble import total_steps
+    from ganzoo.recipe.gather import gather
 
     known = [*catalogue.kinds.settings, *words.parameters(Settings), "preset"]
     for key in plan.vary:

@@ -180,7 +180,7 @@ def _directions(
     plan: Plan, catalogue: Catalogue, results: Mapping[str, Mapping[str, Any] | None]
 ) -> dict[str, bool | None]:
     """The figures of the plan's metrics, with the direction of each."""
-    from ganzoo.recipe.assemble import gather
+    from ganzoo.recipe.gather import gather
 
     found: dict[str, bool | None] = {}
     for row in plan.recipes():

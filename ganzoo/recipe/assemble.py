@@ -9,35 +9,22 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal, TypeVar, cast
+from typing import Literal
 
 import torch
 from torch import nn
 
-from ganzoo import errors, launcher, words
+from ganzoo import errors, launcher
 from ganzoo.data import choose
 from ganzoo.data.feed import Feed
 from ganzoo.disk import checkpoint
 from ganzoo.disk.lock import Lock
 from ganzoo.names import one_line
-from ganzoo.parts import (
-    PLAYERS,
-    Architecture,
-    Batch,
-    Data,
-    Loss,
-    Metric,
-    Networks,
-    Optimizer,
-    Part,
-    Player,
-    Regularizer,
-    Schedule,
-    Spec,
-)
+from ganzoo.parts import PLAYERS, Networks, Spec
 from ganzoo.recipe import origins
 from ganzoo.recipe.directory import plain_settings
-from ganzoo.recipe.pair import Pair
+from ganzoo.recipe.gather import gather
+from ganzoo.recipe.real_samples import held_out
 from ganzoo.recipe.rules import check, check_optimizers
 from ganzoo.recipe.settings import PartSource, Settings, split_init_from
 from ganzoo.speed import hardware
@@ -52,9 +39,6 @@ from ganzoo.training.distributed import SINGLE_PROCESS, Processes, join, leave, 
 from ganzoo.training.parts import Parts
 from ganzoo.training.run import Run
 from ganzoo.training.scoring import require_samples, try_metric
-from ganzoo.words import Bound, PartSpec
-
-PartT = TypeVar("PartT", bound=Part)
 
 OWN_SETTINGS = frozenset({"device", "threads", "logdir", "init_from", "data"})
 """The settings in which the processes of a run may differ, as machines differ. The samples are compared themselves."""
@@ -268,7 +252,7 @@ def told(
 
 def _choose_precision(
     run_: Run, game_parts: GameParts, environment: StepEnvironment, source: Feed, processes: Processes
-) -> Callable[[], AbstractContextManager[Any]]:
+) -> Callable[[], AbstractContextManager[object]]:
     """Choose the precision of the networks' passes, and write the choice into the run's settings.
 
     Precision ``auto`` becomes bf16 where a trial shows that a step in bf16 is faster. A small step on a CPU and a
@@ -295,100 +279,6 @@ def _choose_precision(
     if times:
         run_.choices.append(f"precision {name}: a step in bf16 is {times:.2f} times as fast as in fp32 here")
     return hardware.precision(name, run_.device).autocast
-
-
-def gather(settings: Settings, catalogue: PartSource, missing: Mapping[tuple[str, str], str] | None = None) -> Parts:
-    """Look up and validate the parts that the settings name.
-
-    Args:
-        settings: the settings of the run.
-        catalogue: the source in which the parts are looked up.
-        missing: parts that are not looked up, by setting and label, each with the reason. The reason is raised as an
-            error where such a part is used.
-
-    Returns:
-        The parts. Each part is a copy, bound to the values of this run.
-
-    Raises:
-        GanzooError: a part is unknown, a value does not fit, or a part is named twice with the same parameters.
-    """
-    made = _made(settings, catalogue, missing or {})
-    specs: dict[str, tuple[PartSpec, ...]] = {}
-    bound: dict[str, Bound[Any]] = {}
-
-    def many(setting: str, contract: type[PartT]) -> dict[str, PartT]:
-        found: dict[str, PartT] = {}
-        specs[setting] = tuple(spec for spec, _ in made[setting])
-        for spec, part in made[setting]:
-            if isinstance(part, origins.Missing):
-                found[spec.label] = cast(PartT, part)
-                continue
-            assert isinstance(part, contract)
-            key = f"{spec.kind} {spec.label}" if catalogue.kinds.settings[setting].many else setting
-            bound[key] = words.bind(part, settings.course)
-            found[spec.label] = bound[key].part
-        return found
-
-    def one(setting: str, contract: type[PartT]) -> PartT:
-        (part,) = many(setting, contract).values()
-        return part
-
-    architecture, d_architecture, loss = one("arch", Architecture), one("d_arch", Architecture), one("loss", Loss)
-    if words.unbound(architecture) != words.unbound(d_architecture):
-        (arch,), (d_arch,) = specs["arch"], specs["d_arch"]
-        architecture = Pair(arch=architecture, d_arch=d_architecture, names=(arch.reference, d_arch.reference))
-    regularizers = many("regularizers", Regularizer)
-    schedule, data = one("schedule", Schedule), one("data", Data)
-    metrics = many("metrics", Metric)
-    one("optimizer", Optimizer)
-    optimizers: dict[Player, Optimizer] = {player: one(f"{player[0]}_optimizer", Optimizer) for player in PLAYERS}
-    others = {
-        f"{catalogue.kinds.of_setting[setting]} {label}": part
-        for setting in catalogue.kinds.settings
-        if setting not in specs
-        for label, part in many(setting, Part).items()
-    }
-    in_order = {setting: specs[setting] for setting in catalogue.kinds.settings}
-    return Parts(
-        architecture,
-        loss,
-        regularizers,
-        schedule,
-        data,
-        metrics,
-        optimizers,
-        bound,
-        in_order,
-        others,
-        catalogue.names_with,
-    )
-
-
-def _made(
-    settings: Settings, catalogue: PartSource, missing: Mapping[tuple[str, str], str]
-) -> dict[str, list[tuple[PartSpec, Part | origins.Missing]]]:
-    """Make the parts of every setting. A part that is named again with other parameters has a number in its label."""
-    made: dict[str, list[tuple[PartSpec, Part | origins.Missing]]] = {}
-    for setting, declared in catalogue.kinds.settings.items():
-        owner = setting if settings.parts.get(setting, ()) else declared.default
-        made[setting] = []
-        for each in settings.parts.get(owner, ()):
-            if isinstance(each, PartSpec) and (owner, each.label) in missing:
-                made[setting].append((each, origins.Missing(missing[owner, each.label])))
-                continue
-            spec, part = catalogue.make(catalogue.kinds.of_setting[setting], each)
-            if declared.many and any(other == part for _, other in made[setting]):
-                raise errors.Incompatible(
-                    f"{spec.reference} is named twice with the same parameters: name it once, or give one of the two "
-                    "another parameter"
-                )
-            made[setting].append((spec, part))
-    for kind in catalogue.kinds.values():
-        several = [setting.name for setting in kind.settings if setting.many]
-        labelled = iter(words.numbered([spec for name in several for spec, _ in made[name]]))
-        for name in several:
-            made[name] = [(next(labelled), part) for _, part in made[name]]
-    return made
 
 
 def build(settings: Settings, cast_: Parts, spec: Spec) -> Run:
@@ -463,77 +353,6 @@ def adopt(run_: Run, source: str | Path) -> None:
         advice = f"give --init-from {folder}:partial to take what fits"
         raise errors.CheckpointError(f"--init-from {folder}: {error}; {advice}") from error
     run_.choices += [f"from {folder}: {line}" for line in left]
-
-
-def held_out(run_: Run) -> Feed | None:
-    """Make a feed of the samples that training never sees.
-
-    Args:
-        run_: the run.
-
-    Returns:
-        The feed, or None where the data part holds no samples out.
-    """
-    dataset = run_.parts.data.held_out()
-    if dataset is None:
-        return None
-    data = run_.parts.data
-    made = choose.feed(dataset, run_.parts.labels["data"], 1, run_.settings.seed, run_.device, run_.dtype, data)
-    made.keep_inputs(run_.spec.inputs)
-    return made
-
-
-def shown(run_: Run, count: int) -> tuple[Batch, bool]:
-    """Read samples of the run's data to look at. Samples that are held out of training are preferred.
-
-    Args:
-        run_: the run.
-        count: the largest number of samples.
-
-    Returns:
-        The samples, and whether the samples were held out of training.
-
-    Raises:
-        DataError: the data is missing or unreadable.
-    """
-    source = held_out(run_)
-    if source is not None:
-        return source.look(min(count, source.size)), True
-    data = run_.parts.data
-    seen = choose.feed(data.dataset(), run_.parts.labels["data"], 1, run_.settings.seed, run_.device, run_.dtype, data)
-    seen.keep_inputs(run_.spec.inputs)
-    return seen.look(min(count, seen.size)), False
-
-
-def other(run_: Run, named: str, catalogue: PartSource, count: int) -> Batch:
-    """Read samples of other data, at the run's size and channels if the data part has parameters of these names.
-
-    Args:
-        run_: the run that the samples are for.
-        named: the data part, written as for ``--data``.
-        catalogue: the source in which the part is looked up.
-        count: the largest number of samples.
-
-    Returns:
-        The samples.
-
-    Raises:
-        GanzooError: the data cannot be found, made or read.
-    """
-    shape = run_.spec.shape
-    fitting: dict[str, object] = {}
-    if len(shape) == 3:
-        fitting = {"size": shape[1] if shape[1] == shape[2] else f"{shape[1]}x{shape[2]}", "channels": shape[0]}
-    given = catalogue.specify("data", named)
-    spec, data = catalogue.make("data", given)
-    if isinstance(given, PartSpec):
-        fitting = {
-            key: value for key, value in fitting.items() if key in spec.parameters and key not in given.parameters
-        }
-        spec, data = catalogue.make("data", given.with_parameters(**fitting))
-    assert isinstance(data, Data)
-    samples = choose.feed(data.dataset(), spec.label, 1, run_.settings.seed, run_.device, run_.dtype, data)
-    return samples.look(min(count, samples.size))
 
 
 def total_steps(settings: Settings) -> int:

@@ -13,7 +13,7 @@ from ganzoo.data import choose
 from ganzoo.data.feed import Feed
 from ganzoo.disk import checkpoint
 from ganzoo.names import user_path
-from ganzoo.recipe.assemble import held_out
+from ganzoo.recipe.real_samples import held_out
 from ganzoo.recipe.resume import reload
 from ganzoo.recipe.settings import PartSource
 from ganzoo.speed import hardware

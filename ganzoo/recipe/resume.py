@@ -15,8 +15,9 @@ from ganzoo.kinds import Kinds
 from ganzoo.launcher import launch, launch_id
 from ganzoo.names import user_path
 from ganzoo.recipe import origins
-from ganzoo.recipe.assemble import Experiment, adopt, assemble, build, gather, total_steps
+from ganzoo.recipe.assemble import Experiment, adopt, assemble, build, total_steps
 from ganzoo.recipe.directory import open_directory
+from ganzoo.recipe.gather import gather
 from ganzoo.recipe.settings import RESUME_MAY_CHANGE, PartSource, Settings, read_config, resolve
 from ganzoo.training.display import Display
 from ganzoo.training.plain import read_spec, read_sums

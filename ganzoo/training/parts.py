@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from ganzoo.parts import Architecture, Data, Loss, Metric, Optimizer, Part, Player, Regularizer, Schedule
 from ganzoo.words import Bound, PartSpec
@@ -49,7 +48,7 @@ class Parts:
     data: Data
     metrics: dict[str, Metric]
     optimizers: dict[Player, Optimizer]
-    bound: dict[str, Bound[Any]]
+    bound: dict[str, Bound[Part]]
     specs: Mapping[str, tuple[PartSpec, ...]]
     others: Mapping[str, Part] = field(default_factory=dict)
     catalogue_names: Callable[[str, str], Sequence[str]] = no_names

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from functools import cache
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from ganzoo.parts import Part, Regularizer, Schedule
 from ganzoo.words.scheduled import ScheduledNumber
 
 PartT = TypeVar("PartT", bound=Part)
+BoundT_co = TypeVar("BoundT_co", bound=Part, covariant=True)
 
 
 def scheduled(part: Part) -> Mapping[str, ScheduledNumber]:
@@ -42,7 +43,7 @@ def scheduled(part: Part) -> Mapping[str, ScheduledNumber]:
 
 
 @dataclass(frozen=True)
-class Bound(Generic[PartT]):
+class Bound(Generic[BoundT_co]):
     """A part in a run. The part never changes: ``values`` keeps the numbers and tensors that change in a run.
 
     Attributes:
@@ -66,8 +67,8 @@ class Bound(Generic[PartT]):
         (0.75, 1.0..0.0)
     """
 
-    frozen: PartT
-    part: PartT
+    frozen: BoundT_co
+    part: BoundT_co
     values: dict[str, Any]
     scheduled: Mapping[str, ScheduledNumber]
     course: float | None = None
@@ -141,7 +142,15 @@ def _running(frozen: PartT, values: dict[str, object], path: tuple[str, ...]) ->
     return part
 
 
-def _read(part: Any, name: str) -> Any:
+class _Running(Protocol):
+    """What a part that reads from the values of the run has beside the fields of its class."""
+
+    _frozen: Part
+    _values: dict[str, object]
+    _path: tuple[str, ...]
+
+
+def _read(part: _Running, name: str) -> object:
     """Read the present value of a parameter, or ``module``.
 
     The module of an inner part is the child of the outer part's module that has the name of the parameter.
@@ -161,10 +170,10 @@ def _running_class(cls: type, names: tuple[str, ...]) -> type:
     def reader(name: str) -> property:
         return property(lambda part: _read(part, name))
 
-    def __reduce__(part: Any) -> tuple[object, ...]:  # pickle looks up a class in a module, which lacks this class
+    def __reduce__(part: _Running) -> tuple[object, ...]:  # pickle looks up a class in a module, which lacks this class
         return _rebound, (part._frozen, part._values, part._path)
 
-    def __new__(_: type, **parameters: Any) -> Any:  # dataclasses.replace calls this: the copy is of the class proper
+    def __new__(_: type, **parameters: object) -> object:  # dataclasses.replace makes a copy of the class proper
         return cls(**parameters)
 
     own: dict[str, object] = {name: getattr(cls, name) for name in ("__module__", "__qualname__", "__doc__")}

@@ -138,7 +138,8 @@ def of(noisy: bool, logdir: Path) -> ganzoo.Run:
     """An assembled run of the nets above, without training."""
     from ganzoo.parts import Spec
     from ganzoo.plugins import load_catalogue
-    from ganzoo.recipe.assemble import build, gather
+    from ganzoo.recipe.assemble import build
+    from ganzoo.recipe.gather import gather
     from ganzoo.recipe.settings import resolve
 
     catalogue = load_catalogue(no_plugins=True)

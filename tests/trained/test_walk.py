@@ -114,7 +114,8 @@ class WithStyles(ganzoo.Architecture):
 def test_a_walk_in_w_is_straight(tmp_path):
     from ganzoo.parts import Spec
     from ganzoo.plugins import load_catalogue
-    from ganzoo.recipe.assemble import build, gather
+    from ganzoo.recipe.assemble import build
+    from ganzoo.recipe.gather import gather
     from ganzoo.recipe.settings import resolve
 
     catalogue = load_catalogue(no_plugins=True)
