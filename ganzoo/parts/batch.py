@@ -145,7 +145,7 @@ class Batch(Mapping[str, "Tensor"]):
     @property
     def inputs(self) -> Mapping[str, Tensor]:
         """The tensors that the data part brought, by name: all but images, latent and labels."""
-        return {name: value for name, value in self.items() if name not in DRAWN}
+        return {name: value for name, value in self._tensors.items() if name not in DRAWN}
 
     def replace(self, **changes: Tensor | None) -> Batch:
         """Change some tensors of the batch.
@@ -164,6 +164,8 @@ class Batch(Mapping[str, "Tensor"]):
         Args:
             stage: the point of growth. ``None`` stands for the whole networks.
         """
+        if stage is self.stage:  # as in every step of networks that do not grow
+            return self
         batch = Batch(**self._tensors)
         batch.stage = stage
         return batch
@@ -188,7 +190,7 @@ class Batch(Mapping[str, "Tensor"]):
         Returns:
             The batch of the results, under the same names.
         """
-        return Batch(**{name: function(value) for name, value in self.items()}).at(self.stage)
+        return Batch(**{name: function(value) for name, value in self._tensors.items()}).at(self.stage)
 
     def split(self, size: int) -> Iterator[Batch]:
         """Cut the batch into smaller batches.

@@ -91,7 +91,8 @@ class Scores:
         generate: Callable[[Tensor, Scores], Tensor] | None = None,
         **values: object,
     ) -> None:
-        if unknown := values.keys() - set(self.names()):
+        if not values.keys() <= _NAMES:
+            unknown = values.keys() - _NAMES
             raise TypeError(
                 f"Scores has no {', '.join(sorted(unknown))}: give one of {', '.join(self.names())}, and tensors that "
                 "the data part brings in real_batch=Batch(...)"
@@ -102,12 +103,12 @@ class Scores:
             generate = lambda latent, s: generator(latent)  # noqa: E731
         self._judge, self._generate = judge, generate
         self._given = values.keys()
-        self._formulas = dict(_DEFAULTS)
+        self._formulas, own = dict(_DEFAULTS), vars(self)
         for name, value in values.items():
             if callable(value):
                 self._formulas[name] = value
             else:
-                setattr(self, name, value)
+                own[name] = value
         self._compute: Callable[[str], object] | None = None  # of a view: how a value comes from the viewed Scores
 
     @classmethod
@@ -237,10 +238,10 @@ class Scores:
             own = {key: attribute for attribute, (batch, key) in _IN_BATCH.items() if batch == name}
             return Batch(**{key: getattr(self, own[key]) for key in own if own[key] in self._given})
         batch, key = _IN_BATCH.get(name, ("real_batch", name))
-        known: Batch = getattr(self, batch) if name in _IN_BATCH or name not in self.names() else Batch()
+        known: Batch = getattr(self, batch) if name in _IN_BATCH or name not in _NAMES else Batch()
         if key in known or key == "labels":
             return known.get(key)
-        if name in self.names():
+        if name in _NAMES:
             raise AttributeError(f"these Scores were made without {name}=")
         raise AttributeError(
             f"Scores has no {name}, and the data brings none; it has {', '.join((*self.names(), *known.inputs))}"
@@ -255,6 +256,9 @@ _DEFAULTS: Mapping[str, Formula] = {
     "progress": lambda s: 0.0,
     "pieces": lambda s: 1,
 }
+
+
+_NAMES = frozenset(Scores.names())
 
 
 _IN_BATCH = {

@@ -84,7 +84,7 @@ def logits(output: Tensor | Mapping[str, Tensor]) -> Tensor:
         >>> logits({"logits": torch.tensor([[1.0, 3.0], [5.0, 7.0]])}).tolist()
         [2.0, 6.0]
     """
-    scores: Any = output["logits"] if isinstance(output, Mapping) else output
+    scores: Any = output if isinstance(output, Tensor) else output["logits"] if isinstance(output, Mapping) else output
     if isinstance(scores, (list, tuple)):
         return torch.stack([logits(each) for each in scores]).mean(0)
     if scores.dim() > 1:

@@ -48,7 +48,8 @@ def set_scheduled_numbers(run: Run, progress: float) -> None:
         progress: 0 at the first step, 1 at the last.
     """
     for bound in run.parts.bound.values():
-        bound.set_progress(progress)
+        if bound.scheduled:  # most parts have none
+            bound.set_progress(progress)
     for player, optimizer in run.state.optimizers.items():
         bound = run.parts.bound[f"{player[0]}_optimizer"]
         for name in bound.scheduled:
