@@ -81,6 +81,13 @@ def test_any_recipe_can_be_measured_against_a_plain_loop(
     assert torch.equal(torch.get_rng_state(), numbers), "the caller's random numbers are as they were"
 
 
+def test_a_generator_that_begins_alone_is_measured_with_its_penalties() -> None:
+    pairs = {"data": "superres:of=digits:size=16,factor=2", "regularizers": ["l2"], "loss": "sgan"}
+    report = measured(arch="srresnet:width=2,blocks=1,d_width=2,alone=1", schedule="alternating", **pairs)
+    assert report.phases["penalty"] == 0, "there is no step without penalties to compare with"
+    assert report.phases["generator backward"] > 0 == report.phases["discriminator backward"]
+
+
 def test_a_repeat_is_whole_cycles_of_the_lazy_penalties(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ganzoo.bench.measurement.REPEAT_SECONDS", 1e-9)
     assert measured(regularizers=["r1:every=3", "lecam:every=2"], steps_each=None).steps == 6

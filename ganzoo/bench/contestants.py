@@ -44,12 +44,13 @@ class Steps:
             self.rows = []
 
     def without_penalties(self, clock: Clock | None = None) -> Steps:
-        """Make the same steps without penalties.
+        """Make the same steps without penalties. Penalties stay where the generator learns by penalties alone.
 
         Args:
             clock: times the phases of the steps. None costs no time.
         """
-        environment = replace(self.game.environment, with_penalties=False, clock=clock)
+        alone = not self.game.learning.adversarial
+        environment = replace(self.game.environment, with_penalties=alone, clock=clock)
         return Steps(self.experiment, build_game(self.game.parts, environment))
 
 

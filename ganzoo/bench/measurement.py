@@ -127,7 +127,9 @@ def measure(
                 twin.steps = compiled_steps(again.run, again.game, recorder, said_by.append)
             contestants += [twin, script]
             left_out = script.left_out
-        if penalties:
+        # Without an adversary the penalties are all that there is: such a step is not made without penalties.
+        apart = bool(penalties) and one.game.learning.adversarial
+        if apart:
             contestants.append(written.without_penalties())
         for contestant in contestants[1:]:
             warm(contestant, device, cycle)
@@ -135,7 +137,7 @@ def measure(
         ours = Spread.of([1e3 * seconds for seconds in times[0]])
         plain_times, control = (times[contestants.index(each)] if each else [] for each in (script, twin))
         as_written = ours if written is step else Spread.of([1e3 * seconds for seconds in times[1]])
-        bare = 1e3 * median(times[-1]) if penalties else as_written.median
+        bare = 1e3 * median(times[-1]) if apart else as_written.median
         found = {phase: share * bare for phase, share in phases(written, each).items()}
         found |= {"penalty": as_written.median - bare, "other": found.pop("other")}
         state, growth = memory(written, cycle)

@@ -25,6 +25,17 @@ def test_ttur_has_the_betas_of_its_code_for_images() -> None:
     assert (d.lr, g.lr) == (3e-4, 1e-4)
 
 
+def test_acgan_has_the_maps_of_the_papers_generator_for_cifar10() -> None:
+    """110 numbers of noise and class, then 384, 192 and 96 channels; Adam, batch and length of the same table."""
+    part = ganzoo.part("architecture", PRESETS["acgan"]["arch"])
+    with torch.device("meta"):
+        spec = ganzoo.Spec(shape=(3, 32, 32), latent_dim=PRESETS["acgan"]["latent_dim"], classes=10)
+        shapes = [tuple(p.shape) for p in part.build(spec).generator.parameters() if p.dim() > 1]
+    assert shapes == [(384 * 4 * 4, 110), (384, 192, 4, 4), (192, 96, 4, 4), (96, 3, 4, 4)]
+    assert (optimizer("acgan").lr, optimizer("acgan").betas) == (2e-4, (0.5, 0.999))
+    assert (PRESETS["acgan"]["batch_size"], PRESETS["acgan"]["steps"]) == (100, 50_000)
+
+
 def test_the_numbers_of_r3gan_share_a_cosine(experiment: Any) -> None:
     """At the start, in the middle and at the end: the values of cosine_decay_with_warmup of the authors' train.py."""
     words = {name: PRESETS["r3gan"][name] for name in ("optimizer", "regularizers", "loss", "ema_half_life", "course")}
