@@ -255,8 +255,8 @@ class Again:
 
     name = "made again"
 
-    def __init__(self, spoil: Callable[[], None] | None = None) -> None:
-        self.recorded, self.spoil = 0, spoil
+    def __init__(self, spoil: Callable[[], None] | None = None, draws: bool = False) -> None:
+        self.recorded, self.spoil, self.draws = 0, spoil, draws
 
     def __call__(self, step: compilers.Step, reads: Sequence[Tensor]) -> compilers.Step:
         self.recorded += 1

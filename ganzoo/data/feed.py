@@ -103,6 +103,23 @@ class Feed:
         """
         raise NotImplementedError
 
+    def sample_numbers(self, draw: int, piece: int = 0) -> Tensor | None:
+        """(N,) the numbers of the samples of a batch, int64 on the CPU. None where ``gather`` cannot make the batch.
+
+        Args:
+            draw: the number of the batch, from 0.
+            piece: the number of the piece among the pieces of this feed, from 0.
+        """
+        return None
+
+    def gather(self, numbers: Tensor) -> Batch:
+        """The samples with some numbers, made by the device alone: the batch that ``reals`` gives.
+
+        Args:
+            numbers: (N,) as ``sample_numbers`` gives, on any device.
+        """
+        raise NotImplementedError
+
     def at(self, rows: Tensor, first: int = 0) -> Batch:
         """The samples of some rows, with labels and conditions, on the CPU.
 

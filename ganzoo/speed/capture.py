@@ -1,9 +1,16 @@
 """Steps that are recorded once and replayed many times: as a CUDA graph, or compiled.
 
 A recording reads and writes the tensors of the recorded step, and never runs Python code. So all that differs
-from step to step reaches a recording through tensors that are filled before each replay: batches, latents, scheduled
-numbers, the weight of the average. Python decides one thing in a step, namely which lazy penalties are due. So
-each set of due penalties has a recording.
+from step to step reaches a recording through tensors that are filled before each replay: the numbers of the samples of
+a batch, scheduled numbers, the weight of the average. All of them lie in one block of bytes, which one copy fills. A
+recording gathers the samples itself where the data lie on the device, and draws the latents itself. Batches that the
+host reads are copied. Python decides one thing in a step, namely which lazy penalties are due. So each set of due
+penalties has a recording.
+
+What remains beside the launch of the graph: the copy of the block, a copy of the scalars to where the next replay does
+not write, and two kernels for each generator that the step draws from. These kernels are torch's own, by which
+``CUDAGraph.replay`` writes the seed and the offset of a generator to the device. Each step has a seed of its own, so
+that a resumed run draws the numbers of the run that never stopped. The two kernels are therefore needed.
 
 A recording is used only after a trial: two steps that differ in random numbers and scheduled numbers must come out of
 the recording as they come out of Python, one operation at a time. After the trial the state is put back, and all steps
@@ -30,6 +37,7 @@ from ganzoo.speed.compilers import BrokenOff, Refused, Step, StepCompiler
 from ganzoo.speed.trial import Outcome, Start, norm, on_cpu
 from ganzoo.step.environment import HostCall
 from ganzoo.step.game import Game
+from ganzoo.step.randomness import RandomStreams
 from ganzoo.step.state import Counters
 from ganzoo.words import Bound
 
@@ -79,7 +87,8 @@ class RecordedSteps:
         self.recorded_at: tuple[int, int | None] | None = None
         self.progress: float = 0.0
         self.blend: float = 1.0
-        self.numbers: list[_ScheduledTensor] = []
+        self.numbers: list[_Number] = []
+        self.halved = False
         self.warned: set[str] = set()
         self.over = False
 
@@ -109,21 +118,17 @@ class RecordedSteps:
             self._warn(f"there are more than {MAX_RECORDINGS} kinds of steps; this goes for the others")
             self.play(self.game)
 
-    def _scheduled(self) -> list[_ScheduledTensor]:
-        """The numbers that change over the run, each with a tensor for the recordings."""
+    def _scheduled(self) -> list[_Number]:
+        """The numbers that change over the run, with the types in which recordings read the numbers."""
         environment = self.game.environment
-
-        def tensor(dtype: torch.dtype) -> Tensor:
-            return torch.zeros((), dtype=dtype, device=environment.device)
-
-        found = [_ScheduledTensor(vars(self), name, tensor(environment.dtype)) for name in ("progress", "blend")]
+        found = [_Number(vars(self), name, environment.dtype) for name in ("progress", "blend")]
         for part in self.parts.values():
-            found += [_ScheduledTensor(part.values, name, tensor(environment.dtype)) for name in part.scheduled]
+            found += [_Number(part.values, name, environment.dtype) for name in part.scheduled]
         # The type in which fused optimizers read their learning rate.
         rates = torch.float32 if environment.device.type == "cuda" else torch.float64
         for player, optimizer in self.optimizers.items():
             for group in self.state.optimizers[player].param_groups:
-                found += [_ScheduledTensor(group, name, tensor(rates)) for name in optimizer.scheduled]
+                found += [_Number(group, name, rates) for name in optimizer.scheduled]
         return found
 
     def _kind(self, counts: Counters) -> Any:
@@ -148,18 +153,36 @@ class RecordedSteps:
             keep_batches: leave the real batches in place that the recording was made with, in a trial.
         """
         self.counters_at_start = self.state.counters.copy()
+        values: list[Tensor | float] = [float(number.owner[number.key]) for number in self.numbers]
         with torch.no_grad():
             for made in recording.calls:
-                if not (keep_batches and made.call == self.game.host.reals):
-                    _fill(made.result, made.call(*made.arguments))
-            for number in self.numbers:
-                number.fill()
-            self.nonfinite.copy_(self.game.nonfinite)
+                if made.is_inside:
+                    continue
+                is_real = made.call == self.game.host.reals
+                if isinstance(made.result, Batch):
+                    if not (keep_batches and is_real):
+                        _fill(made.result, made.call(*made.arguments))
+                elif is_real:
+                    values.append(self._sample_numbers(*made.arguments))
+                elif (value := made.call(*made.arguments)) is not None:
+                    values.append(value)
+            recording.block.fill(values)
+            # The flag is handed in where something else than a replay wrote the flag.
+            if self.game.nonfinite is not self.nonfinite:
+                self.nonfinite.copy_(self.game.nonfinite)
         results = recording.run()
-        # Clones: the next replay writes into the same tensors.
+        # A clone: the next replay writes into the same tensors.
         scalars = dict(zip(recording.tags, results[0].clone().unbind(), strict=True))
-        self.game.finish_with(scalars, self.nonfinite.clone())
+        # With ``skip`` the flag of each step is among the scalars of the step. Otherwise the flag never goes back to 0.
+        skips = self.game.environment.skip_nonfinite
+        self.game.finish_with(scalars, self.nonfinite.clone() if skips else self.nonfinite)
         return results
+
+    def _sample_numbers(self, number: int, piece: int) -> Tensor:
+        """The numbers of the samples of a real batch, on the CPU. The second step of a trial has a half of them."""
+        found = self.game.host.sample_numbers(number, piece)
+        assert found is not None
+        return found[torch.arange(len(found), device="cpu") // 2] if self.halved else found
 
     def _record(self, step: int, progress: float) -> None:
         """Make a step, and record the kind of step if that is possible."""
@@ -172,7 +195,7 @@ class RecordedSteps:
 
         def log(call: Callable[..., Any], /, *arguments: Any) -> Any:
             result = call(*arguments)
-            calls.append(_MadeCall(call, arguments, self._own_tensors(result)))
+            calls.append(self._made(call, arguments, result))
             return result
 
         with self._rehearsed(log) as (rehearsal, gradients):
@@ -194,13 +217,15 @@ class RecordedSteps:
             gradients.clear()
             recording = self._recorded(calls, start)
             self._compare(truth, recording, start, step)
-            with self._other_batches(calls):
-                other = self._other(calls, start, step, progress)
+            with self._other_batches(recording.calls):
+                other = self._other(recording.calls, start, step, progress)
                 self._compare(other, recording, start, step + 1, self._cycle())
             self.recordings[kind] = recording
         except BrokenOff as error:
             recording, self.over = None, True
             self.recordings.clear()
+            # The generator of the latents may believe that the capture goes on. The seed is set in each step.
+            self.game.host.streams = RandomStreams(self.game.environment.device)
             self._warn(_in_a_line(error.__cause__ or error))
         except Exception as error:
             recording = self.recordings[kind] = None
@@ -227,7 +252,9 @@ class RecordedSteps:
 
         def on_host(call: Callable[..., Any], /, *arguments: Any) -> Any:
             known = batches.get(arguments) if call == self.game.host.reals else None
-            return _alias(known) if isinstance(known, Batch) else call(*arguments)
+            if isinstance(known, Tensor):
+                return self.game.environment.feed.gather(self._sample_numbers(*arguments))
+            return call(*arguments) if known is None else _alias(known)
 
         with self._rehearsed(on_host) as (rehearsal, gradients):
             self.play(rehearsal)
@@ -244,14 +271,17 @@ class RecordedSteps:
         A recording that froze the batch gives other gradients then. Another order alone would not show it, since most
         losses are means over the batch.
         """
-        batches = [tensor for made in calls if made.call == self.game.host.reals for tensor in _tensors(made.result)]
+        reals = [made.result for made in calls if made.call == self.game.host.reals]
+        batches = [tensor for batch in reals if isinstance(batch, Batch) for tensor in batch.values()]
         kept = [on_cpu(tensor) for tensor in batches]
+        self.halved = True  # where recordings gather the samples themselves
         try:
             for tensor in batches:
                 rows = torch.arange(len(tensor), device=tensor.device) // 2
                 tensor.copy_(tensor.index_select(0, rows))
             yield
         finally:
+            self.halved = False
             for tensor, value in zip(batches, kept, strict=True):
                 tensor.copy_(value)
 
@@ -263,6 +293,7 @@ class RecordedSteps:
 
     def _recorded(self, calls: list[_MadeCall], start: Start) -> _Recording:
         tags: list[str] = []
+        block, calls = self._block(calls)
 
         def step() -> list[Tensor]:
             """A step in Python, over tensors that last. The counters are put back: `_replay` counts."""
@@ -270,8 +301,8 @@ class RecordedSteps:
             self.state.counters.set(self.counters_at_start)
             try:
                 with (
-                    self._numbers_as_tensors(),
-                    self._rehearsed(partial(_answer, results), self.nonfinite) as (rehearsal, gradients),
+                    self._numbers_as_tensors(block.slots[: len(self.numbers)]),
+                    self._rehearsed(partial(self._answer, results), self.nonfinite) as (rehearsal, gradients),
                 ):
                     self.play(rehearsal)
                     self.nonfinite.copy_(rehearsal.nonfinite)
@@ -287,15 +318,24 @@ class RecordedSteps:
         # All that a replay may read: anything else would be a constant of the recording.
         reads = [
             *self.state.held().values(),
-            *(number.tensor for number in self.numbers),
+            *block.slots,
             self.nonfinite,
-            *(tensor for made in calls for tensor in _tensors(made.result)),
+            *(tensor for made in calls if isinstance(made.result, Batch) for tensor in made.result.values()),
         ]
         # This runs the step several times: to rehearse, to trace or to capture. The counters are put back each time.
         run = self.compiler(step, reads)
         if name := start.replaced():
             raise Refused(f"{name} is another tensor after each step, and not the same with other numbers")
-        return _Recording(run, calls, tags)
+        return _Recording(run, calls, tags, block)
+
+    def _block(self, calls: Sequence[_MadeCall]) -> tuple[_Block, list[_MadeCall]]:
+        """The block that the host fills before each replay, and the calls with their places in the block."""
+        device, results = self.game.environment.device, [made.result for made in calls]
+        numbers = [torch.zeros((), dtype=number.dtype, device="cpu") for number in self.numbers]
+        block = _Block([*numbers, *(result for result in results if isinstance(result, Tensor))], device)
+        slots = iter(block.slots[len(numbers) :])
+        placed = [made._replace(result=next(slots)) if isinstance(made.result, Tensor) else made for made in calls]
+        return block, placed
 
     @contextmanager
     def _rehearsed(
@@ -315,13 +355,15 @@ class RecordedSteps:
             rehearsal.close()
 
     @contextmanager
-    def _numbers_as_tensors(self) -> Iterator[None]:
+    def _numbers_as_tensors(self, tensors: Sequence[Tensor]) -> Iterator[None]:
         """While a step is recorded, put a tensor in the place of each scheduled number.
 
         The only place that does so. A number would be a constant of the recording.
         """
         groups = [group for optimizer in self.state.optimizers.values() for group in optimizer.param_groups]
-        places: list[tuple[dict[str, Any], str, Any]] = [(each.owner, each.key, each.tensor) for each in self.numbers]
+        places: list[tuple[dict[str, Any], str, Any]] = [
+            (number.owner, number.key, tensor) for number, tensor in zip(self.numbers, tensors, strict=True)
+        ]
         if self.game.environment.device.type == "cuda":
             # Optimizers refuse to step inside a capture unless they are told of it.
             places += [(group, "capturable", True) for group in groups if "capturable" in group]
@@ -335,14 +377,31 @@ class RecordedSteps:
             for (owner, key, _), value in zip(places, kept, strict=True):
                 owner[key] = value
 
-    def _own_tensors(self, result: Batch | float | None) -> Batch | Tensor | None:
-        """Tensors that last, for the result of a host call: each replay fills the tensors anew."""
+    def _made(self, call: Callable[..., Any], arguments: tuple[Any, ...], result: Batch | float | None) -> _MadeCall:
+        """A host call of the rehearsal, and what a recording finds in the place of the result."""
+        host = self.game.host
+        if self.compiler.draws:
+            if call == host.latents:
+                return _MadeCall(call, arguments, None, is_inside=True)
+            if call == host.reals and (numbers := host.sample_numbers(*arguments)) is not None:
+                return _MadeCall(call, arguments, numbers)
         if result is None:
-            return None
+            return _MadeCall(call, arguments, None)
         if isinstance(result, Batch):
-            return result.map(lambda tensor: tensor.detach().clone())
-        environment = self.game.environment
-        return torch.full((), result, dtype=environment.dtype, device=environment.device)
+            return _MadeCall(call, arguments, result.map(lambda tensor: tensor.detach().clone()))
+        return _MadeCall(call, arguments, torch.tensor(result, dtype=self.game.environment.dtype, device="cpu"))
+
+    def _answer(self, calls: Iterator[_MadeCall], call: Callable[..., Any], /, *arguments: Any) -> Any:
+        """Answer a host call of a step that is being recorded by lasting tensors. A call without a result is made."""
+        # The calls of a recorded step must come in the order of the step in Python: results are matched by position.
+        known = next(calls, None)
+        if known is None or known[:2] != (call, arguments):
+            raise Refused("it asks for batches and moves in another order each time")
+        if known.result is None:
+            return call(*arguments)
+        if isinstance(known.result, Batch):
+            return _alias(known.result)
+        return self.game.environment.feed.gather(known.result) if call == self.game.host.reals else known.result
 
     # -- whether to use a recording ------------------------------------------------------------------------------
 
@@ -397,75 +456,99 @@ class RecordedSteps:
                 raise Refused(f"in a trial, {what} came out otherwise, by {apart:.2g} where its length is {length:.2g}")
 
 
-@dataclass
-class _ScheduledTensor:
-    """A number that changes over the run, and the tensor that recordings read instead.
+class _Number(NamedTuple):
+    """A number that changes over the run. A recording reads a tensor in the place of the number.
 
     Attributes:
         owner: the dict that holds the number: the values of a bound part, or an optimizer's group.
         key: the name of the number in the dict.
-        tensor: (), on the device.
-        last: the number that the tensor was filled with.
+        dtype: the type of the tensor.
     """
 
     owner: dict[str, Any]
     key: str
-    tensor: Tensor
-    last: float | None = None
+    dtype: torch.dtype
 
-    def fill(self) -> None:
-        """Copy the number into the tensor, if the number has changed: each copy to a device costs a launch."""
-        if (value := float(self.owner[self.key])) != self.last:
-            self.tensor.fill_(value)
-            self.last = value
+
+class _Block:
+    """Numbers that the host hands to the device before each replay, side by side: one copy hands over all of them.
+
+    Attributes:
+        slots: the tensors on the device, views of the block.
+    """
+
+    def __init__(self, like: Sequence[Tensor], device: torch.device) -> None:
+        """Make room for numbers.
+
+        Args:
+            like: tensors with the shapes and types of the numbers.
+            device: where the recording reads the numbers.
+        """
+        self._places: list[tuple[int, int, torch.dtype]] = [(0, 0, torch.uint8)] * len(like)
+        size = 0
+        # The widest type first: each number then begins at a multiple of the width of its type.
+        for k in sorted(range(len(like)), key=lambda k: -like[k].itemsize):
+            self._places[k] = (size, size + like[k].nbytes, like[k].dtype)
+            size += like[k].nbytes
+        self._bytes = torch.zeros(size, dtype=torch.uint8, device=device)
+        shapes = [each.shape for each in like]
+        self.slots = [self._bytes[a:b].view(kind).view(s) for (a, b, kind), s in zip(self._places, shapes, strict=True)]
+
+    def fill(self, values: Sequence[Tensor | float]) -> None:
+        """Hand over the numbers of a step.
+
+        Args:
+            values: numbers, or tensors on the CPU, in the order of the slots.
+        """
+        # Other memory in each step, because the copy of the step before may not have been made yet. Pinned memory,
+        # because the host would wait for a copy from other memory.
+        pinned = self._bytes.device.type == "cuda"
+        made = torch.empty(len(self._bytes), dtype=torch.uint8, device="cpu", pin_memory=pinned)
+        for (first, end, kind), value in zip(self._places, values, strict=True):
+            view = made[first:end].view(kind)
+            if isinstance(value, Tensor):
+                view.copy_(value)
+            else:
+                view.fill_(value)
+        self._bytes.copy_(made, non_blocking=True)
 
 
 class _MadeCall(NamedTuple):
-    """A call that a step made on the host, and the tensors in which a recording finds the result."""
+    """A call that a step made on the host, and where a recording finds the result.
+
+    Attributes:
+        call: the function.
+        arguments: of the call.
+        result: a batch that each replay fills, or a tensor in the block: a number, or the numbers of the samples that
+            the recording gathers.
+        is_inside: the recording makes the call itself.
+    """
 
     call: Callable[..., Any]
     arguments: tuple[Any, ...]
     result: Batch | Tensor | None
+    is_inside: bool = False
 
 
 @dataclass
 class _Recording:
-    """A recorded step: the replay, the host calls before each replay, and the tags of the scalars."""
+    """A recorded step: the replay, the host calls before each replay, the tags of the scalars, and the block."""
 
     run: Step
     calls: list[_MadeCall]
     tags: list[str]
+    block: _Block
 
 
-def _answer(calls: Iterator[_MadeCall], call: Callable[..., Any], /, *arguments: Any) -> Any:
-    """Answer the host calls of a step that is being recorded by lasting tensors. Calls without a result are made."""
-    # The calls of a recorded step must come in the order of the step in Python: results are matched by position.
-    known = next(calls, None)
-    if known is None or known[:2] != (call, arguments):
-        raise Refused("it asks for batches and moves in another order each time")
-    if known.result is None:
-        return call(*arguments)
-    return _alias(known.result) if isinstance(known.result, Batch) else known.result
-
-
-def _fill(lasting: Batch | Tensor | None, result: Any) -> None:
-    """Copy the result of a host call into the tensors that a recording reads."""
-    if isinstance(lasting, Batch):
-        for mine, theirs in zip(_tensors(lasting), _tensors(result), strict=True):
-            mine.copy_(theirs)
-    elif lasting is not None:
-        lasting.fill_(result)
+def _fill(lasting: Batch, result: Batch) -> None:
+    """Copy a batch that the host read into the tensors that a recording reads."""
+    for mine, theirs in zip(lasting.values(), result.values(), strict=True):
+        mine.copy_(theirs)
 
 
 def _alias(batch: Batch) -> Batch:
     """Other tensors over the same memory: to differentiate by the aliases leaves no mark on the originals."""
     return batch.map(Tensor.detach)
-
-
-def _tensors(lasting: Batch | Tensor | None) -> list[Tensor]:
-    if isinstance(lasting, Tensor):
-        return [lasting]
-    return [] if lasting is None else [*lasting.values()]
 
 
 def _bring_to_device(optimizer: torch.optim.Optimizer) -> None:

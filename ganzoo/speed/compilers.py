@@ -23,9 +23,12 @@ class StepCompiler(Protocol):
 
     Attributes:
         name: a participle for messages: ``"compiled"``.
+        draws: a recorded step may gather samples by number, and draw from a generator of its own. The host seeds the
+            generator before each replay. False has the host do both before each replay.
     """
 
     name: str
+    draws: bool
 
     def __call__(self, step: Step, reads: Sequence[Tensor]) -> Step:
         """Record a step.
@@ -56,6 +59,7 @@ class Graph:
     """
 
     name = "captured in a CUDA graph"
+    draws = RESETS  # from 2.14 on a graph knows each generator that a captured kernel draws from
 
     def __init__(self, device: torch.device) -> None:
         self.index = torch.cuda.current_device() if device.index is None else device.index
@@ -135,6 +139,7 @@ class Compiled:
     """
 
     name = "compiled"
+    draws = False  # a trace holds no generators
 
     def __init__(self, then: StepCompiler | None = None) -> None:
         self.then = then

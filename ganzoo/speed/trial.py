@@ -85,7 +85,7 @@ class Start:
     """
 
     def __init__(self, game: Game) -> None:
-        self.game, self.counts, self.nonfinite = game, game.state.counters.copy(), game.nonfinite
+        self.game, self.counts, self.nonfinite = game, game.state.counters.copy(), game.nonfinite.clone()
         # The tensor objects, to find a step that replaces one, and copies of the numbers in them.
         self.held = game.state.held()
         self.values = {key: on_cpu(value) for key, value in self.held.items()}

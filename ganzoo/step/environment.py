@@ -61,6 +61,21 @@ class Feed(Protocol):
             Images (N, *shape) in [-1, 1], and what the data part brings with each image.
         """
 
+    def sample_numbers(self, draw: int, piece: int = 0) -> Tensor | None:
+        """(N,) the numbers of the samples of a batch, int64 on the CPU. None where ``gather`` cannot make the batch.
+
+        Args:
+            draw: number of the batch in the run, from 0.
+            piece: number of the micro-batch of the process, from 0.
+        """
+
+    def gather(self, numbers: Tensor) -> Batch:
+        """The samples with some numbers, made by the device alone: the batch that ``reals`` gives.
+
+        Args:
+            numbers: (N,) as ``sample_numbers`` gives, on any device.
+        """
+
     def labels(self, count: int, generator: torch.Generator) -> Tensor | None:
         """(count,) labels for fakes in the proportions of the data, None where the networks are given no labels.
 

@@ -78,6 +78,15 @@ class HostSide:
         """
         return self.environment.feed.reals(self.counters_at_start.draws + number, piece)
 
+    def sample_numbers(self, number: int, piece: int) -> Tensor | None:
+        """The numbers of the samples of a real batch, as ``Feed.sample_numbers`` gives.
+
+        Args:
+            number: number of the batch in the step, from 0.
+            piece: the micro-batch of the process, from 0.
+        """
+        return self.environment.feed.sample_numbers(self.counters_at_start.draws + number, piece)
+
     def count_batch(self) -> None:
         """Count a real batch and the images in the batch."""
         self.state.counters.draws += 1

@@ -43,6 +43,23 @@ class OneBatch:
         """
         return self.batch
 
+    def sample_numbers(self, draw: int, piece: int = 0) -> Tensor | None:
+        """None: there is the batch alone.
+
+        Args:
+            draw: ignored.
+            piece: ignored.
+        """
+        return None
+
+    def gather(self, numbers: Tensor) -> Batch:
+        """The batch.
+
+        Args:
+            numbers: ignored.
+        """
+        return self.batch
+
 
 def memory(run: Run, game: Game, feed: Feed) -> tuple[int, int]:
     """Estimate the memory that training takes at its peak.

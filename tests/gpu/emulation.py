@@ -79,7 +79,7 @@ def order(name: str) -> Iterator[None]:
 
 
 def counts() -> dict[str, Any]:
-    """How often each function of the runtime was called: launches, synchronisations, graphs."""
+    """How often each function of the runtime was called, and each copy: launches, synchronisations, graphs."""
     assert _emulator is not None
-    found: dict[str, Any] = _emulator.counts()
-    return found
+    copies = {name: number for name, number in _emulator.used().items() if name.startswith("copy ")}
+    return {**_emulator.counts(), **copies}

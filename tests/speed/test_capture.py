@@ -117,6 +117,27 @@ def test_steps_made_again_are_the_same_steps(experiment: Any, kinds: int, settin
     assert recorder.recorded == kinds  # one for each set of penalties that are due
 
 
+@pytest.mark.parametrize("settings", [each for _, each in COMPOSITIONS], ids=lambda each: each["schedule"])
+def test_a_step_that_draws_and_gathers_by_itself_is_the_same_step(experiment: Any, settings: dict[str, Any]) -> None:
+    recorder = Again(draws=True)
+    assert same(experiment, recorder, **settings) == []
+    assert recorder.recorded > 0
+
+
+def test_samples_are_gathered_where_the_device_has_all_that_makes_them(experiment: Any) -> None:
+    """A crop by chance takes numbers that change with the epoch: the host makes those batches before each replay."""
+    gathered = []
+
+    class Notes(Again):
+        def __call__(self, step: compilers.Step, reads: Sequence[Tensor]) -> compilers.Step:
+            gathered.append(any(each.dtype == torch.int64 and each.shape == (8,) for each in reads))
+            return super().__call__(step, reads)
+
+    for data in ("digits:size=8", "digits:size=8,flip=true"):
+        assert same(experiment, Notes(draws=True), data=data, arch="mlp") == []
+    assert gathered == [True, False]
+
+
 class TestWhatMustNotBeRecorded:
     """Whatever a recording would leave out is found in a step as written: one line, and steps stay as they were."""
 
@@ -199,12 +220,17 @@ class TestWhatMustNotBeRecorded:
 
         assert "in a trial, the discriminator's gradient came out otherwise" in self.refused(experiment, Frozen())
 
-    def test_a_batch_that_a_recording_freezes(self, experiment: Any) -> None:
+    @pytest.mark.parametrize("draws", [False, True])
+    def test_a_batch_that_a_recording_freezes(self, experiment: Any, draws: bool) -> None:
         """Both steps of the trial are made from one batch of the data, and the second step changes the batch."""
+
+        def is_batch(tensor: Tensor) -> bool:  # the images, or the numbers of the samples
+            return tensor.dtype == torch.int64 and tensor.shape == (8,) if draws else tensor.dim() == 4
 
         class Freezes(Again):
             def __call__(self, step: compilers.Step, reads: Sequence[Tensor]) -> compilers.Step:
-                again, images = super().__call__(step, reads), [each for each in reads if each.dim() == 4]
+                again, images = super().__call__(step, reads), [each for each in reads if is_batch(each)]
+                assert len(images) == 1
                 kept = [each.clone() for each in images]
 
                 def frozen() -> list[Tensor]:
@@ -216,7 +242,7 @@ class TestWhatMustNotBeRecorded:
                 return frozen
 
         assert "in a trial, the discriminator's gradient came out otherwise" in self.refused(
-            experiment, recorder=Freezes(), loss="hinge"
+            experiment, recorder=Freezes(draws=draws), loss="hinge"
         )
 
     @pytest.mark.parametrize("what", ["weight", "gradient", "memory", "average", "buffer"])
