@@ -2,10 +2,9 @@
 
 For plugin authors: ``hookimpl``, the contracts (``Architecture``, ``Loss``, ``Regularizer``, ``Schedule``, ``Data``,
 ``Metric``, ``Optimizer``, ``Tracker``), what they are handed or give (``Batch``, ``Scores``, ``Networks``, ``Spec``,
-``Stage``,
-``TensorSpec``, ``Game``, ``Samples``, ``Learning``), ``ScheduledNumber`` (a number that follows the run) and the
-module ``ganzoo.testing``. For users: ``run``, ``resume``, ``load``, ``evaluate``, ``compare``, ``part``, ``catalogue``,
-``Run``, ``ganzoo.errors`` and the module ``ganzoo.lab``.
+``Stage``, ``TensorSpec``, ``Game``, ``Samples``, ``Learning``), ``ScheduledNumber`` (a number that follows the run),
+``user_path`` (a path as a shell reads it) and the module ``ganzoo.testing``. For users: ``run``, ``resume``, ``load``,
+``evaluate``, ``compare``, ``part``, ``catalogue``, ``Run``, ``ganzoo.errors`` and the module ``ganzoo.lab``.
 
 Names are imported when they are first used, so that ``import ganzoo`` costs nothing and brings no torch.
 """
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from ganzoo.api import catalogue, compare, evaluate, load, part, resume, run
     from ganzoo.hookspecs import hookimpl
     from ganzoo.kinds import Kind, Setting
+    from ganzoo.names import user_path
     from ganzoo.parts import (
         Architecture,
         Batch,
@@ -93,6 +93,7 @@ _HOME = {
     **dict.fromkeys(("catalogue", "compare", "evaluate", "load", "part", "resume", "run"), "ganzoo.api"),
     "Run": "ganzoo.training.run",
     "ScheduledNumber": "ganzoo.words",
+    "user_path": "ganzoo.names",
 }
 
 __all__ = [
@@ -132,6 +133,7 @@ __all__ = [
     "resume",
     "run",
     "testing",
+    "user_path",
 ]
 
 logging.getLogger("ganzoo").addFilter(escape_record)

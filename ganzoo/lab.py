@@ -110,7 +110,7 @@ class DiracPoint(Data):
 
     points: int = 1024
 
-    def dataset(self) -> Dataset[Any]:
+    def dataset(self) -> Dataset[tuple[Tensor, ...]]:
         """(points, 1) zeros."""
         return TensorDataset(torch.zeros(self.points, 1, dtype=torch.float64))
 

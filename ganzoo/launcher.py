@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import socket
 from dataclasses import dataclass
-from typing import Any
 
 from ganzoo import errors
 
@@ -74,7 +73,7 @@ def is_main_process() -> bool:
     return os.environ.get("RANK", "0").strip() in ("", "0") or not os.environ["RANK"].strip().isdecimal()
 
 
-def launch_id() -> dict[str, Any] | None:
+def launch_id() -> dict[str, object] | None:
     """The identity of one call of torchrun, the same after torchrun restarted its processes; None without torchrun."""
     if "TORCHELASTIC_RUN_ID" not in os.environ:
         return None

@@ -52,6 +52,7 @@ PUBLIC = [
     "resume",
     "run",
     "testing",
+    "user_path",
 ]
 
 LAYERS = [  # a file imports from the layers above it here, or from its own folder, and from nothing below

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -161,12 +161,20 @@ class _Backward(TorchFunctionMode):
         self.clock = clock
         self.generators = {id(p) for p in game.parameters["generator"]}
 
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if func is not torch.autograd.grad:
+    def __torch_function__(
+        self,
+        func: Callable[..., object],
+        types: object,
+        args: Sequence[object] = (),
+        kwargs: Mapping[str, object] | None = None,
+    ) -> object:
+        with self._phase(args[1]) if func is torch.autograd.grad else nullcontext():
             return func(*args, **(kwargs or {}))
-        player = "generator" if id(next(iter(tree_leaves(args[1])))) in self.generators else "discriminator"
-        with self.clock.phase(f"{player} backward"):
-            return func(*args, **(kwargs or {}))
+
+    def _phase(self, inputs: object) -> AbstractContextManager[None]:
+        """The context of a gradient with respect to ``inputs``."""
+        player = "generator" if id(next(iter(tree_leaves(inputs)))) in self.generators else "discriminator"
+        return self.clock.phase(f"{player} backward")
 
 
 def phases(steps: Steps, count: int) -> dict[str, float]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import wraps
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -42,7 +42,7 @@ def catalogue_of(ctx: click.Context) -> Catalogue:
     return load_catalogue(no_plugins=no_plugins, files=tuple(dict.fromkeys(files)))
 
 
-def parts_options(*, report: bool = True) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def parts_options(*, report: bool = True) -> Callable[[Callable[..., object]], Callable[..., object]]:
     """Add the options ``--no-plugins`` and ``--plugin``, and pass the command the argument ``catalogue``.
 
     Args:
@@ -52,13 +52,13 @@ def parts_options(*, report: bool = True) -> Callable[[Callable[..., Any]], Call
         The decorator.
     """
 
-    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+    def decorate(command: Callable[..., object]) -> Callable[..., object]:
         @click.option("--no-plugins", is_flag=True, help="Only the parts that ship with ganzoo.")
         @click.option(
             "--plugin", multiple=True, metavar="FILE", type=click.Path(), help="A Python file with parts of your own."
         )
         @wraps(command)
-        def with_catalogue(*args: Any, no_plugins: bool, plugin: tuple[str, ...], **kw: Any) -> Any:
+        def with_catalogue(*args: object, no_plugins: bool, plugin: tuple[str, ...], **kw: object) -> object:
             found = catalogue_of(click.get_current_context())
             for problem in found.problems if report and speaks() else ():
                 say(f"ganzoo: warning: {problem}", err=True)
@@ -249,7 +249,7 @@ class Kind(TextType):
         return [CompletionItem(plural) for plural in kinds.plurals if plural.startswith(incomplete)]
 
 
-def moved_options(command: Callable[..., Any]) -> Callable[..., Any]:
+def moved_options(command: Callable[..., object]) -> Callable[..., object]:
     """Add the options ``--device`` and ``--data`` to a command on a run, for another machine or data in another place.
 
     Args:

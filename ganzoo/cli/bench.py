@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -42,7 +42,7 @@ def command(
     repeats: int,
     steps_each: int | None,
     as_json: bool,
-    **given: Any,
+    **given: object,
 ) -> None:
     """Measure a step of a recipe: time by phase, memory, operations.
 

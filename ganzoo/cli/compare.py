@@ -125,19 +125,23 @@ def _plan(
         base[key] = list(value) if isinstance(value, tuple) else value
     if "steps" in settings or "images" in settings:
         base.pop("images" if "steps" in settings else "steps", None)
-    changes: dict[str, object] = {
-        "base": base,
-        "overrides": [*found.overrides, *overrides],
-        "vary": {**found.vary, **values},
-        "plugins": list(dict.fromkeys([*found.plugins, *map(str, catalogue.files)])),
-    }
+    runs = found.seeds
     if seeds is not None:
         numbers = seeds.split(",")
         if not all(number.strip().isdecimal() for number in numbers):
             raise errors.SettingsError(f"--seeds {seeds!r} is neither a number of seeds nor seeds such as 0,1,2")
-        changes["seeds"] = plans.seeds_of(int(seeds) if len(numbers) == 1 else [int(number) for number in numbers])
-    changes |= {key: value for key, value in (("baseline", baseline), ("interval", interval)) if value is not None}
-    return plans.checked(replace(found, **changes))  # type: ignore[arg-type]  # by name
+        runs = plans.seeds_of(int(seeds) if len(numbers) == 1 else [int(number) for number in numbers])
+    made = replace(
+        found,
+        base=base,
+        overrides=[*found.overrides, *overrides],
+        vary={**found.vary, **values},
+        seeds=runs,
+        baseline=found.baseline if baseline is None else baseline,
+        interval=found.interval if interval is None else interval,
+        plugins=list(dict.fromkeys([*found.plugins, *map(str, catalogue.files)])),
+    )
+    return plans.checked(made)
 
 
 def _only(runs: tuple[Path, ...]) -> None:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from ganzoo.cli import say
 from ganzoo.cli._options import moved_options, parts_options, typed
 from ganzoo.plugins import Catalogue
+
+if TYPE_CHECKING:
+    from ganzoo.trained.export import Format, Network
 
 
 @click.command()
@@ -48,8 +52,8 @@ from ganzoo.plugins import Catalogue
 def command(
     catalogue: Catalogue,
     run: str,
-    formats: tuple[str, ...],
-    networks: tuple[str, ...],
+    formats: tuple[Format, ...],
+    networks: tuple[Network, ...],
     checkpoint: str,
     source: str,
     out: Path | None,
@@ -71,7 +75,7 @@ def command(
         say(f"warning: {line}", err=True)
     for to in formats:
         for network in networks:
-            made = export(trained, to, network=network, source=source, out=out)  # type: ignore[arg-type]  # click chose
+            made = export(trained, to, network=network, source=source, out=out)
             for file in made.files:
                 say(file)
             if made.difference is None:

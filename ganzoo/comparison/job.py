@@ -17,7 +17,7 @@ from ganzoo.disk import record, status
 from ganzoo.disk.regular import read_json
 from ganzoo.names import one_line
 from ganzoo.plugins import Catalogue
-from ganzoo.recipe.assemble import assemble, train
+from ganzoo.recipe.assemble import Experiment, assemble, train
 from ganzoo.recipe.resume import begin, reopen
 from ganzoo.training.diagnostics import signs
 from ganzoo.training.signals import Interrupted
@@ -55,6 +55,16 @@ def read_result(folder: Path, name: str) -> dict[str, Any] | None:
     return loaded if isinstance(loaded, dict) and "status" in loaded else None
 
 
+def is_done(folder: Path, name: str) -> bool:
+    """Whether a run has a result.
+
+    Args:
+        folder: the folder of the comparison.
+        name: the name of the run.
+    """
+    return read_result(folder, name) is not None
+
+
 def write_result(folder: Path, name: str, result: dict[str, Any]) -> None:
     """Write the result of a run. The file appears complete or not at all.
 
@@ -83,7 +93,7 @@ def perform(folder: Path, plan: Plan, name: str, catalogue: Catalogue) -> None:
         RunError: the run cannot be written, or another process trains the run.
         Interrupted: a signal asked to stop. The next call goes on.
     """
-    if read_result(folder, name) is not None:
+    if is_done(folder, name):
         return
     row, seed = next((row, seed) for each, row, seed in plan.runs() if each == name)
     result = _made(folder, plan, name, row, seed, catalogue)
@@ -125,7 +135,7 @@ def _stopped(place: Path) -> bool:
     return said is not None and said.status == "stopped" and not said.reason.startswith(("SIG", "KeyboardInterrupt"))
 
 
-def _reopened(place: Path, catalogue: Catalogue) -> Any:
+def _reopened(place: Path, catalogue: Catalogue) -> tuple[Experiment, int]:
     """Open a run that was begun. A process that was killed may hold the run for a moment."""
     until = time.monotonic() + PATIENCE
     while True:

@@ -39,7 +39,7 @@ class Row:
     """
 
     name: str
-    settings: Mapping[str, Any] = field(default_factory=dict)
+    settings: Mapping[str, object] = field(default_factory=dict)
     overrides: tuple[str, ...] = ()
 
 
@@ -58,10 +58,10 @@ class Plan:
         plugins: Python files with parts.
     """
 
-    base: Mapping[str, Any]
+    base: Mapping[str, object]
     overrides: Sequence[str] = ()
-    vary: Mapping[str, Sequence[Any]] = field(default_factory=dict)
-    rows: Sequence[Mapping[str, Any]] = ()
+    vary: Mapping[str, Sequence[object]] = field(default_factory=dict)
+    rows: Sequence[Mapping[str, object]] = ()
     seeds: Sequence[int] = (0, 1, 2)
     baseline: str | None = None
     interval: str = "t"
@@ -99,12 +99,12 @@ class Plan:
         Raises:
             GanzooError: a setting is unknown or does not fit.
         """
-        base = {**STEADY, **self.base, **row.settings}
+        base: dict[str, Any] = {**STEADY, **self.base, **row.settings}
         preset = base.pop("preset", None)
         given = {**own, "seed": seed}
         return resolve(catalogue, preset=preset, config=base, given=given, overrides=(*self.overrides, *row.overrides))
 
-    def plain(self) -> dict[str, Any]:
+    def plain(self) -> dict[str, object]:
         """The plan as plain data, for a YAML file."""
         plain = {
             "base": dict(self.base),
@@ -119,7 +119,7 @@ class Plan:
         return {key: value for key, value in plain.items() if value not in ([], {}, None)}
 
 
-def _row(values: Mapping[str, Any]) -> Row:
+def _row(values: Mapping[str, object]) -> Row:
     """A recipe of varied values, named after the values."""
     name = " ".join(f"{key}={_written(value)}" for key, value in values.items())
     settings = {key: value for key, value in values.items() if "." not in key}
@@ -135,7 +135,7 @@ def _written(value: object) -> str:
     return "none" if value is None else str(value)
 
 
-def varied(text: str, many: Sequence[str] = ()) -> tuple[str, list[Any]]:
+def varied(text: str, many: Sequence[str] = ()) -> tuple[str, list[object]]:
     """Parse ``key=value,value``, as for ``--vary``.
 
     Values are separated by commas. A text after a comma that begins with ``key=`` belongs to the value before. ``|``

@@ -6,12 +6,13 @@ import math
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ganzoo import errors
 from ganzoo.comparison import curves, job, table
-from ganzoo.comparison.plan import Plan, check_settings, read, write
+from ganzoo.comparison.plan import Plan, Row, check_settings, read, write
 from ganzoo.disk import pictures, record
 from ganzoo.disk.lock import Lock
 from ganzoo.names import one_line
@@ -128,10 +129,10 @@ def _waiting(plan: Plan, folder: Path) -> list[Job]:
             command=(sys.executable, "-P", "-m", "ganzoo", "compare", str(folder), "--only", name),
             folder=Path.cwd(),
             log=folder / "logs" / f"{name}.log",
-            done=lambda name=name: job.read_result(folder, name) is not None,  # type: ignore[misc]
+            done=partial(job.is_done, folder, name),
         )
         for name, _, _ in plan.runs()
-        if job.read_result(folder, name) is None
+        if not job.is_done(folder, name)
     ]
 
 
@@ -195,7 +196,7 @@ def _directions(
     return found
 
 
-def _draw_curves(folder: Path, finished: Sequence[tuple[str, Any, int]], figures: Sequence[str]) -> None:
+def _draw_curves(folder: Path, finished: Sequence[tuple[str, Row, int]], figures: Sequence[str]) -> None:
     panels: dict[str, dict[str, list[curves.Curve]]] = {figure: {} for figure in figures}
     for name, row, _ in finished:
         lines = record.outline(folder / "runs" / name / "metrics.jsonl")
@@ -213,7 +214,7 @@ def _draw_curves(folder: Path, finished: Sequence[tuple[str, Any, int]], figures
         curves.draw(drawn).save(folder / "curves.png")
 
 
-def _draw_samples(folder: Path, finished: Sequence[tuple[str, Any, int]], catalogue: Catalogue) -> None:
+def _draw_samples(folder: Path, finished: Sequence[tuple[str, Row, int]], catalogue: Catalogue) -> None:
     """A row of samples for each recipe, from the same noise, of the first seed that finished."""
     first: dict[str, str] = {}
     for name, row, _ in finished:

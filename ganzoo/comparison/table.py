@@ -12,6 +12,7 @@ from typing import Any
 
 from ganzoo.comparison.plan import Plan
 from ganzoo.comparison.statistics import Estimate, estimate, verdict
+from ganzoo.disk import record
 
 FAILED = ("not finite", "out of memory", "error", "died")
 """The outcomes of a run that are failures. A collapse is counted beside."""
@@ -110,7 +111,7 @@ class Table:
 
     def json(self) -> str:
         """The table as JSON."""
-        return json.dumps(_plain(asdict(self)), indent=1) + "\n"
+        return json.dumps(record.finite(asdict(self)), indent=1) + "\n"
 
 
 def tabulate(
@@ -208,11 +209,3 @@ def _row(cells: Sequence[str]) -> str:
 
 def _number(value: float) -> str:
     return repr(value) if isinstance(value, int) or math.isfinite(value) else ""
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, Mapping):
-        return {key: _plain(each) for key, each in value.items()}
-    return [_plain(each) for each in value] if isinstance(value, (list, tuple)) else value

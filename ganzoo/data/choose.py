@@ -60,10 +60,13 @@ def feed(
             f"give --batch-size {max(2, size)} or less"
         )
     # On the CPU the tensors lie in memory already, so that a resident set costs nothing more.
-    small = isinstance(dataset, TensorDataset) and (
+    made: Feed
+    if isinstance(dataset, TensorDataset) and (
         device.type == "cpu" or sum(t.nbytes for t in dataset.tensors) <= _resident_bytes(device)
-    )
-    made: Feed = (Resident if small else Streamed)(dataset, batch_size, seed, device, dtype, name, part)  # type: ignore[arg-type]
+    ):
+        made = Resident(dataset, batch_size, seed, device, dtype, name, part)
+    else:
+        made = Streamed(dataset, batch_size, seed, device, dtype, name, part)
     return _looked_at(made, dataset, name, size)
 
 

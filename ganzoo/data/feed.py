@@ -186,7 +186,7 @@ class Feed:
         finally:
             self.waiting_since = before
 
-    def fingerprint(self) -> dict[str, Any]:
+    def fingerprint(self) -> dict[str, object]:
         """What tells this data from other data, as plain data; ``digest`` is of the first samples to look at."""
         seen = self.look(min(self.size, FINGERPRINTED))
         digest = hashlib.sha256()
@@ -200,7 +200,7 @@ class Feed:
             "digest": digest.hexdigest(),
         }
 
-    def content(self) -> dict[str, Any]:
+    def content(self) -> dict[str, object]:
         """What tells the samples from other samples, whatever the order in which the seed reads them."""
         found = self.fingerprint()
         if "content" not in found:

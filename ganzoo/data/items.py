@@ -60,7 +60,7 @@ def read(
 
 
 def checked(
-    item: Any, said: str, shapes: Mapping[str, tuple[int, ...]] | None = None, classes: bool = False
+    item: object, said: str, shapes: Mapping[str, tuple[int, ...]] | None = None, classes: bool = False
 ) -> dict[str, Tensor]:
     """Bring an item to tensors, and compare the tensors with those of other items.
 
@@ -102,7 +102,7 @@ def checked(
     return found
 
 
-def tensors(item: Any, said: str = "the item") -> dict[str, Tensor]:
+def tensors(item: object, said: str = "the item") -> dict[str, Tensor]:
     """Bring an item to tensors by name.
 
     Args:
@@ -185,7 +185,7 @@ def _tensor(value: Any, key: str, said: str) -> Tensor:
     raise errors.DataError(f"{said} has {key} of type {type(value).__name__}: {WANTED}")
 
 
-def _label(value: Any, said: str) -> Tensor:
+def _label(value: object, said: str) -> Tensor:
     """A label as a tensor: a class number, or a label of another kind as the data has it. One-hot becomes a number."""
     if isinstance(value, str) and value.isdecimal():
         value = int(value)
@@ -207,7 +207,7 @@ def _label(value: Any, said: str) -> Tensor:
     return label.long() if label.ndim == 0 and not label.is_floating_point() else label
 
 
-def labels_of(dataset: Any, size: int) -> Tensor | None:
+def labels_of(dataset: object, size: int) -> Tensor | None:
     """The labels of all items, where the dataset tells the labels without reading the items.
 
     Args:
@@ -230,7 +230,7 @@ def labels_of(dataset: Any, size: int) -> Tensor | None:
     if isinstance(dataset, ConcatDataset):
         parts = [labels_of(each, len(each)) for each in dataset.datasets]  # type: ignore[arg-type]
         return torch.cat([p for p in parts if p is not None]) if all(p is not None for p in parts) else None
-    told: Any = next((v for v in (getattr(dataset, n, None) for n in ("labels", "targets")) if v is not None), None)
+    told: object = next((v for v in (getattr(dataset, n, None) for n in ("labels", "targets")) if v is not None), None)
     if told is None and isinstance(dataset, TensorDataset) and len(dataset.tensors) > 1:
         told = dataset.tensors[1]
     if not isinstance(told, Tensor | np.ndarray | Sequence) or isinstance(told, str):
@@ -243,7 +243,7 @@ def labels_of(dataset: Any, size: int) -> Tensor | None:
     return labels.long() if labels.shape == (size,) and whole else None
 
 
-def class_names_of(dataset: Any) -> list[str]:
+def class_names_of(dataset: object) -> list[str]:
     """The names of the classes, where the dataset tells them in the attribute ``classes``.
 
     Args:
@@ -360,7 +360,7 @@ _INPUT_NAMES = {"label": "labels"}
 """The names of a batch's tensors where they differ from the names in an item."""
 
 
-def is_class_number(item: Mapping[str, Any]) -> bool:
+def is_class_number(item: Mapping[str, object]) -> bool:
     """Whether the label of an item is a class number.
 
     Args:
@@ -374,7 +374,7 @@ def is_class_number(item: Mapping[str, Any]) -> bool:
     return isinstance(label, Tensor) and label.ndim == 0 and not label.is_floating_point()
 
 
-def is_whole_float(item: Mapping[str, Any]) -> bool:
+def is_whole_float(item: Mapping[str, object]) -> bool:
     """Whether the label of an item is a whole number that is stored as a floating one: a class number in a table.
 
     Args:
@@ -388,7 +388,7 @@ def is_whole_float(item: Mapping[str, Any]) -> bool:
     return isinstance(label, Tensor) and label.ndim == 0 and label.is_floating_point() and bool(label == label.round())
 
 
-def is_one_hot(item: Mapping[str, Any]) -> bool:
+def is_one_hot(item: Mapping[str, object]) -> bool:
     """Whether the label of an item is a row of zeros with a single one.
 
     Args:

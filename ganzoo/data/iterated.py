@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -18,6 +18,8 @@ from ganzoo.data.workers import kept_random_state
 from ganzoo.names import one_line
 from ganzoo.parts import Batch, Data
 from ganzoo.step.randomness import derive_seed
+
+ResultT = TypeVar("ResultT")
 
 LOOKED_AT = 1024
 """The number of items, from the first on, that are kept in memory to look at and to measure."""
@@ -125,7 +127,7 @@ class Iterated(Feed):
             yield item
             row += 1
 
-    def _guarded(self, call: Any, what: str) -> Any:
+    def _guarded(self, call: Callable[[], ResultT], what: str) -> ResultT:
         """Call the dataset. An exception of the dataset becomes an error that names the data and the item."""
         try:
             return call()

@@ -6,7 +6,6 @@ A ``TensorDataset`` lives on the device as it is (uint8 stays uint8) and is gath
 from __future__ import annotations
 
 import hashlib
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -99,7 +98,7 @@ class Resident(Feed):
         others = {name: self.prepared(self._others[name][rows]) for name in self.inputs}
         return Batch(images=self.normalised(images), labels=labels).replace(**others)
 
-    def fingerprint(self) -> dict[str, Any]:
+    def fingerprint(self) -> dict[str, object]:
         """The same, and ``content``, a digest of all there is, where that takes half a second at most."""
         found = super().fingerprint()
         # A digest of 512 MiB takes about half a second, which is what a start may cost.

@@ -29,6 +29,7 @@ from ganzoo.data.items import (
     is_one_hot,
     is_whole_float,
     labels_of,
+    length_of,
     other_tensors,
     read,
     spec_of,
@@ -96,7 +97,7 @@ class Streamed(Feed):
     ) -> None:
         super().__init__(batch_size, seed, device, dtype, part)
         self.dataset, self.name = dataset, name
-        self.size = len(dataset)  # type: ignore[arg-type]  # map-style datasets have a length
+        self.size = length_of(dataset, name)
         # Item 0 tells the shapes. The dataset may draw random numbers for it, which must not move those of the parts.
         with workers.kept_random_state():
             item = read(dataset, 0, name)

@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 from torch.utils.data import Dataset
 
 from ganzoo import errors, file_modules
@@ -41,7 +42,7 @@ BATCHES_AHEAD = 3
 """Batches in shared memory for each worker: two that are read ahead, and one that training uses."""
 
 
-class SeededItems(Dataset[Any]):
+class SeededItems(Dataset[dict[str, Tensor]]):
     """A dataset whose random items (crops, flips) are a function of the seed, the batch and the place in the batch.
 
     So an item is the same in any worker, and in whatever micro-batches a batch is cut.
@@ -67,14 +68,14 @@ class SeededItems(Dataset[Any]):
     ) -> None:
         self.dataset, self.seed, self.name, self.shapes, self.classes = dataset, seed, name, shapes, classes
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(self) -> tuple[object, ...]:
         # As bytes inside the pickle: a worker must import the plugin files before it can know the class.
         content = pickle.dumps(self.dataset, protocol=pickle.HIGHEST_PROTOCOL)
         return _rebuilt, (file_modules.imported(), content, self.seed, self.name, self.shapes, self.classes)
 
-    def __getitems__(self, drawn: list[int]) -> list[Any]:
+    def __getitems__(self, drawn: list[int]) -> list[dict[str, Tensor]]:
         draw, place, *rows = drawn
-        items: list[Any] = []
+        items: list[dict[str, Tensor]] = []
         # Without workers the dataset runs in the training process, whose random numbers belong to the parts.
         with kept_random_state():
             for k, row in enumerate(rows, place):
@@ -211,7 +212,7 @@ def pickled_size(dataset: Dataset[Any]) -> int | None:
     class Counter:
         total = 0
 
-        def write(self, data: Any) -> int:
+        def write(self, data: bytes) -> int:
             self.total += memoryview(data).nbytes
             return memoryview(data).nbytes
 

@@ -214,7 +214,7 @@ def save(
     folder: Path,
     step: int,
     tensors: Mapping[str, Mapping[str, Tensor]],
-    numbers: Mapping[str, Any],
+    numbers: Mapping[str, object],
     keep: int,
     best: int | None = None,
 ) -> Path:
@@ -486,7 +486,7 @@ def _manifest(place: Path) -> Manifest:
         raise errors.CheckpointError(f"checkpoint {place} is damaged: {MANIFEST} is larger than a manifest can be")
     content = parse_json(disk.read(path))
     # The version is looked at before the schema: a newer layout may have another schema, and is not damaged.
-    version = content["format"]
+    version = content.get("format") if isinstance(content, dict) else None
     if isinstance(version, int) and version > FORMAT:
         raise errors.RunError(
             f"checkpoint {place} has format {version}, and this ganzoo knows {FORMAT}: take a newer one"
@@ -547,8 +547,10 @@ def _prune(folder: Path, keep: int, best: int | None) -> None:
 def _looks_whole(place: Path) -> bool:
     """Whether every file has the sealed size. The content is checked when the checkpoint is read."""
     try:
-        sizes = read_json(place / MANIFEST, MANIFEST_BYTES)["bytes"]
-        return all((place / name).stat().st_size == size for name, size in sizes.items())
+        sealed = read_json(place / MANIFEST, MANIFEST_BYTES)
+        return isinstance(sealed, dict) and all(
+            (place / name).stat().st_size == size for name, size in sealed["bytes"].items()
+        )
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return False
 

@@ -13,6 +13,7 @@ import math
 import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO
 
@@ -157,7 +158,7 @@ class RunLogger:
             self._try("metrics.jsonl", lambda: os.fsync(self._lines.fileno()))
         # TensorBoard keeps no handle of the event file open, so that the file is synced by name.
         for file in self.folder.glob(EVENT_FILES):
-            self._try("TensorBoard", lambda file=file: disk.sync(file))  # type: ignore[misc]  # a default argument
+            self._try("TensorBoard", partial(disk.sync, file))
         self._try("metrics.jsonl", lambda: disk.sync(self.folder))
 
     def close(self) -> None:
@@ -204,7 +205,7 @@ class RunLogger:
             self._warn(f"warning: {what} in {self.folder} cannot be written ({error}): training goes on without")
 
 
-def append_line(path: Path, line: Mapping[str, Any]) -> None:
+def append_line(path: Path, line: Mapping[str, object]) -> None:
     """Append a line of JSON to a file of records. Several processes may append at the same time.
 
     Args:
@@ -214,7 +215,7 @@ def append_line(path: Path, line: Mapping[str, Any]) -> None:
     Raises:
         RunError: the file cannot be written, or is no regular file.
     """
-    text = json.dumps(_finite(line)) + "\n"
+    text = json.dumps(finite(line)) + "\n"
     try:
         file = descriptor(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, links=False)
         try:
@@ -247,13 +248,24 @@ def board_scalars(folder: Path, step: int, values: Mapping[str, float]) -> None:
         raise errors.RunError(f"{folder} cannot be written ({error.strerror}): make it writable") from error
 
 
-def _finite(value: Any) -> Any:
-    """Plain data with None in place of each number that is not finite. JSON has no NaN."""
+def finite(value: object) -> object:
+    """Put None in place of each number of plain data that is not finite. JSON has no NaN.
+
+    Args:
+        value: plain data.
+
+    Returns:
+        Plain data with lists in place of tuples.
+
+    Example:
+        >>> finite({"fid": float("nan"), "steps": (1, 2)})
+        {'fid': None, 'steps': [1, 2]}
+    """
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, Mapping):
-        return {key: _finite(each) for key, each in value.items()}
-    return [_finite(each) for each in value] if isinstance(value, (list, tuple)) else value
+        return {key: finite(each) for key, each in value.items()}
+    return [finite(each) for each in value] if isinstance(value, (list, tuple)) else value
 
 
 def remove_after(path: Path, step: int) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import Any
 
 MOST_BYTES = 1 << 26
 """The largest text that is read whole: 64 MiB. A ``state.json`` with long histories has a few MiB."""
@@ -82,7 +81,7 @@ def read_text(path: Path, most: int = MOST_BYTES) -> str:
     return read_bytes(path, most).decode()
 
 
-def read_json(path: Path, most: int = MOST_BYTES) -> Any:
+def read_json(path: Path, most: int = MOST_BYTES) -> object:
     """Read a file of JSON.
 
     Args:
@@ -99,7 +98,7 @@ def read_json(path: Path, most: int = MOST_BYTES) -> Any:
     return parse_json(read_bytes(path, most))
 
 
-def parse_json(content: bytes | str) -> Any:
+def parse_json(content: bytes | str) -> object:
     """Parse JSON.
 
     Args:

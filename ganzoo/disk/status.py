@@ -103,6 +103,8 @@ def read(folder: Path) -> Status | None:
     """
     try:
         found = read_json(folder / NAME)
+        if not isinstance(found, dict):
+            return None
         name, step, until, reason = (found[key] for key in ("status", "step", "until", "reason"))
     except (OSError, ValueError, KeyError, TypeError):
         return None

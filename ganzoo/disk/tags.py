@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 FAMILIES = {
     "samples": "1 samples",
@@ -193,7 +192,7 @@ class About:
         descriptions: by tag, a description in the place of the general one.
     """
 
-    columns: Mapping[str, Any] = field(default_factory=dict)
+    columns: Mapping[str, object] = field(default_factory=dict)
     texts: Mapping[str, str] = field(default_factory=dict)
     group: str = ""
     figures: Sequence[str] = ()

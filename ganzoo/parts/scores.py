@@ -169,7 +169,7 @@ class Scores:
         """A view whose scores have the other sign, for a discriminator to which low means real."""
         judge = self._judge
 
-        def value(name: str) -> Any:
+        def value(name: str) -> object:
             found = getattr(self, name)
             if name in ("real", "fake"):
                 return -found
@@ -207,7 +207,7 @@ class Scores:
             [1.0, 3.0]
         """
 
-        def value(name: str) -> Any:
+        def value(name: str) -> object:
             given = getattr(self, name)
             side = name.partition("_")[0]
             if name not in ("real", "fake", "real_target", "fake_target"):

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ganzoo import errors
 from ganzoo.names import nearest, one_line, user_path
@@ -118,7 +118,7 @@ class Catalogue:
         kind = self.kinds[entry.kind]
         contract = kind.load()
         said = f"plugin {entry.provider}: {entry.kind} {entry.name} ({entry.where})"
-        found: Any = entry.target
+        found: object = entry.target
         if isinstance(found, str):
             module_name, _, path = found.partition(":")
             try:

@@ -13,7 +13,7 @@ import os
 import re
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib import metadata
@@ -342,9 +342,9 @@ class Discovery:
 
     def _hooks(
         self, plugin: Plugin, spoken: object, manager: pluggy.PluginManager, known: Sequence[str]
-    ) -> list[tuple[str, Any]]:
+    ) -> list[tuple[str, Callable[..., object]]]:
         """List the functions that a plugin marked as hooks, with the hooks' names. Errors in the marks are reported."""
-        found: list[tuple[str, Any]] = []
+        found: list[tuple[str, Callable[..., object]]] = []
         for attribute in dir(spoken):
             options = manager.parse_hookimpl_opts(spoken, attribute)
             if options is None:

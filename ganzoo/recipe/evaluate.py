@@ -55,7 +55,7 @@ class Evaluation:
     figures: Mapping[str, float]
     tags: Mapping[str, float]
 
-    def plain(self) -> dict[str, Any]:
+    def plain(self) -> dict[str, object]:
         """Convert the evaluation to JSON data."""
         return {**vars(self), "run": str(self.run), "figures": dict(self.figures), "tags": dict(self.tags)}
 

@@ -19,7 +19,7 @@ from ganzoo.testing.tools import (
 )
 
 
-def _item(item: Any, number: int) -> tuple[Tensor, Tensor | None, Tensor | None]:
+def _item(item: object, number: int) -> tuple[Tensor, Tensor | None, Tensor | None]:
     """The sample, the label and the condition of an item, as training reads the item. None for a missing entry."""
     found = tensors(item, f"item {number}")
     return found["image"], found.get("label"), found.get("condition")

@@ -6,15 +6,15 @@ Most checks call a loss with scores that are made by hand. A loss that reads oth
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import wraps
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from ganzoo import parts, words
 from ganzoo.parts import PLAYERS, Player, Scores
-from ganzoo.testing.harness import F, asks
+from ganzoo.testing.harness import asks
 from ganzoo.testing.tools import (
     FAKE_SCORES,
     REAL_SCORES,
@@ -34,7 +34,7 @@ _LESSONS: tuple[tuple[Player, str], ...] = (("discriminator", "real"), ("discrim
 """A player, and the scores that the player learns from."""
 
 
-def _of_scores(ask: F) -> F:
+def _of_scores(ask: Callable[[parts.Loss], None]) -> Callable[[parts.Loss], None]:
     """Limit a check to losses that are a formula of the scores."""
 
     @wraps(ask)
@@ -42,7 +42,7 @@ def _of_scores(ask: F) -> F:
         if loss.reads_scores:
             ask(loss)
 
-    return asked  # type: ignore[return-value]  # of the same signature
+    return asked
 
 
 def _both(loss: parts.Loss, s: Scores) -> dict[Player, Tensor]:
@@ -185,7 +185,7 @@ def _remembers_nothing(loss: parts.Loss) -> None:
     """The loss of a round does not depend on earlier rounds: a count or an average would be lost on resume."""
     part = words.bind(loss).part
     real, fake = (t.detach() for t in make_tensors())
-    kept: list[Any] = []
+    kept: list[dict[str, object]] = []
     first = _both(part, make_scores(real, fake))
     for i in range(12):  # Other scores, at other times of the run.
         _both(part, make_scores(real * (1 + i), fake - i, progress=i / 12))

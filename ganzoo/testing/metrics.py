@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -30,7 +29,7 @@ class _Points(parts.Data):
 
     std: float = 0.05
 
-    def dataset(self) -> Dataset[Any]:
+    def dataset(self) -> Dataset[tuple[Tensor, ...]]:
         """4096 points, (2,), from both Gaussians in turn."""
         centres = self.modes()
         return TensorDataset(centres[torch.arange(4096) % 2] + self.std * torch.randn(4096, 2))
@@ -43,7 +42,7 @@ class _Points(parts.Data):
 class _Pictures(parts.Data):
     """Pictures of coloured discs on a black ground."""
 
-    def dataset(self) -> Dataset[Any]:
+    def dataset(self) -> Dataset[tuple[Tensor, ...]]:
         """2048 pictures, (3, 32, 32), in [-1, 1]."""
         y, x = torch.meshgrid(torch.linspace(-1, 1, 32), torch.linspace(-1, 1, 32), indexing="ij")
         place, colour = torch.rand(2048, 2, 1, 1) - 0.5, torch.rand(2048, 3, 1, 1)

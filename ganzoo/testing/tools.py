@@ -103,7 +103,7 @@ FAKE_SCORES = (-0.44, 0.62, -1.36, 2.17, 0.13, -0.09)
 """Scores of fake samples, chosen as ``REAL_SCORES``."""
 
 
-def make_scores(real: Tensor, fake: Tensor, rows: Tensor | None = None, **more: Any) -> Scores:
+def make_scores(real: Tensor, fake: Tensor, rows: Tensor | None = None, **more: object) -> Scores:
     """Scores that are made by hand, with images (N, 3, 8, 8), latents (N, 8), labels and outputs.
 
     Args:
@@ -145,7 +145,7 @@ def make_scores(real: Tensor, fake: Tensor, rows: Tensor | None = None, **more: 
         output["class_logits"] = scores.reshape(-1, 1).expand(-1, 2) - math.log(2)
     if "judge" in more:  # A training run gives judge(), which also reads the labels and inputs of a batch.
         del made["discriminator"]
-    return Scores(**{**made, **more})
+    return Scores(**(made | more))
 
 
 def make_tensors(

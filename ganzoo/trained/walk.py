@@ -6,7 +6,7 @@ import shutil
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -154,14 +154,18 @@ class MixedLabels(Tensor):
 
     @classmethod
     def __torch_function__(
-        cls, func: Callable[..., Any], types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
-    ) -> Any:
+        cls,
+        func: Callable[..., object],
+        types: object,
+        args: Sequence[object] = (),
+        kwargs: Mapping[str, object] | None = None,
+    ) -> object:
         """Make an operation on both tensors, and mix the results where the results are floating-point numbers."""
         named = dict(kwargs or {})
         pairs = [x for x in tree_leaves((args, named)) if isinstance(x, MixedLabels)]
 
-        def taken(which: int) -> Any:
-            def half(x: Any) -> Any:
+        def taken(which: int) -> object:
+            def half(x: object) -> object:
                 return (x.as_subclass(Tensor), x.second)[which] if isinstance(x, MixedLabels) else x
 
             return func(*tree_map(half, args), **tree_map(half, named))
@@ -171,6 +175,7 @@ class MixedLabels(Tensor):
             if not isinstance(first, Tensor):
                 return first
             second = taken(1)
+            assert isinstance(second, Tensor)  # as the first one is
             return torch.lerp(first, second, t) if first.is_floating_point() else cls.of(first, second, t)
 
 

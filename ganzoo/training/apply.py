@@ -167,7 +167,7 @@ def _tile(run: Run, net: nn.Module, tiling: Tiling, multiple: int, made: Any) ->
         return side, side
     largest = [0]
 
-    def note(module: nn.Module, given: object, output: Any) -> None:
+    def note(module: nn.Module, given: object, output: object) -> None:
         if isinstance(output, Tensor):
             largest[0] = max(largest[0], output[0].nbytes)
 

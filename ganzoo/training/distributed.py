@@ -17,11 +17,12 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import Any
+from typing import TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.autograd.function import FunctionCtx
 from torch.distributed.distributed_c10d import PrefixStore, Store
 from torch.distributed.rendezvous import rendezvous
 
@@ -44,6 +45,8 @@ DTYPES = (
 
 HEADER = 10
 """The whole numbers that describe a tensor of at most 8 dimensions: whether there is one, type, shape."""
+
+PlainT = TypeVar("PlainT")
 
 ERROR_SECONDS = 2.0
 """Seconds to wait for the error message of a process that ended."""
@@ -112,7 +115,7 @@ class Processes:
             stopping: whether a signal has come.
         """
 
-    def broadcast_object(self, value: Any) -> Any:
+    def broadcast_object(self, value: PlainT) -> PlainT:
         """Send plain data from the main process to the others.
 
         Args:
@@ -251,14 +254,15 @@ class DistributedProcesses(Processes):
     def _failed(self) -> bool:
         return bool(self._errors.check(["failed"]))
 
-    def broadcast_object(self, value: Any) -> Any:
+    def broadcast_object(self, value: PlainT) -> PlainT:
         # JSON instead of dist.broadcast_object_list, which unpickles
         text = json.dumps(value).encode() if self.is_main else b""
         size = torch.tensor([len(text)])
         self._broadcast([size])
         content = torch.frombuffer(bytearray(text or bytes(int(size))), dtype=torch.uint8)
         self._broadcast([content])
-        return json.loads(content.numpy().tobytes())
+        received: PlainT = json.loads(content.numpy().tobytes())
+        return received
 
     def all_gather(self, rows: Tensor | None) -> list[Tensor | None]:
         content = torch.empty(0, dtype=torch.uint8)
@@ -285,9 +289,11 @@ class DistributedProcesses(Processes):
         ]
 
     def broadcast_state(self, state: State) -> None:
-        numbers = self.broadcast_object(state.numbers() if self.is_main else None)
+        numbers = self.broadcast_object(state.numbers() if self.is_main else {})
         held = state.copies() if self.is_main else {}
-        listed = {group: {n: [list(t.shape), str(t.dtype)] for n, t in named.items()} for group, named in held.items()}
+        listed: dict[str, dict[str, tuple[list[int], str]]] = {
+            group: {n: (list(t.shape), str(t.dtype)) for n, t in named.items()} for group, named in held.items()
+        }
         tensors = {
             group: {
                 # a dtype's text is "torch.float32"
@@ -449,7 +455,7 @@ class NullLogger:
         given: the arguments of the logger that this logger stands for. They have no effect.
     """
 
-    def __init__(self, *given: Any) -> None:
+    def __init__(self, *given: object) -> None:
         pass
 
     def __getattr__(self, name: str) -> Callable[..., None]:
@@ -461,7 +467,7 @@ class NullLogger:
     def __exit__(self, *error: object) -> None:
         pass
 
-    def _nothing(self, *given: Any, **named: Any) -> None:
+    def _nothing(self, *given: object, **named: object) -> None:
         pass
 
 
@@ -469,12 +475,13 @@ class _Mean(torch.autograd.Function):
     """The mean over the processes. The operation is self-adjoint, so every derivative exists."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
+    def forward(ctx: FunctionCtx, x: Tensor) -> Tensor:
         return joined().mean([x])()[0].clone()
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> Any:
-        return _Mean.apply(gradients[0])
+    def backward(ctx: FunctionCtx, *gradients: Tensor) -> Tensor:
+        mean: Tensor = _Mean.apply(gradients[0])
+        return mean
 
 
 class SyncBatchNorm(nn.modules.batchnorm._BatchNorm):

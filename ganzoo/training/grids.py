@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 from torch import Tensor
 
 from ganzoo.data.feed import Feed
 from ganzoo.disk import pictures
+from ganzoo.disk.record import RunLogger
+from ganzoo.training.distributed import NullLogger
 from ganzoo.training.events import Events
 from ganzoo.training.run import Run
 
@@ -68,7 +69,7 @@ class Grids:
         made = run.intermediates(run.latents(self.shown.size, inputs=inputs), tag.rpartition("/")[2])
         return [made[name] for name in names]
 
-    def log(self, logger: Any, tag: str, samples: Tensor) -> None:
+    def log(self, logger: RunLogger | NullLogger, tag: str, samples: Tensor) -> None:
         """Log a grid of samples, beside the inputs that the samples were generated for.
 
         Args:

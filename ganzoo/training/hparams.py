@@ -8,7 +8,6 @@ import math
 import shlex
 from collections import deque
 from collections.abc import Mapping
-from typing import Any
 
 from ganzoo import words
 from ganzoo.disk.regular import parse_json, read_text
@@ -39,7 +38,7 @@ NO_RECIPE = ("seed", "logdir", "name", "device", "threads", "log_every", "sample
 """Settings that two runs of one recipe may differ in."""
 
 
-def columns(run: Run) -> dict[str, Any]:
+def columns(run: Run) -> dict[str, object]:
     """The row of a run in the hparams table: the parts, every parameter of every part, and the main settings.
 
     TensorBoard gives a table the columns of all runs. A run without a parameter has an empty cell there.
@@ -51,7 +50,7 @@ def columns(run: Run) -> dict[str, Any]:
         The values by column, such as ``{"3 loss": "hinge", "regularizers r1.gamma": 10.0}``.
     """
     settings = {**words.plain(run.settings), **run.parts.labels}
-    row: dict[str, Any] = {column: run.parts.labels[key] for column, key in PARTS_SHOWN.items()}
+    row: dict[str, object] = {column: run.parts.labels[key] for column, key in PARTS_SHOWN.items()}
     same = {"d_arch": "arch", "g_optimizer": "d_optimizer", "optimizer": "d_optimizer"}
     for setting, specs in run.parts.specs.items():
         if setting in same and run.parts.labels[setting] == run.parts.labels[same[setting]]:
@@ -160,7 +159,7 @@ def texts(run: Run) -> dict[str, str]:
         found = parse_json(_read(run, "environment.json"))
     except ValueError:
         found = {}
-    facts: Mapping[str, Any] = found if isinstance(found, dict) else {}
+    facts: Mapping[str, object] = found if isinstance(found, dict) else {}
     command = _read(run, "command.txt").strip()
     said = ["**command**", "", f"    {command or shlex.join(['ganzoo', 'run'])}", ""]
     said += [f"- {key}: {facts[key]}" for key in ("ganzoo", "torch", "python", "device", "threads") if key in facts]

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from ganzoo.disk import pictures
+from ganzoo.disk.record import RunLogger
 from ganzoo.parts import Batch
 from ganzoo.step.round import logits
+from ganzoo.training.distributed import NullLogger
 from ganzoo.training.interpolation import slerp
 from ganzoo.training.run import Run, evaluating
 
@@ -65,7 +66,7 @@ class Looks:
         self.searched: Tensor | None = None
         self.looked = False
 
-    def record(self, logger: Any, step: int, samples: Mapping[str, Tensor], *, last: bool) -> None:
+    def record(self, logger: RunLogger | NullLogger, step: int, samples: Mapping[str, Tensor], *, last: bool) -> None:
         """Make the pictures and histograms of a step, if there is time left for the pictures.
 
         Args:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import partial
-from typing import Any, cast
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -149,7 +149,7 @@ class Trainer:
         self.run, self.game, self.feed, self.until, self.events = run, game, feed, until, events
         self.folder, self.settings, self.counters = run.dir, run.settings, run.state.counters
         self.display = Display(self.counters.step, until, quiet) if processes.is_main else cast(Display, NullLogger())
-        self.open_logger: Callable[[int], Any] = (
+        self.open_logger: Callable[[int], record.RunLogger | NullLogger] = (
             partial(record.RunLogger, run.dir, warn=self.display.warn) if processes.is_main else NullLogger
         )
         self.logger = self.open_logger(self.counters.step)

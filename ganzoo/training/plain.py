@@ -25,7 +25,7 @@ def read_sums(numbers: Mapping[str, Any]) -> dict[str, tuple[float, int]]:
     return {tag: (float(total), int(count)) for tag, (total, count) in numbers.get("sums", {}).items()}
 
 
-def plain_spec(spec: Spec) -> dict[str, Any]:
+def plain_spec(spec: Spec) -> dict[str, object]:
     """Convert a spec to plain data.
 
     Args:

@@ -6,7 +6,6 @@ import copy
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import replace
-from typing import Any
 
 from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
@@ -136,7 +135,7 @@ def probe(run: Run, parts: GameParts, environment: StepEnvironment, feed: Feed) 
     )
     games: list[Game] = []
 
-    def trial(autocast: Callable[[], AbstractContextManager[Any]]) -> Callable[[], None]:
+    def trial(autocast: Callable[[], AbstractContextManager[object]]) -> Callable[[], None]:
         game = build_game(parts, replace(alone, autocast=autocast))
         games.append(game)
         graph = captures(run)

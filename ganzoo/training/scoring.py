@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from uuid import uuid4
@@ -162,11 +163,12 @@ class RunSamples(Samples):
             for piece in self.feed.in_pieces(self.reals, self.batch):
                 yield _images(piece).to(self.device)
             return
+
+        def rows(piece: Batch) -> Tensor:
+            return transform(_images(piece).to(self.device))
+
         # Each process reads all samples and transforms a share: the features cost more than the reading.
-        yield from self._shared(
-            (lambda piece=piece: transform(_images(piece).to(self.device)))  # type: ignore[misc]  # a default argument
-            for piece in self.feed.in_pieces(self.reals, self.batch)
-        )
+        yield from self._shared(partial(rows, piece) for piece in self.feed.in_pieces(self.reals, self.batch))
 
     def fake(self, transform: Transform | None = None) -> Iterator[Tensor]:
         """Generate the samples in batches.
@@ -182,7 +184,7 @@ class RunSamples(Samples):
             made = self.run.generated(batch, self.source).float().to(self.device)
             return made if transform is None else transform(made)
 
-        yield from self._shared((lambda batch=batch: rows(batch)) for batch in self._latents())  # type: ignore[misc]
+        yield from self._shared(partial(rows, batch) for batch in self._latents())
 
     def reference(self, settings: str, make: Callable[[], Mapping[str, Tensor]]) -> Mapping[str, Tensor]:
         """Compute statistics of the real samples, or read the statistics from the user's cache folder.
@@ -205,7 +207,7 @@ class RunSamples(Samples):
             if self.processes.is_main:
                 _write(found, file)
         held = [found.get(name) for name in sorted(found)] if found is not None else None
-        names = self.processes.broadcast_object(sorted(found) if found is not None else None)
+        names = self.processes.broadcast_object(sorted(found) if found is not None else [])
         tensors = [self.processes.all_gather(None if held is None else held[k])[0] for k in range(len(names))]
         return dict(zip(names, (value for value in tensors if value is not None), strict=True))
 

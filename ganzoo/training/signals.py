@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from ganzoo import errors
 
@@ -133,7 +133,12 @@ def interruptible(patience: float = 0.0, waiting_since: Callable[[], float | Non
     def ask_to_save(number: int, frame: FrameType | None) -> None:
         asked.save = True
 
-    handlers: dict[str, Any] = {"SIGINT": ask, "SIGTERM": ask, "SIGUSR1": ask_to_save, "SIGHUP": signal.SIG_IGN}
+    handlers: dict[str, Callable[[int, FrameType | None], None] | signal.Handlers] = {
+        "SIGINT": ask,
+        "SIGTERM": ask,
+        "SIGUSR1": ask_to_save,
+        "SIGHUP": signal.SIG_IGN,
+    }
     if timer is not None:
         handlers["SIGALRM"] = look
     if sigint_ignored():

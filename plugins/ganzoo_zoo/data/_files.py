@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, Protocol, TypeAlias
 
-from ganzoo import errors
+from ganzoo import errors, user_path
 from ganzoo.image_formats import package, suffixes
 
 from ._decode import Unreadable, reason
@@ -55,15 +55,6 @@ class Files(Protocol):
         Args:
             name: a name of ``names``.
         """
-
-
-def user_path(path: str) -> Path:
-    """Read a path as a shell reads it: ``~`` is the home folder. A ``~name`` of nobody stays as it is.
-
-    Args:
-        path: the path as the user wrote it.
-    """
-    return Path(os.path.expanduser(path))  # noqa: PTH111  # Path.expanduser raises RuntimeError for an unknown user
 
 
 def not_looked_at(files: Files) -> str:

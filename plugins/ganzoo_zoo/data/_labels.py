@@ -14,10 +14,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ganzoo import errors
+from ganzoo import errors, user_path
 
 from ._decode import reason
-from ._files import Archive, Files, natural, user_path
+from ._files import Archive, Files, natural
 from ._images import shown
 
 FOUND = ("dataset.json", "labels.csv", "labels.json", "metadata.csv", "metadata.jsonl", "metadata.json")

@@ -11,11 +11,10 @@ import torch
 from annotated_types import Ge
 from torch.nn.functional import pad
 
-from ganzoo import errors
+from ganzoo import errors, user_path
 
 from ._augmented import ImageData
 from ._decode import Size
-from ._files import user_path
 from ._images import ImageSet, resized, shown
 
 if TYPE_CHECKING:

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import numpy as np
 from annotated_types import Ge, Le
 
-from ganzoo import errors
+from ganzoo import errors, user_path
 from ganzoo.image_formats import suffixes
 
 from . import _cache
 from ._arrays import ARRAYS, Axes, LazyArrays, Range, stacked, unscaled
 from ._augmented import ImageData
 from ._decode import How, Resize, Size, sides
-from ._files import Files, listed, not_looked_at, user_path
+from ._files import Files, listed, not_looked_at
 from ._images import ImageSet, shown
 from ._labels import Labelled, labelled
 from ._lazy import LazyImages, Tally, depth

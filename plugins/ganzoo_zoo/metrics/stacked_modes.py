@@ -10,7 +10,6 @@ import os
 from collections.abc import Mapping
 from functools import cache
 from itertools import pairwise
-from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
 import torch
@@ -112,7 +111,7 @@ def classifier(data: Any, folder: str | None) -> tuple[nn.Module, float]:
     for part in (train, test):
         for tensor in part.tensors:
             content.update(tensor.numpy().tobytes())
-    place = Path(os.path.expanduser(folder or os.environ.get("GANZOO_CACHE") or "~/.cache/ganzoo"))  # noqa: PTH111
+    place = ganzoo.user_path(folder or os.environ.get("GANZOO_CACHE") or "~/.cache/ganzoo")
     file = place / f"digits-classifier-{content.hexdigest()}.safetensors"
     net = _net(train.tensors[0].shape[-1])
     unusable = (OSError, SafetensorError, ValueError, KeyError, RuntimeError)  # not there, torn, or of another net

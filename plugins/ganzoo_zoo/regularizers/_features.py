@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 from torchmetrics.functional.image.lpips import _LPIPS
 
+from ganzoo import user_path
 from ganzoo.errors import BadParameter, DataError
 
 NetworkName = Literal["vgg16", "vgg19", "alexnet"]
@@ -169,7 +169,7 @@ def read_weights(part: str, network: NetworkName, weights: str) -> dict[str, Ten
     Raises:
         DataError: the weights cannot be fetched or read.
     """
-    saved = _published(part, network) if weights == "auto" else _file(part, Path(os.path.expanduser(weights)))  # noqa: PTH111
+    saved = _published(part, network) if weights == "auto" else _file(part, user_path(weights))
     found = {name.removeprefix("features."): value for name, value in saved.items()}
     return {name: value for name, value in found.items() if name[:1].isdigit() and isinstance(value, Tensor)}
 
