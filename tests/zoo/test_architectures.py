@@ -16,7 +16,8 @@ from ganzoo_zoo.architectures.dcgan import DCGAN
 from ganzoo_zoo.architectures.layers.conditioning import concat_labels
 from ganzoo_zoo.architectures.layers.resampling import SubpixelConv, UpConv
 from ganzoo_zoo.architectures.mlp import MLP
-from ganzoo_zoo.architectures.resnet import DownBlock, ResNet, pooled
+from ganzoo_zoo.architectures.residual import DownBlock, pooled
+from ganzoo_zoo.architectures.resnet import ResNet
 
 NORMS = ("none", "batch", "instance", "layer", "pixel")
 PER_SAMPLE = ("none", "instance", "layer", "pixel")

@@ -15,21 +15,19 @@ from torch import Tensor, nn
 import ganzoo
 from ganzoo.errors import Incompatible
 from ganzoo_zoo.architectures.layers.attention import SelfAttention
-from ganzoo_zoo.architectures.layers.batch_statistics import MinibatchStddev
 from ganzoo_zoo.architectures.layers.conditioning import (
-    ClassProjection,
     ConditionalName,
-    LabelledLayer,
+    applied,
     concat_labels,
     one_hot,
     require_labels,
 )
 from ganzoo_zoo.architectures.layers.dimensions import CONV
-from ganzoo_zoo.architectures.layers.heads import HeadedDiscriminator, Heads
 from ganzoo_zoo.architectures.layers.initial_weights import initialise
 from ganzoo_zoo.architectures.layers.norms import LinearConditionalNorm, NormName, norm
-from ganzoo_zoo.architectures.layers.resampling import DownsampleName, UpsampleName, downsampling, upsampling
+from ganzoo_zoo.architectures.layers.resampling import DownsampleName, UpsampleName, upsampling
 from ganzoo_zoo.architectures.options import DIMENSIONS, Attention, Auxiliary, Ladder, check_attention, ladder
+from ganzoo_zoo.architectures.residual import ResidualDiscriminator
 
 InitialName = Literal["orthogonal", "normal", "glorot"]
 
@@ -149,15 +147,18 @@ class SelfAttentive(Auxiliary):
         """
         name = type(self).__name__.lower()
         self.check_condition(name, spec)
-        net = Discriminator(
+        steps, widths = ladder(name, spec.shape, DIMENSIONS), self._down(name, spec)
+        net = ResidualDiscriminator(
             spec.shape[0],
-            self._down(name, spec),
-            ladder(name, spec.shape, DIMENSIONS),
+            widths,
+            halving_blocks(steps, widths),
+            steps,
             self.heads(spec),
             norm_=self.d_norm,
             downsample=self.downsample,
             attention=self._attention(name, spec),
             stddev=self.minibatch_stddev,
+            wide=True,
         )
         self._initialise(net)
         return net
@@ -327,78 +328,10 @@ class UpBlock(nn.Module):
         Returns:
             (N, C', *2S).
         """
-        h = self.conv1(F.relu(normalised(self.norm1, x, condition)))
-        h = self.conv2(F.relu(normalised(self.norm2, h, condition)))
+        h = self.conv1(F.relu(applied(self.norm1, x, condition)))
+        h = self.conv2(F.relu(applied(self.norm2, h, condition)))
         made: Tensor = h + self.shortcut(x)
         return made
-
-
-def normalised(layer: nn.Module, x: Tensor, condition: Tensor | None) -> Tensor:
-    """Apply a norm, with the condition where the norm takes a condition. ``norm=none`` and ``norm=pixel`` take none.
-
-    Args:
-        layer: a norm.
-        x: (N, C, *S).
-        condition: what the norm takes beside the maps, or None.
-    """
-    h: Tensor = layer(x, condition) if isinstance(layer, LabelledLayer) and condition is not None else layer(x)
-    return h
-
-
-class DownBlock(nn.Module):
-    """A residual block that halves the sides of its maps, or keeps the size. The hidden maps are as wide as the output.
-
-    Args:
-        inputs: channels of the input.
-        outputs: channels of the output.
-        norm_: norm before each ReLU.
-        halve: whether the sides are halved.
-        first: whether the block reads the image. Such a block has neither norm nor ReLU before its first convolution.
-        downsample: how the branch halves the sides.
-        dims: dimensions of a map.
-    """
-
-    def __init__(
-        self,
-        inputs: int,
-        outputs: int,
-        norm_: NormName,
-        *,
-        halve: bool,
-        first: bool,
-        downsample: DownsampleName,
-        dims: int,
-    ) -> None:
-        super().__init__()
-        conv = CONV[dims]
-        before = [] if first else [norm(norm_, inputs, dims=dims), nn.ReLU()]
-        last = (
-            downsampling(downsample, outputs, outputs, bias=True, dims=dims)
-            if halve
-            else conv(outputs, outputs, 3, padding=1)
-        )
-        self.branch = nn.Sequential(
-            *before,
-            conv(inputs, outputs, 3, padding=1),
-            norm("none" if first else norm_, outputs, dims=dims),
-            nn.ReLU(),
-            last,
-        )
-        # Average pooling and a 1x1 convolution commute: pooling first costs a quarter.
-        pool: list[nn.Module] = [{1: nn.AvgPool1d, 2: nn.AvgPool2d, 3: nn.AvgPool3d}[dims](2)] if halve else []
-        self.shortcut = nn.Sequential(*pool, *([conv(inputs, outputs, 1)] if halve or inputs != outputs else []))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Add the branch to the shortcut.
-
-        Args:
-            x: (N, C, *S).
-
-        Returns:
-            (N, C', *S/2), or (N, C', *S).
-        """
-        h: Tensor = self.branch(x) + self.shortcut(x)
-        return h
 
 
 class Generator(nn.Module):
@@ -497,57 +430,3 @@ class Generator(nn.Module):
         known = require_labels(labels)
         rows = one_hot(known, self.by_norm, piece.dtype) if self.shared is None else F.embedding(known, self.shared)
         return torch.cat([rows, piece], 1)
-
-
-class Discriminator(HeadedDiscriminator):
-    """The discriminator: (N, C, *S) -> (N,) logits, or a mapping with logits.
-
-    Args:
-        channels: of the samples.
-        widths: channels after each block.
-        steps: the sizes of the maps.
-        heads: inputs and outputs of the discriminator.
-        norm_: norm before each ReLU.
-        downsample: how the sides are halved.
-        attention: shorter sides of the maps after whose block self-attention follows.
-        stddev: whether the standard deviation over groups of samples is appended to the pooled features.
-    """
-
-    features_after = DownBlock
-
-    def __init__(
-        self,
-        channels: int,
-        widths: list[int],
-        steps: Ladder,
-        heads: Heads,
-        *,
-        norm_: NormName,
-        downsample: DownsampleName,
-        attention: frozenset[int],
-        stddev: bool,
-    ) -> None:
-        super().__init__(heads)
-        layers: list[nn.Module] = []
-        halvings, dims = halving_blocks(steps, widths), steps.dims
-        for i, (inputs, outputs) in enumerate(pairwise([channels + heads.concatenated, *widths])):
-            halve = i < halvings
-            layers.append(
-                DownBlock(inputs, outputs, norm_, halve=halve, first=i == 0, downsample=downsample, dims=dims)
-            )
-            if halve and min(steps.sizes[-2 - i]) in attention:
-                layers.append(SelfAttention(outputs, dims))
-        self.layers = nn.Sequential(*layers, nn.ReLU())
-        self.stddev = MinibatchStddev() if stddev else nn.Identity()
-        self.head = nn.Linear(widths[-1] + stddev, heads.size)
-        self.class_head = nn.Linear(widths[-1], heads.class_logits) if heads.class_logits else None
-        self.projection = ClassProjection(heads.projected, widths[-1]) if heads.projected else None
-
-    def summary(self, maps: Tensor) -> Tensor:
-        """(N, C, *S) -> (N, C): the maps, summed over space."""
-        return maps.flatten(2).sum(2)
-
-    def last(self, summary: Tensor) -> Tensor:
-        """The logit, or the class logits, of the pooled maps."""
-        last: Tensor = self.head(self.stddev(summary))
-        return last

@@ -28,15 +28,14 @@ from ganzoo_zoo.architectures.layers.resampling import DownsampleName, UpsampleN
 from ganzoo_zoo.architectures.options import (
     DIMENSIONS,
     Attention,
-    Auxiliary,
-    Embedding,
+    Headed,
     Ladder,
     check_attention,
     ladder,
 )
 
 
-class DCGAN(Auxiliary, Embedding):
+class DCGAN(Headed):
     """Deep convolutional networks (DCGAN): images, sequences or volumes of any number of channels.
 
     Formula:
@@ -107,11 +106,6 @@ class DCGAN(Auxiliary, Embedding):
     equalised: bool = False
     minibatch_stddev: bool = False
     minibatch_discrimination: Annotated[int, Ge(0)] = 0
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.joint and self.embedding:
-            raise ValueError("joint=true and embedding each make the logit: give one of them")
 
     def outputs(self, spec: ganzoo.Spec) -> dict[str, Sequence[tuple[int, ...]]]:
         """The shapes of the embedding, of the maps after each activation and of the class logits.

@@ -14,13 +14,13 @@ import ganzoo
 from ganzoo.errors import Incompatible
 from ganzoo_zoo.architectures.dcgan import DCGAN
 from ganzoo_zoo.architectures.layers.dimensions import average_pool, max_pool
-from ganzoo_zoo.architectures.wrapping import delegates
+from ganzoo_zoo.architectures.wrapping import Wrapper, delegates
 
 Pooling = Literal["average", "max"]
 
 
 @delegates
-class Multiscale(ganzoo.Architecture):
+class Multiscale(Wrapper):
     """Multi-scale discriminators (pix2pixHD): several discriminators of one architecture, each at half the size before.
 
     Formula:
@@ -70,16 +70,6 @@ class Multiscale(ganzoo.Architecture):
         """One: the logits of the scales are combined."""
         return 1
 
-    def stage(self, spec: ganzoo.Spec, progress: float, images: int) -> ganzoo.Stage | None:
-        """No growth: discriminators of several sizes have no common stage.
-
-        Args:
-            spec: shape and type of samples and latents.
-            progress: 0 at the first step of the run, 1 at the last.
-            images: real images drawn before the step.
-        """
-        return None
-
     def resize(self, images: Tensor, stage: ganzoo.Stage) -> Tensor:
         """The same samples.
 
@@ -98,10 +88,7 @@ class Multiscale(ganzoo.Architecture):
         Raises:
             Incompatible: see the class.
         """
-        if self.of.stage(spec, 0.0, 0) is not None:
-            raise Incompatible(
-                f"multiscale wraps a discriminator of one size, and {type(self.of).__name__} grows: use another of="
-            )
+        self.require_one_size(spec)
         if self.of.logit_scales > 1:
             raise Incompatible(
                 f"multiscale wraps a discriminator of one scale, and {type(self.of).__name__} has "

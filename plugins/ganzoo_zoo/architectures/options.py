@@ -192,6 +192,49 @@ class Embedding(ganzoo.Architecture):
         return e * (e.square().mean(1, keepdim=True) + 1e-8).rsqrt()  # 1e-8: a constant embedding has no deviation
 
 
+class Headed(Auxiliary, Embedding):
+    """Architectures whose discriminator can predict the class, or be an encoder.
+
+    Raises:
+        ValueError: two options each make the logit.
+    """
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.joint and self.embedding:
+            raise ValueError("joint=true and embedding each make the logit: give one of them")
+
+
+class Tapered(Headed):
+    """Architectures of images whose largest maps have fewer channels. Base of StyleGAN2 and R3GAN.
+
+    Formula:
+        channels at side s = width min(1, wide_to / s)
+
+    Args:
+        width: channels of the widest maps, those of 4x4.
+        wide_to: side of the largest maps with ``width`` channels.
+    """
+
+    width: Annotated[int, Ge(2)] = 64
+    wide_to: Annotated[int, Ge(4)] = 64
+
+    @property
+    def name(self) -> str:
+        """The name of the architecture, for messages."""
+        return type(self).__name__.lower()
+
+    def widths(self, shape: tuple[int, ...]) -> list[int]:
+        """The channels of the maps, from 4x4 to the size of the images.
+
+        Args:
+            shape: of a sample.
+        """
+        levels = ladder(self.name, shape).doublings + 1
+        # As from 4x4, whatever the smallest maps are.
+        return [max(1, self.width * self.wide_to // max(self.wide_to, 4 << level)) for level in range(levels)]
+
+
 DIMENSIONS = {1: "sequences", 2: "images", 3: "volumes"}
 """The samples by the number of sides, for messages."""
 

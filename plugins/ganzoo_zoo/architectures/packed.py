@@ -13,11 +13,11 @@ from torch import Tensor, nn
 import ganzoo
 from ganzoo.errors import Incompatible
 from ganzoo_zoo.architectures.mlp import MLP
-from ganzoo_zoo.architectures.wrapping import delegates
+from ganzoo_zoo.architectures.wrapping import Wrapper, delegates
 
 
 @delegates
-class Packed(ganzoo.Architecture):
+class Packed(Wrapper):
     """Packed discriminator (PacGAN): one judgement of several samples of one kind, so that a lack of variety shows.
 
     Formula:
@@ -68,16 +68,6 @@ class Packed(ganzoo.Architecture):
             )
         return 0
 
-    def stage(self, spec: ganzoo.Spec, progress: float, images: int) -> ganzoo.Stage | None:
-        """No growth: an inner discriminator that grows would see stages of other channels.
-
-        Args:
-            spec: shape and type of samples and latents.
-            progress: 0 at the first step of the run, 1 at the last.
-            images: real images drawn before the step.
-        """
-        return None
-
     def discriminator(self, spec: ganzoo.Spec) -> nn.Module:
         """Make the inner discriminator for packs.
 
@@ -87,10 +77,7 @@ class Packed(ganzoo.Architecture):
         Raises:
             Incompatible: see the class.
         """
-        if self.of.stage(spec, 0.0, 0) is not None:
-            raise Incompatible(
-                f"packed wraps a discriminator of one size, and {type(self.of).__name__} grows: use another of="
-            )
+        self.require_one_size(spec)
         self.classes(spec.classes)
         return Packs(self.of.discriminator(self._packed_spec(spec)))
 

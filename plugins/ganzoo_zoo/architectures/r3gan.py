@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 import ganzoo
 from ganzoo_zoo.architectures.layers.conditioning import ClassProjection, concat_labels
-from ganzoo_zoo.architectures.layers.heads import HeadedDiscriminator, Heads
+from ganzoo_zoo.architectures.layers.heads import Heads, InnerProductDiscriminator
 from ganzoo_zoo.architectures.layers.resampling import BinomialDown, BinomialUp
-from ganzoo_zoo.architectures.options import Auxiliary, Embedding, ladder
+from ganzoo_zoo.architectures.options import Tapered, ladder
 
 SLOPE = 0.2
 """The slope of LeakyReLU below zero, in both networks."""
@@ -23,7 +23,7 @@ GAIN = math.sqrt(2 / (1 + SLOPE**2))
 """The gain with which LeakyReLU keeps the mean square of its input."""
 
 
-class R3GAN(Auxiliary, Embedding):
+class R3GAN(Tapered):
     """The modernised residual networks of R3GAN: images of any number of channels.
 
     Formula:
@@ -74,21 +74,6 @@ class R3GAN(Auxiliary, Embedding):
     expansion: Annotated[int, Ge(1)] = 2
     group: Annotated[int, Ge(1)] = 16
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.joint and self.embedding:
-            raise ValueError("joint=true and embedding each make the logit: give one of them")
-
-    def widths(self, shape: tuple[int, ...]) -> list[int]:
-        """The channels of the maps, from 4x4 to the size of the images.
-
-        Args:
-            shape: of a sample.
-        """
-        levels = ladder("r3gan", shape).doublings + 1
-        # As from 4x4, whatever the smallest maps are.
-        return [max(1, self.width * self.wide_to // max(self.wide_to, 4 << level)) for level in range(levels)]
-
     def outputs(self, spec: ganzoo.Spec) -> dict[str, Sequence[tuple[int, ...]]]:
         """The shapes of the embedding, of the maps after each stage and of the class logits.
 
@@ -113,9 +98,9 @@ class R3GAN(Auxiliary, Embedding):
         Raises:
             Incompatible: see the class.
         """
-        classes = self.check_condition("r3gan", spec)
+        classes = self.check_condition(self.name, spec)
         widths = self.widths(spec.shape)
-        return Generator(self, spec.latent_dim, widths, spec.shape[0], ladder("r3gan", spec.shape).base, classes)
+        return Generator(self, spec.latent_dim, widths, spec.shape[0], ladder(self.name, spec.shape).base, classes)
 
     def discriminator(self, spec: ganzoo.Spec) -> nn.Module:
         """Make the discriminator.
@@ -126,10 +111,10 @@ class R3GAN(Auxiliary, Embedding):
         Raises:
             Incompatible: see the class.
         """
-        self.check_condition("r3gan", spec)
+        self.check_condition(self.name, spec)
         widths = self.widths(spec.shape)[::-1]
         heads = self.heads(spec, self.embedding_size(spec))
-        return Discriminator(self, spec.shape[0], widths, ladder("r3gan", spec.shape).base, heads)
+        return Discriminator(self, spec.shape[0], widths, ladder(self.name, spec.shape).base, heads)
 
     def stage_blocks(self, channels: int, count: int) -> list[nn.Module]:
         """The residual blocks at a side.
@@ -270,7 +255,7 @@ class Generator(nn.Module):
         return images
 
 
-class Discriminator(HeadedDiscriminator):
+class Discriminator(InnerProductDiscriminator):
     """The discriminator: (N, C, H, W) -> (N,) logits, or a mapping with logits.
 
     Args:
@@ -302,20 +287,15 @@ class Discriminator(HeadedDiscriminator):
         own = heads.projected and heads.embedding
         self.embedding = scaled(nn.Linear(last, heads.size, bias=False), 1.0) if own else None
 
-    def summary(self, maps: Tensor) -> Tensor:
-        """The vector that the inner product with the class, or the head for class logits, reads."""
-        h: Tensor = self.basis(maps).flatten(1)
-        return self.linear(h) if self.projection is not None else h
+    @property
+    def final(self) -> nn.Module:
+        """The final linear layer."""
+        return self.linear
 
-    def last(self, summary: Tensor) -> Tensor:
-        """The logit or the embedding."""
-        if self.projection is None:
-            logit: Tensor = self.linear(summary)
-        elif self.embedding is None:
-            return summary.new_zeros(len(summary), 1)
-        else:
-            logit = self.embedding(summary)
-        return logit
+    def vectors(self, maps: Tensor) -> Tensor:
+        """The vectors that the final layer reads."""
+        h: Tensor = self.basis(maps).flatten(1)
+        return h
 
 
 def matched(inputs: int, outputs: int) -> list[nn.Module]:

@@ -6,29 +6,25 @@ import math
 from collections.abc import Mapping, Sequence
 from functools import partial
 from itertools import pairwise
-from typing import Annotated, Literal
+from typing import Annotated
 
 from annotated_types import Ge
 from torch import Tensor, nn
 
 import ganzoo
 from ganzoo_zoo.architectures.layers.attention import SelfAttention
-from ganzoo_zoo.architectures.layers.batch_statistics import MinibatchStddev
 from ganzoo_zoo.architectures.layers.conditioning import (
-    ClassProjection,
     ConditionalName,
     LabelledLayer,
     LabelledSequential,
     concat_labels,
 )
-from ganzoo_zoo.architectures.layers.dimensions import AVERAGE_POOL, CONV
-from ganzoo_zoo.architectures.layers.heads import HeadedDiscriminator, Heads
+from ganzoo_zoo.architectures.layers.dimensions import CONV
 from ganzoo_zoo.architectures.layers.initial_weights import equalise, initialise
 from ganzoo_zoo.architectures.layers.norms import NormName, has_shift, norm
-from ganzoo_zoo.architectures.layers.resampling import DownsampleName, UpsampleName, downsampling, upsampling
+from ganzoo_zoo.architectures.layers.resampling import DownsampleName, UpsampleName, upsampling
 from ganzoo_zoo.architectures.options import DIMENSIONS, Attention, Auxiliary, Ladder, check_attention, ladder
-
-Pooling = Literal["sum", "mean"]
+from ganzoo_zoo.architectures.residual import DownBlock, Pooling, ResidualDiscriminator
 
 
 class ResNet(Auxiliary):
@@ -139,18 +135,19 @@ class ResNet(Auxiliary):
         self.check_condition("resnet", spec)
         steps = ladder("resnet", spec.shape, DIMENSIONS)
         halvings, down = self._down(steps.doublings)
-        net = Discriminator(
+        net = ResidualDiscriminator(
             spec.shape[0],
             down,
             halvings,
             steps,
             self.heads(spec),
             norm_=self.d_norm,
-            pooling=self.pooling,
             downsample=self.downsample,
             attention=self._attention(spec),
             stddev=self.minibatch_stddev,
+            pooling=self.pooling,
         )
+        initialise_resnet(net)
         if self.equalised:
             equalise(net, partial(_gain, net))
         return net
@@ -227,63 +224,6 @@ class UpBlock(LabelledLayer):
         return h
 
 
-class DownBlock(nn.Module):
-    """A residual block that halves the side of its maps, or keeps the side.
-
-    Args:
-        inputs: channels of the input.
-        outputs: channels of the output.
-        norm_: norm before each ReLU.
-        halve: whether the side is halved.
-        first: whether the block reads the image. Such a block has neither norm nor ReLU before its first convolution.
-        downsample: how the branch halves the side.
-        dims: dimensions of a map.
-    """
-
-    def __init__(
-        self,
-        inputs: int,
-        outputs: int,
-        norm_: NormName,
-        *,
-        halve: bool,
-        first: bool = False,
-        downsample: DownsampleName = "pool",
-        dims: int = 2,
-    ) -> None:
-        super().__init__()
-        before = [] if first else [norm(norm_, inputs, dims=dims), nn.ReLU()]
-        hidden, conv = outputs if first else inputs, CONV[dims]
-        last = (
-            downsampling(downsample, hidden, outputs, bias=True, dims=dims)
-            if halve
-            else conv(hidden, outputs, 3, padding=1)
-        )
-        self.branch = nn.Sequential(
-            *before,
-            conv(inputs, hidden, 3, padding=1),
-            norm("none" if first else norm_, hidden, dims=dims),
-            nn.ReLU(),
-            last,
-        )
-        shortcut: list[nn.Module] = [AVERAGE_POOL[dims](2)] if halve else []
-        if halve or inputs != outputs:
-            shortcut.append(conv(inputs, outputs, 1))
-        self.shortcut = nn.Sequential(*shortcut)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Add the branch to the shortcut.
-
-        Args:
-            x: (N, C, H, W).
-
-        Returns:
-            (N, C', H/2, W/2), or (N, C', H, W).
-        """
-        h: Tensor = self.branch(x) + self.shortcut(x)
-        return h
-
-
 class Generator(nn.Module):
     """The generator: (N, latent_dim) -> (N, C, *S), with the sides S of a sequence, an image or a volume.
 
@@ -343,96 +283,6 @@ class Generator(nn.Module):
         """
         images: Tensor = self.layers(concat_labels(latent, labels, self.concatenated), labels)
         return images
-
-
-class Discriminator(HeadedDiscriminator):
-    """The discriminator: (N, C, *S) -> (N,) logits, or a mapping with logits.
-
-    Args:
-        channels: of the samples.
-        widths: channels after each block.
-        halvings: number of blocks that halve the sides, the first ones.
-        steps: the sizes of the maps.
-        heads: inputs and outputs of the discriminator.
-        norm_: norm before each ReLU.
-        pooling: how the last maps become a vector.
-        downsample: how the sides are halved.
-        attention: shorter sides of the maps after whose block self-attention follows.
-        stddev: whether the standard deviation over groups of samples is appended to the pooled features.
-    """
-
-    features_after = DownBlock
-
-    def __init__(
-        self,
-        channels: int,
-        widths: list[int],
-        halvings: int,
-        steps: Ladder,
-        heads: Heads,
-        *,
-        norm_: NormName,
-        pooling: Pooling,
-        downsample: DownsampleName,
-        attention: frozenset[int],
-        stddev: bool = False,
-    ) -> None:
-        super().__init__(heads)
-        self.pooling = pooling
-        layers: list[nn.Module] = []
-        for i, (inputs, outputs) in enumerate(pairwise([channels + heads.concatenated, *widths])):
-            halve, dims = i < halvings, steps.dims
-            layers.append(
-                DownBlock(inputs, outputs, norm_, halve=halve, first=i == 0, downsample=downsample, dims=dims)
-            )
-            if halve and min(steps.sizes[-2 - i]) in attention:
-                layers.append(SelfAttention(outputs, dims))
-        self.layers = nn.Sequential(*layers, nn.ReLU())
-        self.stddev = MinibatchStddev() if stddev else nn.Identity()
-        self.head = nn.Linear(widths[-1] + stddev, heads.size)
-        self.class_head = nn.Linear(widths[-1], heads.class_logits) if heads.class_logits else None
-        self.projection = ClassProjection(heads.projected, widths[-1]) if heads.projected else None
-        initialise_resnet(self)
-
-    def features(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
-        """The vectors that the last layer reads.
-
-        Args:
-            images: (N, C, H, W).
-            labels: (N,) class numbers, or None.
-
-        Returns:
-            (N, width).
-        """
-        return self.summary(self.maps(images, labels)[0])
-
-    def summary(self, maps: Tensor) -> Tensor:
-        """(N, C, *S) -> (N, C): the maps, summed or averaged over space."""
-        return pooled(maps, self.pooling)
-
-    def last(self, summary: Tensor) -> Tensor:
-        """The logit, or the class logits, of the pooled maps."""
-        last: Tensor = self.head(self.stddev(summary))
-        return last
-
-
-def pooled(maps: Tensor, pooling: Pooling) -> Tensor:
-    """Sum or average maps over space.
-
-    Args:
-        maps: (N, C, *S).
-        pooling: sum or mean.
-
-    Returns:
-        (N, C).
-
-    Example:
-        >>> import torch
-        >>> pooled(torch.ones(1, 2, 4, 4), "sum").tolist()
-        [[16.0, 16.0]]
-    """
-    flat = maps.flatten(2)
-    return flat.sum(2) if pooling == "sum" else flat.mean(2)
 
 
 def initialise_resnet(net: nn.Module) -> None:

@@ -15,17 +15,17 @@ import ganzoo
 from ganzoo.errors import SettingsError
 from ganzoo_zoo.architectures.layers.batch_statistics import MinibatchStddev
 from ganzoo_zoo.architectures.layers.conditioning import concat_labels
-from ganzoo_zoo.architectures.layers.heads import HeadedDiscriminator, Heads
+from ganzoo_zoo.architectures.layers.heads import Heads, InnerProductDiscriminator
 from ganzoo_zoo.architectures.layers.initial_weights import equalised
 from ganzoo_zoo.architectures.layers.modulation import MappedProjection, MappingNetwork, ModulatedConv, activated
 from ganzoo_zoo.architectures.layers.resampling import BinomialBlur, BinomialDown, BinomialUp
-from ganzoo_zoo.architectures.options import Auxiliary, Embedding, ladder
+from ganzoo_zoo.architectures.options import Tapered, ladder
 
 FormName = Literal["skip", "residual", "plain"]
 NoiseName = Literal["random", "constant", "none"]
 
 
-class StyleGAN2(Auxiliary, Embedding):
+class StyleGAN2(Tapered):
     """Style-based networks (StyleGAN2, StyleGAN2-ADA): images of any number of channels.
 
     Formula:
@@ -94,11 +94,6 @@ class StyleGAN2(Auxiliary, Embedding):
 
     style_space: ClassVar[str] = "w"
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.joint and self.embedding:
-            raise ValueError("joint=true and embedding each make the logit: give one of them")
-
     def styles(self, generator: nn.Module, batch: ganzoo.Batch) -> Tensor:
         """The points of w, (N, L, D), a vector for each of L layers. In training, ``mixing`` mixes the layers.
 
@@ -139,16 +134,6 @@ class StyleGAN2(Auxiliary, Embedding):
         mean: Tensor = generator.mapping.mean  # type: ignore[assignment]
         return mean + truncation * (styles - mean)
 
-    def widths(self, shape: tuple[int, ...]) -> list[int]:
-        """The channels of the maps, from 4x4 to the size of the images.
-
-        Args:
-            shape: of a sample.
-        """
-        levels = ladder("stylegan2", shape).doublings + 1
-        # As from 4x4, whatever the smallest maps are.
-        return [max(1, self.width * self.wide_to // max(self.wide_to, 4 << level)) for level in range(levels)]
-
     def outputs(self, spec: ganzoo.Spec) -> dict[str, Sequence[tuple[int, ...]]]:
         """The shapes of the embedding, of the maps after each halving and of the class logits.
 
@@ -173,9 +158,9 @@ class StyleGAN2(Auxiliary, Embedding):
         Raises:
             Incompatible: see the class.
         """
-        classes = self.check_condition("stylegan2", spec)
+        classes = self.check_condition(self.name, spec)
         widths = self.widths(spec.shape)
-        return Generator(self, spec.latent_dim, widths, spec.shape[0], ladder("stylegan2", spec.shape).base, classes)
+        return Generator(self, spec.latent_dim, widths, spec.shape[0], ladder(self.name, spec.shape).base, classes)
 
     def discriminator(self, spec: ganzoo.Spec) -> nn.Module:
         """Make the discriminator.
@@ -186,10 +171,10 @@ class StyleGAN2(Auxiliary, Embedding):
         Raises:
             Incompatible: see the class.
         """
-        self.check_condition("stylegan2", spec)
+        self.check_condition(self.name, spec)
         widths = self.widths(spec.shape)[::-1]
         heads = self.heads(spec, self.embedding_size(spec))
-        return Discriminator(self, spec.shape[0], widths, ladder("stylegan2", spec.shape).base, heads)
+        return Discriminator(self, spec.shape[0], widths, ladder(self.name, spec.shape).base, heads)
 
 
 class StyledConv(nn.Module):
@@ -455,7 +440,7 @@ class Halving(nn.Module):
         return y if self.shortcut is None else y + self.shortcut(x)
 
 
-class Discriminator(HeadedDiscriminator):
+class Discriminator(InnerProductDiscriminator):
     """The discriminator: (N, C, H, W) -> (N,) logits, or a mapping with logits.
 
     Args:
@@ -507,17 +492,12 @@ class Discriminator(HeadedDiscriminator):
             features.append(x)
         return x, features
 
-    def summary(self, maps: Tensor) -> Tensor:
-        """The vector that the inner product with the class, or the head for class logits, reads."""
-        h: Tensor = self.hidden(self.conv(self.stddev(maps)).flatten(1))
-        return self.output(h) if self.projection is not None else h
+    @property
+    def final(self) -> nn.Module:
+        """The final linear layer."""
+        return self.output
 
-    def last(self, summary: Tensor) -> Tensor:
-        """The logit or the embedding."""
-        if self.projection is None:
-            logit: Tensor = self.output(summary)
-        elif self.embedding is None:
-            return summary.new_zeros(len(summary), 1)
-        else:
-            logit = self.embedding(summary)
-        return logit
+    def vectors(self, maps: Tensor) -> Tensor:
+        """The vectors that the final layer reads."""
+        h: Tensor = self.hidden(self.conv(self.stddev(maps)).flatten(1))
+        return h

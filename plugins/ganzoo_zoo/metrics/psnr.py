@@ -17,7 +17,30 @@ MOST = 100.0
 """The PSNR of pictures that agree up to rounding, in dB."""
 
 
-class PSNR(ganzoo.Metric):
+class _MeanOverPairs(ganzoo.Metric):
+    """A figure that is the mean over pairs of pictures. Base of three of the metrics."""
+
+    pairs: ClassVar[bool] = True
+    least: ClassVar[int] = 1  # pixels of the shorter side
+
+    def each(self, real: Tensor, fake: Tensor) -> Tensor:
+        """The figure of each pair, (N,)."""
+        raise NotImplementedError
+
+    def score(self, real: Tensor, fake: Tensor, data: ganzoo.Data) -> Mapping[str, float]:
+        """The figure of the pairs.
+
+        Args:
+            real: (N, C, H, W) true pictures in [-1, 1].
+            fake: (N, C, H, W) generated pictures, in the same order.
+            data: the data part, which is not read.
+        """
+        (figure,) = self.figures
+        found = [self.each(r, f) for r, f in pairs(figure, real, fake, self.least)]
+        return {figure: float(torch.cat(found).double().mean())}
+
+
+class PSNR(_MeanOverPairs):
     """PSNR (peak signal-to-noise ratio): how near generated pictures are to the true pictures, on held-out pairs.
 
     Formula:
@@ -37,25 +60,15 @@ class PSNR(ganzoo.Metric):
         20.0
     """
 
-    pairs: ClassVar[bool] = True
     figures: ClassVar[Mapping[str, bool | None]] = {"psnr": True}
 
-    def score(self, real: Tensor, fake: Tensor, data: ganzoo.Data) -> Mapping[str, float]:
-        """The figure ``psnr``.
-
-        Args:
-            real: (N, C, H, W) true pictures in [-1, 1].
-            fake: (N, C, H, W) generated pictures, in the same order.
-            data: the data part, which is not read.
-        """
-        found = [
-            peak_signal_noise_ratio(f, r, data_range=2.0, dim=(1, 2, 3), reduction="none").clamp(max=MOST)
-            for r, f in pairs("psnr", real, fake)
-        ]
-        return {"psnr": float(torch.cat(found).double().mean())}
+    def each(self, real: Tensor, fake: Tensor) -> Tensor:
+        """The PSNR of each pair."""
+        psnr = peak_signal_noise_ratio(fake, real, data_range=2.0, dim=(1, 2, 3), reduction="none")
+        return psnr.clamp(max=MOST)
 
 
-class SSIM(ganzoo.Metric):
+class SSIM(_MeanOverPairs):
     """SSIM (structural similarity): how alike generated pictures and the true pictures are, on held-out pairs.
 
     Formula:
@@ -76,26 +89,17 @@ class SSIM(ganzoo.Metric):
         1.0
     """
 
-    pairs: ClassVar[bool] = True
+    least: ClassVar[int] = 6
     figures: ClassVar[Mapping[str, bool | None]] = {"ssim": True}
 
-    def score(self, real: Tensor, fake: Tensor, data: ganzoo.Data) -> Mapping[str, float]:
-        """The figure ``ssim``.
-
-        Args:
-            real: (N, C, H, W) true pictures in [-1, 1].
-            fake: (N, C, H, W) generated pictures, in the same order.
-            data: the data part, which is not read.
-        """
-        found = list[Tensor]()
-        for r, f in pairs("ssim", real, fake, 6):
-            alike = structural_similarity_index_measure(f, r, data_range=2.0, reduction="none")
-            assert isinstance(alike, Tensor)
-            found.append(alike.reshape(-1))
-        return {"ssim": float(torch.cat(found).double().mean())}
+    def each(self, real: Tensor, fake: Tensor) -> Tensor:
+        """The SSIM of each pair."""
+        alike = structural_similarity_index_measure(fake, real, data_range=2.0, reduction="none")
+        assert isinstance(alike, Tensor)
+        return alike.reshape(-1)
 
 
-class L1(ganzoo.Metric):
+class L1(_MeanOverPairs):
     """L1: the mean absolute difference of generated pictures from the true pictures, on held-out pairs.
 
     Formula:
@@ -111,19 +115,11 @@ class L1(ganzoo.Metric):
         {'l1': 0.5}
     """
 
-    pairs: ClassVar[bool] = True
     figures: ClassVar[Mapping[str, bool | None]] = {"l1": False}
 
-    def score(self, real: Tensor, fake: Tensor, data: ganzoo.Data) -> Mapping[str, float]:
-        """The figure ``l1``.
-
-        Args:
-            real: (N, C, H, W) true pictures in [-1, 1].
-            fake: (N, C, H, W) generated pictures, in the same order.
-            data: the data part, which is not read.
-        """
-        found = [(f - r).abs().flatten(1).mean(1) for r, f in pairs("l1", real, fake)]
-        return {"l1": float(torch.cat(found).double().mean())}
+    def each(self, real: Tensor, fake: Tensor) -> Tensor:
+        """The mean absolute difference of each pair."""
+        return (fake - real).abs().flatten(1).mean(1)
 
 
 class Sharpness(ganzoo.Metric):

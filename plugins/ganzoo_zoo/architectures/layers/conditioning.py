@@ -34,8 +34,23 @@ class LabelledSequential(nn.Sequential):
             The output of the last layer.
         """
         for layer in self:
-            x = layer(x, labels) if isinstance(layer, LabelledLayer) else layer(x)
+            x = applied(layer, x, labels)
         return x
+
+
+def applied(layer: nn.Module, x: Tensor, labels: Tensor | None) -> Tensor:
+    """Apply a layer, with the labels where the layer takes labels.
+
+    Args:
+        layer: the layer.
+        x: the input of the layer.
+        labels: (N,) class numbers, or what else the layer takes beside the maps. None where the layer takes none.
+
+    Returns:
+        The output of the layer.
+    """
+    y: Tensor = layer(x, labels) if isinstance(layer, LabelledLayer) else layer(x)
+    return y
 
 
 class ClassProjection(nn.Embedding):

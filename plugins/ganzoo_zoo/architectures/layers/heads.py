@@ -154,6 +154,50 @@ class HeadedDiscriminator(nn.Module):
         return {**named, "features": features}
 
 
+class InnerProductDiscriminator(HeadedDiscriminator):
+    """Base of discriminators whose logit with labels is the inner product with the class alone (StyleGAN2, R3GAN).
+
+    A subclass makes ``embedding`` beside the rest, and defines ``vectors`` and ``final``. The final layer makes the
+    vector of the inner product, or without labels the logit. An embedding needs a last layer of its own.
+
+    Args:
+        heads: inputs and outputs of the discriminator.
+    """
+
+    embedding: nn.Module | None
+
+    @property
+    def final(self) -> nn.Module:
+        """The final linear layer."""
+        raise NotImplementedError
+
+    def vectors(self, maps: Tensor) -> Tensor:
+        """The vectors that the final layer reads.
+
+        Args:
+            maps: (N, C, H, W), the output of ``layers``.
+
+        Returns:
+            (N, C).
+        """
+        raise NotImplementedError
+
+    def summary(self, maps: Tensor) -> Tensor:
+        """The vector that the inner product with the class, or the head for class logits, reads."""
+        h = self.vectors(maps)
+        return self.final(h) if self.projection is not None else h
+
+    def last(self, summary: Tensor) -> Tensor:
+        """The logit or the embedding."""
+        if self.projection is None:
+            logit: Tensor = self.final(summary)
+        elif self.embedding is None:
+            return summary.new_zeros(len(summary), 1)
+        else:
+            logit = self.embedding(summary)
+        return logit
+
+
 def _vectors(summary: Tensor) -> Tensor:
     """(N, C, H, W) or (N, C) -> (N, C)."""
     return summary.flatten(2).sum(2) if summary.ndim > 2 else summary
