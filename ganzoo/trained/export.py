@@ -23,7 +23,8 @@ from ganzoo.names import one_line
 from ganzoo.parts import Batch
 from ganzoo.step.round import logits
 from ganzoo.trained.loaders import loader, module_path, weights_module
-from ganzoo.training.run import Run, evaluating
+from ganzoo.training.evaluating import evaluating
+from ganzoo.training.run import Run
 
 if TYPE_CHECKING:
     from torch.export import ExportedProgram

@@ -17,7 +17,8 @@ from ganzoo.disk.regular import descriptor
 from ganzoo.image_formats import formats
 from ganzoo.parts import Batch
 from ganzoo.step.randomness import derive_seed
-from ganzoo.training.run import Run, evaluating
+from ganzoo.training.evaluating import evaluating
+from ganzoo.training.run import Run
 
 SCALES = (1, 2, 4)
 """The factors by which images are made smaller before they are compared. Coarse scales find the right region."""

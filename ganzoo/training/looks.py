@@ -18,8 +18,9 @@ from ganzoo.disk.record import RunLogger
 from ganzoo.parts import Batch
 from ganzoo.step.round import logits
 from ganzoo.training.distributed import NullLogger
+from ganzoo.training.evaluating import evaluating
 from ganzoo.training.interpolation import slerp
-from ganzoo.training.run import Run, evaluating
+from ganzoo.training.run import Run
 
 SHARE = 0.02
 """The share of the run's time that these pictures and histograms may take."""

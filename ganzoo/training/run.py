@@ -2,35 +2,29 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
 from ganzoo import errors
-from ganzoo.names import nearest, shell_command
-from ganzoo.parts import (
-    Batch,
-    Spec,
-)
+from ganzoo.names import shell_command
+from ganzoo.parts import Batch, Spec
 from ganzoo.step.randomness import derive_seed, draw_latents
 from ganzoo.step.round import logits
 from ganzoo.step.state import State
 from ganzoo.training import mcmc, standing
 from ganzoo.training.apply import MEMORY, OVERLAP, Tiling, apply
 from ganzoo.training.diagnostics import such_as
+from ganzoo.training.evaluating import evaluating
+from ganzoo.training.labels import Labels, class_numbers
 from ganzoo.training.parts import Parts
 
 if TYPE_CHECKING:
     from ganzoo.recipe.settings import Settings
-
-Labels: TypeAlias = Tensor | Sequence[int | str] | int | str
-"""Class numbers as a tensor, numbers or names of classes, or a single class for all samples."""
 
 SAMPLE_BATCH = 256
 """Samples generated at a time when many are wanted."""
@@ -541,66 +535,8 @@ class Run:
         Raises:
             SettingsError: a class does not exist, or the number of labels is not ``count``.
         """
-        classes, names = self.spec.classes, self.class_names
-        if not classes:
-            if labels is not None:
-                raise errors.SettingsError("the networks of this run are given no classes: give no labels")
-            return None
-        if labels is None:
-            return torch.arange(count, device=self.device) % classes
-        has = f"this run has the classes 0 to {classes - 1}"
-        if isinstance(labels, int | str):
-            labels = [labels] * count
-        if isinstance(labels, Tensor):
-            if labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
-                raise errors.SettingsError(f"labels of dtype {labels.dtype} are no class numbers: give whole numbers")
-            labels = labels.reshape(-1).tolist() if labels.ndim == 1 else [[]]
-        found = []
-        for label in labels:
-            if isinstance(label, str) and label in names:
-                label = names.index(label)  # noqa: PLW2901  # its number
-            elif isinstance(label, str) and label.isascii() and label.isdecimal():
-                label = int(label)  # noqa: PLW2901  # as the command line gives it
-            if isinstance(label, str):
-                listed = f": {', '.join(names[:20])}{', ...' if len(names) > 20 else ''}" if names else ""
-                raise errors.SettingsError(f"no class is named {label!r}{nearest(label, names)}: {has}{listed}")
-            if not isinstance(label, int) or isinstance(label, bool) or not 0 <= label < classes:
-                raise errors.SettingsError(f"label {label!r} is no class: {has}")
-            found.append(label)
-        if len(found) != count:
-            raise errors.SettingsError(f"{len(found)} labels were given for {count} samples: give one label a sample")
-        return torch.tensor(found, device=self.device)
-
-
-@contextmanager
-def evaluating(*networks: nn.Module) -> Iterator[None]:
-    """A context with networks in evaluation mode. The last thread that leaves the context restores the former mode.
-
-    Args:
-        networks: any modules.
-    """
-    with _evaluating:
-        for network in networks:
-            users, training = _evaluated.get(network, (0, [module for module in network.modules() if module.training]))
-            _evaluated[network] = users + 1, training
-            if training:
-                network.eval()
-    try:
-        yield
-    finally:
-        with _evaluating:
-            for network in networks:
-                users, training = _evaluated.pop(network)
-                if users > 1:  # another thread still needs the network in evaluation mode
-                    _evaluated[network] = users - 1, training
-                    continue
-                for module in training:
-                    module.training = True
-
-
-_evaluating = threading.Lock()
-_evaluated: dict[nn.Module, tuple[int, list[nn.Module]]] = {}
-"""The networks in evaluation mode: by how many threads, and the modules to put back into training mode."""
+        numbers = class_numbers(count, labels, self.spec.classes, self.class_names)
+        return None if numbers is None else numbers.to(self.device)
 
 
 def _shapes(found: Mapping[str, tuple[int, ...]]) -> str:
