@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import wraps
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import click
 
@@ -18,7 +18,6 @@ from ganzoo.plugins.source_info import PeekedParameter
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
-if TYPE_CHECKING:
     TextType = click.ParamType[str]  # generic for the type checker, but not in every supported version of click
 else:
     TextType = click.ParamType
@@ -149,17 +148,15 @@ def open_chunks(values: str) -> list[str]:
     return chunks
 
 
-class PartWords(TextType):
-    """The type of an option that names a part. The shell completes names, then keys, then choices.
+class Completed(TextType):
+    """The type of a text that the shell completes.
 
-    Args:
-        kind: the kind of part, in the singular.
+    A subclass says the completions. The shell shows none where the plugins or the part cannot be read.
     """
 
-    def __init__(self, kind: str) -> None:
-        self.kind = self.name = kind
+    metavar: ClassVar[str | None] = None  # how help texts write the value
 
-    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str | None:
         """Write the value for help texts.
 
         Args:
@@ -167,12 +164,27 @@ class PartWords(TextType):
             ctx: the context of click.
 
         Returns:
-            The text.
+            The text. None where the option says the text.
         """
-        return "NAME[:KEY=VALUE,...]"
+        return self.metavar
+
+    def completions(self, ctx: click.Context, incomplete: str) -> Iterable[tuple[str, str]]:
+        """Complete a word. The sources of parts are read, and no part is imported.
+
+        Args:
+            ctx: the context of click.
+            incomplete: the word before the cursor.
+
+        Returns:
+            Each completion, with a note or an empty text.
+
+        Raises:
+            GanzooError: the plugins or the part cannot be read.
+        """
+        raise NotImplementedError
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        """Complete the name, a key, or a choice. The sources of parts are read, and no part is imported.
+        """Complete a word for the shell.
 
         Args:
             ctx: the context of click.
@@ -185,28 +197,34 @@ class PartWords(TextType):
         from click.shell_completion import CompletionItem
 
         try:
-            found = _completions(catalogue_of(ctx), self.kind, incomplete)
+            found = self.completions(ctx, incomplete)
         except errors.GanzooError:
             return []
         return [CompletionItem(text, help=note or None) for text, note in found]
 
 
-class Kind(TextType):
+class PartWords(Completed):
+    """The type of an option that names a part. The shell completes names, then keys, then choices.
+
+    Args:
+        kind: the kind of part, in the singular.
+    """
+
+    metavar = "NAME[:KEY=VALUE,...]"
+
+    def __init__(self, kind: str) -> None:
+        self.kind = self.name = kind
+
+    def completions(self, ctx: click.Context, incomplete: str) -> list[tuple[str, str]]:
+        """The name, a key, or a choice."""
+        return _completions(catalogue_of(ctx), self.kind, incomplete)
+
+
+class Kind(Completed):
     """The type of an option that names a kind of part: ``loss``, ``losses``, or an unambiguous beginning."""
 
     name = "kind"
-
-    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
-        """Write the value for help texts.
-
-        Args:
-            param: the option or argument.
-            ctx: the context of click.
-
-        Returns:
-            The text.
-        """
-        return "KIND"
+    metavar = "KIND"
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Find the kind.
@@ -229,24 +247,13 @@ class Kind(TextType):
             self.fail(f"no kind {value!r}{near}; write one of {', '.join(kinds.plurals)}", param, ctx)
         return found.name
 
-    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        """Complete the name of a kind.
-
-        Args:
-            ctx: the context of click.
-            param: the option or argument.
-            incomplete: the word before the cursor.
-
-        Returns:
-            The kinds in the plural that begin with the word.
-        """
-        from click.shell_completion import CompletionItem
-
+    def completions(self, ctx: click.Context, incomplete: str) -> list[tuple[str, str]]:
+        """The kinds in the plural that begin with the word."""
         try:
             kinds = catalogue_of(ctx).kinds
         except errors.GanzooError:
             kinds = Kinds()
-        return [CompletionItem(plural) for plural in kinds.plurals if plural.startswith(incomplete)]
+        return [(plural, "") for plural in kinds.plurals if plural.startswith(incomplete)]
 
 
 def moved_options(command: Callable[..., object]) -> Callable[..., object]:

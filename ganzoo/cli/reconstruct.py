@@ -15,20 +15,10 @@ from ganzoo.plugins import Catalogue
 class Images(PartWords):
     """The type of ``--images``: ``data``, or the name and parameters of a data part."""
 
+    metavar = "data|NAME:KEY=VALUE,..."
+
     def __init__(self) -> None:
         super().__init__("data")
-
-    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
-        """Write the value for help texts.
-
-        Args:
-            param: the option.
-            ctx: the context of click.
-
-        Returns:
-            The text.
-        """
-        return "data|NAME:KEY=VALUE,..."
 
 
 @click.command()

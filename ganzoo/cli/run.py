@@ -13,15 +13,13 @@ import click
 
 from ganzoo import errors, words
 from ganzoo.cli import say
-from ganzoo.cli._options import PartWords, TextType, catalogue_of, parts_options, typed
+from ganzoo.cli._options import Completed, PartWords, catalogue_of, parts_options, typed
 from ganzoo.cli._tables import write
 from ganzoo.kinds import KINDS, Kind
 from ganzoo.plugins import Catalogue, load_catalogue
 from ganzoo.recipe.settings import Settings
 
 if TYPE_CHECKING:
-    from click.shell_completion import CompletionItem
-
     from ganzoo.training.run import Run
 
 METAVARS = {"whole": "N", "number": "X"}
@@ -161,25 +159,14 @@ def _values(args: Sequence[str], option: str) -> tuple[str, ...]:
     return (*after, *(arg.partition("=")[2] for arg in args if arg.startswith(f"{option}=")))
 
 
-class PresetName(TextType):
+class PresetName(Completed):
     """The type of ``--preset``. The shell completes the name of a preset."""
 
     name = "preset"
 
-    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        """Complete the name of a preset.
-
-        Args:
-            ctx: the context of click.
-            param: the option or argument.
-            incomplete: the word before the cursor.
-
-        Returns:
-            The presets that begin with the word.
-        """
-        from click.shell_completion import CompletionItem
-
-        return [CompletionItem(name) for name in sorted(catalogue_of(ctx).presets()) if name.startswith(incomplete)]
+    def completions(self, ctx: click.Context, incomplete: str) -> list[tuple[str, str]]:
+        """The presets that begin with the word."""
+        return [(name, "") for name in sorted(catalogue_of(ctx).presets()) if name.startswith(incomplete)]
 
 
 @click.command(cls=RunCommand)

@@ -12,18 +12,14 @@ import textwrap
 import webbrowser
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from ganzoo import errors
-from ganzoo.cli._options import TextType, catalogue_of, parts_options
+from ganzoo.cli._options import Completed, catalogue_of, parts_options
 from ganzoo.names import nearest
 from ganzoo.plugins import Catalogue, Entry, nested
-
-if TYPE_CHECKING:
-    from click.shell_completion import CompletionItem
-
 
 STYLE = (
     "body{font:16px/1.5 system-ui,sans-serif;max-width:60em;margin:2em auto;padding:0 1em}pre{background:#f4f4f4;"
@@ -32,42 +28,17 @@ STYLE = (
 """The style of the page of a part."""
 
 
-class PartName(TextType):
+class PartName(Completed):
     """The type of an argument that names a part: ``KIND:NAME``, or ``NAME``."""
 
     name = "part"
+    metavar = "KIND:NAME"
 
-    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
-        """Write the value for help texts.
-
-        Args:
-            param: the option or argument.
-            ctx: the context of click.
-
-        Returns:
-            The text.
-        """
-        return "KIND:NAME"
-
-    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        """Complete the name of a part, in both forms.
-
-        Args:
-            ctx: the context of click.
-            param: the option or argument.
-            incomplete: the word before the cursor.
-
-        Returns:
-            The names that begin with the word. The list is empty where the plugins cannot be read.
-        """
-        from click.shell_completion import CompletionItem
-
-        try:
-            known = catalogue_of(ctx)
-        except errors.GanzooError:
-            return []
+    def completions(self, ctx: click.Context, incomplete: str) -> list[tuple[str, str]]:
+        """The names of parts that begin with the word, in both forms."""
+        known = catalogue_of(ctx)
         words = [(f"{e.kind}:{known.words(e)}" if ":" in incomplete else known.words(e), e) for e in known.entries()]
-        return [CompletionItem(word, help=e.summary) for word, e in words if word.startswith(incomplete)]
+        return [(word, e.summary) for word, e in words if word.startswith(incomplete)]
 
 
 @click.command("show")

@@ -8,7 +8,7 @@ import torch
 from torch.utils.data import Dataset, IterableDataset, TensorDataset
 
 from ganzoo import errors
-from ganzoo.data.feed import Feed
+from ganzoo.data.feed import Feed, Reading
 from ganzoo.data.items import check_range, length_of
 from ganzoo.data.iterated import Iterated
 from ganzoo.data.resident import Resident
@@ -48,8 +48,9 @@ def feed(
     Raises:
         DataError: fewer samples than a batch, or values outside [-1, 1].
     """
+    reading = Reading(batch_size, seed, device, dtype, name, part)
     if isinstance(dataset, IterableDataset):
-        streamed = Iterated(dataset, batch_size, seed, device, dtype, name, part)
+        streamed = Iterated(dataset, reading)
         return _looked_at(streamed, dataset, name, streamed.size)
     size = length_of(dataset, name)
     if size < min(2, batch_size):  # data to look at, such as what is held out, may be a single sample
@@ -64,9 +65,9 @@ def feed(
     if isinstance(dataset, TensorDataset) and (
         device.type == "cpu" or sum(t.nbytes for t in dataset.tensors) <= _resident_bytes(device)
     ):
-        made = Resident(dataset, batch_size, seed, device, dtype, name, part)
+        made = Resident(dataset, reading)
     else:
-        made = Streamed(dataset, batch_size, seed, device, dtype, name, part)
+        made = Streamed(dataset, reading)
     return _looked_at(made, dataset, name, size)
 
 

@@ -11,6 +11,7 @@ import hashlib
 import time
 from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
@@ -30,15 +31,32 @@ FINGERPRINTED = 64
 """The number of samples in the digest of a dataset."""
 
 
+@dataclass(frozen=True)
+class Reading:
+    """How a feed reads a dataset.
+
+    Args:
+        batch_size: the number of samples in a batch.
+        seed: the seed of the order of the samples, and of random items.
+        device: the device of the batches.
+        dtype: the floating-point type of the samples in a batch.
+        name: the name of the data part, for messages.
+        part: the data part, which augments the samples. None augments nothing.
+    """
+
+    batch_size: int
+    seed: int
+    device: torch.device
+    dtype: torch.dtype
+    name: str = "of the run"
+    part: Data | None = None
+
+
 class Feed:
     """Real batches, and labels for fakes.
 
     Args:
-        batch_size: the number of samples in a batch.
-        seed: the seed of the order of the samples.
-        device: the device of the batches.
-        dtype: the floating-point type of the samples in a batch.
-        part: the data part, which augments the samples. None augments nothing.
+        reading: how the dataset is read.
 
     Attributes:
         shape: of one sample.
@@ -60,10 +78,9 @@ class Feed:
     held_out: Feed | None = None
     waiting_since: float | None = None
 
-    def __init__(
-        self, batch_size: int, seed: int, device: torch.device, dtype: torch.dtype, part: Data | None = None
-    ) -> None:
-        self.batch_size, self.seed, self.device, self.dtype = batch_size, seed, device, dtype
+    def __init__(self, reading: Reading) -> None:
+        self.batch_size, self.seed, self.name = reading.batch_size, reading.seed, reading.name
+        self.device, self.dtype, part = reading.device, reading.dtype, reading.part
         # None, and not a part that changes nothing: an augmentation costs a pass over every batch.
         self.part = part if part is not None and part.random_numbers else None
         # The random numbers of one epoch: a sample is shown once an epoch, so its row of numbers is its own.
@@ -288,15 +305,16 @@ class Feed:
             raise errors.DataError(self._label_fault)
         self.with_labels = classes > 0
 
-    def _know(self, dataset: Dataset[Any], labels: Tensor, name: str) -> None:
+    def _know(self, dataset: Dataset[Any], labels: Tensor) -> None:
         """Count the classes by the labels of all items. A class without a sample counts too, where it has a name."""
         names = class_names_of(dataset)
         low, high = int(labels.min()), int(labels.max())
         if low < 0:
-            self._label_fault = f"data {name} has labels from {low} to {high}: give whole numbers from 0"
+            self._label_fault = f"data {self.name} has labels from {low} to {high}: give whole numbers from 0"
         elif high > max(MANY_CLASSES, 2 * self.size):
             self._label_fault = (
-                f"data {name} has labels up to {high} for {self.size} samples: number the classes from 0 without gaps"
+                f"data {self.name} has labels up to {high} for {self.size} samples: number the classes from 0 without "
+                "gaps"
             )
         if self._label_fault:
             self.classes = 1  # asked for by the networks or not: see ``give_labels``
@@ -311,7 +329,7 @@ class Feed:
             self.class_names = names
         if empty := (counts == 0).nonzero()[:, 0].tolist():
             listed = ", ".join(map(str, empty[:8])) + (", ..." if len(empty) > 8 else "")
-            self.notes.append(f"data {name} has no sample of class {listed}: fakes are of the other classes")
+            self.notes.append(f"data {self.name} has no sample of class {listed}: fakes are of the other classes")
 
     def counts(self, most: int = 20) -> str:
         """The classes with the numbers of their samples, such as ``cat (120), dog (80)``. Empty where none are known.

@@ -12,11 +12,11 @@ from torch import Tensor
 from torch.utils.data import IterableDataset
 
 from ganzoo import errors
-from ganzoo.data.feed import Feed
+from ganzoo.data.feed import Feed, Reading
 from ganzoo.data.items import checked, collate, is_class_number, is_one_hot, other_tensors, spec_of
 from ganzoo.data.workers import kept_random_state
 from ganzoo.names import one_line
-from ganzoo.parts import Batch, Data
+from ganzoo.parts import Batch
 from ganzoo.step.randomness import derive_seed
 
 ResultT = TypeVar("ResultT")
@@ -38,29 +38,15 @@ class Iterated(Feed):
 
     Args:
         dataset: the dataset.
-        batch_size: the number of samples in a batch.
-        seed: the seed of the random numbers of the items.
-        device: the device of the batches.
-        dtype: the floating-point type of the samples in a batch.
-        name: the name of the data part, for messages.
-        part: the data part, which augments the samples. None augments nothing.
+        reading: how the dataset is read.
 
     Raises:
         DataError: the dataset gives fewer items than a batch.
     """
 
-    def __init__(
-        self,
-        dataset: IterableDataset[Any],
-        batch_size: int,
-        seed: int,
-        device: torch.device,
-        dtype: torch.dtype,
-        name: str = "of the run",
-        part: Data | None = None,
-    ) -> None:
-        super().__init__(batch_size, seed, device, dtype, part)
-        self.dataset, self.name = dataset, name
+    def __init__(self, dataset: IterableDataset[Any], reading: Reading) -> None:
+        super().__init__(reading)
+        self.dataset = dataset
         self.shapes: dict[str, tuple[int, ...]] | None = None
         self._first: list[dict[str, Tensor]] = []
         self._items: Iterator[dict[str, Tensor]] = iter(())
@@ -73,11 +59,11 @@ class Iterated(Feed):
         self.shape = self.augmented_shape(tuple(self._first[0]["image"].shape))
         self._has_classes = is_class_number(self._first[0])
         if self._has_classes:
-            self._know(dataset, torch.stack([item["label"] for item in self._first]), name)
+            self._know(dataset, torch.stack([item["label"] for item in self._first]))
         self.inputs = {key: spec_of(value) for key, value in other_tensors(self._first[0], self._has_classes).items()}
         self.notes.append(
-            f"data {name} is read in its own order, as an IterableDataset; its first {self.size:,} items are those "
-            "that are looked at and measured"
+            f"data {self.name} is read in its own order, as an IterableDataset; its first {self.size:,} items are "
+            "those that are looked at and measured"
         )
 
     def _look_ahead(self) -> None:

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import TensorDataset
 
-from ganzoo.data.feed import FINGERPRINTED, Feed
+from ganzoo.data.feed import FINGERPRINTED, Feed, Reading
 from ganzoo.data.items import class_numbers, is_class_number, labels_of, require_finite, spec_of
-from ganzoo.parts import Batch, Data
+from ganzoo.parts import Batch
 
 FINGERPRINTED_BYTES = 1 << 29
 """Bytes up to which a digest of all samples is made too."""
@@ -24,27 +24,13 @@ class Resident(Feed):
 
     Args:
         dataset: the dataset, as a data part made it.
-        batch_size: the number of samples in a batch.
-        seed: the seed of the order of the samples.
-        device: the device of the batches.
-        dtype: the floating-point type of the samples in a batch.
-        name: the name of the data part, for messages.
-        part: the data part, which augments the samples. None augments nothing.
+        reading: how the dataset is read.
     """
 
-    def __init__(
-        self,
-        dataset: TensorDataset,
-        batch_size: int,
-        seed: int,
-        device: torch.device,
-        dtype: torch.dtype,
-        name: str = "of the run",
-        part: Data | None = None,
-    ) -> None:
-        super().__init__(batch_size, seed, device, dtype, part)
-        require_finite(dataset.tensors, name)
-        self.images = dataset.tensors[0].to(device)
+    def __init__(self, dataset: TensorDataset, reading: Reading) -> None:
+        super().__init__(reading)
+        require_finite(dataset.tensors, self.name)
+        self.images = dataset.tensors[0].to(self.device)
         # Single numbers are vectors of length 1, as networks take them.
         if self.images.ndim == 1:
             self.images = self.images[:, None]
@@ -52,12 +38,12 @@ class Resident(Feed):
         self._labels = None
         self._others: dict[str, Tensor] = {}
         if len(dataset.tensors) > 1:
-            labels = class_numbers(dataset.tensors[1]).to(device)
+            labels = class_numbers(dataset.tensors[1]).to(self.device)
             # One label tells for all: a tensor has one type and one shape.
             if is_class_number({"label": labels[0]}):
                 self._labels = labels.long()
                 told = labels_of(dataset, self.size)
-                self._know(dataset, self._labels if told is None else told, name)
+                self._know(dataset, self._labels if told is None else told)
             else:
                 self._others = {"labels": labels}
                 self.inputs = {"labels": spec_of(labels[0])}

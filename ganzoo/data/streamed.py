@@ -22,7 +22,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler, TensorDataset
 
 from ganzoo import errors
 from ganzoo.data import workers
-from ganzoo.data.feed import Feed
+from ganzoo.data.feed import Feed, Reading
 from ganzoo.data.items import (
     collate,
     is_class_number,
@@ -35,7 +35,7 @@ from ganzoo.data.items import (
     spec_of,
 )
 from ganzoo.launcher import launch
-from ganzoo.parts import Batch, Data
+from ganzoo.parts import Batch
 
 WORTH_WORKERS = 2e-3
 """Seconds that the items of a batch take from which on workers read them: handing one over takes about 0.5 ms."""
@@ -77,26 +77,12 @@ class Streamed(Feed):
 
     Args:
         dataset: the dataset, as a data part made it.
-        batch_size: the number of samples in a batch.
-        seed: the seed of the order of the samples.
-        device: the device of the batches.
-        dtype: the floating-point type of the samples in a batch.
-        name: the name of the data part, for messages.
-        part: the data part, which augments the samples. None augments nothing.
+        reading: how the dataset is read.
     """
 
-    def __init__(
-        self,
-        dataset: Dataset[Any],
-        batch_size: int,
-        seed: int,
-        device: torch.device,
-        dtype: torch.dtype,
-        name: str = "of the run",
-        part: Data | None = None,
-    ) -> None:
-        super().__init__(batch_size, seed, device, dtype, part)
-        self.dataset, self.name = dataset, name
+    def __init__(self, dataset: Dataset[Any], reading: Reading) -> None:
+        super().__init__(reading)
+        self.dataset, name = dataset, self.name
         self.size = length_of(dataset, name)
         # Item 0 tells the shapes. The dataset may draw random numbers for it, which must not move those of the parts.
         with workers.kept_random_state():
@@ -107,13 +93,15 @@ class Streamed(Feed):
                     rows = torch.linspace(0, self.size - 1, min(self.size, MANY_LABELS)).long().tolist()
                     if all(looks_so(read(dataset, row, name)) for row in rows):
                         item["label"] = number(item["label"])
-        self.items = workers.SeededItems(dataset, seed, name, {key: tuple(value.shape) for key, value in item.items()})
+        self.items = workers.SeededItems(
+            dataset, self.seed, name, {key: tuple(value.shape) for key, value in item.items()}
+        )
         self.shape = self.augmented_shape(tuple(item["image"].shape))
         self._has_classes = self.items.classes = is_class_number(item)
         self.inputs = {name: spec_of(value) for name, value in other_tensors(item, self._has_classes).items()}
         if self._has_classes:
             labels = labels_of(dataset, self.size)
-            self._know(dataset, self._read_labels() if labels is None else labels, name)
+            self._know(dataset, self._read_labels() if labels is None else labels)
         self._epoch, self._order = -1, torch.empty(0)
         self._next: tuple[int, int] | None = None
         self._batches: Iterator[dict[str, Tensor]] = iter(())

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from ganzoo.names import one_line
 from ganzoo.parts import Tracker
 from ganzoo.plugins.discovery import EVENTS, Plugin, raise_interrupt
+from ganzoo.training import events
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger("ganzoo")
 
 
-class Events:
+class Events(events.Events):
     """Pass the events of a run on to plugins with event hooks and to parts with methods of the same names.
 
     A hook or method that raises is reported once and not called again. Training goes on.
@@ -45,62 +46,29 @@ class Events:
                         self._intervals[f"{label}: {event}"] = part.interval
 
     def run_started(self, run: Run) -> None:
-        """Announce that the first step of a run, or of a resumed run, comes next.
-
-        Args:
-            run: the run.
-        """
+        """Announce that the first step of a run, or of a resumed run, comes next."""
         self._emit("run_started", run=run)
 
     def step_made(self, run: Run, step: int) -> None:
-        """Announce that a step was made. A tracker hears of every ``interval``-th step.
-
-        Args:
-            run: the run.
-            step: the number of steps made.
-        """
+        """Announce that a step was made. A tracker hears of every ``interval``-th step."""
         if self._listeners["step_made"]:
             due = [name for name in self._listeners["step_made"] if step % self._intervals.get(name, 1) == 0]
             self._emit("step_made", due, run=run, step=step)
 
     def step_recorded(self, run: Run, step: int, values: Mapping[str, float]) -> None:
-        """Announce that scalars were written.
-
-        Args:
-            run: the run.
-            step: the step.
-            values: means since the last record, by tag.
-        """
+        """Announce that scalars were written."""
         self._emit("step_recorded", run=run, step=step, values=values)
 
     def images_recorded(self, run: Run, step: int, tag: str, images: Tensor) -> None:
-        """Announce that a grid of images was written.
-
-        Args:
-            run: the run.
-            step: the step.
-            tag: ``samples/ema``, ``samples/generator`` or ``samples/real``.
-            images: the images, (N, *shape), in [-1, 1].
-        """
+        """Announce that a grid of images was written."""
         self._emit("images_recorded", run=run, step=step, tag=tag, images=images)
 
     def checkpoint_saved(self, run: Run, step: int, path: Path) -> None:
-        """Announce that a checkpoint is complete on disk.
-
-        Args:
-            run: the run.
-            step: the step of the checkpoint.
-            path: the directory of the checkpoint.
-        """
+        """Announce that a checkpoint is complete on disk."""
         self._emit("checkpoint_saved", run=run, step=step, path=path)
 
     def run_finished(self, run: Run, error: BaseException | None) -> None:
-        """Announce that the run ended.
-
-        Args:
-            run: the run.
-            error: the exception that ended the run, or None after the last step.
-        """
+        """Announce that the run ended."""
         self._emit("run_finished", run=run, error=error)
 
     def _emit(self, event: str, due: Sequence[str] | None = None, **facts: object) -> None:

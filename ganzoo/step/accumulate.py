@@ -13,6 +13,7 @@ from ganzoo.parts import Batch, Player, Scores
 from ganzoo.step.environment import GameParts, StepEnvironment
 from ganzoo.step.game import Game
 from ganzoo.step.gradients import Gradients, copy_into, moved, put_back
+from ganzoo.step.parametrizations import of_parametrization
 
 
 class AccumulatingGame(Game):
@@ -125,7 +126,7 @@ class AccumulatingGame(Game):
     def _power_vectors(self) -> list[Tensor]:
         """The buffers of parametrized weights, such as the singular vectors of spectral norm."""
         named = [each for module in self.modules.values() for each in module.named_buffers()]
-        return [value for name, value in named if "parametrizations." in name]
+        return [value for name, value in named if of_parametrization(name)]
 
     def close(self) -> None:
         """Forget the losses of a step that was not finished."""

@@ -65,3 +65,16 @@ class ParametrizationCache:
         if self._is_open:
             self._is_open = False
             self._stack.close()
+
+
+def of_parametrization(name: str) -> bool:
+    """Whether a parameter or buffer belongs to the parametrization of a weight.
+
+    Args:
+        name: the name, as ``named_buffers`` gives it.
+
+    Example:
+        >>> of_parametrization("layers.0.parametrizations.weight.0._u"), of_parametrization("layers.1.running_mean")
+        (True, False)
+    """
+    return "parametrizations." in name

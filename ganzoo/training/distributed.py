@@ -28,6 +28,7 @@ from torch.distributed.rendezvous import rendezvous
 
 from ganzoo import errors, launcher
 from ganzoo.speed import hardware
+from ganzoo.step.parametrizations import of_parametrization
 from ganzoo.step.state import State
 from ganzoo.training.heartbeat import JOIN_SECONDS, WAIT_SECONDS, Heartbeat
 
@@ -561,6 +562,6 @@ def statistics(modules: Mapping[str, nn.Module]) -> list[Tensor]:
     found = {}
     for module in modules.values():
         for name, value in module.named_buffers():
-            if value.dtype != torch.bool and "parametrizations." not in name:
+            if value.dtype != torch.bool and not of_parametrization(name):
                 found[value.data_ptr()] = value
     return list(found.values())

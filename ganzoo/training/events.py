@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from torch import Tensor
+if TYPE_CHECKING:  # what only lists parts imports the events too, and needs no torch
+    from pathlib import Path
 
-from ganzoo.training.run import Run
+    from torch import Tensor
+
+    from ganzoo.training.run import Run
 
 
 class Events(Protocol):

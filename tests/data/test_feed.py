@@ -22,6 +22,7 @@ from torch.utils.data import Dataset, TensorDataset
 from ganzoo import errors
 from ganzoo.data import workers
 from ganzoo.data.choose import feed
+from ganzoo.data.feed import Reading
 from ganzoo.data.resident import Resident
 from ganzoo.data.streamed import Streamed
 
@@ -256,7 +257,7 @@ def test_workers_read_what_the_training_process_would_and_end_with_the_feed(monk
 
 def test_a_workers_error_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ganzoo.data.workers.cores", lambda: 2)
-    fed = Streamed(Slow(), 4, 3, CPU, torch.float32)
+    fed = Streamed(Slow(), Reading(4, 3, CPU, torch.float32))
     with pytest.raises(errors.DataError) as caught:
         drawn(fed, 0, 7)
     assert str(caught.value) == "the last one is missing"

@@ -102,7 +102,7 @@ def test_a_pack_has_no_code() -> None:
 def test_the_wrapper_has_the_whole_contract() -> None:
     """A method that the contract gains must be sent to the inner architecture."""
     contract = {name for name in vars(ganzoo.Architecture) if not name.startswith("_")} - {"kind", "build"}
-    assert contract <= vars(Packed).keys()
+    assert not [name for name in contract if getattr(Packed, name) is getattr(ganzoo.Architecture, name)]
 
 
 def test_maxout_takes_the_largest_of_five_maps() -> None:
