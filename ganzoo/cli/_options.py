@@ -272,6 +272,28 @@ def moved_options(command: Callable[..., object]) -> Callable[..., object]:
     return device(data(command))
 
 
+def weights_options(command: Callable[..., object]) -> Callable[..., object]:
+    """Add the options ``--checkpoint`` and ``--source`` to a command on a run, for the weights to make samples with.
+
+    Args:
+        command: the function of the command, with the arguments ``checkpoint`` and ``source``.
+
+    Returns:
+        The function with the options.
+    """
+    checkpoint = click.option(
+        "--checkpoint", default="newest", show_default=True, metavar="newest|best|STEP", help="Which weights."
+    )
+    source = click.option(
+        "--source",
+        type=click.Choice(["auto", "ema", "generator"]),
+        default="auto",
+        show_default=True,
+        help="The average, or the generator as it was trained last; auto takes the average if there is one.",
+    )
+    return checkpoint(source(command))
+
+
 def typed(given: Mapping[str, object]) -> dict[str, object]:
     """Select the settings that the user gave.
 

@@ -9,7 +9,7 @@ import click
 
 from ganzoo import errors
 from ganzoo.cli import say
-from ganzoo.cli._options import moved_options, parts_options, typed
+from ganzoo.cli._options import moved_options, parts_options, typed, weights_options
 from ganzoo.plugins import Catalogue
 
 if TYPE_CHECKING:
@@ -40,14 +40,7 @@ if TYPE_CHECKING:
     help="GiB for the maps of a tile.",
 )
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the noise.")
-@click.option("--checkpoint", default="newest", show_default=True, metavar="newest|best|STEP", help="Which weights.")
-@click.option(
-    "--source",
-    type=click.Choice(["auto", "ema", "generator"]),
-    default="auto",
-    show_default=True,
-    help="The average, or the generator as it was trained last; auto takes the average if there is one.",
-)
+@weights_options
 @moved_options
 @parts_options()
 def command(

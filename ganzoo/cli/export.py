@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ganzoo.cli import say
-from ganzoo.cli._options import moved_options, parts_options, typed
+from ganzoo.cli._options import moved_options, parts_options, typed, weights_options
 from ganzoo.plugins import Catalogue
 
 if TYPE_CHECKING:
@@ -36,14 +36,7 @@ if TYPE_CHECKING:
     type=click.Choice(["generator", "discriminator", "encoder"]),
     help="Which network. Several are allowed.",
 )
-@click.option("--checkpoint", default="newest", show_default=True, metavar="newest|best|STEP", help="Which weights.")
-@click.option(
-    "--source",
-    type=click.Choice(["auto", "ema", "generator"]),
-    default="auto",
-    show_default=True,
-    help="The average, or the generator as it was trained last; auto takes the average if there is one.",
-)
+@weights_options
 @click.option(
     "--out", type=click.Path(path_type=Path), help="The file, for one format and one network. [default: RUN/exports]"
 )

@@ -8,7 +8,7 @@ import click
 
 from ganzoo import errors
 from ganzoo.cli import say
-from ganzoo.cli._options import moved_options, parts_options, typed
+from ganzoo.cli._options import moved_options, parts_options, typed, weights_options
 from ganzoo.cli.sample import write
 from ganzoo.plugins import Catalogue
 
@@ -34,14 +34,7 @@ from ganzoo.plugins import Catalogue
     help="Start from the discriminator's encoding. [default: where the loss trains an encoder]",
 )
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the draws to start from.")
-@click.option("--checkpoint", default="newest", show_default=True, metavar="newest|best|STEP", help="Which weights.")
-@click.option(
-    "--source",
-    type=click.Choice(["auto", "ema", "generator"]),
-    default="auto",
-    show_default=True,
-    help="The average, or the generator as it was trained last; auto takes the average if there is one.",
-)
+@weights_options
 @click.option("--out", type=click.Path(path_type=Path), help="The picture. [default: RUN/samples/projected-IMAGE.png]")
 @moved_options
 @parts_options()

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from ganzoo.cli import say
-from ganzoo.cli._options import PartWords, moved_options, parts_options, typed
+from ganzoo.cli._options import PartWords, moved_options, parts_options, typed, weights_options
 from ganzoo.cli.sample import write
 from ganzoo.plugins import Catalogue
 
@@ -32,14 +32,7 @@ class Images(PartWords):
     "which is brought to the run's size and channels.",
 )
 @click.option("--count", type=click.IntRange(min=1), default=32, show_default=True, help="How many images.")
-@click.option("--checkpoint", default="newest", show_default=True, metavar="newest|best|STEP", help="Which weights.")
-@click.option(
-    "--source",
-    type=click.Choice(["auto", "ema", "generator"]),
-    default="auto",
-    show_default=True,
-    help="The average, or the generator as it was trained last; auto takes the average if there is one.",
-)
+@weights_options
 @click.option("--scale", type=float, default=1.0, show_default=True, help="Of the encoded noise: below 1 is smoother.")
 @click.option("--columns", type=click.IntRange(min=1), help="Pairs in a row.")
 @click.option("--out", type=click.Path(path_type=Path), help="The PNG to write.")

@@ -12,7 +12,7 @@ import click
 
 from ganzoo import errors
 from ganzoo.cli import say
-from ganzoo.cli._options import moved_options, parts_options, typed
+from ganzoo.cli._options import moved_options, parts_options, typed, weights_options
 from ganzoo.plugins import Catalogue
 
 if TYPE_CHECKING:
@@ -26,14 +26,7 @@ if TYPE_CHECKING:
 @click.argument("run", type=click.Path())
 @click.option("--count", type=click.IntRange(min=1), default=64, show_default=True, help="How many samples.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the noise.")
-@click.option("--checkpoint", default="newest", show_default=True, metavar="newest|best|STEP", help="Which weights.")
-@click.option(
-    "--source",
-    type=click.Choice(["auto", "ema", "generator"]),
-    default="auto",
-    show_default=True,
-    help="The average, or the generator as it was trained last; auto takes the average if there is one.",
-)
+@weights_options
 @click.option(
     "--truncation",
     type=float,

@@ -9,7 +9,7 @@ import click
 
 from ganzoo import errors
 from ganzoo.cli import say
-from ganzoo.cli._options import moved_options, parts_options, typed
+from ganzoo.cli._options import moved_options, parts_options, typed, weights_options
 from ganzoo.cli.sample import write
 from ganzoo.plugins import Catalogue
 
@@ -65,14 +65,7 @@ def numbers(text: str, option: str) -> list[int]:
     help="auto: straight lines in the style space (w) where the architecture has one, else great circles in z.",
 )
 @click.option("--truncation", type=float, help="As for ganzoo sample: nearer to the middle, better and less varied.")
-@click.option("--checkpoint", default="newest", show_default=True, metavar="newest|best|STEP", help="Which weights.")
-@click.option(
-    "--source",
-    type=click.Choice(["auto", "ema", "generator"]),
-    default="auto",
-    show_default=True,
-    help="The average, or the generator as it was trained last; auto takes the average if there is one.",
-)
+@weights_options
 @click.option("--fps", type=click.FloatRange(min=0.5, max=50), default=12, show_default=True, help="Of a film.")
 @click.option(
     "--out",
