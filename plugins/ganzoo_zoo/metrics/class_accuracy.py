@@ -11,8 +11,10 @@ from annotated_types import Ge
 
 import ganzoo
 
+from ._counted import Counted
 
-class ClassAccuracy(ganzoo.Metric):
+
+class ClassAccuracy(Counted):
     """Class accuracy: do samples look like the class they were generated for, to a classifier of the data?
 
     Formula:
@@ -56,16 +58,6 @@ class ClassAccuracy(ganzoo.Metric):
     def figures(self) -> Mapping[str, bool | None]:
         """The accuracy, its smallest value of a class, the accuracy of real samples, and that of single classes."""
         return {"accuracy": True, "worst": True, "real": None, **{f"class_{k}": True for k in range(self.classes)}}
-
-    @property
-    def samples(self) -> int:
-        """The number of generated samples."""
-        return self.count
-
-    @property
-    def reals(self) -> int | None:
-        """The number of real samples. None takes all real samples."""
-        return self.real_count
 
     def evaluate(self, samples: ganzoo.Samples) -> Mapping[str, float]:
         """The figures of ``figures``.

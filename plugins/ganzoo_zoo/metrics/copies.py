@@ -10,11 +10,13 @@ from annotated_types import Ge, Gt, Le
 
 import ganzoo
 
+from ._counted import Counted
+
 if TYPE_CHECKING:
     from torch import Tensor
 
 
-class Copies(ganzoo.Metric):
+class Copies(Counted):
     """Memorisation share: how many samples are copies of training samples, by nearest neighbours in pixels?
 
     Formula:
@@ -50,16 +52,6 @@ class Copies(ganzoo.Metric):
     ratio: Annotated[float, Gt(0), Le(1)] = 1 / 3
 
     figures: ClassVar[Mapping[str, bool | None]] = {"copies": None, "distance": None}
-
-    @property
-    def samples(self) -> int:
-        """The number of generated samples."""
-        return self.count
-
-    @property
-    def reals(self) -> int | None:
-        """The number of real samples. None takes all real samples."""
-        return self.real_count
 
     def evaluate(self, samples: ganzoo.Samples) -> Mapping[str, float]:
         """The figures ``copies`` and ``distance``.

@@ -11,6 +11,7 @@ from annotated_types import Ge
 import ganzoo
 from ganzoo.errors import Incompatible
 
+from ._counted import Counted
 from ._frechet import frechet
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ LARGEST = 4096
 """The numbers of a sample up to which a covariance of all numbers is computed."""
 
 
-class FDPixels(ganzoo.Metric):
+class FDPixels(Counted):
     """Frechet distance of the pixels: do the means and covariances of samples and data agree? No weights are needed.
 
     Formula:
@@ -54,16 +55,6 @@ class FDPixels(ganzoo.Metric):
     real_count: Annotated[int, Ge(2)] | None = None
 
     figures: ClassVar[Mapping[str, bool | None]] = {"fd": False}
-
-    @property
-    def samples(self) -> int:
-        """The number of generated samples."""
-        return self.count
-
-    @property
-    def reals(self) -> int | None:
-        """The number of real samples. None takes all real samples."""
-        return self.real_count
 
     def check(self, spec: ganzoo.Spec, reals: int) -> None:
         """Refuse samples that are too large, or too few for a covariance.
