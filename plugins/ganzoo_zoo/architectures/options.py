@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -233,6 +233,44 @@ class Tapered(Headed):
         levels = ladder(self.name, shape).doublings + 1
         # As from 4x4, whatever the smallest maps are.
         return [max(1, self.width * self.wide_to // max(self.wide_to, 4 << level)) for level in range(levels)]
+
+    @property
+    def makers(self) -> tuple[Callable[..., nn.Module], Callable[..., nn.Module]]:
+        """The classes of the generator and of the discriminator.
+
+        A generator is made of the architecture, the length of the noise, ``widths``, the channels of the images, the
+        sides of the smallest maps, and the number of classes. A discriminator is made of the architecture, the channels
+        of the images, ``widths`` from the images down, the sides of the smallest maps, and the heads.
+        """
+        raise NotImplementedError
+
+    def generator(self, spec: ganzoo.Spec) -> nn.Module:
+        """Make the generator.
+
+        Args:
+            spec: shape, noise and classes that the networks are built for.
+
+        Raises:
+            Incompatible: see the class.
+        """
+        classes = self.check_condition(self.name, spec)
+        make, _ = self.makers
+        base = ladder(self.name, spec.shape).base
+        return make(self, spec.latent_dim, self.widths(spec.shape), spec.shape[0], base, classes)
+
+    def discriminator(self, spec: ganzoo.Spec) -> nn.Module:
+        """Make the discriminator.
+
+        Args:
+            spec: shape, noise and classes that the networks are built for.
+
+        Raises:
+            Incompatible: see the class.
+        """
+        self.check_condition(self.name, spec)
+        _, make = self.makers
+        base, heads = ladder(self.name, spec.shape).base, self.heads(spec, self.embedding_size(spec))
+        return make(self, spec.shape[0], self.widths(spec.shape)[::-1], base, heads)
 
 
 DIMENSIONS = {1: "sequences", 2: "images", 3: "volumes"}

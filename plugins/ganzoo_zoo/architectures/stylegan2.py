@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Annotated, ClassVar, Literal
 
@@ -19,7 +19,7 @@ from ganzoo_zoo.architectures.layers.heads import Heads, InnerProductDiscriminat
 from ganzoo_zoo.architectures.layers.initial_weights import equalised
 from ganzoo_zoo.architectures.layers.modulation import MappedProjection, MappingNetwork, ModulatedConv, activated
 from ganzoo_zoo.architectures.layers.resampling import BinomialBlur, BinomialDown, BinomialUp
-from ganzoo_zoo.architectures.options import Tapered, ladder
+from ganzoo_zoo.architectures.options import Tapered
 
 FormName = Literal["skip", "residual", "plain"]
 NoiseName = Literal["random", "constant", "none"]
@@ -149,32 +149,10 @@ class StyleGAN2(Tapered):
         ]
         return {**super().outputs(spec), **self.auxiliary_outputs(spec, maps)}
 
-    def generator(self, spec: ganzoo.Spec) -> nn.Module:
-        """Make the generator.
-
-        Args:
-            spec: shape, noise and classes that the networks are built for.
-
-        Raises:
-            Incompatible: see the class.
-        """
-        classes = self.check_condition(self.name, spec)
-        widths = self.widths(spec.shape)
-        return Generator(self, spec.latent_dim, widths, spec.shape[0], ladder(self.name, spec.shape).base, classes)
-
-    def discriminator(self, spec: ganzoo.Spec) -> nn.Module:
-        """Make the discriminator.
-
-        Args:
-            spec: shape, noise and classes that the networks are built for.
-
-        Raises:
-            Incompatible: see the class.
-        """
-        self.check_condition(self.name, spec)
-        widths = self.widths(spec.shape)[::-1]
-        heads = self.heads(spec, self.embedding_size(spec))
-        return Discriminator(self, spec.shape[0], widths, ladder(self.name, spec.shape).base, heads)
+    @property
+    def makers(self) -> tuple[Callable[..., nn.Module], Callable[..., nn.Module]]:
+        """The classes of the generator and of the discriminator."""
+        return Generator, Discriminator
 
 
 class StyledConv(nn.Module):
