@@ -73,6 +73,7 @@ def resume(
     run_dir: str | Path,
     *,
     steps: int | None = None,
+    keep_courses: bool = False,
     device: str | None = None,
     plugins: Sequence[str | Path] = (),
     quiet: bool = False,
@@ -83,6 +84,8 @@ def resume(
     Args:
         run_dir: the run directory.
         steps: the step to train up to. None takes the step that the run was begun or resumed with.
+        keep_courses: with ``steps``: numbers that follow the run, such as ``lr=0.002..0``, keep their way of the length
+            before, and their last values from its end on. Otherwise their ways stretch over the new length.
         device: the device. None takes the device of the run's settings.
         plugins: the Python files that the run's parts came from, if any.
         quiet: show no progress.
@@ -103,7 +106,9 @@ def resume(
         >>> resume(made.dir, steps=2, quiet=True).step
         2
     """
-    experiment, total = reopen(run_dir, load_catalogue(files=plugins), steps=steps, parts=parts, device=device)
+    experiment, total = reopen(
+        run_dir, load_catalogue(files=plugins), steps=steps, keep_courses=keep_courses, parts=parts, device=device
+    )
     with training(experiment, total, quiet=quiet) as trainer:
         trainer.train()
     return experiment.run

@@ -119,7 +119,7 @@ class TestEigenvalues:
         assert found.eigenvalues == pytest.approx(expected, abs=1e-6)
 
     def test_lookahead_is_measured_from_where_its_slow_weights_are(self):
-        found = lab.dirac(loss="wgan", schedule="lookahead:k=3,alpha=0.5,discriminator_steps=0", steps=1, batch_size=2)
+        found = lab.dirac(loss="wgan", schedule="lookahead:k=3,alpha=0.5,of=onestep", steps=1, batch_size=2)
         fast = complex(1, H) ** 3  # simultaneous descent multiplies theta + i psi, or its conjugate, by 1 +- i h
         assert found.period == 3
         assert found.eigenvalues == pytest.approx(((1 + fast) / 2, (1 + fast.conjugate()) / 2), abs=1e-6)

@@ -176,7 +176,10 @@ def write_page(facts: Mapping[str, Any]) -> Path:
 
 def _text(facts: dict[str, Any]) -> str:
     width = min(shutil.get_terminal_size().columns, 100)
-    given = next((f":{p['name']}={p['default']}" for p in facts["parameters"] if p["default"] is not None), "")
+    # What must be given first. A part that needs nothing is written with its first parameter.
+    needed = [f"{p['name']}={p['name'].upper()}" for p in facts["parameters"] if p["default"] is None]
+    first = [f"{p['name']}={p['default']}" for p in facts["parameters"] if p["default"] is not None]
+    given = "".join([":", ",".join(needed or first[:1])]) if needed or first else ""
     whose = f"{facts['distribution']} {facts['version']}".strip()
     lines = [
         click.style(f"{facts['kind']} {facts['words']}", bold=True),

@@ -127,6 +127,7 @@ class RunNumbers(Schema):
         optimizers: the plain data of each player's optimizer.
         spec: the samples, latents and inputs.
         until: the step to train up to.
+        course_steps: the steps over which numbers that follow the run take their way. None is the whole run.
         sums: the sum and the number of terms of each scalar since the last record.
         settings: the settings of the run.
         data: the fingerprint of the data.
@@ -139,6 +140,7 @@ class RunNumbers(Schema):
     optimizers: dict[str, OptimizerState] = {}
     spec: SampleSpec | None = None
     until: Count | None = None
+    course_steps: Count | None = None
     sums: dict[str, Annotated[list[float], Len(2, 2)]] = {}
     settings: dict[str, PlainPart | list[PlainPart] | JsonValue] = {}
     data: DataFacts = DataFacts()

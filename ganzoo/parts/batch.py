@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -40,6 +40,8 @@ class Spec:
         inputs: the tensors by name that the data part brings beside images and classes, such as ``condition``. The
             networks are given each of them. Labels that are no class numbers (several labels a sample, or continuous
             labels) are among them as ``labels``.
+        outputs: the discriminator's outputs beside logits, as ``Architecture.outputs`` gives the shapes. They are known
+            where a regularizer prepares the networks, and empty before.
 
     Example:
         >>> spec = Spec(shape=(3, 32, 32), latent_dim=64, inputs={"tokens": TensorSpec((8,), "int64", (0, 999))})
@@ -51,6 +53,7 @@ class Spec:
     latent_dim: int
     classes: int = 0
     inputs: Mapping[str, TensorSpec] = field(default_factory=dict)
+    outputs: Mapping[str, Sequence[tuple[int, ...]]] = field(default_factory=dict)
 
 
 class Stage(NamedTuple):

@@ -12,7 +12,7 @@ from ganzoo.parts.part import PLAYERS, Networks, Part, Player
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from ganzoo.parts.batch import Spec
+    from ganzoo.parts.batch import Batch, Spec
     from ganzoo.parts.scores import Scores
 
 
@@ -98,13 +98,27 @@ class Regularizer(Part):
 
         Args:
             networks: the two players.
-            spec: shape and type of samples and latents.
+            spec: shape and type of samples and latents, and the discriminator's outputs beside logits.
 
         Returns:
             A module with the part's state or networks, which the part reads as ``self.module``. None: the part has no
             state.
         """
         return None
+
+    def reals(self, batch: Batch, s: Scores) -> Batch:
+        """Put other samples in the place of some real samples. The hook is called without gradients.
+
+        Losses, penalties and transforms see the batch that the hook returns.
+
+        Args:
+            batch: the real samples, with labels and the data part's own tensors. The batch is not changed in place.
+            s: the round. The real side of the round is not there yet.
+
+        Returns:
+            A batch with as many samples, and tensors of equal names, shapes and types.
+        """
+        return batch
 
     def images(self, images: Tensor, s: Scores) -> Tensor:
         """Transform the images that the discriminator sees, real and fake alike.

@@ -35,6 +35,7 @@ class Scores:
         generator: a function from latents to images, for ``generate``.
         judge: the same as ``discriminator`` for an engine: called with the images, the ``Scores`` whose labels and
             inputs count, and the arguments ``fake`` and ``as_is`` of ``judge``.
+        judge_all: the same as ``judge``, for the whole output of the discriminator.
         generate: the same as ``generator`` for an engine: called with the latents and the ``Scores``.
         values: the attributes below, each a value or a formula.
 
@@ -88,6 +89,7 @@ class Scores:
         discriminator: Callable[[Tensor], Tensor] | None = None,
         generator: Callable[[Tensor], Tensor] | None = None,
         judge: Callable[[Tensor, Scores, bool, bool], Tensor] | None = None,
+        judge_all: Callable[[Tensor, Scores, bool, bool], object] | None = None,
         generate: Callable[[Tensor, Scores], Tensor] | None = None,
         **values: object,
     ) -> None:
@@ -101,7 +103,7 @@ class Scores:
             judge = lambda images, s, fake, as_is: discriminator(images)  # noqa: E731
         if generator is not None:
             generate = lambda latent, s: generator(latent)  # noqa: E731
-        self._judge, self._generate = judge, generate
+        self._judge, self._judge_all, self._generate = judge, judge_all, generate
         self._given = values.keys()
         self._formulas, own = dict(_DEFAULTS), vars(self)
         for name, value in values.items():
@@ -141,6 +143,24 @@ class Scores:
             raise AttributeError("these Scores were made without discriminator=, a function from images to logits")
         return self._judge(images, self, fake, as_is)
 
+    def judge_all(self, images: Tensor, *, as_is: bool = False, fake: bool = False) -> Any:
+        """Judge other images with all that the discriminator gives, as ``real_output`` has it.
+
+        Args:
+            images: (N, *shape) in [-1, 1], one for each sample of the minibatch.
+            as_is: skip the regularizers' transforms of images.
+            fake: condition on the labels and inputs of the fakes; otherwise on those of the real samples.
+
+        Returns:
+            Logits (N, ...), or a mapping that has ``logits``.
+
+        Raises:
+            AttributeError: these ``Scores`` were made by hand, without ``judge_all=``.
+        """
+        if self._judge_all is None:
+            raise AttributeError("these Scores were made without judge_all=, a function from images to outputs")
+        return self._judge_all(images, self, fake, as_is)
+
     def generate(self, latent: Tensor) -> Tensor:
         """Generate fakes from other latents, with the labels and inputs of this minibatch's fakes.
 
@@ -167,19 +187,19 @@ class Scores:
 
     def negated(self) -> Scores:
         """A view whose scores have the other sign, for a discriminator to which low means real."""
-        judge = self._judge
+        judge, judge_all = self._judge, self._judge_all
 
         def value(name: str) -> object:
             found = getattr(self, name)
             if name in ("real", "fake"):
                 return -found
-            if name in ("real_output", "fake_output"):
-                return {**found, "logits": _minus(found["logits"])} if isinstance(found, Mapping) else _minus(found)
-            return found
+            return _minus(found) if name in ("real_output", "fake_output") else found
 
         view = self._view(value)
         if judge is not None:
             view._judge = lambda images, s, fake, as_is: -judge(images, s, fake, as_is)
+        if judge_all is not None:
+            view._judge_all = lambda images, s, fake, as_is: _minus(judge_all(images, s, fake, as_is))
         return view
 
     def reversed(self) -> Scores:
@@ -226,7 +246,7 @@ class Scores:
 
     def _view(self, compute: Callable[[str], object]) -> Scores:
         """``Scores`` whose values are computed from those of this one; ``judge`` and ``generate`` read the view."""
-        view = Scores(judge=self._judge, generate=self._generate)
+        view = Scores(judge=self._judge, judge_all=self._judge_all, generate=self._generate)
         view._compute = compute
         return view
 
@@ -276,6 +296,9 @@ def _logits_of(output: Any) -> Any:
 
 
 def _minus(logits: Any) -> Any:
+    """The output of a discriminator with logits of the other sign."""
+    if isinstance(logits, Mapping):
+        return {**logits, "logits": _minus(logits["logits"])}
     return [-each for each in logits] if isinstance(logits, (list, tuple)) else -logits
 
 

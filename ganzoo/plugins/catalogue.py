@@ -87,6 +87,8 @@ class Catalogue:
         broken = sorted({p.plugin for p in self.problems})
         note = f" (plugins with problems: {', '.join(broken)}; see ganzoo plugins)" if broken else ""
         there = f"there is {', '.join(names)}" if names else "there is none at all"
+        if any(e.peek.facts.get("path_parameter") for e in known):  # an existing path would have been a part
+            there = f"there is no such file or folder either; {there}"
         raise errors.UnknownPart(f"no {kind} is named {name!r}{hint}; {there}{note}")
 
     def words(self, entry: Entry) -> str:

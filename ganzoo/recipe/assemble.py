@@ -302,11 +302,12 @@ def build(settings: Settings, cast_: Parts, spec: Spec) -> Run:
             made = Networks(*map(synchronised, made))
         networks = Networks(*(hardware.settle(net, device, precision.dtype).train() for net in made))
         modules: dict[str, nn.Module] = {}
+        known = replace(spec, outputs=cast_.architecture.outputs(spec))
         for label, regularizer in cast_.regularizers.items():
             if isinstance(regularizer, origins.Missing):
                 continue
             with errors.refusals_of("regularizer", label):
-                module = regularizer.prepare(networks, spec)
+                module = regularizer.prepare(networks, known)
             if module is not None:
                 modules[label] = hardware.settle(module, device, precision.dtype)
                 cast_.bound[f"regularizer {label}"].values["module"] = modules[label]

@@ -57,6 +57,7 @@ def reopen(
     catalogue: PartSource,
     *,
     steps: int | None = None,
+    keep_courses: bool = False,
     parts: Mapping[str, object] | None = None,
     device: str | None = None,
 ) -> tuple[Experiment, int]:
@@ -66,6 +67,8 @@ def reopen(
         run_dir: the run directory.
         catalogue: the source in which the parts are looked up.
         steps: the step to train up to. None takes the step that the run was begun or resumed with.
+        keep_courses: with ``steps``: numbers that follow the run take the way of the length before, and keep their last
+            values from there on. Otherwise their ways stretch over the new length.
         parts: the parts that were given as Python objects, or the data in another place, by setting.
         device: the device. None takes the device of the run's settings.
 
@@ -75,16 +78,27 @@ def reopen(
     Raises:
         RunError: the directory is no run directory.
         CheckpointError: no checkpoint is complete, or the data differ from the data of the run.
-        SettingsError: a setting that moves the weights differs, or the run is beyond ``steps``.
+        SettingsError: a setting that moves the weights differs, the run is beyond ``steps``, or courses are to be kept
+            and ``steps`` are not given.
     """
+    if keep_courses and steps is None:
+        raise errors.SettingsError("the numbers that follow the run are kept where the run becomes longer: give steps")
     folder, settings = _settings_of(run_dir, catalogue, parts or {}, device=device)
     if missing := origins.absent(folder, settings, catalogue):
         raise errors.RunError(f"{folder} cannot be continued: {'; '.join(missing.values())}")
     experiment = assemble(settings, catalogue, fresh=False)
-    return experiment, _go_on(experiment, folder, steps, moved="data" in (parts or {}))
+    moved = "data" in (parts or {})
+    return experiment, _go_on(experiment, folder, steps, keep_courses=keep_courses, moved=moved)
 
 
-def _go_on(experiment: Experiment, folder: Path, steps: int | None = None, *, moved: bool = False) -> int:
+def _go_on(
+    experiment: Experiment,
+    folder: Path,
+    steps: int | None = None,
+    *,
+    keep_courses: bool = False,
+    moved: bool = False,
+) -> int:
     """Load the newest checkpoint into an experiment, or begin again at step 0 where no checkpoint was written.
 
     Returns:
@@ -94,7 +108,7 @@ def _go_on(experiment: Experiment, folder: Path, steps: int | None = None, *, mo
     run_.directory = folder
     total = steps or total_steps(run_.settings)
     with experiment.processes.relay_errors():
-        experiment.processes.require_same({"steps": steps})
+        experiment.processes.require_same({"steps": steps, "keep_courses": keep_courses})
         if experiment.processes.is_main:
             experiment.lock = Lock(folder, screen.warn)
             try:
@@ -102,6 +116,7 @@ def _go_on(experiment: Experiment, folder: Path, steps: int | None = None, *, mo
                 saved = checkpoint.newest(checkpoints, set_aside=True) if checkpoint.found(checkpoints) else None
                 if saved is None:  # stopped before the first checkpoint: the seed gives the same run again
                     screen.warn(f"warning: {folder} has no checkpoint: it begins again at step 0, from its seed")
+                    run_.course_steps = total_steps(run_.settings) if keep_courses else None
                     if run_.settings.init_from is not None:
                         adopt(run_, run_.settings.init_from)
                 else:
@@ -114,11 +129,12 @@ def _go_on(experiment: Experiment, folder: Path, steps: int | None = None, *, mo
                             f"warning: {folder} is trained up to step {total}, as it was begun or resumed last; its "
                             f"config.yaml says {wanted}: give --steps {wanted} to go that far"
                         )
-                    if total != (before := int(saved.fact("until"))) and (numbers := _scheduled(run_)):
-                        screen.warn(
-                            f"the numbers that follow the run stretch from {before} to {total} steps: {numbers}; each "
-                            f"goes on from its value at {saved.step / total:.0%} of its way"
-                        )
+                    kept = saved.numbers.get("course_steps")
+                    before = int(kept or saved.fact("until"))
+                    if keep_courses or steps is None:  # a run that goes on as it was told keeps what it was told
+                        run_.course_steps = before if keep_courses else kept
+                    if steps is not None and total != before and (numbers := _scheduled(run_)):
+                        screen.warn(_what_becomes_of(numbers, saved.step, before, total, kept=keep_courses))
                     _same_run(folder, saved.numbers, run_, experiment.catalogue.kinds, moved=moved)
                     for line in saved.passed_over:
                         screen.warn(f"warning: {line}: going on from step {saved.step}")
@@ -128,7 +144,21 @@ def _go_on(experiment: Experiment, folder: Path, steps: int | None = None, *, mo
                 experiment.lock.release()
                 raise
         experiment.processes.broadcast_state(run_.state)
+        run_.course_steps = experiment.processes.broadcast_object(run_.course_steps)
         return int(experiment.processes.broadcast_object(total))
+
+
+def _what_becomes_of(numbers: str, step: int, before: int, total: int, *, kept: bool) -> str:
+    """What a run of another length makes of the numbers that follow the run, in a line."""
+    if kept:
+        return (
+            f"the numbers that follow the run keep their way of {before} steps: {numbers}; each has its last value "
+            f"from step {before} to step {total}"
+        )
+    return (
+        f"the numbers that follow the run stretch from {before} to {total} steps: {numbers}; each goes on from its "
+        f"value at {step / total:.0%} of its way (--keep-courses keeps the ways as they were)"
+    )
 
 
 def _scheduled(run_: Run) -> str:

@@ -144,6 +144,14 @@ class Game(Surroundings):
             images = self.architecture.resize(reals.images, self.stage)
         return reals.replace(images=images).at(self.stage)
 
+    def replaced(self, reals: Batch, s: Scores) -> Batch:
+        """The real batch as the discriminator meets it: regularizers may put other samples in the place of some."""
+        with torch.no_grad():  # a relativistic loss reads real scores in the generator's move too
+            for name, regularizer in self.with_hook["reals"].items():
+                with named("regularizer", name):
+                    reals = regularizer.reals(reals, s)
+        return reals
+
     def transformed(self, images: Tensor, s: Scores) -> Tensor:
         """T(x): the images that the discriminator sees (augmented, with noise), real and fake alike."""
         for name, regularizer in self.with_hook["images"].items():

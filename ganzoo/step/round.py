@@ -43,9 +43,13 @@ def round_scores(
         s.real_target, s.fake_target = game.targets(s)
         return s.real_target if side == "real" else s.fake_target
 
-    def judge(images: Tensor, s: Scores, fake: bool, as_is: bool) -> Tensor:
+    def judge_all(images: Tensor, s: Scores, fake: bool, as_is: bool) -> Tensor | Mapping[str, Tensor]:
         seen = images if as_is else game.transformed(images, s)
-        return logits(game.judge(seen, s.fake_batch if fake else s.real_batch))
+        judged: Tensor | Mapping[str, Tensor] = game.judge(seen, s.fake_batch if fake else s.real_batch)
+        return judged
+
+    if game.with_hook["reals"]:  # before the first read, so that losses, penalties and slopes see the same samples
+        reals = lambda s, given=reals: game.replaced(given if isinstance(given, Batch) else given(s), s)  # noqa: E731
 
     # Every image is scored once: both players' losses and all penalties read the same values.
     return Scores(
@@ -64,7 +68,8 @@ def round_scores(
         fake_target=lambda s: targets(s, "fake"),
         progress=game.progress,
         pieces=game.environment.micro_batches,
-        judge=judge,
+        judge=lambda *given: logits(judge_all(*given)),
+        judge_all=judge_all,
         generate=lambda latent, s: game.generate(s.fake_batch.replace(latent=latent)),
     )
 

@@ -21,6 +21,7 @@ from ganzoo.step.nonfinite import StepSnapshot
 from ganzoo.step.parametrizations import ParametrizationCache
 
 HOOKS = (
+    "reals",
     "images",
     "targets",
     "observe",

@@ -29,12 +29,18 @@ from ganzoo.testing.tools import (
     require_same_state,
 )
 
-_SPEC = Spec(shape=(3, 8, 8), latent_dim=8)
-"""The spec of the small GAN: the shapes that `make_scores` draws."""
+_SPEC = Spec(
+    shape=(3, 8, 8),
+    latent_dim=8,
+    classes=2,
+    outputs={"features": [(1,)], "class_logits": [(2,)], "reconstructions": [(1,)], "originals": [(1,)]},
+)
+"""The spec of the small GAN: the shapes that `make_scores` draws, and the outputs that `_Round` makes."""
 
 
 _HOOKS = (
     "prepare",
+    "reals",
     "images",
     "targets",
     "discriminator_penalty",
@@ -84,6 +90,16 @@ class _Round:
         logits: Tensor = self.networks.discriminator(self.part.images(images, s))
         return logits
 
+    def output(self, logits: Tensor) -> dict[str, Any]:
+        """The whole output of the discriminator, made of its logits."""
+        return {
+            "logits": logits,
+            "features": [logits[:, None]],
+            "class_logits": torch.stack([logits, -logits], 1),
+            "reconstructions": [logits[:, None]],
+            "originals": [logits[:, None].detach() + 1.0],
+        }
+
     def scores(self, generator_learns: bool = True, rows: Tensor | None = None) -> Scores:
         """The scores of a round, of the samples with the numbers ``rows``."""
         rows = torch.arange(6) if rows is None else rows
@@ -93,6 +109,7 @@ class _Round:
             zeros,
             rows,
             judge=lambda images, s, fake, as_is: self.judge(images, s),
+            judge_all=lambda images, s, fake, as_is: self.output(self.judge(images, s)),
             generator=self.networks.generator,
         )
         if "styles" in self.part.needs_grad_of and generator_learns:
@@ -105,15 +122,7 @@ class _Round:
         if "fake" in self.part.needs_grad_of and not generator_learns:
             s.fake_images.requires_grad_()
         s.real, s.fake = s.judge(s.real_images), s.judge(s.fake_images)
-        s.real_output, s.fake_output = (
-            {
-                "logits": x,
-                "features": [x[:, None]],
-                "reconstructions": [x[:, None]],
-                "originals": [x[:, None].detach() + 1.0],
-            }
-            for x in (s.real, s.fake)
-        )
+        s.real_output, s.fake_output = self.output(s.real), self.output(s.fake)
         s.real_target, s.fake_target = self.part.targets(s, 1.0, 0.0)
         return s
 
@@ -273,6 +282,31 @@ def _penalty_leaves_no_trace(part: parts.Regularizer) -> None:
         require(all(p.equal(k) for p, k in zip(weights, kept, strict=True)), f"the {player}'s penalty changes weights")
         same = s.real_images.equal(images[0]) and s.fake_images.equal(images[1])
         require(same, f"the {player}'s penalty changes images in place")
+
+
+@asks("regularizer")
+def _reals_stay_reals(part: parts.Regularizer) -> None:
+    """reals() keeps names, shapes and dtypes, makes finite samples without a gradient, and leaves its input unchanged.
+
+    The fakes of the round carry a graph to the generator, as in a round that the generator learns from.
+    """
+    if not part.defines("reals"):
+        return
+    game = _Round(part)
+    for labelled in (True, False):
+        s = game.scores()
+        if not labelled:
+            s.fake_labels = None
+        given = parts.Batch(images=s.real_images.detach(), labels=s.labels if labelled else None)
+        kept = {name: value.clone() for name, value in given.items()}
+        with torch.no_grad():
+            made = game.part.reals(given, s)
+        was = {name: (value.shape, value.dtype) for name, value in given.items()}
+        found = {name: (value.shape, value.dtype) for name, value in made.items()}
+        require(found == was, f"reals() makes {found} of {was}")
+        require(all_finite([made.images]), "reals() makes numbers that are not finite")
+        require(not made.images.requires_grad, "reals() makes samples with a gradient: detach the fakes")
+        require(all(kept[name].equal(value) for name, value in given.items()), "reals() changes its input in place")
 
 
 @asks("regularizer")

@@ -64,6 +64,8 @@ class Run:
         plugin_files: the Python files that the user gave with ``--plugin``.
         missing: networks that were not loaded, each with the reason.
         sums: of the steps' scalars since they were last recorded, by tag, and of how many.
+        course_steps: the steps over which numbers that follow the run take their way, where the run is longer and the
+            numbers keep their last values. None: the whole run.
         parts: the parts of the run, and the specs that named the parts.
         state: networks, optimizers, the average of the generator, counters.
         device: where the networks are.
@@ -94,6 +96,7 @@ class Run:
     plugin_files: tuple[str, ...] = ()
     missing: dict[str, str] = field(default_factory=dict)
     sums: dict[str, tuple[float, int]] = field(default_factory=dict)
+    course_steps: int | None = None
 
     @property
     def dir(self) -> Path:

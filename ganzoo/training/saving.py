@@ -66,6 +66,7 @@ class Saver:
             **state.numbers(),
             "spec": plain_spec(self.run.spec),
             "until": self.until,
+            "course_steps": self.run.course_steps,
             "sums": dict(self.run.sums),
             **self.run.identity,
         }

@@ -28,7 +28,8 @@ def advance(run: Run, game: Game, until: int, steps: RecordedSteps | None = None
         steps: makes the step from a recording. None has the schedule make the step.
     """
     step = run.state.counters.step
-    progress = step / max(1, until - 1)
+    # A run that is longer than the courses of its numbers keeps their last values.
+    progress = min(1.0, step / max(1, (run.course_steps or until) - 1))
     set_scheduled_numbers(run, progress)
     game.begin(step, progress)
     if steps is None:

@@ -68,7 +68,9 @@ def register_regularizers(register: Register) -> None:
         register: the function to call with each name.
     """
     register("ada", "ganzoo_zoo.regularizers.ada:ADA")
+    register("apa", "ganzoo_zoo.regularizers.apa:APA")
     register("approximate-r1r2", "ganzoo_zoo.regularizers.approximate_r1r2:ApproximateR1R2")
+    register("auxiliary-classifier", "ganzoo_zoo.regularizers.auxiliary_classifier:AuxiliaryClassifier")
     register("bcr", "ganzoo_zoo.regularizers.consistency:BCR")
     register("clip-gradient", "ganzoo_zoo.regularizers.clip_gradient:ClipGradient")
     register("consensus", "ganzoo_zoo.regularizers.consensus:Consensus")
@@ -93,6 +95,7 @@ def register_regularizers(register: Register) -> None:
     register("r1r2", "ganzoo_zoo.regularizers.r1:R1R2")
     register("r2", "ganzoo_zoo.regularizers.r1:R2")
     register("reconstruction", "ganzoo_zoo.regularizers.reconstruction:Reconstruction")
+    register("rotation", "ganzoo_zoo.regularizers.rotation:Rotation")
     register("sn", "ganzoo_zoo.regularizers.sn:SpectralNorm")
     register("sn-penalty", "ganzoo_zoo.regularizers.sn_penalty:SpectralNormPenalty")
     register("ssim", "ganzoo_zoo.regularizers.ssim:SSIM")

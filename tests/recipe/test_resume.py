@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -529,3 +530,25 @@ def test_more_steps_stretch_the_numbers_that_follow_the_run_and_that_is_said(
     assert "each goes on from its value at 25% of its way" in said
     ganzoo.resume(run.dir, quiet=True)
     assert "stretch" not in capsys.readouterr().err
+
+
+def test_more_steps_may_keep_the_ways_of_numbers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A run that was lengthened after half of its way is the run that was lengthened at its end."""
+    words = {"arch": "mlp:width=8,depth=1", "data": "ring", "batch_size": 4, "samples": 4, "quiet": True}
+    words |= {"steps": 4, "optimizer": "adam:lr=0.004..0.001", "logdir": tmp_path, "save_every": 2}
+    ended, stopped = ganzoo.run(**words, name="ended"), ganzoo.run(**words, name="stopped")
+    for newest in (stopped.dir / "checkpoints").glob("*4*"):
+        shutil.rmtree(newest) if newest.is_dir() else newest.unlink()
+    capsys.readouterr()
+    ends = [ganzoo.resume(run.dir, steps=6, keep_courses=True, quiet=True) for run in (ended, stopped)]
+    said = capsys.readouterr().err
+    assert said.count("the numbers that follow the run keep their way of 4 steps: optimizer.lr=0.004..0.001") == 2
+    assert said.count("each has its last value from step 4 to step 6") == 2
+    for number in (None, 8):  # what was kept is kept by a later resume, told so or not
+        ends = [ganzoo.resume(run.dir, steps=number, keep_courses=bool(number), quiet=True) for run in ends]
+        assert differences(state_of(ends[0]), state_of(ends[1])) == []
+        assert [run.state.optimizers["generator"].param_groups[0]["lr"] for run in ends] == pytest.approx([0.001] * 2)
+    assert ends[0].step == 8
+    assert "stretch from 4 to 10 steps" in (ganzoo.resume(ends[0].dir, steps=10), capsys.readouterr().err)[1]
+    with pytest.raises(errors.SettingsError, match="give steps"):
+        ganzoo.resume(ends[0].dir, keep_courses=True)

@@ -85,6 +85,7 @@ ACCUMULATED = [
     "alternating:discriminator_steps=2",
     "extragradient",
     "lookahead:k=2",
+    "lookahead:k=2,of=extragradient",
     "unrolled:steps=2",
 ]
 

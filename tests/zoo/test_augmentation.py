@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import pytest
@@ -201,3 +202,77 @@ def test_ada_counts_once_in_four_updates():
     for _ in range(5):
         ada.observe("discriminator", ganzoo.Scores(real=signs))
     assert ada.module.p.item() == pytest.approx(0.5 + 4 * 4 / 500_000, abs=1e-12)
+
+
+# -- ADA's further transforms ----------------------------------------------------------------------------------------
+
+
+def test_the_bands_are_those_of_the_second_daubechies_wavelet():
+    """With y = sin^2(w / 2) half of the frequencies have the answer h(w) = (1 - y)^2 (1 + 2 y)."""
+    filters = _augment.bands()
+    assert_close(filters, filters.flip(1), atol=1e-15, rtol=0)
+    answers = torch.fft.rfft(torch.nn.functional.pad(filters, (0, 1024 - 43)).roll(-21, 1))
+    w = torch.arange(513, dtype=torch.float64) * math.pi / 512
+
+    def half(w):
+        y = (w / 2).sin().square()
+        return (1 - y).square() * (1 + 2 * y)
+
+    below = [half(w) * half(2 * w) * half(4 * w), half(w) * half(2 * w), half(w), torch.ones_like(w)]
+    due = torch.stack([below[0], *(high - low for low, high in itertools.pairwise(below))])
+    assert_close(answers.real, due, atol=1e-13, rtol=0)
+    assert answers.imag.abs().max() < 1e-13
+
+
+def test_a_wave_is_multiplied_by_the_gain_of_its_band_in_each_image_of_its_own():
+    """A cosine about the middles of the border pixels is even there, so that mirrored borders continue the wave."""
+    side = 17
+    place = torch.arange(side, dtype=torch.float64)
+    constant, fastest = torch.full((side,), 0.7, dtype=torch.float64), torch.cos(math.pi * place)
+    wave = (constant[:, None] * fastest).expand(2, 3, side, side)
+    gains = tensor([[2.0, 1.0, 1.0, 5.0], [3.0, 1.0, 1.0, 0.5]], dtype=torch.float64)
+    seen = _augment.filtered(wave, gains)
+    assert_close(seen[0], 10 * wave[0], atol=1e-12, rtol=0)
+    assert_close(seen[1], 1.5 * wave[1], atol=1e-12, rtol=0)
+    small = some(2, 1, 4, 6)  # mirrored several times over
+    assert_close(_augment.filtered(small, torch.ones(2, 4, dtype=torch.float64)), small, atol=1e-13, rtol=0)
+
+
+def test_gains_keep_the_power_of_natural_images():
+    """With p = 1 the bands' gains are 2^N(0, 1), each divided by the root of the power (10, 1, 1, 1) / 13."""
+    torch.manual_seed(0)
+    images = torch.zeros(500, 1, 8, 8, dtype=torch.float64)
+    gains = Draw(images, tensor(1.0, dtype=torch.float64)).gains()
+    torch.manual_seed(0)
+    drawn = []
+    for _ in range(4):
+        value = 2.0 ** torch.randn(500, dtype=torch.float64)
+        torch.rand(500, dtype=torch.float64)
+        drawn.append(value)
+    power = [10 / 13, 1 / 13, 1 / 13, 1 / 13]
+    total = torch.ones(500, dtype=torch.float64)
+    for value, share in zip(drawn, power, strict=True):
+        total = total * (share * value.square() + 1 - share).sqrt()
+    assert_close(gains, torch.stack(drawn, 1) / total[:, None], atol=1e-12, rtol=1e-12)
+    assert_close(Draw(images, tensor(0.0, dtype=torch.float64)).gains(), torch.ones_like(gains), atol=1e-15, rtol=0)
+
+
+def test_noise_has_the_strength_of_a_draw_a_sample():
+    """A share p of images has noise, whose standard deviations are |N(0, 0.1^2)|: 0.0798 in the mean."""
+    torch.manual_seed(0)
+    ada = prepared("ada:p=1,pipeline=b,noise=0.5", spec=IMAGES)
+    images = torch.zeros(4000, 1, 8, 8, dtype=torch.float64)
+    std = ada.images(images, None).flatten(1).std(1)
+    noisy = std > 0
+    assert noisy.double().mean().item() == pytest.approx(0.5, abs=0.03)
+    assert std[noisy].mean().item() == pytest.approx(0.1 * math.sqrt(2 / math.pi), rel=0.05)
+
+
+def test_the_whole_pipeline_of_the_authors_lets_gradients_of_gradients_through():
+    torch.manual_seed(0)
+    ada = prepared("ada:p=0.8,filter=1,noise=1,cutout=1", spec=IMAGES)
+    x = some(4, 3, 8, 8).requires_grad_()
+    (slope,) = torch.autograd.grad(ada.images(x, None).pow(3).sum(), x, create_graph=True)
+    (second,) = torch.autograd.grad(slope.square().sum(), x)
+    assert second.isfinite().all()
+    assert second.abs().max() > 0

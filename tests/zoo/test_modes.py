@@ -43,7 +43,13 @@ def test_the_width_of_a_gaussian_cut_at_three_std_in_the_plane():
 def test_collapse_onto_one_point():
     ring = Ring()
     figures = Modes().score(NOTHING, ring.modes()[:1].expand(100, 2), ring)
-    assert figures == {"modes": 1, "high_quality": 1, "reverse_kl": pytest.approx(math.log(8)), "spread": 0}
+    assert figures == {
+        "modes": 1,
+        "high_quality": 1,
+        "reverse_kl": pytest.approx(math.log(8)),
+        "jsd": pytest.approx(math.log(16 / 9) / 2 + (math.log(2 / 9) / 8 + 7 * math.log(2) / 8) / 2, abs=1e-15),
+        "spread": 0,
+    }
 
 
 def test_the_divergence_of_an_uneven_cover():
@@ -51,8 +57,9 @@ def test_the_divergence_of_an_uneven_cover():
     figures = Modes().score(NOTHING, ring.modes()[[0, 0, 0, 1]], ring)
     assert figures["modes"] == 2
     assert figures["reverse_kl"] == pytest.approx(0.75 * math.log(3) + 0.25 * math.log(1))
+    assert figures["jsd"] == pytest.approx((0.75 * math.log(1.5) + 0.25 * math.log(2)) / 2)
     even = Modes().score(NOTHING, ring.modes(), ring)
-    assert even == {"modes": 4, "high_quality": 1, "reverse_kl": pytest.approx(0), "spread": 0}
+    assert even == {"modes": 4, "high_quality": 1, "reverse_kl": pytest.approx(0), "jsd": pytest.approx(0), "spread": 0}
 
 
 def test_the_border_of_high_quality():
@@ -73,7 +80,7 @@ def test_the_spread_is_about_each_modes_own_mean():
 def test_far_away_or_not_finite_samples_are_of_no_quality():
     ring = Ring()
     x = torch.tensor([[5.0, 5.0], [math.nan, 0.0], [math.inf, 0.0]])
-    none = {"modes": 0, "high_quality": 0, "reverse_kl": pytest.approx(math.log(8)), "spread": 0}
+    none = {"modes": 0, "high_quality": 0, "reverse_kl": pytest.approx(math.log(8)), "jsd": math.log(2), "spread": 0}
     assert Modes().score(NOTHING, x, ring) == none
     mixed = Modes().score(NOTHING, torch.cat([x, ring.modes()[:1]]), ring)
     assert (mixed["modes"], mixed["high_quality"]) == (1, 0.25)

@@ -29,6 +29,7 @@ FAMILY = [
     ("dragan:weight=2,centre=3", 8, (4.8, 6.4)),
     ("wgan-div", 31250, (22500, 30000)),
     ("gradient-penalty:weight=1", 25, (6, 8)),
+    ("gradient-penalty:weight=1,over=max", 25, (6, 8)),
     ("gradient-penalty:weight=1,centre=1", 16, (4.8, 6.4)),
     ("gradient-penalty:weight=1,centre=1,sides=one,points=real", 16, (4.8, 6.4)),
     ("gradient-penalty:weight=1,centre=9,sides=one,points=both", 0, (0, 0)),
@@ -44,6 +45,16 @@ def test_penalty_of_a_linear_critic(named, value, slope):
     penalty = part(named).discriminator_penalty(judged(lambda x: x @ w + 7, some(5, 2), some(5, 2)))
     assert_close(penalty.detach(), tensor(float(value), dtype=torch.float64), atol=1e-7, rtol=0)
     assert_close(torch.autograd.grad(penalty, w)[0], tensor(slope, dtype=torch.float64), atol=1e-7, rtol=0)
+
+
+def test_max_gp_is_the_largest_slope_of_the_batch_alone():
+    """D(x) = |x|^2 / 2 has the slope x: max |x|^2 of real samples, plus max |x|^2 of fakes where both are asked."""
+    real, fake = some(5, 2), 3 * some(6, 2)
+    s = judged(lambda x: x.square().sum(1) / 2, real, fake)
+    largest = [x.square().sum(1).max().item() for x in (real, fake)]
+    for points, expected in (("real", largest[0]), ("fake", largest[1]), ("both", sum(largest))):
+        found = part(f"gradient-penalty:weight=0.1,points={points},over=max").discriminator_penalty(s)
+        assert found.item() == pytest.approx(0.1 * expected, rel=1e-14)
 
 
 @pytest.mark.parametrize("named", ["zero-gp:weight=1,on=probability", "gradient-penalty:weight=1,on=probability"])

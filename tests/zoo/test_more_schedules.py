@@ -12,6 +12,7 @@ from torch import nn, tensor
 import ganzoo
 from ganzoo import lab
 from ganzoo.step.game import Game
+from ganzoo.training.steps import advance
 from ganzoo.words import bind
 
 H = 0.1
@@ -92,16 +93,47 @@ def test_extragradient_moves_along_the_gradient_of_the_next_point():
 
 def test_lookahead_returns_part_of_the_way_every_k_steps():
     fast = played("onestep", 4)
-    game = played("lookahead:k=4,discriminator_steps=0,alpha=0.25", 4)
+    game = played("lookahead:k=4,of=onestep,alpha=0.25", 4)
     assert game.at == pytest.approx([1 + 0.25 * (w - 1) for w in fast.at], abs=1e-15)
-    assert played("lookahead:k=4,discriminator_steps=0", 3).at == played("onestep", 3).at
+    assert played("lookahead:k=4,of=onestep", 3).at == played("onestep", 3).at
     assert played("lookahead:k=2,alpha=1", 6).at == pytest.approx(played("alternating", 6).at, abs=1e-15)
 
 
 def test_lookahead_spirals_in_where_its_inner_schedule_spirals_out():
-    inner, outer = played("onestep", 500), played("lookahead:k=20,discriminator_steps=0", 500)
+    inner, outer = played("onestep", 500), played("lookahead:k=20,of=onestep", 500)
     assert radius(inner) > 100
     assert radius(outer) < 0.1
+
+
+def test_lookahead_over_extragradient_is_the_mean_of_its_slow_and_fast_weights():
+    """Extragradient multiplies psi + i theta by 1 - h^2 - i h: k steps by the power, and the return by the mean."""
+    fast = complex(1 - H**2, -H) ** 3
+    start = complex(1, 1)
+    game = played("lookahead:k=3,of=extragradient", 3)
+    assert played("extragradient", 3).at == pytest.approx(_point(start, fast), abs=1e-15)
+    assert game.at == pytest.approx(_point(start, (1 + fast) / 2), abs=1e-15)
+    assert game.counted == ["DG"] * 3
+    assert radius(played("lookahead:k=3,of=extragradient", 300)) == pytest.approx(2 * abs((1 + fast) / 2) ** 200)
+
+
+def test_nested_lookahead_takes_the_inner_slow_weights_back():
+    """Of two inner returns and an outer return remains (1 + m^2) / 2, m = (1 + fast) / 2 of one inner period."""
+    fast = complex(1, -H) ** 2
+    inner = (1 + fast) / 2
+    outer = (1 + inner**2) / 2
+    words = "lookahead:k=4,of=(lookahead:k=2,of=onestep)"
+    start = complex(1, 1)
+    assert played("lookahead:k=2,of=onestep", 4).at == pytest.approx(_point(start, inner**2), abs=1e-15)
+    for periods in (1, 2, 3):  # had the inner slow weights stayed, the second period would differ
+        assert played(words, 4 * periods).at == pytest.approx(_point(start, outer**periods), abs=1e-15)
+    thrice = played(f"lookahead:k=8,of=({words})", 16)
+    assert thrice.at == pytest.approx(_point(start, ((1 + outer**2) / 2) ** 2), abs=1e-15)
+
+
+def _point(start, factor):
+    """(psi, theta) of the number psi + i theta after a turn. Both players begin at 1."""
+    turned = start * factor
+    return turned.real, turned.imag
 
 
 @pytest.mark.parametrize("k", [1, 2, 5])
@@ -226,8 +258,9 @@ def test_schedules_that_are_alternating_or_onestep_after_all(experiment, optimiz
     for one, other in (
         ("unrolled:steps=1", "alternating"),
         ("lookahead:k=2,alpha=1", "alternating"),
-        ("lookahead:k=100,discriminator_steps=0", "onestep"),
-        ("lookahead:k=100,discriminator_steps=2", "alternating:discriminator_steps=2"),
+        ("lookahead:k=100,of=onestep", "onestep"),
+        ("lookahead:k=2,of=extragradient,alpha=1", "extragradient"),
+        ("lookahead:k=100,of=(alternating:discriminator_steps=2)", "alternating:discriminator_steps=2"),
     ):
         ends = []
         for words in (one, other):
@@ -262,6 +295,25 @@ def test_slow_weights_are_saved_with_the_run(experiment):
     assert all(torch.equal(again.run.parts.schedule.module.state_dict()[k], v) for k, v in slow.items())
     trained = {id(p) for o in made.run.state.optimizers.values() for g in o.param_groups for p in g["params"]}
     assert not trained & {id(p) for p in made.run.parts.schedule.module.parameters()}
+
+
+@pytest.mark.parametrize(
+    "words", ["lookahead:k=4,of=(lookahead:k=2,of=extragradient)", "lookahead:k=3,of=extragradient"]
+)
+def test_a_nested_schedule_goes_on_bit_for_bit_where_it_was_saved(experiment, words):
+    made, again = (experiment(schedule=words, data="digits:size=8", seed=2) for _ in range(2))
+    for step in range(5):
+        advance(made.run, made.game, step)
+    groups = {group: {k: v.clone() for k, v in some.items()} for group, some in made.run.state.tensors().items()}
+    again.run.state.load(groups, made.run.state.numbers())
+    for step in range(5, 11):
+        advance(made.run, made.game, step)
+        advance(again.run, again.game, step)
+    mine, theirs = made.run.state.tensors(), again.run.state.tensors()
+    assert all(torch.equal(theirs[group][k], v) for group, some in mine.items() for k, v in some.items())
+    depth = words.count("lookahead")
+    count = sum(p.numel() for net in made.run.state.networks for p in net.parameters())
+    assert sum(v.numel() for v in mine["part-schedule"].values()) == depth * count
 
 
 @pytest.mark.parametrize("words", ["extragradient", "lookahead:k=2", "unrolled:steps=3", "onestep:weight=2"])

@@ -263,6 +263,42 @@ def test_both_targets_may_be_named():
         ganzoo.part("regularizer", "label-smoothing:real=1.2")
 
 
+def test_noisy_labels_have_the_ranges_of_how_to_train_a_gan():
+    torch.manual_seed(0)
+    zeros = torch.zeros(100_000, dtype=torch.float64)
+    words = "label-smoothing:mode=random,real=0.7,real_to=1.2,fake_to=0.3"
+    real, fake = ganzoo.part("regularizer", words).targets(ganzoo.Scores(real=zeros, fake=zeros), 1.0, 0.0)
+    for found, low, high in ((real, 0.7, 1.2), (fake, 0.0, 0.3)):
+        assert low <= found.min() < low + 1e-4
+        assert high - 1e-4 < found.max() < high
+        assert found.mean().item() == pytest.approx((low + high) / 2, abs=1e-3)
+
+
+def test_a_share_of_labels_is_flipped():
+    """Each sample alone: a flipped real sample has the target of a fake. The mean gradient is that of soft targets."""
+    torch.manual_seed(0)
+    n = 100_000
+    r, f = (torch.full((n,), value, dtype=torch.float64, requires_grad=True) for value in (0.7, -0.2))
+    part = ganzoo.part("regularizer", "label-smoothing:real=1,flip=0.1")
+    real, fake = part.targets(ganzoo.Scores(real=r, fake=f), 1.0, 0.0)
+    assert set(real.tolist()) == {0.0, 1.0} == set(fake.tolist())
+    assert (real.mean().item(), fake.mean().item()) == pytest.approx((0.9, 0.1), abs=4 * 0.3 / math.sqrt(n))
+    assert ((real == 0) & (fake == 1)).double().mean().item() == pytest.approx(0.01, abs=0.002), "draws are apart"
+    slopes = []
+    for target in ((real, fake), (0.9, 0.1)):
+        s = ganzoo.Scores(real=r, fake=f, real_target=target[0], fake_target=target[1])
+        loss = ganzoo.part("loss", "sgan").discriminator(s)
+        slopes.append([g.sum().item() for g in torch.autograd.grad(loss, (r, f))])
+    assert slopes[0] == pytest.approx(slopes[1], abs=4 * 0.3 / math.sqrt(n))
+    always = ganzoo.part("regularizer", "label-smoothing:flip=1").targets(ganzoo.Scores(real=r, fake=f), 1.0, 0.0)
+    assert (set(always[0].tolist()), set(always[1].tolist())) == ({0.0}, {0.9})
+
+
+def test_an_end_of_a_range_asks_for_random_targets():
+    with pytest.raises(BadParameter, match="give mode=random too"):
+        ganzoo.part("regularizer", "label-smoothing:real_to=1.2")
+
+
 # -- instance noise --------------------------------------------------------------------------------------------------
 
 

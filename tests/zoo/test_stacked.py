@@ -78,6 +78,7 @@ def test_modes_are_read_channel_by_channel(
     assert (one["modes"], one["kl"]) == (1, pytest.approx(math.log(1000)))
     half = metric.score(fake, fake[:500], data)  # type: ignore[attr-defined]
     assert (half["modes"], half["kl"]) == (500, pytest.approx(math.log(2)))
+    assert (half["jsd"], found["jsd"]) == (pytest.approx(0.75 * math.log(4 / 3)), pytest.approx(0, abs=1e-12))
 
     (kept,) = tmp_path.iterdir()  # and the next process reads it
     module = __import__(type(metric).__module__, fromlist=["classifier"])

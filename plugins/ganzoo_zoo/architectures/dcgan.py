@@ -80,9 +80,10 @@ class DCGAN(Headed):
         The nets that are commonly called DCGAN, of its authors' Torch code and of PyTorch's example, are
         ``dcgan:d_norm=batch,upsample=transposed``. The authors' first code has 5x5 kernels, uniform noise and a weight
         decay. Networks whose norm has a shift of its own (batch, instance, layer) have no biases, as in PyTorch's
-        example, and the heads for logit and classes have none either. Weights start at N(0, 0.02^2), the scales of
-        batch norm at N(1, 0.02^2). minibatch_stddev groups a batch that four does not divide by three, two or one.
-        minibatch_stddev and minibatch_discrimination make the logit of a sample depend on the other samples.
+        example, and the head for the logit has none either. The head for classes has a bias, as in the codes of ACGAN.
+        Weights start at N(0, 0.02^2), the scales of batch norm at N(1, 0.02^2). minibatch_stddev groups a batch that
+        four does not divide by three, two or one. minibatch_stddev and minibatch_discrimination make the logit of a
+        sample depend on the other samples.
 
     Source: A. Radford, L. Metz, S. Chintala, Unsupervised representation learning with deep convolutional GANs, 2015,
         arXiv 1511.06434, section 3. Minibatch stddev and equalised learning rate: T. Karras et al., 2018, arXiv
@@ -291,7 +292,7 @@ class Discriminator(HeadedDiscriminator):
         self.stddev = MinibatchStddev() if stddev else nn.Identity()
         self.head = CONV[steps.dims](widths[-1] + stddev, heads.size, steps.base, bias=bias)
         self.nearness_head = nn.Linear(kernels, heads.size, bias=False) if kernels else None
-        self.class_head = nn.Linear(features, heads.class_logits, bias=bias) if heads.class_logits else None
+        self.class_head = nn.Linear(features, heads.class_logits) if heads.class_logits else None
         self.projection = ClassProjection(heads.projected, widths[-1]) if heads.projected else None
         initialise_dcgan(self)
         # Made last: the projections of minibatch discrimination keep their own initial weights.

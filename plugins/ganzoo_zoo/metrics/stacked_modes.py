@@ -21,6 +21,7 @@ from torch.nn.functional import cross_entropy
 
 import ganzoo
 from ganzoo.errors import Incompatible
+from ganzoo_zoo.metrics.modes import jensen_shannon
 
 _log = logging.getLogger("ganzoo")
 _RECIPE = "32-64-64, 3 epochs of Adam(1e-3, cosine), batch 128, seed 0"
@@ -35,6 +36,7 @@ class StackedModes(ganzoo.Metric):
         q_k = share of the fakes whose channels read k, k = 000 ... 999
         modes   = number of k with q_k > 0
         kl      = sum_k q_k log(1000 q_k), 0 where all triples are equally many, log 1000 = 6.908 where one is all
+        jsd     = 1/2 sum_k q_k log(q_k / m_k) + 1/2 sum_k (1/1000) log(1 / (1000 m_k)),  m_k = (q_k + 1/1000) / 2
         floor   = 999 / (2 count), the kl that a perfect sampler's count of fakes has by chance
         accuracy: of the classifier on MNIST's test images
 
@@ -62,7 +64,13 @@ class StackedModes(ganzoo.Metric):
     count: Annotated[int, Ge(1)] = 26_000
     cache: str | None = None
 
-    figures: ClassVar[Mapping[str, bool | None]] = {"modes": True, "kl": False, "floor": None, "accuracy": None}
+    figures: ClassVar[Mapping[str, bool | None]] = {
+        "modes": True,
+        "kl": False,
+        "jsd": False,
+        "floor": None,
+        "accuracy": None,
+    }
 
     @property
     def samples(self) -> int:
@@ -70,7 +78,7 @@ class StackedModes(ganzoo.Metric):
         return self.count
 
     def score(self, real: Tensor, fake: Tensor, data: ganzoo.Data) -> Mapping[str, float]:
-        """The figures ``modes``, ``kl``, ``floor`` and ``accuracy``.
+        """The figures ``modes``, ``kl``, ``jsd``, ``floor`` and ``accuracy``.
 
         Args:
             real: (N, 3, H, W) samples of the data, which this metric does not use.
@@ -93,6 +101,7 @@ class StackedModes(ganzoo.Metric):
         return {
             "modes": float((share > 0).sum()),
             "kl": float(torch.xlogy(share, 1000 * share).sum()),
+            "jsd": jensen_shannon(share),
             "floor": 999 / (2 * len(fake)),
             "accuracy": accuracy,
         }

@@ -145,6 +145,57 @@ def warped(images: Tensor, matrix: Tensor) -> Tensor:
     return total.view_as(images)
 
 
+def bands() -> Tensor:
+    """(4, 43) symmetric filters, from the lowest octave of frequencies to the highest. Their sum is the identity.
+
+    The filters are those of an undecimated wavelet transform: with the low-pass filter h of the second Daubechies
+    wavelet (sym2), h h~ / 2 keeps the lower half of the frequencies, and 1 - h h~ / 2 the upper half. An octave more
+    puts zeros between the taps of all filters, keeps their lower half, and adds the upper half.
+
+    Example:
+        >>> bands().sum(0).nonzero().flatten().tolist(), round(bands().sum().item(), 12)
+        ([21], 1.0)
+    """
+    root = math.sqrt(3)
+    low = torch.tensor([1 - root, 3 - root, 3 + root, 1 + root], dtype=torch.float64) / (4 * math.sqrt(2))
+    half = _convolved(low[None], low.flip(0))[0] / 2  # (7,), symmetric about its middle
+    rest = -half
+    rest[3] += 1.0
+    filters = torch.ones(1, 1, dtype=torch.float64)
+    for _ in range(3):
+        spread = torch.zeros(len(filters), 2 * filters.shape[1] - 1, dtype=torch.float64)
+        spread[:, ::2] = filters
+        filters = _convolved(spread, half)
+        beside = (filters.shape[1] - len(rest)) // 2
+        filters = torch.cat([filters, torch.nn.functional.pad(rest, (beside, beside))[None]])
+    filters[filters.abs() < 1e-15] = 0.0
+    return filters
+
+
+def _convolved(rows: Tensor, taps: Tensor) -> Tensor:
+    padded = torch.nn.functional.pad(rows, (len(taps) - 1, len(taps) - 1))
+    return padded.unfold(1, len(taps), 1) @ taps.flip(0)
+
+
+def filtered(images: Tensor, gains: Tensor) -> Tensor:
+    """Images whose bands of frequencies, along both axes, are multiplied by gains. Images are mirrored at the borders.
+
+    Args:
+        images: (N, C, H, W).
+        gains: (N, 4), from the lowest octave of frequencies to the highest.
+    """
+    count, channels, height, width = images.shape
+    taps = gains @ bands().to(gains)
+    reach = taps.shape[1] // 2
+    rows = _mirrored(torch.arange(-reach, height + reach, device=images.device), height)
+    columns = _mirrored(torch.arange(-reach, width + reach, device=images.device), width)
+    wide = images[:, :, rows][..., columns].reshape(1, count * channels, height + 2 * reach, width + 2 * reach)
+    kernel = taps.to(images.dtype).repeat_interleave(channels, 0)[:, None]  # (N C, 1, taps): each image has its own
+    wide = torch.nn.functional.conv2d(wide, kernel[:, :, None], groups=count * channels)
+    wide = torch.nn.functional.conv2d(wide, kernel[..., None], groups=count * channels)
+    return wide.view_as(images)
+
+
 def _mirrored(place: Tensor, side: int) -> Tensor:
     if side == 1:
         return torch.zeros_like(place)

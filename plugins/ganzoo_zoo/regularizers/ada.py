@@ -11,7 +11,7 @@ from annotated_types import Ge, Gt, Le
 from torch import nn
 
 import ganzoo
-from ganzoo_zoo.regularizers._augment import GREY, about, coloured, cut_out, images_only, warped
+from ganzoo_zoo.regularizers._augment import GREY, about, coloured, cut_out, filtered, images_only, warped
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,6 +36,8 @@ class ADA(ganzoo.Regularizer):
             shifting by parts of pixels), bgc (and brightness, contrast, inversion, hue, saturation).
         p: the probability, from 0 to 1, where p is fixed or scheduled (p=0..0.55) and does not follow overfitting.
         colour: factor of p for the transforms of colour, from 0 to 1.
+        filter: factor of p for a change of each of four bands of frequencies, from 0 to 1.
+        noise: factor of p for white noise, whose standard deviation is |N(0, 0.1^2)|, from 0 to 1.
         cutout: factor of p for a square of half the side that is set to 0 (grey), from 0 to 1.
 
     Raises:
@@ -47,7 +49,10 @@ class ADA(ganzoo.Regularizer):
         be differentiated twice, for penalties. Flips, quarter turns and whole-pixel shifts are exact. The authors'
         resampling has longer filters: white noise shifted by half a pixel keeps a standard deviation of 0.50 by
         bilinear resampling and 0.78 by the authors', while smooth images differ by 0.02 at most. Labels are left
-        unchanged.
+        unchanged. The authors' pipelines are bgc (the default), bgcf (``filter=1``), bgcfn (``filter=1,noise=1``) and
+        bgcfnc (``filter=1,noise=1,cutout=1``). The bands are 0 to 1/8, 1/8 to 1/4, 1/4 to 1/2 and 1/2 to 1 of the
+        highest frequency. Each band in turn has a gain 2^N(0, 1) with probability p, and all gains are divided so that
+        images whose power falls as that of natural images keep their power.
 
     Source:
         Karras et al. 2020, Training generative adversarial networks with limited data, arXiv:2006.06676, section 3 and
@@ -72,6 +77,8 @@ class ADA(ganzoo.Regularizer):
     pipeline: Literal["b", "bg", "bgc"] = "bgc"
     p: Annotated[float, Ge(0), Le(1)] | None = None
     colour: Annotated[float, Ge(0), Le(1)] = 1.0
+    filter: Annotated[float, Ge(0), Le(1)] = 0.0
+    noise: Annotated[float, Ge(0), Le(1)] = 0.0
     cutout: Annotated[float, Ge(0), Le(1)] = 0.0
 
     def check(self, spec: ganzoo.Spec, outputs: object) -> None:
@@ -99,7 +106,13 @@ class ADA(ganzoo.Regularizer):
         images = warped(images, draw.geometry(fine="g" in self.pipeline))
         if "c" in self.pipeline:
             images = coloured(images, Draw(images, p * self.colour).colour())
-        if not isinstance(self.cutout, float) or self.cutout:  # a tensor, in a recording, is not read by the host
+        if _used(self.filter):
+            images = filtered(images, Draw(images, p * self.filter).gains())
+        if _used(self.noise):
+            draw = Draw(images, p * self.noise)
+            std = draw.happens(draw.normal(0.1).abs(), 0.0)
+            images = images + std.view(-1, 1, 1, 1) * torch.randn_like(images)
+        if _used(self.cutout):
             kept = torch.rand(len(images), 1, 1, 1, device=images.device) >= p * self.cutout
             images = torch.where(kept, images, cut_out(images))
         return images
@@ -110,9 +123,8 @@ class ADA(ganzoo.Regularizer):
         Args:
             like: a tensor of the device and type.
         """
-        p = self.module.p.clamp(max=1.0) if self.p is None else self.p
-        # A tensor made on the device: a copy of a number from the host would make the step wait.
-        return p.to(like.dtype) if isinstance(p, torch.Tensor) else like.new_full((), p)
+        now: Tensor = self.module.now(like, self.p)
+        return now
 
 
 class Probability(nn.Module):
@@ -131,6 +143,17 @@ class Probability(nn.Module):
         super().__init__()
         for name, value in {"p": start, "signs": 0.0, "updates": 0.0, "last": 0.0}.items():
             self.register_buffer(name, torch.tensor(value))
+
+    def now(self, like: Tensor, fixed: float | Tensor | None) -> Tensor:
+        """The present probability, (), on the device.
+
+        Args:
+            like: a tensor of the device and type.
+            fixed: the probability where it does not follow overfitting, or None.
+        """
+        p = self.p.clamp(max=1.0) if fixed is None else fixed
+        # A tensor made on the device: a copy of a number from the host would make the step wait.
+        return p.to(like.dtype) if isinstance(p, torch.Tensor) else like.new_full((), p)
 
     def count(self, scores: Tensor, interval: int, target: float, step: float) -> None:
         """Count an update. The device decides whether the interval is over, and the host does not wait for the device.
@@ -242,6 +265,18 @@ class Draw:
             map_ = map_ @ moved(self.normal(0.125) * chosen, self.normal(0.125) * chosen)
         return map_[:, :2]
 
+    def gains(self) -> Tensor:
+        """(N, 4) gains of the bands of frequencies, from low to high."""
+        power = torch.ones(4, **self.like)
+        power[:1] = 10.0  # the lowest band of natural images has ten times the power of each other band
+        power = power / power.sum()
+        gains = torch.ones(self.count, 4, **self.like)
+        for band in range(4):
+            alone = torch.ones(self.count, 4, **self.like)
+            alone[:, band] = self.happens(self.normal(1.0).exp2(), 1.0)
+            gains = gains * alone / (power * alone.square()).sum(1, keepdim=True).sqrt()
+        return gains
+
     def colour(self) -> Tensor:
         """(N, 4, 4) maps of (red, green, blue, 1)."""
         eye = torch.eye(4, **self.like)
@@ -262,6 +297,11 @@ class Draw:
         map_ = about(axis, self.happens(self.uniform(-math.pi, math.pi), 0.0)) @ map_
         strength = by(self.happens(self.normal(1.0).exp2(), 1.0))
         return (eye + (strength - 1) * (flat - grey)) @ map_
+
+
+def _used(factor: float | Tensor) -> bool:
+    """Whether a factor of p is not 0. A tensor, in a recording, is not read by the host."""
+    return not isinstance(factor, float) or factor > 0
 
 
 def _rows(*rows: list[Tensor]) -> Tensor:

@@ -39,6 +39,7 @@ class GradientPenalty(SlopePenalty):
         weight * mean (|g(x)| - centre)^power            two-sided
         weight * mean relu(|g(x)| - centre)^power        one-sided
         both: the mean over real samples plus the mean over fake samples
+        over=max: max in place of mean, and weight * max |g(x)|^2 with centre 0 is max-GP
 
     Args:
         weight: factor of the penalty, at least 0.
@@ -49,16 +50,21 @@ class GradientPenalty(SlopePenalty):
         on: slope of the logit, or of the probability sigmoid(D).
         power: power of the length, above 1. An even power of a zero-centred penalty needs no root.
         spread: noise of ``around``, above 0, in units of the standard deviation of the real batch.
+        over: ``mean`` over the samples, or ``max``, the sample with the largest cost alone (max-GP).
 
     Notes:
         Slopes at real and fake samples come from the pass that judged the samples, before any augmentation.
         Interpolates and around cost another pass. A discriminator with BatchNorm has no gradient of a single sample. On
         the probability the penalty fades where the discriminator is sure (a factor of at most 1/4 on the slope).
-        Presets: r1, r2, r1r2, wgan-gp, wgan-lp, zero-gp, dragan, wgan-div.
+        The Lipschitz constant is the largest slope, so that Lipschitz GANs penalise the largest slope of a batch alone:
+        ``gradient-penalty:weight=0.1,over=max``, beside any loss with a rising and convex cost of scores. With
+        ``--accumulate`` and several processes each micro-batch has its own largest slope. Presets: r1, r2, r1r2,
+        wgan-gp, wgan-lp, zero-gp, dragan, wgan-div.
 
     Source:
         Gulrajani et al. 2017, arXiv:1704.00028; Mescheder et al. 2018, arXiv:1801.04406; Thanh-Tung et al. 2019,
-        arXiv:1902.03984; Petzka et al. 2018, arXiv:1709.08894 (one-sided).
+        arXiv:1902.03984; Petzka et al. 2018, arXiv:1709.08894 (one-sided); Zhou et al. 2019, Lipschitz generative
+        adversarial nets, arXiv:1902.05687, and the authors' code (max-GP).
 
     Example:
         D(x) = 3 x1 + 4 x2 has a slope of length 5 everywhere: 10 (5 - 1)^2 = 160.
@@ -77,6 +83,7 @@ class GradientPenalty(SlopePenalty):
     on: Literal["logit", "probability"] = "logit"
     power: Annotated[float, Gt(1)] = 2.0
     spread: Annotated[float, Gt(0)] = 0.5
+    over: Literal["mean", "max"] = "mean"
 
     @property
     def needs_grad_of(self) -> frozenset[str]:
@@ -86,7 +93,8 @@ class GradientPenalty(SlopePenalty):
     def discriminator_penalty(self, s: ganzoo.Scores) -> Tensor:
         """The weighted mean power of the slopes' distance from the centre."""
         found = slopes(s, self.points, probability=self.on == "probability", spread=self.spread)
-        return self.weight * total(excess(slope, self.centre, self.sides == "one", self.power) for slope in found)
+        costs = [excess(slope, self.centre, self.sides == "one", self.power) for slope in found]
+        return self.weight * total(costs if self.over == "mean" else [cost.amax()[None] for cost in costs])
 
 
 def slopes(s: ganzoo.Scores, points: Points, *, probability: bool = False, spread: float = 0.5) -> list[Tensor]:

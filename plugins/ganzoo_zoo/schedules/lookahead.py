@@ -10,6 +10,7 @@ from annotated_types import Ge, Gt, Le
 from torch import nn
 
 import ganzoo
+from ganzoo_zoo.schedules.alternating import Alternating
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -20,21 +21,24 @@ PLAYERS: tuple[Literal["discriminator"], Literal["generator"]] = ("discriminator
 class Lookahead(ganzoo.Schedule):
     """Lookahead-minmax (LA-GAN): every k steps both players return part of the way to where they were k steps ago.
 
-    With fast weights w, moved each step as by alternating or onestep, and slow weights u of both players:
+    With fast weights w, moved each step by another schedule, and slow weights u of both players:
 
     Formula:
         every k steps:  u <- u + alpha (w - u),  w <- u
 
     Args:
+        of: the schedule that moves the fast weights: alternating, onestep, extragradient, or lookahead again.
         k: steps between two returns.
         alpha: share of the way that is kept. 1 is the inner schedule alone.
-        discriminator_steps: the discriminator's moves a step. 0 moves both players at once, as onestep does.
 
     Notes:
         Alternation and simultaneous descent rotate about an equilibrium, and the mean of two points of a circle is
         nearer to the centre. Both players are drawn back at once, because the rotation is not damped otherwise. The
         slow weights are one more copy of the two networks and are saved with the run. The optimizers' memory stays as
-        it is, and the average of the generator (EMA) follows the fast weights. The paper has k from 5 to 5000.
+        it is, and the average of the generator (EMA) follows the fast weights. The paper has k from 5 to 5000. The
+        paper's variants are ``lookahead:of=onestep`` (simultaneous), ``lookahead`` (alternating),
+        ``lookahead:of=extragradient``, and the nested ``lookahead:k=5000,of=(lookahead:k=5)``, whose slower weights
+        take the inner slow weights back with them. The number of a step counts the steps of the run in each lookahead.
 
     Example:
         The slow weights move from 0 half of the way to the fast weights 4, and the fast weights return to them.
@@ -50,48 +54,60 @@ class Lookahead(ganzoo.Schedule):
         tensor([[2.]])
 
     Source:
-        Chavdarova et al. 2021, Taming GANs with Lookahead-minmax, arXiv:2006.14567, algorithm 1;
-        Zhang et al. 2019, Lookahead optimizer, arXiv:1907.08610.
+        Chavdarova et al. 2021, Taming GANs with Lookahead-minmax, arXiv:2006.14567, algorithm 1, and nested lookahead
+        in its code; Zhang et al. 2019, Lookahead optimizer, arXiv:1907.08610.
     """
 
+    of: ganzoo.Schedule = Alternating()
     k: Annotated[int, Ge(1)] = 5
     alpha: Annotated[float, Gt(0), Le(1)] = 0.5
-    discriminator_steps: Annotated[int, Ge(0)] = 1
+
+    @property
+    def uses_shared_backward(self) -> bool:
+        """Whether the inner schedule takes the players' gradients together."""
+        return self.of.uses_shared_backward
 
     def prepare(self, networks: ganzoo.Networks, spec: ganzoo.Spec) -> nn.Module:
-        """The slow weights."""
-        return Slow(networks)
+        """The slow weights, with the state of the inner schedule."""
+        return Slow(networks, self.of.prepare(networks, spec))
 
     def step(self, game: ganzoo.Game) -> None:
         """A step of the fast weights, and a return when it is time."""
-        for _ in range(self.discriminator_steps):
-            game.update(discriminator=game.discriminator_loss(game.round("discriminator")))
-        if self.discriminator_steps:
-            game.update(generator=game.generator_loss(game.round("generator")))
-        else:
-            s = game.round()
-            # The generator's loss first: the order of the two losses is the order in which parts draw random numbers.
-            generator = game.generator_loss(s)
-            game.update(discriminator=game.discriminator_loss(s), generator=generator)
+        self.of.step(game)
         if (game.step_number + 1) % self.k == 0:
             point = game.snapshot()
             for player in PLAYERS:
                 self.module.approach(player, point.weights[player], self.alpha)
             game.restore(point)
+            if isinstance(self.of, Lookahead):
+                self.of.start_from(point)
+
+    def start_from(self, point: ganzoo.Snapshot) -> None:
+        """Put the slow weights, and those of lookahead schedules inside, where the players are.
+
+        Args:
+            point: copies of the players' parameters.
+        """
+        for player in PLAYERS:
+            self.module.become(player, point.weights[player])
+        if isinstance(self.of, Lookahead):
+            self.of.start_from(point)
 
 
 class Slow(nn.Module):
-    """Copies of the players' parameters, as buffers.
+    """Copies of the players' parameters, which no optimizer moves.
 
     Args:
         networks: the two players.
+        of: the state of the inner schedule, None where it has none.
     """
 
-    def __init__(self, networks: ganzoo.Networks) -> None:
+    def __init__(self, networks: ganzoo.Networks, of: nn.Module | None) -> None:
         super().__init__()
         for player in PLAYERS:
             copies = nn.ParameterList(copy.deepcopy(p.detach()) for p in getattr(networks, player).parameters())
             setattr(self, player, copies.requires_grad_(False))
+        self.of = of
 
     @torch.no_grad()
     def approach(self, player: str, fast: list[Tensor], share: float) -> None:
@@ -102,8 +118,20 @@ class Slow(nn.Module):
             fast: the fast weights, a tensor for each parameter of the player.
             share: the share of the distance that the slow weights move, from 0 to 1.
         """
-        slow = list(getattr(self, player))
-        for mine, theirs in zip(
-            slow, fast, strict=False
-        ):  # after the networks' own parameters come the parameters of other parts
+        for mine, theirs in self._pairs(player, fast):
             theirs.copy_(mine.lerp_(theirs, share))
+
+    @torch.no_grad()
+    def become(self, player: str, fast: list[Tensor]) -> None:
+        """Overwrite the slow weights with the fast weights.
+
+        Args:
+            player: the player.
+            fast: the fast weights, a tensor for each parameter of the player.
+        """
+        for mine, theirs in self._pairs(player, fast):
+            mine.copy_(theirs)
+
+    def _pairs(self, player: str, fast: list[Tensor]) -> list[tuple[Tensor, Tensor]]:
+        # After the networks' own parameters come the parameters of other parts, which have no slow weights.
+        return list(zip(getattr(self, player), fast, strict=False))
