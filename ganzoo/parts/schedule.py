@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -34,6 +34,7 @@ class Game:
 
     Attributes:
         step_number: the number of the step that is being made, from 0.
+        parameters: the parameters of each player that learn in the step.
 
     Example:
         >>> from ganzoo import Game, Schedule
@@ -55,6 +56,7 @@ class Game:
     """
 
     step_number: int = 0
+    parameters: Mapping[Player, Sequence[nn.Parameter]]
 
     def round(self, *players: Player) -> Scores:
         """Draw one real batch and generate fakes, for some players to learn from.
@@ -120,6 +122,36 @@ class Game:
         Args:
             s: what ``round`` returned, not asked for scores before.
             weight: factor of the generator's loss.
+        """
+        raise NotImplementedError
+
+    def differentiate(self, s: Scores) -> Mapping[Player, Sequence[Tensor]]:
+        """The gradients of both players' losses on a round, with a graph, for schedules that differentiate them again.
+
+        Args:
+            s: what ``round`` returned for both players.
+
+        Returns:
+            For each player, the gradient of the player's loss by each of its ``parameters``.
+
+        Raises:
+            Incompatible: the batch is taken in pieces, whose second derivatives do not add up to those of the batch.
+        """
+        raise NotImplementedError
+
+    def move(self, along: Mapping[Player, Sequence[Tensor]]) -> None:
+        """Move players along directions in place of the gradients of their losses.
+
+        Args:
+            along: for each player that moves, a tensor for each of its ``parameters``, without a graph.
+        """
+        raise NotImplementedError
+
+    def learning_rate(self, player: Player) -> float | Tensor:
+        """The present learning rate of a player's optimizer.
+
+        Args:
+            player: the player.
         """
         raise NotImplementedError
 

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from ganzoo import errors
 from ganzoo.parts import PLAYERS, Batch, Learning, Player, Regularizer, Scores, Snapshot
 from ganzoo.step.gradients import Gradients, norms, with_layout_of
-from ganzoo.step.lookahead import restore_snapshot, take_snapshot, unrolled_generator_loss
+from ganzoo.step.lookahead import require_whole_batch, restore_snapshot, take_snapshot, unrolled_generator_loss
 from ganzoo.step.naming import named, require_scalar
 from ganzoo.step.nonfinite import raise_flag, stop_on
 from ganzoo.step.round import round_scores
@@ -387,6 +387,29 @@ class Game(Surroundings):
         group = self.environment.process_group
         under_way = {player: taken.mean(group) for player, taken in shared_gradients(self, s, weight).items()}
         self.apply({player: averaged() for player, averaged in under_way.items()})
+
+    def differentiate(self, s: Scores) -> dict[Player, Sequence[Tensor]]:
+        """grad_psi L_D and grad_theta L_G on one round, as functions of the parameters of both players."""
+        require_whole_batch(self, "differentiates gradients")
+        losses: dict[Player, Tensor] = {
+            "discriminator": self.discriminator_loss(s),
+            "generator": self.generator_loss(s),
+        }
+        found: dict[Player, Sequence[Tensor]] = {}
+        for player, loss in losses.items():
+            own = self.parameters[player]  # empty in a phase in which the player does not learn
+            found[player] = torch.autograd.grad(loss, own, create_graph=True, materialize_grads=True) if own else ()
+        return found
+
+    def move(self, along: Mapping[Player, Sequence[Tensor]]) -> None:
+        """Move players along directions, as along gradients: one number that is not finite stops the move."""
+        none = self._nothing()
+        self.apply({player: Gradients([*some], none) for player, some in along.items() if self.parameters[player]})
+
+    def learning_rate(self, player: Player) -> float | Tensor:
+        """The learning rate of a player's optimizer in the step."""
+        rate: float | Tensor = self.state.optimizers[player].param_groups[0]["lr"]
+        return rate
 
     def unrolled_generator_loss(self, steps: int, rate: float | None = None) -> Tensor:
         """The generator's loss against the discriminator of some gradient steps ahead: see ``lookahead``."""

@@ -67,6 +67,23 @@ def restore_snapshot(game: Game, snapshot: Snapshot) -> None:
                 held.pop(parameter, None)
 
 
+def require_whole_batch(game: Game, what: str, instead: str = "") -> None:
+    """Raise Incompatible where the batch is taken in micro-batches.
+
+    The gradient of a mean over micro-batches does not come apart once a further step depends on the mean.
+
+    Args:
+        game: the game.
+        what: what the schedule does, for the message.
+        instead: a further way out, for the message.
+    """
+    if game.environment.micro_batches > 1:
+        raise errors.Incompatible(
+            f"a schedule that {what} needs the whole batch for each: train it in one process and without "
+            f"--accumulate{instead}"
+        )
+
+
 def unrolled_generator_loss(game: Game, steps: int, rate: float | None) -> Tensor:
     """The generator's loss against the discriminator after some gradient steps, as a function of the generator.
 
@@ -81,12 +98,7 @@ def unrolled_generator_loss(game: Game, steps: int, rate: float | None) -> Tenso
     Returns:
         (): the loss, with a graph to the generator through all steps.
     """
-    if game.environment.micro_batches > 1:
-        # The gradient of a mean over micro-batches does not come apart once a further step depends on the mean.
-        raise errors.Incompatible(
-            "a schedule that differentiates through moves of the discriminator needs the whole batch for each: "
-            "train it in one process and without --accumulate, or, if it is unrolled, with its order=first"
-        )
+    require_whole_batch(game, "differentiates through moves of the discriminator", ", or unrolled with its order=first")
     if not game.parameters["discriminator"]:
         return game.generator_loss(game.round("generator"))
     network = game.state.networks.discriminator

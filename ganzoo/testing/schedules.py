@@ -5,7 +5,7 @@ A schedule plays a game that records each call and refuses calls that break the 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -15,6 +15,7 @@ from ganzoo import parts, words
 from ganzoo.parts import PLAYERS, Networks, Player, Scores, Spec
 from ganzoo.testing.harness import asks
 from ganzoo.testing.tools import (
+    all_finite,
     comparable,
     fail,
     make_scores,
@@ -40,11 +41,10 @@ class _Table(parts.Game):
         self.rounds: list[tuple[Scores, tuple[Player, ...], dict[Player, Tensor]]] = []
         self.moves: list[tuple[Player, ...]] = []
         self.on_trial: set[Player] = set()  # Players whose last update was a trial, which restore() must undo.
-        self.weights: dict[Player, list[Tensor]] = {
-            player: list(getattr(_PAIR, player).parameters()) for player in PLAYERS
-        }
+        self.parameters = {player: list(getattr(_PAIR, player).parameters()) for player in PLAYERS}
         self.spent = 0  # The number of rounds that were scored before the last update.
         self.used: set[int] = set()
+        self.differentiated: set[int] = set()
         self.told: list[object] = []  # All calls in order, in a form that can be compared.
 
     def round(self, *players: Player) -> Scores:
@@ -79,6 +79,37 @@ class _Table(parts.Game):
         self.told.append(("both", weight))
         self.update(discriminator=self.discriminator_loss(s), generator=self.generator_loss(s) * weight)
 
+    def differentiate(self, s: Scores) -> dict[Player, list[Tensor]]:
+        """Gradients of a game that both players' weights take part in, on a round after the last update."""
+        losses = [self.discriminator_loss(s), self.generator_loss(s)]
+        self.told.append("differentiates")
+        sums = [torch.stack([w.sum() for w in self.parameters[player]]).sum() for player in PLAYERS]
+        coupled = sums[0] * sums[1]
+        self.differentiated |= {i for i, (made, *_) in enumerate(self.rounds) if made is s}
+        return {
+            player: list(torch.autograd.grad(sign * loss * coupled, self.parameters[player], create_graph=True))
+            for player, loss, sign in zip(PLAYERS, losses, (1.0, -1.0), strict=True)
+        }
+
+    def move(self, along: Mapping[Player, Sequence[Tensor]]) -> None:
+        """Record a move, and check that its directions fit the weights and come from a round after the last update."""
+        from_ = {number for number in self.differentiated if number >= self.spent}
+        require(from_, "players are moved along directions, and no round after the last update was differentiated")
+        for player, some in along.items():
+            shapes = [tuple(d.shape) for d in some]
+            wanted = [tuple(w.shape) for w in self.parameters[player]]
+            require(shapes == wanted, f"the {player} is moved along {shapes}, and its weights are {wanted}")
+            require(all_finite(some), f"the {player} is moved along numbers that are not finite")
+            require(not any(d.requires_grad for d in some), f"the {player} is moved along directions with a graph")
+        self.told.append(("moves", {player: comparable(list(some)) for player, some in along.items()}))
+        self.used |= from_
+        self.moves.append(tuple(along))
+        self.spent = len(self.rounds)
+
+    def learning_rate(self, player: Player) -> float:
+        """A learning rate."""
+        return 0.1
+
     def unrolled_generator_loss(self, steps: int, rate: float | None = None) -> Tensor:
         """A loss that depends on the rounds of the discriminator's ``steps`` and on a round of the generator."""
         self.told.append(("ahead", steps, rate))
@@ -95,7 +126,7 @@ class _Table(parts.Game):
 
     def snapshot(self, *players: Player, memory: bool = False) -> parts.Snapshot:
         """A copy of the players' weights."""
-        return parts.Snapshot({p: [w.detach().clone() for w in self.weights[p]] for p in players or PLAYERS}, {})
+        return parts.Snapshot({p: [w.detach().clone() for w in self.parameters[p]] for p in players or PLAYERS}, {})
 
     def restore(self, snapshot: parts.Snapshot) -> None:
         """Record the restored weights. Rounds from before are spent, because the weights have changed."""

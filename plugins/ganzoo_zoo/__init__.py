@@ -118,9 +118,11 @@ def register_schedules(register: Register) -> None:
         register: the function to call with each name.
     """
     register("alternating", "ganzoo_zoo.schedules.alternating:Alternating")
+    register("cgd", "ganzoo_zoo.schedules.cgd:CGD")
     register("extragradient", "ganzoo_zoo.schedules.extragradient:Extragradient")
     register("lookahead", "ganzoo_zoo.schedules.lookahead:Lookahead")
     register("onestep", "ganzoo_zoo.schedules.onestep:OneStep")
+    register("sga", "ganzoo_zoo.schedules.sga:SGA")
     register("unrolled", "ganzoo_zoo.schedules.unrolled:Unrolled")
 
 

@@ -130,6 +130,10 @@ class TestGroup:
             ),
             (["show"], "ganzoo show: error: Missing argument 'KIND:NAME' (see ganzoo show --help)"),
             (["show", "loss:hing"], "ganzoo: error: no loss is named 'hing' (did you mean 'hinge'?); there is "),
+            (
+                ["run", "--data", "nowhere"],
+                "ganzoo: error: no data is named 'nowhere'; there is no such file",
+            ),
             (["show", "hing"], "ganzoo: error: no part is named 'hing' (did you mean 'hinge'?); see ganzoo list"),
             (
                 ["show", "lss:hinge"],
@@ -209,6 +213,11 @@ class TestList:
         out = ask("list", "losses")[1]
         assert "loss\thinge\tzoo\t" in out
         assert "loss\ttheirs/hinge\ttheirs\t" in out
+
+    def test_the_written_form_has_all_that_must_be_given(self, ask, site):
+        code, out, _ = ask("show", "folder")
+        assert code == 0
+        assert "\nwritten folder:path=PATH\n" in out
 
     def test_json(self, ask, site):
         site.add("theirs", LOSS.format(name="hinge"), version="2.5")

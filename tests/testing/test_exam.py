@@ -123,6 +123,8 @@ VARIANTS = {
         "onestep:weight=2",
         "unrolled:steps=1",
         "unrolled:steps=3,order=second",
+        "sga:align=false",
+        "cgd:rate=0.5,iterations=1",
         "lookahead:k=2,of=onestep",
         "lookahead:k=2,of=extragradient",
         "lookahead:k=4,of=(lookahead:k=2)",
