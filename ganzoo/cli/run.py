@@ -28,7 +28,7 @@ LITERAL = {choice for p in words.parameters(Settings).values() for choice in (*p
 GROUPS: Mapping[str, Sequence[str]] = {
     "Training": ("batch_size", "accumulate", "batch_norm", "latent_dim", "noise", "seed", "init_from"),
     "Length and course": ("steps", "images", "course"),
-    "Average": ("ema", "ema_half_life", "ema_rampup"),
+    "Average": ("ema", "ema_half_life", "ema_rampup", "ema_start", "ema_form"),
     "Records": ("logdir", "name", "log_every", "sample_every", "samples", "checkpoint_every", "keep", "best"),
     "Machine": ("device", "precision", "threads", "capture", "compile", "deterministic", "on_nonfinite"),
 }

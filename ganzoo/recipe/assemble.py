@@ -326,7 +326,14 @@ def build(settings: Settings, cast_: Parts, spec: Spec) -> Run:
     if own is not None:
         modules["schedule"] = hardware.settle(own, device, precision.dtype)
         cast_.bound["schedule"].values["module"] = modules["schedule"]
-    averaging = Averaging(settings.batch_size, settings.ema, settings.ema_half_life, settings.ema_rampup)
+    averaging = Averaging(
+        settings.batch_size,
+        settings.ema,
+        settings.ema_half_life,
+        settings.ema_rampup,
+        settings.ema_start,
+        settings.ema_form == "uniform",
+    )
     state = State(networks, optimizers, modules, averaging)
     return Run(None, settings, cast_, spec, state, device, precision.dtype)
 

@@ -143,6 +143,9 @@ class Settings(Part):
             updates.
         ema_half_life: instead of ema: real images after which the generator's average has forgotten half.
         ema_rampup: with ema_half_life: the half-life is at most this share of the images seen so far.
+        ema_start: updates of the generator until which the average is the generator itself.
+        ema_form: exponential forgets old weights by ema or ema_half_life; uniform is the plain mean of the weights
+            since ema_start, whatever the decay.
         course: from 0 to 1 over the run: the way of all numbers that are given as course(a,b), from a to b.
         seed: of everything random; two runs of one seed on one device are the same, bit for bit.
         device: auto, cpu, cuda, cuda:N, xpu or mps; auto takes the GPU where there is one.
@@ -179,6 +182,8 @@ class Settings(Part):
     ema: Annotated[float, Ge(0), Lt(1)] | None = 0.999
     ema_half_life: Annotated[float, Ge(0)] | None = None
     ema_rampup: Annotated[float, Gt(0)] | None = field(default=None, metadata={"read_once": True})
+    ema_start: Annotated[int, Ge(0)] = 0
+    ema_form: Literal["exponential", "uniform"] = "exponential"
     course: Annotated[float, Ge(0), Le(1)] = ScheduledNumber("cosine", 0.0, 1.0)
     seed: Annotated[int, Ge(0), Lt(2**63)] = 0
     device: str = "auto"
@@ -245,7 +250,7 @@ class SettingsDict(PartsDict, total=False):
         batch_size, accumulate, batch_norm, latent_dim, noise: sizes, the statistics of batch normalisation, and the
             distribution of the noise.
         steps, images, seed, course: the length of the training, the random numbers, the way of scheduled numbers.
-        ema, ema_half_life, ema_rampup: the generator's average.
+        ema, ema_half_life, ema_rampup, ema_start, ema_form: the generator's average.
         device, precision, threads, capture, compile, deterministic: the hardware and the way to use the hardware.
         logdir, name, log_every, sample_every, samples: the run directory and the records.
         checkpoint_every, keep, best: the checkpoints.
@@ -263,6 +268,8 @@ class SettingsDict(PartsDict, total=False):
     ema: float | str | None
     ema_half_life: float | str | None
     ema_rampup: float | None
+    ema_start: int
+    ema_form: Literal["exponential", "uniform"]
     course: float | str
     seed: int
     device: str

@@ -80,7 +80,8 @@ class CGD(ganzoo.Schedule):
         """I - lr (I + h O)^-1 J, where O is J without its diagonal."""
         one = torch.eye(2, dtype=jacobian.dtype)
         mixed = jacobian * (1 - one)
-        return one - lr * torch.linalg.solve(one + (self.rate or lr) * mixed, jacobian)
+        answers: Tensor = torch.linalg.solve(one + (self.rate or lr) * mixed, jacobian)
+        return one - lr * answers
 
 
 def solved(
