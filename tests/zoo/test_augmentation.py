@@ -231,11 +231,13 @@ def test_a_wave_is_multiplied_by_the_gain_of_its_band_in_each_image_of_its_own()
     constant, fastest = torch.full((side,), 0.7, dtype=torch.float64), torch.cos(math.pi * place)
     wave = (constant[:, None] * fastest).expand(2, 3, side, side)
     gains = tensor([[2.0, 1.0, 1.0, 5.0], [3.0, 1.0, 1.0, 0.5]], dtype=torch.float64)
-    seen = _augment.filtered(wave, gains)
+    seen = _augment.filtered(wave, gains, _augment.bands())
     assert_close(seen[0], 10 * wave[0], atol=1e-12, rtol=0)
     assert_close(seen[1], 1.5 * wave[1], atol=1e-12, rtol=0)
     small = some(2, 1, 4, 6)  # mirrored several times over
-    assert_close(_augment.filtered(small, torch.ones(2, 4, dtype=torch.float64)), small, atol=1e-13, rtol=0)
+    assert_close(
+        _augment.filtered(small, torch.ones(2, 4, dtype=torch.float64), _augment.bands()), small, atol=1e-13, rtol=0
+    )
 
 
 def test_gains_keep_the_power_of_natural_images():

@@ -168,7 +168,6 @@ def bands() -> Tensor:
         filters = _convolved(spread, half)
         beside = (filters.shape[1] - len(rest)) // 2
         filters = torch.cat([filters, torch.nn.functional.pad(rest, (beside, beside))[None]])
-    filters[filters.abs() < 1e-15] = 0.0
     return filters
 
 
@@ -177,15 +176,16 @@ def _convolved(rows: Tensor, taps: Tensor) -> Tensor:
     return padded.unfold(1, len(taps), 1) @ taps.flip(0)
 
 
-def filtered(images: Tensor, gains: Tensor) -> Tensor:
+def filtered(images: Tensor, gains: Tensor, filters: Tensor) -> Tensor:
     """Images whose bands of frequencies, along both axes, are multiplied by gains. Images are mirrored at the borders.
 
     Args:
         images: (N, C, H, W).
         gains: (N, 4), from the lowest octave of frequencies to the highest.
+        filters: (4, 43), as ``bands`` gives them, on the device of the images.
     """
     count, channels, height, width = images.shape
-    taps = gains @ bands().to(gains)
+    taps = gains @ filters.to(gains.dtype)
     reach = taps.shape[1] // 2
     rows = _mirrored(torch.arange(-reach, height + reach, device=images.device), height)
     columns = _mirrored(torch.arange(-reach, width + reach, device=images.device), width)

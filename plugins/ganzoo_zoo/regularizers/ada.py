@@ -11,7 +11,7 @@ from annotated_types import Ge, Gt, Le
 from torch import nn
 
 import ganzoo
-from ganzoo_zoo.regularizers._augment import GREY, about, coloured, cut_out, filtered, images_only, warped
+from ganzoo_zoo.regularizers._augment import GREY, about, bands, coloured, cut_out, filtered, images_only, warped
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -86,8 +86,11 @@ class ADA(ganzoo.Regularizer):
         images_only("ada", spec, (1, 3))
 
     def prepare(self, networks: ganzoo.Networks, spec: ganzoo.Spec) -> nn.Module:
-        """The probability, and the signs since its last change."""
-        return Probability(self.start)
+        """The probability, the signs since its last change, and the bands of frequencies."""
+        module = Probability(self.start)
+        # Kept on the device, and not saved: a copy from the host would make the step wait.
+        module.register_buffer("bands", bands(), persistent=False)
+        return module
 
     def observe(self, player: str, s: ganzoo.Scores) -> None:
         """Count signs of real scores, and change the probability when the interval is over."""
@@ -107,7 +110,7 @@ class ADA(ganzoo.Regularizer):
         if "c" in self.pipeline:
             images = coloured(images, Draw(images, p * self.colour).colour())
         if _used(self.filter):
-            images = filtered(images, Draw(images, p * self.filter).gains())
+            images = filtered(images, Draw(images, p * self.filter).gains(), self.module.bands)
         if _used(self.noise):
             draw = Draw(images, p * self.noise)
             std = draw.happens(draw.normal(0.1).abs(), 0.0)
