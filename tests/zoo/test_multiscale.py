@@ -102,4 +102,4 @@ def test_what_cannot_be(part: Any, shape: tuple[int, ...], message: str) -> None
 def test_the_wrapper_has_the_whole_contract() -> None:
     """A method that the contract gains must be sent to the inner architecture."""
     contract = {name for name in vars(ganzoo.Architecture) if not name.startswith("_")} - {"kind", "build"}
-    assert contract <= vars(Multiscale).keys()
+    assert not [name for name in contract if getattr(Multiscale, name) is getattr(ganzoo.Architecture, name)]
