@@ -535,7 +535,7 @@ def test_more_steps_stretch_the_numbers_that_follow_the_run_and_that_is_said(
 def test_more_steps_may_keep_the_ways_of_numbers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A run that was lengthened after half of its way is the run that was lengthened at its end."""
     words = {"arch": "mlp:width=8,depth=1", "data": "ring", "batch_size": 4, "samples": 4, "quiet": True}
-    words |= {"steps": 4, "optimizer": "adam:lr=0.004..0.001", "logdir": tmp_path, "save_every": 2}
+    words |= {"steps": 4, "optimizer": "adam:lr=0.004..0.001", "logdir": tmp_path, "checkpoint_every": 2}
     ended, stopped = ganzoo.run(**words, name="ended"), ganzoo.run(**words, name="stopped")
     for newest in (stopped.dir / "checkpoints").glob("*4*"):
         shutil.rmtree(newest) if newest.is_dir() else newest.unlink()

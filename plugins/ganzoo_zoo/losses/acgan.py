@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated
 
 from annotated_types import Ge
-from torch.nn.functional import softplus
+from torch.nn.functional import cross_entropy, softplus
 
 import ganzoo
-from ganzoo_zoo.regularizers._outputs import class_error, require_class_logits
+from ganzoo.errors import Incompatible
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -63,20 +63,29 @@ class ACGAN(ganzoo.Loss):
 
     def check(self, spec: ganzoo.Spec, outputs: Mapping[str, Sequence[tuple[int, ...]]]) -> None:
         """Require class logits from the discriminator."""
-        require_class_logits("loss acgan", outputs)
+        if "class_logits" not in outputs:
+            raise Incompatible(
+                "loss acgan reads class logits, and this discriminator gives none: use nets that do on labelled data, "
+                "such as dcgan:auxiliary=true"
+            )
 
     def discriminator(self, s: ganzoo.Scores) -> Tensor:
         """The cross-entropy of real and fake, plus that of the classes."""
         loss = softplus(-s.real).mean() + softplus(s.fake).mean()
         if self.real_weight:
-            loss = loss + self.real_weight * class_error(s.real_output, s.labels, s.real)
+            loss = loss + self.real_weight * _classes(s.real_output, s.labels, s.real)
         if self.fake_weight:
-            loss = loss + self.fake_weight * class_error(s.fake_output, s.fake_labels, s.fake)
+            loss = loss + self.fake_weight * _classes(s.fake_output, s.fake_labels, s.fake)
         return loss
 
     def generator(self, s: ganzoo.Scores) -> Tensor:
         """The cross-entropy of 'real', plus that of the fakes' own classes."""
         loss = softplus(-s.fake).mean()
         if self.generator_weight:
-            loss = loss + self.generator_weight * class_error(s.fake_output, s.fake_labels, s.fake)
+            loss = loss + self.generator_weight * _classes(s.fake_output, s.fake_labels, s.fake)
         return loss
+
+
+def _classes(output: Mapping[str, Tensor], labels: Tensor | None, scores: Tensor) -> Tensor:
+    assert labels is not None
+    return cross_entropy(output["class_logits"].to(scores.dtype), labels)  # in float32 at least, as the scores are
