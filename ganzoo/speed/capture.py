@@ -44,13 +44,6 @@ from ganzoo.words import Bound
 MAX_RECORDINGS = 32
 """Recordings kept in memory. Steps of further kinds run as Python code."""
 
-TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-3, torch.bfloat16: 5e-2}
-"""How far the gradients of a recording may differ, relative to the norm of the player's gradient, by the type that the
-networks compute in. float32 rounds to 1e-6 of the norm. A few units that fall on the other side of a kink add 1e-4."""
-
-TF32 = 1e-2
-"""The same for compiled float32 steps on tensor cores, which round the factors of products to 5e-4."""
-
 
 class RecordedSteps:
     """Makes the steps of a run from recordings. Kinds of steps that cannot be recorded run as Python code."""
@@ -75,7 +68,7 @@ class RecordedSteps:
             optimizers: the bound optimizer parts of the players.
             set_numbers: sets all scheduled numbers to the values at a progress in [0, 1].
             compiler: records a step.
-            tolerance: largest relative difference of gradients, see ``TOLERANCE``.
+            tolerance: largest relative difference of gradients, see ``trial.tolerance``.
             warn: shows the user a line.
         """
         self.game, self.state, self.play, self.set_numbers = game, game.state, play, set_numbers
@@ -296,22 +289,18 @@ class RecordedSteps:
         block, calls = self._block(calls)
 
         def step() -> list[Tensor]:
-            """A step in Python, over tensors that last. The counters are put back: `_replay` counts."""
-            counts, results = self.state.counters.copy(), iter(calls)
+            """A step in Python, over tensors that last. Each call counts from the start of the step."""
             self.state.counters.set(self.counters_at_start)
-            try:
-                with (
-                    self._numbers_as_tensors(block.slots[: len(self.numbers)]),
-                    self._rehearsed(partial(self._answer, results), self.nonfinite) as (rehearsal, gradients),
-                ):
-                    self.play(rehearsal)
-                    self.nonfinite.copy_(rehearsal.nonfinite)
-                    tags[:] = rehearsal.scalars  # the tags are the same in every replay
-                    # One tensor for all scalars: a replay hands over one result, and the host fetches it once.
-                    scalars = torch.stack([scalar.double() for scalar in rehearsal.scalars.values()])
-                return [scalars, *(gradient for _, taken in gradients for gradient in taken)]
-            finally:
-                self.state.counters.set(counts)
+            with (
+                self._numbers_as_tensors(block.slots[: len(self.numbers)]),
+                self._rehearsed(partial(self._answer, iter(calls)), self.nonfinite) as (rehearsal, gradients),
+            ):
+                self.play(rehearsal)
+                self.nonfinite.copy_(rehearsal.nonfinite)
+                tags[:] = rehearsal.scalars  # the tags are the same in every replay
+                # One tensor for all scalars: a replay hands over one result, and the host fetches it once.
+                scalars = torch.stack([scalar.double() for scalar in rehearsal.scalars.values()])
+            return [scalars, *(gradient for _, taken in gradients for gradient in taken)]
 
         start.restore()
         self.counters_at_start = start.counts
@@ -322,7 +311,7 @@ class RecordedSteps:
             self.nonfinite,
             *(tensor for made in calls if isinstance(made.result, Batch) for tensor in made.result.values()),
         ]
-        # This runs the step several times: to rehearse, to trace or to capture. The counters are put back each time.
+        # This runs the step several times: to rehearse, to trace or to capture. The trial puts the counters back.
         run = self.compiler(step, reads)
         if name := start.replaced():
             raise Refused(f"{name} is another tensor after each step, and not the same with other numbers")

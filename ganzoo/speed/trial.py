@@ -9,13 +9,96 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ganzoo.parts import Player
+from ganzoo.parts import Networks, Player
 from ganzoo.step.game import Game
 from ganzoo.step.state import TensorKey
 
-MOVES = 0.1
-"""How far the changes of weights may differ, relative to the norm of the changes. Adam makes full-length updates out
-of the rounding of a gradient that is zero but for rounding, such as the gradient of a bias before BatchNorm."""
+NEAR = 0.8
+"""The probability that a standard normal number is nearer to 0 than a small d is ``NEAR * d``: 2 d / sqrt(2 pi)."""
+
+UNMOVED = 0.5
+"""The largest bound on moves of weights. A move that is missing, doubled or turned round differs by 1 at least."""
+
+
+class Roundoff(NamedTuple):
+    """How far one operation may round, relative to the result.
+
+    Attributes:
+        sums: in a sum: half of the eps of the type that sums are made in.
+        factors: of the factors or the result of a layer, where these are rounded to a coarser type (bf16, TF32).
+    """
+
+    sums: float
+    factors: float = 0.0
+
+
+def rounding(networks: Networks, numbers: int, roundoff: Roundoff) -> float:
+    """How far the gradients of one step may lie apart in two computations, by rounding alone.
+
+    delta = sqrt(u^2 N + v^2 M), for N additions and M layers on the longest path of a step. The partial sums of n terms
+    of random signs grow as sqrt(k), and each of the n additions rounds the partial sum by a part u at most. The errors
+    are independent, so that the squares add: the sum, of length sqrt(n), has the relative error u sqrt(n / 2). Two
+    computations of one sum lie apart by sqrt(2) times as much, which is u sqrt(n). Layers add in the same way. A layer
+    sums over the inputs forwards and over the outputs backwards, in both networks, and a penalty passes both ways
+    again. The gradient of a weight is a sum over the samples and places of the batch at the end.
+
+    Args:
+        networks: both players.
+        numbers: the samples of a batch times the places (pixels) of a sample.
+        roundoff: of one operation.
+
+    Returns:
+        The distance relative to the norm of the gradient.
+
+    Example:
+        >>> nets = Networks(torch.nn.Linear(4, 12), torch.nn.Linear(12, 4))
+        >>> f"{rounding(nets, 36, Roundoff(sums=1e-8)):.1g}"  # 2 (4 + 12 + 12 + 4) additions, and 36
+        '1e-07'
+
+    Source:
+        N. Higham, T. Mary, A new approach to probabilistic rounding error analysis, 2019, SIAM J. Sci. Comput. 41,
+        section 2.
+    """
+    weights = [p for net in networks for p in net.parameters() if p.dim() > 1]
+    additions = numbers + 2 * sum(w.numel() // w.shape[0] + w.numel() // w.shape[1] for w in weights)
+    return math.sqrt(roundoff.sums**2 * additions + roundoff.factors**2 * 4 * len(weights))
+
+
+def tolerance(error: float) -> float:
+    """How far gradients may lie apart where networks have kinks, as rectifiers do: sqrt(0.8 delta).
+
+    Where the input of a rectifier is nearer to 0 than the rounding, the sample may fall on the other side of the kink.
+    That are ``NEAR * delta`` of the units, and a unit on the other side changes the gradient by as much as the unit
+    contributes. The contributions of units add in the squares.
+
+    Args:
+        error: delta, see ``rounding``.
+
+    Example:
+        >>> tolerance(5e-6)
+        0.002
+    """
+    return math.sqrt(NEAR * error)
+
+
+def tolerance_of_moves(bound: float, weights: Sequence[Tensor]) -> float:
+    """How far the moves of weights may lie apart, relative to the norm of the moves: 2 sqrt(0.8 t) + sqrt(2 f).
+
+    Adam makes moves of full length whatever the length of the gradient. A weight whose gradient is smaller than the
+    tolerance t of gradients may move the other way, which changes the move by 2. Gradients that are zero but for
+    rounding, such as those of a bias before BatchNorm, have moves of random signs. At most the share f of the weights
+    that are vectors is of this kind.
+
+    Args:
+        bound: t, the tolerance of gradients.
+        weights: all weights that move.
+
+    Example:
+        >>> tolerance_of_moves(0.002, [torch.zeros(100, 100)])
+        0.08
+    """
+    vectors = sum(w.numel() for w in weights if w.dim() < 2) / max(1, sum(w.numel() for w in weights))
+    return min(UNMOVED, 2 * math.sqrt(NEAR * bound) + math.sqrt(2 * vectors))
 
 
 class Outcome:
@@ -32,19 +115,19 @@ class Outcome:
         self.scalars = {tag: on_cpu(value) for tag, value in game.scalars.items()}
         self.state = {key: on_cpu(value) for key, value in game.state.held().items()}
 
-    def against(self, other: Outcome, start: Start, tolerance: float) -> Iterator[Pair]:
+    def against(self, other: Outcome, start: Start, bound: float) -> Iterator[Pair]:
         """The pairs of tensors that must agree between two outcomes.
 
         Args:
             other: the outcome of the recording of the step.
             start: the state that both steps started from.
-            tolerance: the largest relative difference, except for the moves of weights, which have the bound ``MOVES``.
+            bound: the largest relative difference of gradients, see ``tolerance``. Moves have ``tolerance_of_moves``.
         """
         for (player, mine), (_, theirs) in zip(self.gradients, other.gradients, strict=True):
-            yield Pair(f"the {player}'s gradient", mine, theirs, mine, tolerance)
+            yield Pair(f"the {player}'s gradient", mine, theirs, mine, bound)
         for tag, value in self.scalars.items():
             if not tag.startswith("scores/"):  # an accuracy is a count: it jumps where a score moves a little
-                yield Pair(tag, [value], [other.scalars[tag]], [value.abs().clamp(min=1.0)], tolerance)
+                yield Pair(tag, [value], [other.scalars[tag]], [value.abs().clamp(min=1.0)], bound)
         kinds: dict[tuple[str, str], list[TensorKey]] = {}
         for key in self.state:
             kinds.setdefault((key.group, key.kind), []).append(key)
@@ -54,9 +137,9 @@ class Outcome:
             if kind == "weights":
                 # Measured by the update: relative to the weights, a missing update would pass unseen.
                 updates = [after - before for after, before in zip(mine, first, strict=True)]
-                yield Pair(f"the move of {group}", mine, theirs, updates, MOVES)
+                yield Pair(f"the move of {group}", mine, theirs, updates, tolerance_of_moves(bound, mine))
             else:
-                yield Pair(f"{kind} of {group}", mine, theirs, mine, tolerance)
+                yield Pair(f"{kind} of {group}", mine, theirs, mine, bound)
 
 
 class Pair(NamedTuple):

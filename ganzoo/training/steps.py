@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -10,12 +11,16 @@ import torch
 
 from ganzoo.parts import PLAYERS
 from ganzoo.speed import hardware
-from ganzoo.speed.capture import TF32, TOLERANCE, RecordedSteps
+from ganzoo.speed.capture import RecordedSteps
 from ganzoo.speed.compilers import Compiled, Graph, StepCompiler
+from ganzoo.speed.trial import Roundoff, rounding, tolerance
 from ganzoo.step.game import Game
 from ganzoo.step.naming import named
 from ganzoo.training.run import Run
 from ganzoo.words import ScheduledNumber
+
+TF32 = 2.0**-11
+"""How far TF32 rounds a factor: TF32 has 10 bits of mantissa."""
 
 
 def advance(run: Run, game: Game, until: int, steps: RecordedSteps | None = None) -> None:
@@ -86,13 +91,19 @@ def compiled_steps(run: Run, game: Game, compiler: StepCompiler, warn: Callable[
         **{f"regularizer {label}": bound[f"regularizer {label}"] for label in run.parts.regularizers},
     }
     optimizers = {player: bound[f"{player[0]}_optimizer"] for player in PLAYERS}
-    with game.environment.autocast():
-        rough = torch.is_autocast_enabled(run.device.type)
-    tolerance = TOLERANCE[torch.bfloat16 if rough else run.dtype]
-    if run.settings.compile and _on_tensor_cores(run):
-        tolerance = max(tolerance, TF32)
+    pixels = run.settings.batch_size * math.prod(run.spec.shape[1:])
+    bound = tolerance(rounding(run.state.networks, pixels, _roundoff(run, game)))
     numbers = partial(set_scheduled_numbers, run)
-    return RecordedSteps(game, play, parts, optimizers, numbers, compiler, tolerance, warn)
+    return RecordedSteps(game, play, parts, optimizers, numbers, compiler, bound, warn)
+
+
+def _roundoff(run: Run, game: Game) -> Roundoff:
+    """How far the operations of a step round: half of the eps of their types."""
+    sums = torch.finfo(run.dtype).eps / 2
+    with game.environment.autocast():
+        if torch.is_autocast_enabled(run.device.type):
+            return Roundoff(sums, torch.finfo(torch.bfloat16).eps / 2)
+    return Roundoff(sums, TF32 if run.settings.compile and _on_tensor_cores(run) else 0.0)
 
 
 def step_compiler(run: Run, world_size: int = 1) -> StepCompiler | None:

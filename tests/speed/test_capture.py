@@ -207,8 +207,9 @@ class TestWhatMustNotBeRecorded:
         assert "part-Anew" in (line := self.refused(experiment, Anew()))
         assert "is another tensor after each step" in line
 
-    def test_a_number_of_the_run_that_a_recording_freezes(self, experiment: Any) -> None:
-        """The trial with other numbers finds it: a part that keeps the first value that it saw."""
+    @pytest.mark.parametrize("size", [1.0, 0.02])
+    def test_a_number_of_the_run_that_a_recording_freezes(self, experiment: Any, size: float) -> None:
+        """The trial with other numbers finds it: a part that keeps the first value that it saw, large or small."""
 
         class Frozen(ganzoo.Regularizer):
             weight: Annotated[float, Ge(0)] = ganzoo.ScheduledNumber("linear", 0.0, 1.0)
@@ -216,7 +217,8 @@ class TestWhatMustNotBeRecorded:
 
             def discriminator_penalty(self, s: ganzoo.Scores) -> Tensor:
                 recorded = isinstance(self.weight, Tensor)
-                return (self.seen.setdefault(True, float(self.weight)) if recorded else self.weight) * s.real.mean()
+                weight = self.seen.setdefault(True, float(self.weight)) if recorded else self.weight
+                return size * weight * s.real.mean()
 
         assert "in a trial, the discriminator's gradient came out otherwise" in self.refused(experiment, Frozen())
 
@@ -345,14 +347,18 @@ def test_a_step_without_sense_is_not_recorded(experiment: Any) -> None:
 
 
 def test_nothing_is_made_from_recordings_after_one_broke_off(experiment: Any) -> None:
+    asked, replayed = [], []
+
     class Breaks(Again):
         def __call__(self, step: Any, reads: Any) -> Any:
+            asked.append(self.recorded)
             if self.recorded == 1:
                 try:
                     raise RuntimeError("out of memory")
                 except RuntimeError as error:
                     raise compilers.BrokenOff from error
-            return super().__call__(step, reads)
+            again = super().__call__(step, reads)
+            return lambda: (replayed.append(len(asked)), again())[1]
 
     settings: dict[str, Any] = {"regularizers": "r1:every=3", "arch": "mlp"}
     made, recorder = experiment(**settings), Breaks()
@@ -360,7 +366,8 @@ def test_nothing_is_made_from_recordings_after_one_broke_off(experiment: Any) ->
     written, _ = played(experiment(**settings))
     assert notes == written
     assert said == ["warning: steps are made as written, not made again: out of memory"]
-    assert recorder.recorded == 1
+    assert asked == [0, 1]
+    assert {*replayed} == {1}  # before the second recording broke off, and never again
 
 
 def test_only_so_many_kinds_are_recorded(experiment: Any, monkeypatch: pytest.MonkeyPatch) -> None:
