@@ -7,6 +7,7 @@ kernels may be chosen under capture: there the sweep runs in float64 and compare
 from __future__ import annotations
 
 import gc
+import json
 import math
 import os
 import re
@@ -14,7 +15,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import catalogue_sweep
 import emulation
@@ -111,8 +112,24 @@ def waits_raise() -> Iterator[None]:
             torch.cuda.set_sync_debug_mode("default")
 
 
-def played(made: Experiment, captured: bool) -> tuple[list[dict[str, float]], list[str], list[int]]:
-    """Make steps; their scalars, what was said, and the random numbers that the device's generators would give next."""
+class Played(NamedTuple):
+    """What came of some steps.
+
+    Attributes:
+        scalars: of each step.
+        said: lines that were shown.
+        random: the random numbers that the generators would give next.
+        calls: how often each function of the device's runtime was called in the last steps. Empty on a real GPU.
+    """
+
+    scalars: list[dict[str, float]]
+    said: list[str]
+    random: list[int]
+    calls: dict[str, float]
+
+
+def played(made: Experiment, captured: bool) -> Played:
+    """Make steps, and raise where the last ones wait for the device."""
     said: list[str] = []
     compiler = training.captures(made.run) if captured else None
     compiled = None if compiler is None else training.compiled_steps(made.run, made.game, compiler, said.append)
@@ -123,13 +140,20 @@ def played(made: Experiment, captured: bool) -> tuple[list[dict[str, float]], li
         for _ in range(warm):
             training.advance(made.run, made.game, total, compiled)
             scalars.append(made.game.pop_scalars())
+        before = emulation.counts() if emulation.is_emulated() else {}
         with waits_raise():
             for _ in range(CHECKED):
                 training.advance(made.run, made.game, total, compiled)
                 scalars.append(made.game.pop_scalars())
+        after = emulation.counts() if emulation.is_emulated() else {}
+        calls = {name: (number - before.get(name, 0)) / CHECKED for name, number in after.items()}
         index = made.run.device.index or 0
         random = [*torch.get_rng_state().tolist(), *torch.cuda.default_generators[index].get_state().tolist()]
-    return [{tag: float(value) for tag, value in row.items()} for row in scalars], said, random
+    return Played([{tag: float(value) for tag, value in row.items()} for row in scalars], said, random, calls)
+
+
+TABLE = os.environ.get("GANZOO_SWEEP_TABLE")
+"""A file to which each composition adds a line, for ``sweep_table.py``."""
 
 
 PART, PARTS = (int(number) for number in os.environ.get("GANZOO_SWEEP", "0/1").split("/"))
@@ -151,9 +175,13 @@ def test_captured_steps_are_the_steps_as_written(composition: catalogue_sweep.Co
     assert captured is not None
     try:
         with emulation.order("eager"):
-            expected, _, expected_random = played(written, captured=False)
-        scalars, said, random = played(captured, captured=True)
+            expected, _, expected_random, as_written = played(written, captured=False)
+        scalars, said, random, as_captured = played(captured, captured=True)
         torch.cuda.synchronize()
+        if TABLE is not None:
+            row = {"name": composition.name, "said": said, "written": as_written, "captured": as_captured}
+            with Path(TABLE).open("a") as file:
+                print(json.dumps(row), file=file)
         honest = [words for name, words in REASONS.items() if re.match(name, composition.name)]
         apart = [bound for name, bound in ROUNDED.items() if re.match(name, composition.name)]
         bound = max([*apart, 0.0 if emulation.is_emulated() else 1e-3])
