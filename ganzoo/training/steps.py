@@ -92,9 +92,9 @@ def compiled_steps(run: Run, game: Game, compiler: StepCompiler, warn: Callable[
     }
     optimizers = {player: bound[f"{player[0]}_optimizer"] for player in PLAYERS}
     pixels = run.settings.batch_size * math.prod(run.spec.shape[1:])
-    bound = tolerance(rounding(run.state.networks, pixels, _roundoff(run, game)))
+    limit = tolerance(rounding(run.state.networks, pixels, _roundoff(run, game)))
     numbers = partial(set_scheduled_numbers, run)
-    return RecordedSteps(game, play, parts, optimizers, numbers, compiler, bound, warn)
+    return RecordedSteps(game, play, parts, optimizers, numbers, compiler, limit, warn)
 
 
 def _roundoff(run: Run, game: Game) -> Roundoff:
