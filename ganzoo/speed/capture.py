@@ -15,6 +15,9 @@ that a resumed run draws the numbers of the run that never stopped. The two kern
 A recording is used only after a trial: two steps that differ in random numbers and scheduled numbers must come out of
 the recording as they come out of Python, one operation at a time. After the trial the state is put back, and all steps
 of that kind are replayed, the first one too. So a resumed run makes the steps of the run that never stopped.
+
+Where several processes train, the all-reduces of a step are in the graph of each process. The processes agree after
+each stage of a trial: a recording is used by all of them or by none, since a step must meet the steps of the others.
 """
 
 from __future__ import annotations
@@ -32,6 +35,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ganzoo import errors
 from ganzoo.parts import Batch, Player
 from ganzoo.speed.compilers import BrokenOff, Refused, Step, StepCompiler
 from ganzoo.speed.trial import Outcome, Start, norm, on_cpu
@@ -43,6 +47,16 @@ from ganzoo.words import Bound
 
 MAX_RECORDINGS = 32
 """Recordings kept in memory. Steps of further kinds run as Python code."""
+
+
+GOES_ON, REFUSED, FAILED = range(3)
+"""How a stage of a trial ends in a process."""
+
+ELSEWHERE = "another process refuses its recording"
+
+
+class _RefusedElsewhere(Refused):
+    """Another process refused its recording of the step."""
 
 
 class RecordedSteps:
@@ -198,7 +212,9 @@ class RecordedSteps:
             game.finish_with(rehearsal.scalars, rehearsal.nonfinite)
             return
         kind = self._kind(start.counts)
-        if (why := self._refusal(rehearsal, start, before)) is not None:
+        why = self._refusal(rehearsal, start, before)
+        if self._standing(GOES_ON if why is None else REFUSED) == REFUSED:
+            why = why or ELSEWHERE
             self.recordings[kind] = None
             self._warn(why)
             game.finish_with(rehearsal.scalars, rehearsal.nonfinite)
@@ -209,18 +225,26 @@ class RecordedSteps:
             truth = Outcome(rehearsal, gradients)
             gradients.clear()
             recording = self._recorded(calls, start)
+            self._agree()
             self._compare(truth, recording, start, step)
+            self._agree()
             with self._other_batches(recording.calls):
                 other = self._other(recording.calls, start, step, progress)
                 self._compare(other, recording, start, step + 1, self._cycle())
+            self._agree()
             self.recordings[kind] = recording
+        except errors.RankLost:
+            raise
         except BrokenOff as error:
+            self._standing(FAILED)
             recording, self.over = None, True
             self.recordings.clear()
             # The generator of the latents may believe that the capture goes on. The seed is set in each step.
             self.game.host.streams = RandomStreams(self.game.environment.device)
             self._warn(_in_a_line(error.__cause__ or error))
         except Exception as error:
+            if not isinstance(error, _RefusedElsewhere):
+                self._standing(REFUSED if isinstance(error, Refused) else FAILED)
             recording = self.recordings[kind] = None
             self._warn(str(error) if isinstance(error, Refused) else _in_a_line(error))
         finally:
@@ -391,6 +415,29 @@ class RecordedSteps:
         if isinstance(known.result, Batch):
             return _alias(known.result)
         return self.game.environment.feed.gather(known.result) if call == self.game.host.reals else known.result
+
+    def _standing(self, ours: int) -> int:
+        """How this stage of a trial ended, over all processes: the worst of ``GOES_ON``, ``REFUSED`` and ``FAILED``.
+
+        Raises:
+            TrainingStopped: the stage failed in some processes and not in others. The exchanges of a step that failed
+                half-way are not those of a whole step, and the processes would wait for each other for ever.
+        """
+        least, most = self.game.environment.process_group.extremes(ours)
+        if most == FAILED != least:
+            raise errors.TrainingStopped(
+                f"the steps of one process can be {self.compiler.name} and those of another cannot: give --no-capture"
+            )
+        return most
+
+    def _agree(self) -> None:
+        """Go on with a trial where all processes go on.
+
+        Raises:
+            Refused: another process refused its recording.
+        """
+        if self._standing(GOES_ON) != GOES_ON:
+            raise _RefusedElsewhere(ELSEWHERE)
 
     # -- whether to use a recording ------------------------------------------------------------------------------
 

@@ -114,6 +114,13 @@ class ProcessGroup(Protocol):
             A function that waits for the result and returns the averages.
         """
 
+    def extremes(self, number: int) -> tuple[int, int]:
+        """The least and the largest of a number over the processes. The host waits for all processes.
+
+        Args:
+            number: of this process.
+        """
+
 
 class SingleProcess:
     """The process group of a run in one process."""
@@ -128,6 +135,14 @@ class SingleProcess:
             tensors: tensors of any shapes.
         """
         return lambda: list(tensors)
+
+    def extremes(self, number: int) -> tuple[int, int]:
+        """The number itself, twice.
+
+        Args:
+            number: of the one process.
+        """
+        return number, number
 
 
 class Clock(Protocol):

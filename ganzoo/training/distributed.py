@@ -92,6 +92,14 @@ class Processes:
         """
         return flags
 
+    def extremes(self, number: int) -> tuple[int, int]:
+        """The least and the largest of a number over the processes. The host waits for all processes.
+
+        Args:
+            number: of this process.
+        """
+        return number, number
+
     def barrier(self) -> None:
         """Wait on the host until all processes are at this point.
 
@@ -227,6 +235,12 @@ class DistributedProcesses(Processes):
             now = torch.tensor(flags)
             self._flags = dist.all_reduce(now, dist.ReduceOp.MAX, async_op=True), now
         return tuple(before[1].tolist()) if before is not None else (0,) * len(flags)
+
+    def extremes(self, number: int) -> tuple[int, int]:
+        both = torch.tensor([-number, number], device="cpu")
+        with self._raising_rank_lost():
+            self._wait(dist.all_reduce(both, dist.ReduceOp.MAX, async_op=True), both)
+        return -int(both[0]), int(both[1])
 
     def barrier(self) -> None:
         # an all-reduce on the host: dist.barrier() would use NCCL where a GPU trains

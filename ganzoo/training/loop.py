@@ -156,9 +156,10 @@ class Trainer:
         self.saver = Saver(run, until, events, self.display.warn, processes)
         records = step_compiler(run, processes.world_size)
         self.steps = None if records is None else compiled_steps(run, game, records, self.display.warn)
-        if records is None and (run.settings.compile or (run.settings.capture and run.device.type == "cuda")):
-            what = "compiled" if run.settings.compile else "captured in CUDA graphs"
-            self.display.say(f"several processes make their steps as written; those of one would be {what}")
+        if run.settings.compile and processes.world_size > 1:
+            self.display.say(
+                "several processes do not compile their steps: a trace holds no exchange between processes"
+            )
         self.stopping, self.reason = False, ""
         self.skipped = 0
         self.warned: set[str] = set()

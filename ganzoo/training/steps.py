@@ -114,13 +114,11 @@ def step_compiler(run: Run, world_size: int = 1) -> StepCompiler | None:
         world_size: the number of processes that train the run.
 
     Returns:
-        None where the steps are made as written. Several processes always make the steps as written, since a step waits
-        for the other processes.
+        None where the steps are made as written. Several processes do not compile: a trace holds no exchange between
+        processes. A CUDA graph does.
     """
-    if world_size > 1:
-        return None
     graph = captures(run)
-    return Compiled(graph) if run.settings.compile else graph
+    return Compiled(graph) if run.settings.compile and world_size == 1 else graph
 
 
 def captures(run: Run) -> StepCompiler | None:

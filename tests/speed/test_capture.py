@@ -6,6 +6,7 @@ import inspect
 import random
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Annotated, Any, ClassVar
@@ -20,6 +21,7 @@ from torch import Tensor, nn
 import ganzoo
 from ganzoo import errors
 from ganzoo.speed import capture, compilers
+from ganzoo.step.environment import SingleProcess
 from ganzoo.training import loop
 from ganzoo.training.steps import advance, compiled_steps, step_compiler
 
@@ -370,6 +372,36 @@ def test_nothing_is_made_from_recordings_after_one_broke_off(experiment: Any) ->
     assert {*replayed} == {1}  # before the second recording broke off, and never again
 
 
+class Elsewhere(SingleProcess):
+    """A group in which the other process ends one stage of the trial in its own way."""
+
+    def __init__(self, stage: int, how: int) -> None:
+        self.stage, self.how = stage, how
+
+    def extremes(self, number: int) -> tuple[int, int]:
+        self.stage -= 1
+        theirs = self.how if self.stage == 0 else capture.GOES_ON
+        return min(number, theirs), max(number, theirs)
+
+
+@pytest.mark.parametrize("stage", [1, 2, 3, 4])
+def test_processes_use_a_recording_all_of_them_or_none(experiment: Any, stage: int) -> None:
+    """After the rehearsal, the recording, and each of the two steps of the trial."""
+    mine, theirs = experiment(arch="mlp"), experiment(arch="mlp")
+    mine.game.environment = replace(mine.game.environment, process_group=Elsewhere(stage, capture.REFUSED))
+    notes, said = played(mine, Again())
+    assert said == ["warning: steps are made as written, not made again: another process refuses its recording"]
+    assert notes == played(theirs)[0]
+    assert differences(state_of(mine), state_of(theirs)) == []
+
+
+def test_a_trial_that_fails_in_another_process_alone_ends_the_run(experiment: Any) -> None:
+    made = experiment(arch="mlp")
+    made.game.environment = replace(made.game.environment, process_group=Elsewhere(2, capture.FAILED))
+    with pytest.raises(errors.TrainingStopped, match=r"those of another cannot: give --no-capture$"):
+        played(made, Again())
+
+
 def test_only_so_many_kinds_are_recorded(experiment: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(capture, "MAX_RECORDINGS", 1)
     settings: dict[str, Any] = {"regularizers": "r1:every=3", "arch": "mlp"}
@@ -458,7 +490,7 @@ class TestCompiled:
     def test_off_unless_asked_for(self, experiment: Any) -> None:
         assert step_compiler(experiment().run) is None
         assert isinstance(step_compiler(experiment(compile=True).run), compilers.Compiled)
-        assert step_compiler(experiment(compile=True).run, world_size=2) is None
+        assert step_compiler(experiment(compile=True).run, world_size=2) is None  # there is no graph on a CPU
 
 
 class Device:
