@@ -37,6 +37,7 @@ from torch import Tensor
 
 from ganzoo import errors
 from ganzoo.parts import Batch, Player
+from ganzoo.speed.block import Block
 from ganzoo.speed.compilers import BrokenOff, Refused, Step, StepCompiler
 from ganzoo.speed.trial import Outcome, Start, norm, on_cpu
 from ganzoo.step.environment import HostCall
@@ -341,11 +342,11 @@ class RecordedSteps:
             raise Refused(f"{name} is another tensor after each step, and not the same with other numbers")
         return _Recording(run, calls, tags, block)
 
-    def _block(self, calls: Sequence[_MadeCall]) -> tuple[_Block, list[_MadeCall]]:
+    def _block(self, calls: Sequence[_MadeCall]) -> tuple[Block, list[_MadeCall]]:
         """The block that the host fills before each replay, and the calls with their places in the block."""
         device, results = self.game.environment.device, [made.result for made in calls]
         numbers = [torch.zeros((), dtype=number.dtype, device="cpu") for number in self.numbers]
-        block = _Block([*numbers, *(result for result in results if isinstance(result, Tensor))], device)
+        block = Block([*numbers, *(result for result in results if isinstance(result, Tensor))], device)
         slots = iter(block.slots[len(numbers) :])
         placed = [made._replace(result=next(slots)) if isinstance(made.result, Tensor) else made for made in calls]
         return block, placed
@@ -506,49 +507,6 @@ class _Number(NamedTuple):
     dtype: torch.dtype
 
 
-class _Block:
-    """Numbers that the host hands to the device before each replay, side by side: one copy hands over all of them.
-
-    Attributes:
-        slots: the tensors on the device, views of the block.
-    """
-
-    def __init__(self, like: Sequence[Tensor], device: torch.device) -> None:
-        """Make room for numbers.
-
-        Args:
-            like: tensors with the shapes and types of the numbers.
-            device: where the recording reads the numbers.
-        """
-        self._places: list[tuple[int, int, torch.dtype]] = [(0, 0, torch.uint8)] * len(like)
-        size = 0
-        # The widest type first: each number then begins at a multiple of the width of its type.
-        for k in sorted(range(len(like)), key=lambda k: -like[k].itemsize):
-            self._places[k] = (size, size + like[k].nbytes, like[k].dtype)
-            size += like[k].nbytes
-        self._bytes = torch.zeros(size, dtype=torch.uint8, device=device)
-        shapes = [each.shape for each in like]
-        self.slots = [self._bytes[a:b].view(kind).view(s) for (a, b, kind), s in zip(self._places, shapes, strict=True)]
-
-    def fill(self, values: Sequence[Tensor | float]) -> None:
-        """Hand over the numbers of a step.
-
-        Args:
-            values: numbers, or tensors on the CPU, in the order of the slots.
-        """
-        # Other memory in each step, because the copy of the step before may not have been made yet. Pinned memory,
-        # because the host would wait for a copy from other memory.
-        pinned = self._bytes.device.type == "cuda"
-        made = torch.empty(len(self._bytes), dtype=torch.uint8, device="cpu", pin_memory=pinned)
-        for (first, end, kind), value in zip(self._places, values, strict=True):
-            view = made[first:end].view(kind)
-            if isinstance(value, Tensor):
-                view.copy_(value)
-            else:
-                view.fill_(value)
-        self._bytes.copy_(made, non_blocking=True)
-
-
 class _MadeCall(NamedTuple):
     """A call that a step made on the host, and where a recording finds the result.
 
@@ -573,7 +531,7 @@ class _Recording:
     run: Step
     calls: list[_MadeCall]
     tags: list[str]
-    block: _Block
+    block: Block
 
 
 def _fill(lasting: Batch, result: Batch) -> None:

@@ -85,6 +85,7 @@ class HostSide:
             number: number of the batch in the step, from 0.
             piece: the micro-batch of the process, from 0.
         """
+        # The number in the run is counted from the start of the step, which every replay moves on.
         return self.environment.feed.sample_numbers(self.counters_at_start.draws + number, piece)
 
     def count_batch(self) -> None:

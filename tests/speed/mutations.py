@@ -64,7 +64,7 @@ MUTATIONS = (
     ),
     Mutation(
         "numbers that follow the run are not filled",
-        CAPTURE,
+        "ganzoo/speed/block.py",
         "                view.fill_(value)\n",
         "                pass\n",
         f"{DOUBLE}{AGAIN}[extragradient]",
@@ -99,14 +99,14 @@ MUTATIONS = (
     ),
     Mutation(
         "the numbers of the samples are not handed over",
-        CAPTURE,
+        "ganzoo/speed/block.py",
         "                view.copy_(value)\n",
         "                view.fill_(0)\n",
         f"{DEVICE}{SAME}[onestep]",
     ),
     Mutation(
         "the block of a step lies in the memory of the block before",
-        CAPTURE,
+        "ganzoo/speed/block.py",
         "        made = torch.empty(",
         "        made = self.made = self.made if hasattr(self, 'made') else torch.empty(",
         f"{DEVICE}{SAME}[onestep]",
