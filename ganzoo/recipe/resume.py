@@ -19,6 +19,7 @@ from ganzoo.recipe.assemble import Experiment, adopt, assemble, build, total_ste
 from ganzoo.recipe.directory import open_directory
 from ganzoo.recipe.gather import gather
 from ganzoo.recipe.settings import RESUME_MAY_CHANGE, PartSource, Settings, read_config, resolve
+from ganzoo.speed import hardware
 from ganzoo.training.display import Display
 from ganzoo.training.plain import read_spec, read_sums
 from ganzoo.training.run import Run
@@ -138,7 +139,10 @@ def _go_on(
                     _same_run(folder, saved.numbers, run_, experiment.catalogue.kinds, moved=moved)
                     for line in saved.passed_over:
                         screen.warn(f"warning: {line}: going on from step {saved.step}")
-                    run_.state.load(saved.tensors, saved.numbers)
+                    what = f"restore the checkpoint of step {saved.step}, which is intact"
+                    free = f"free memory on {run_.device}, or give another --device"
+                    with hardware.room(f"there is no memory to {what}: {free}"):
+                        run_.state.load(saved.tensors, saved.numbers)
                     run_.sums = read_sums(saved.numbers)
             except BaseException:
                 experiment.lock.release()

@@ -21,6 +21,7 @@ from torch.utils.flop_counter import flop_registry
 from ganzoo import errors
 from ganzoo.launcher import launch
 from ganzoo.parts import Architecture, Batch, Networks, Spec, TensorSpec
+from ganzoo.step.randomness import default_generators
 
 SMALL_STEP = 4e9
 """A step of fewer floating-point operations than ``SMALL_STEP`` is computed on one thread of a CPU, see ``threads``."""
@@ -113,27 +114,6 @@ def rounded(value: float, where: torch.device) -> float:
         0.1
     """
     return float(np.float32(value)) if where.type == "cuda" else value
-
-
-def default_generators(where: torch.device) -> list[torch.Generator]:
-    """The random number generators that parts draw from.
-
-    Other devices are not queried: a query creates a context of hundreds of megabytes on an accelerator.
-
-    Args:
-        where: the device.
-
-    Returns:
-        The default generator of the CPU, and on an accelerator also the default generator of the device.
-    """
-    found = [torch.default_generator]
-    module: Any = None if where.type == "cpu" else torch.get_device_module(where)
-    if where.type == "mps":
-        found.append(module._get_default_mps_generator())  # torch has no public name for this generator
-    elif module is not None:
-        module.init()
-        found.append(module.default_generators[where.index or 0])
-    return found
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import torch
 
@@ -65,6 +65,27 @@ def draw_latents(
     return uniform if noise == "uniform" else math.sqrt(2) * torch.erfinv(uniform * math.erf(math.sqrt(2)))
 
 
+def default_generators(where: torch.device) -> list[torch.Generator]:
+    """The random number generators that parts draw from.
+
+    Other devices are not queried: a query creates a context of hundreds of megabytes on an accelerator.
+
+    Args:
+        where: the device.
+
+    Returns:
+        The default generator of the CPU, and on an accelerator also the default generator of the device.
+    """
+    found = [torch.default_generator]
+    module: Any = None if where.type == "cpu" else torch.get_device_module(where)
+    if where.type == "mps":
+        found.append(module._get_default_mps_generator())  # torch has no public name for this generator
+    elif module is not None:
+        module.init()
+        found.append(module.default_generators[where.index or 0])
+    return found
+
+
 class RandomStreams:
     """The two streams that a step draws from: one generator draws latents, and parts share torch's default generators.
 
@@ -80,10 +101,7 @@ class RandomStreams:
     def __init__(self, device: torch.device) -> None:
         self.latents = torch.Generator(device)
         # torch.manual_seed would look for every kind of device that torch knows, at a cost of 0.2 ms a step.
-        self._defaults = [torch.default_generator]
-        if device.type == "cuda":
-            torch.cuda.init()  # type: ignore[no-untyped-call]  # torch's
-            self._defaults.append(torch.cuda.default_generators[device.index or 0])
+        self._defaults = default_generators(device)
 
     def seed_step(self, seed: int, step: int, rollbacks: int, rank: int) -> None:
         """Set both streams to the random numbers of a step.

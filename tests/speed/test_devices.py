@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from torch.utils.data import TensorDataset
 from ganzoo import errors
 from ganzoo.data import choose
 from ganzoo.speed import hardware
+from ganzoo.step.randomness import RandomStreams
 
 LAUNCHER = ("LOCAL_RANK", "LOCAL_WORLD_SIZE", "CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES")
 
@@ -102,6 +104,26 @@ def test_bf16_is_asked_of_the_runs_device(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: current[-1] == 1)
     assert hardware.has_bf16(torch.device("cuda:1"))
     assert not hardware.has_bf16(torch.device("cuda:0"))
+
+
+@pytest.mark.parametrize("kind", ["cuda", "xpu", "mps"])
+def test_each_step_seeds_the_generator_that_parts_draw_from_on_the_device(
+    monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """A run on any accelerator goes on with the random numbers of the run that never stopped."""
+    of_device = torch.Generator()
+    module = SimpleNamespace(
+        init=lambda: None, default_generators=[None, of_device], _get_default_mps_generator=lambda: of_device
+    )
+    monkeypatch.setattr(torch, "get_device_module", lambda where: module)
+    monkeypatch.setattr(torch, "Generator", lambda where: of_device.clone_state())
+    drawn = []
+    with hardware.random_state_kept(torch.device("cpu")):
+        streams = RandomStreams(torch.device(kind, 1))
+        for step in (5, 6, 5):
+            streams.seed_step(seed=3, step=step, rollbacks=0, rank=0)
+            drawn.append(torch.rand(4, generator=of_device).tolist())
+    assert drawn[0] == drawn[2] != drawn[1]
 
 
 def test_random_numbers_are_left_as_they_were() -> None:
