@@ -13,6 +13,8 @@ import ganzoo
 from ganzoo_zoo.schedules.alternating import Alternating
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from torch import Tensor
 
 PLAYERS: tuple[Literal["discriminator"], Literal["generator"]] = ("discriminator", "generator")
@@ -80,18 +82,18 @@ class Lookahead(ganzoo.Schedule):
                 self.module.approach(player, point.weights[player], self.alpha)
             game.restore(point)
             if isinstance(self.of, Lookahead):
-                self.of.start_from(point)
+                self.of.start_from(point.weights)
 
-    def start_from(self, point: ganzoo.Snapshot) -> None:
+    def start_from(self, weights: Mapping[Literal["discriminator", "generator"], list[Tensor]]) -> None:
         """Put the slow weights, and those of lookahead schedules inside, where the players are.
 
         Args:
-            point: copies of the players' parameters.
+            weights: a copy of each player's parameters, by player.
         """
         for player in PLAYERS:
-            self.module.become(player, point.weights[player])
+            self.module.become(player, weights[player])
         if isinstance(self.of, Lookahead):
-            self.of.start_from(point)
+            self.of.start_from(weights)
 
 
 class Slow(nn.Module):
