@@ -235,7 +235,7 @@ MUTATIONS = (
         "ganzoo/speed/trial.py",
         "    return math.sqrt(NEAR * error)\n",
         "    return 10 * math.sqrt(NEAR * error)\n",
-        f"{DOUBLE}TestWhatMustNotBeRecorded::test_a_number_of_the_run_that_a_recording_freezes[0.02]",
+        f"{DOUBLE}TestWhatMustNotBeRecorded::test_a_number_of_the_run_that_a_recording_freezes[0.005]",
     ),
     Mutation(
         "the trial has one step",

@@ -209,7 +209,7 @@ class TestWhatMustNotBeRecorded:
         assert "part-Anew" in (line := self.refused(experiment, Anew()))
         assert "is another tensor after each step" in line
 
-    @pytest.mark.parametrize("size", [1.0, 0.02])
+    @pytest.mark.parametrize("size", [1.0, 0.005])
     def test_a_number_of_the_run_that_a_recording_freezes(self, experiment: Any, size: float) -> None:
         """The trial with other numbers finds it: a part that keeps the first value that it saw, large or small."""
 
