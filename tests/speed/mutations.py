@@ -109,7 +109,7 @@ MUTATIONS = (
         "ganzoo/speed/block.py",
         "        made = torch.empty(",
         "        made = self.made = self.made if hasattr(self, 'made') else torch.empty(",
-        f"{DEVICE}{SAME}[onestep]",
+        f"{DEVICE}test_scalars_may_be_read_late",
     ),
     Mutation(
         "latents are drawn by the host alone",
