@@ -67,11 +67,13 @@ class CGD(ganzoo.Schedule):
         psi, theta = game.parameters["discriminator"], game.parameters["generator"]
         by_theta, by_psi = product(with_graph[0], theta), product(with_graph[1], psi)  # C and B
 
+        # One rate after the other: the product of two rates is rounded otherwise in Python than on a device.
         def answered(y: Vectors) -> list[Tensor]:
-            return plus(y, -h_d * h_g, by_psi(by_theta(y)))
+            return plus(y, -h_d, [h_g * part for part in by_psi(by_theta(y))])
 
         def answered_back(y: Vectors) -> list[Tensor]:  # the transposed map
-            return plus(y, -h_d * h_g, transposed(with_graph[0], theta, transposed(with_graph[1], psi, y)))
+            back = transposed(with_graph[0], theta, transposed(with_graph[1], psi, y))
+            return plus(y, -h_d, [h_g * part for part in back])
 
         y = solved(answered, answered_back, plus(b, -h_d, by_psi(a)), self.iterations)
         game.move({"discriminator": plus(a, -h_g, by_theta(y)), "generator": y})
