@@ -218,6 +218,12 @@ class Schedule(Part):
         return False
 
     @property
+    def differentiates_gradients(self) -> bool:
+        """The schedule differentiates what ``game.differentiate`` gave. A penalty on a gradient then has a third
+        derivative, which torch's batch norm lacks."""
+        return False
+
+    @property
     def module(self) -> Any:
         """The module that ``prepare`` returned, saved and restored with the run. None outside a run."""
         return None

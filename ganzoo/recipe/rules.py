@@ -66,6 +66,8 @@ def check(cast_: Parts, networks: Networks, spec: Spec) -> list[str]:
             )
     if cast_.schedule.uses_shared_backward:
         _check_shared(cast_, networks)
+    if cast_.schedule.differentiates_gradients:
+        _check_third_derivatives(cast_, networks)
     if not cast_.loss.bounded and not any(r.constrains_discriminator for r in cast_.regularizers.values()):
         names = cast_.catalogue_names("regularizer", "constrains_discriminator")
         warnings.append(
@@ -111,6 +113,24 @@ def _check_shared(cast_: Parts, networks: Networks) -> None:
             f"{why}, so schedule {cast_.spec('schedule').label} cannot take both players' from one "
             "backward pass: leave out its shared=true"
         )
+
+
+def _check_third_derivatives(cast_: Parts, networks: Networks) -> None:
+    """Refuse batch norm where a penalty on gradients of the network meets a schedule that differentiates again.
+
+    The slopes of the discriminator's scores by images are not looked at: penalties on these refuse batch norm anyway.
+    """
+    for label, regularizer in cast_.regularizers.items():
+        joint = regularizer.defines("joint_penalty")
+        through = [*networks] if joint else [networks.generator] if "styles" in regularizer.needs_grad_of else []
+        if any(
+            isinstance(module, nn.modules.batchnorm._BatchNorm) for network in through for module in network.modules()
+        ):
+            raise errors.Incompatible(
+                f"{label} has a gradient in its penalty, and schedule {cast_.spec('schedule').label} differentiates "
+                "twice more, which torch's batch norm cannot: use another normalisation in the networks, another "
+                f"schedule, or leave {label} out"
+            )
 
 
 def _mixing(network: nn.Module, excused: str = "") -> str | None:

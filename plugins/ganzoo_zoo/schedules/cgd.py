@@ -53,6 +53,11 @@ class CGD(ganzoo.Schedule):
     iterations: Annotated[int, Ge(1)] = 5
     rate: Annotated[float, Gt(0)] | None = None
 
+    @property
+    def differentiates_gradients(self) -> bool:
+        """True: the step has products with second derivatives."""
+        return True
+
     def step(self, game: ganzoo.Game) -> None:
         """One round, both gradients, the equations of the two moves, one move."""
         found = game.differentiate(game.round())

@@ -69,6 +69,11 @@ class Lookahead(ganzoo.Schedule):
         """Whether the inner schedule takes the players' gradients together."""
         return self.of.uses_shared_backward
 
+    @property
+    def differentiates_gradients(self) -> bool:
+        """Whether the inner schedule differentiates gradients."""
+        return self.of.differentiates_gradients
+
     def prepare(self, networks: ganzoo.Networks, spec: ganzoo.Spec) -> nn.Module:
         """The slow weights, with the state of the inner schedule."""
         return Slow(networks, self.of.prepare(networks, spec))

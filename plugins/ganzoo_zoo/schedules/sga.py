@@ -53,6 +53,11 @@ class SGA(ganzoo.Schedule):
     weight: Annotated[float, Gt(0)] = 1.0
     align: bool = True
 
+    @property
+    def differentiates_gradients(self) -> bool:
+        """True: the step has products with second derivatives."""
+        return True
+
     def step(self, game: ganzoo.Game) -> None:
         """One round, both gradients, the adjustment, one move."""
         found = game.differentiate(game.round())
