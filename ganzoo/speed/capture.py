@@ -42,7 +42,6 @@ from ganzoo.speed.compilers import BrokenOff, Refused, Step, StepCompiler
 from ganzoo.speed.trial import Outcome, Start, norm, on_cpu
 from ganzoo.step.environment import HostCall
 from ganzoo.step.game import Game
-from ganzoo.step.randomness import RandomStreams
 from ganzoo.step.state import Counters
 from ganzoo.words import Bound
 
@@ -241,7 +240,7 @@ class RecordedSteps:
             recording, self.over = None, True
             self.recordings.clear()
             # The generator of the latents may believe that the capture goes on. The seed is set in each step.
-            self.game.host.streams = RandomStreams(self.game.environment.device)
+            self.game.host.renew_streams()
             self._warn(_in_a_line(error.__cause__ or error))
         except Exception as error:
             if not isinstance(error, _RefusedElsewhere):

@@ -22,10 +22,11 @@ from torch import Tensor, nn
 from ganzoo import errors
 from ganzoo.parts import PLAYERS, Batch, Learning, Player, Regularizer, Scores, Snapshot
 from ganzoo.step.gradients import Gradients, norms, with_layout_of
-from ganzoo.step.lookahead import require_whole_batch, restore_snapshot, take_snapshot, unrolled_generator_loss
+from ganzoo.step.lookahead import restore_snapshot, take_snapshot, unrolled_generator_loss
 from ganzoo.step.naming import named, require_scalar
 from ganzoo.step.nonfinite import raise_flag, stop_on
 from ganzoo.step.round import round_scores
+from ganzoo.step.second_order import differentiate, joint_penalties
 from ganzoo.step.shared_backward import shared_gradients
 from ganzoo.step.surroundings import Surroundings
 
@@ -190,11 +191,12 @@ class Game(Surroundings):
         """L_G: the loss on a round, with the penalties that are due; the penalties alone without an adversary."""
         if not self.learning.adversarial:
             return self._penalties_alone(s)
-        loss = self._bare_generator_loss(s)
+        loss = self.bare_generator_loss(s)
         self.log_scalar("loss/generator", loss)
         return self.add_penalties("generator", loss, s)
 
-    def _bare_generator_loss(self, s: Scores) -> Tensor:
+    def bare_generator_loss(self, s: Scores) -> Tensor:
+        """The generator's loss without penalties, on the samples that regularizers select."""
         for name, regularizer in self.with_hook["select_samples"].items():
             with named("regularizer", name):
                 s = s.at(regularizer.select_samples(s))
@@ -224,10 +226,8 @@ class Game(Surroundings):
     def bare_losses(self, s: Scores) -> tuple[Tensor, Tensor]:
         """Both players' losses by the scores of images, without penalties and without a selection of samples."""
         with named("loss", self.parts.loss_name):
-            discriminator, generator = (
-                require_scalar(self.loss.discriminator(s), "loss", self.parts.loss_name),
-                require_scalar(self.loss.generator(s), "loss", self.parts.loss_name),
-            )
+            discriminator = require_scalar(self.loss.discriminator(s), "loss", self.parts.loss_name)
+            generator = require_scalar(self.loss.generator(s), "loss", self.parts.loss_name)
         if self.loss.takes_patches and s.patches().fake.shape != s.fake.shape:
             raise errors.Incompatible(
                 f"architecture {self.parts.architecture_name} scores patches, and a backward pass shared by both "
@@ -258,30 +258,8 @@ class Game(Surroundings):
         return loss
 
     def joint_penalties(self, s: Scores) -> dict[str, Tensor]:
-        """The penalties on both players' gradients at once, by name: computed once for a round, paid by both."""
-        known: dict[str, Tensor] | None = vars(s).get("_joint_penalties")
-        if known is not None:
-            return known
-        with named("loss", self.parts.loss_name):
-            losses: dict[Player, Tensor] = {
-                "discriminator": torch.stack(
-                    [
-                        require_scalar(self.loss.discriminator(view), "loss", self.parts.loss_name)
-                        for view in self.seen_by_loss(s)
-                    ]
-                ).sum(),
-                "generator": self._bare_generator_loss(s),
-            }
-        gradients: dict[Player, Sequence[Tensor]] = {
-            player: torch.autograd.grad(
-                losses[player], self.parameters[player], create_graph=True, materialize_grads=True
-            )
-            for player in PLAYERS
-        }
-        # Kept with the round's scores: the second player's loss finds the penalties there.
-        known = {name: r.joint_penalty(gradients) for name, r in self.with_hook["joint_penalty"].items()}
-        vars(s)["_joint_penalties"] = known
-        return known
+        """The penalties on both players' gradients at once, by name: see ``second_order``."""
+        return joint_penalties(self, s)
 
     def due(self, player: Player, regularizer: Regularizer) -> bool:
         """Whether a lazy penalty is paid in the player's coming update."""
@@ -389,17 +367,8 @@ class Game(Surroundings):
         self.apply({player: averaged() for player, averaged in under_way.items()})
 
     def differentiate(self, s: Scores) -> dict[Player, Sequence[Tensor]]:
-        """grad_psi L_D and grad_theta L_G on one round, as functions of the parameters of both players."""
-        require_whole_batch(self, "differentiates gradients")
-        losses: dict[Player, Tensor] = {
-            "discriminator": self.discriminator_loss(s),
-            "generator": self.generator_loss(s),
-        }
-        found: dict[Player, Sequence[Tensor]] = {}
-        for player, loss in losses.items():
-            own = self.parameters[player]  # empty in a phase in which the player does not learn
-            found[player] = torch.autograd.grad(loss, own, create_graph=True, materialize_grads=True) if own else ()
-        return found
+        """grad_psi L_D and grad_theta L_G on one round, as functions of all parameters: see ``second_order``."""
+        return differentiate(self, s)
 
     def move(self, along: Mapping[Player, Sequence[Tensor]]) -> None:
         """Move players along directions, as along gradients: one number that is not finite stops the move."""

@@ -30,6 +30,10 @@ class HostSide:
         self.streams = RandomStreams(environment.device)
         self.counters_at_start = state.counters.copy()
 
+    def renew_streams(self) -> None:
+        """Make the random streams anew. The next step seeds the streams."""
+        self.streams = RandomStreams(self.environment.device)
+
     def begin(self, step: int) -> None:
         """Start a step: keep the counters, and set the random numbers to the step's.
 
