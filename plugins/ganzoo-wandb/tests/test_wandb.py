@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import ganzoo
@@ -13,7 +14,11 @@ def test_the_offline_file_holds_scalars_pictures_and_settings(tmp_path: Path) ->
     words = "wandb:mode=offline,project=digits"
     run = ganzoo.run(log=[words], steps=2, log_every=1, logdir=tmp_path, name="a", quiet=True, **SMALL)
     (file,) = run.dir.glob("wandb/offline-run-*/run-a.wandb")
-    content = file.read_bytes()  # records of protobuf, whose texts are plain bytes
+    # Records of protobuf, whose texts are plain bytes. A process of wandb's own writes the file, and may still write
+    # after the run has ended.
+    deadline = time.monotonic() + 60
+    while b"finished" not in (content := file.read_bytes()) and time.monotonic() < deadline:
+        time.sleep(0.1)
     for text in (b"loss/generator", b"images", b"digits", b"batch_size", b"finished"):
         assert text in content
     assert list((run.dir / "wandb").rglob("*.png"))
