@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import math
-from dataclasses import field
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import torch
-from annotated_types import Ge, Gt, Le
+from annotated_types import Ge, Le
 from torch import nn
 
 import ganzoo
+from ganzoo_zoo.regularizers._adaptive import Adaptive, Probability, used
 from ganzoo_zoo.regularizers._augment import GREY, about, bands, coloured, cut_out, filtered, images_only, warped
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from torch import Tensor
 
 
-class ADA(ganzoo.Regularizer):
+class ADA(Adaptive):
     """Adaptive discriminator augmentation (ADA, StyleGAN2-ADA): augments as often as overfitting asks for.
 
     Formula:
@@ -32,9 +30,9 @@ class ADA(ganzoo.Regularizer):
         interval: updates of the discriminator between two changes of p, at least 1.
         kimg: thousands of real images in which p can go from 0 to 1, above 0.
         start: p at the first step, from 0 to 1.
+        p: the probability, from 0 to 1, where p is fixed or scheduled (p=0..0.55) and does not follow overfitting.
         pipeline: transforms: b (flips, quarter turns, whole-pixel shifts), bg (and scaling, turning, stretching,
             shifting by parts of pixels), bgc (and brightness, contrast, inversion, hue, saturation).
-        p: the probability, from 0 to 1, where p is fixed or scheduled (p=0..0.55) and does not follow overfitting.
         colour: factor of p for the transforms of colour, from 0 to 1.
         filter: factor of p for a change of each of four bands of frequencies, from 0 to 1.
         noise: factor of p for white noise, whose standard deviation is |N(0, 0.1^2)|, from 0 to 1.
@@ -70,12 +68,7 @@ class ADA(ganzoo.Regularizer):
         {'p': tensor(0.1000), 'r_t': tensor(1.)}
     """
 
-    target: Annotated[float, Ge(-1), Le(1)] = 0.6
-    interval: Annotated[int, Ge(1)] = 4
-    kimg: Annotated[float, Gt(0)] = 500.0
-    start: Annotated[float, Ge(0), Le(1)] = field(default=0.0, metadata={"read_once": True})
     pipeline: Literal["b", "bg", "bgc"] = "bgc"
-    p: Annotated[float, Ge(0), Le(1)] | None = None
     colour: Annotated[float, Ge(0), Le(1)] = 1.0
     filter: Annotated[float, Ge(0), Le(1)] = 0.0
     noise: Annotated[float, Ge(0), Le(1)] = 0.0
@@ -92,16 +85,6 @@ class ADA(ganzoo.Regularizer):
         module.register_buffer("bands", bands(), persistent=False)
         return module
 
-    def observe(self, player: str, s: ganzoo.Scores) -> None:
-        """Count signs of real scores, and change the probability when the interval is over."""
-        if player == "discriminator":
-            images = len(s.real) * s.pieces
-            self.module.count(s.real, self.interval, self.target, images * self.interval / (1000 * self.kimg))
-
-    def report(self) -> Mapping[str, Tensor]:
-        """The probability, and the share r_t by which the probability is steered."""
-        return {"p": self.probability(self.module.p), "r_t": self.module.last}
-
     def images(self, images: Tensor, s: ganzoo.Scores) -> Tensor:
         """The augmented images."""
         p = self.probability(images)
@@ -109,71 +92,16 @@ class ADA(ganzoo.Regularizer):
         images = warped(images, draw.geometry(fine="g" in self.pipeline))
         if "c" in self.pipeline:
             images = coloured(images, Draw(images, p * self.colour).colour())
-        if _used(self.filter):
+        if used(self.filter):
             images = filtered(images, Draw(images, p * self.filter).gains(), self.module.bands)
-        if _used(self.noise):
+        if used(self.noise):
             draw = Draw(images, p * self.noise)
             std = draw.happens(draw.normal(0.1).abs(), 0.0)
             images = images + std.view(-1, 1, 1, 1) * torch.randn_like(images)
-        if _used(self.cutout):
+        if used(self.cutout):
             kept = torch.rand(len(images), 1, 1, 1, device=images.device) >= p * self.cutout
             images = torch.where(kept, images, cut_out(images))
         return images
-
-    def probability(self, like: Tensor) -> Tensor:
-        """The present p, (), on the device.
-
-        Args:
-            like: a tensor of the device and type.
-        """
-        now: Tensor = self.module.now(like, self.p)
-        return now
-
-
-class Probability(nn.Module):
-    """The probability p, and the signs of the real scores since p changed.
-
-    Args:
-        start: p at first, at least 0.
-    """
-
-    p: Tensor
-    signs: Tensor
-    updates: Tensor
-    last: Tensor
-
-    def __init__(self, start: float) -> None:
-        super().__init__()
-        for name, value in {"p": start, "signs": 0.0, "updates": 0.0, "last": 0.0}.items():
-            self.register_buffer(name, torch.tensor(value))
-
-    def now(self, like: Tensor, fixed: float | Tensor | None) -> Tensor:
-        """The present probability, (), on the device.
-
-        Args:
-            like: a tensor of the device and type.
-            fixed: the probability where it does not follow overfitting, or None.
-        """
-        p = self.p.clamp(max=1.0) if fixed is None else fixed
-        # A tensor made on the device: a copy of a number from the host would make the step wait.
-        return p.to(like.dtype) if isinstance(p, torch.Tensor) else like.new_full((), p)
-
-    def count(self, scores: Tensor, interval: int, target: float, step: float) -> None:
-        """Count an update. The device decides whether the interval is over, and the host does not wait for the device.
-
-        Args:
-            scores: (N,) real scores.
-            interval: updates between two changes of p.
-            target: aim for r_t.
-            step: size of a change.
-        """
-        self.signs += scores.sign().mean().to(self.signs.dtype)
-        self.updates += 1
-        due = self.updates >= interval
-        self.last.copy_(torch.where(due, self.signs / interval, self.last))
-        self.p.copy_(torch.where(due, (self.p + (self.last - target).sign() * step).clamp(min=0), self.p))
-        self.signs *= ~due
-        self.updates *= ~due
 
 
 class Draw:
@@ -300,11 +228,6 @@ class Draw:
         map_ = about(axis, self.happens(self.uniform(-math.pi, math.pi), 0.0)) @ map_
         strength = by(self.happens(self.normal(1.0).exp2(), 1.0))
         return (eye + (strength - 1) * (flat - grey)) @ map_
-
-
-def _used(factor: float | Tensor) -> bool:
-    """Whether a factor of p is not 0. A tensor, in a recording, is not read by the host."""
-    return not isinstance(factor, float) or factor > 0
 
 
 def _rows(*rows: list[Tensor]) -> Tensor:

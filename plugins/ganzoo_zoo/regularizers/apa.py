@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import field
-from typing import TYPE_CHECKING, Annotated
-
 import torch
-from annotated_types import Ge, Gt, Le
 
 import ganzoo
 from ganzoo.errors import Incompatible
-from ganzoo_zoo.regularizers.ada import Probability
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from torch import Tensor, nn
+from ganzoo_zoo.regularizers._adaptive import Adaptive
 
 
-class APA(ganzoo.Regularizer):
+class APA(Adaptive):
     """Adaptive pseudo augmentation (APA): fakes are shown as real samples, as often as overfitting asks for.
 
     Formula:
@@ -61,12 +52,6 @@ class APA(ganzoo.Regularizer):
         [[3.0], [1.0], [2.0]]
     """
 
-    target: Annotated[float, Ge(-1), Le(1)] = 0.6
-    interval: Annotated[int, Ge(1)] = 4
-    kimg: Annotated[float, Gt(0)] = 500.0
-    start: Annotated[float, Ge(0), Le(1)] = field(default=0.0, metadata={"read_once": True})
-    p: Annotated[float, Ge(0), Le(1)] | None = None
-
     def check(self, spec: ganzoo.Spec, outputs: object) -> None:
         """Refuse conditions: a fake for another condition is no sample of the condition."""
         if spec.inputs:
@@ -75,25 +60,11 @@ class APA(ganzoo.Regularizer):
                 "sample: use data of images with class labels at most, or leave apa out"
             )
 
-    def prepare(self, networks: ganzoo.Networks, spec: ganzoo.Spec) -> nn.Module:
-        """The probability, and the signs since its last change."""
-        return Probability(self.start)
-
-    def observe(self, player: str, s: ganzoo.Scores) -> None:
-        """Count signs of real scores, and change the probability when the interval is over."""
-        if player == "discriminator":
-            images = len(s.real) * s.pieces
-            self.module.count(s.real, self.interval, self.target, images * self.interval / (1000 * self.kimg))
-
-    def report(self) -> Mapping[str, Tensor]:
-        """The probability, and the share r_t by which the probability is steered."""
-        return {"p": self.module.now(self.module.p, self.p), "r_t": self.module.last}
-
     def reals(self, batch: ganzoo.Batch, s: ganzoo.Scores) -> ganzoo.Batch:
         """The real samples, with fakes in the place of some."""
         images, labels = batch.images, batch.labels
         fakes = s.fake_images.roll(1, 0) if labels is None else s.generate(s.latent.roll(1, 0))
-        chosen = torch.rand(len(images), device=images.device) < self.module.now(images, self.p)
+        chosen = torch.rand(len(images), device=images.device) < self.probability(images)
         mixed = torch.where(chosen.view(-1, *[1] * (images.dim() - 1)), fakes.detach().to(images.dtype), images)
         if labels is not None and s.fake_labels is not None:
             labels = torch.where(chosen, s.fake_labels, labels)

@@ -8,6 +8,7 @@ import torch
 from annotated_types import Ge, Le
 
 import ganzoo
+from ganzoo_zoo.regularizers._adaptive import used
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -71,7 +72,7 @@ class LabelSmoothing(ganzoo.Regularizer):
         if self.mode == "random":
             t_r = between(self.real, 2 - self.real if self.real_to is None else self.real_to, s.real)
             t_f = self.fake if self.fake_to is None else between(self.fake, self.fake_to, s.fake)
-        if isinstance(self.flip, float) and not self.flip:  # a tensor, in a recording, is not read by the host
+        if not used(self.flip):
             return t_r, t_f
         return swapped(t_r, t_f, self.flip, s.real), swapped(t_f, t_r, self.flip, s.fake)
 
