@@ -1,4 +1,4 @@
-"""What regularizers and losses read of a discriminator beside the logits."""
+"""What regularizers read of a discriminator beside the logits."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ def require_features(part: str, outputs: Mapping[str, object]) -> None:
     """
     if not outputs.get("features"):
         raise Incompatible(
-            f"{part} reads features of the discriminator, and this one gives none: use nets that do, such as "
-            "dcgan:auxiliary=true"
+            f"{part} reads features, and this discriminator gives none: use nets that do, such as "
+            f"dcgan:auxiliary=true, or leave {part} out"
         )
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from annotated_types import Ge
 
 import ganzoo
-from ganzoo.errors import Incompatible
+from ganzoo_zoo.regularizers._outputs import require_features
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -55,11 +55,7 @@ class FeatureMatching(ganzoo.Regularizer):
 
     def check(self, spec: ganzoo.Spec, outputs: Mapping[str, Sequence[tuple[int, ...]]]) -> None:
         """Require features from the discriminator."""
-        if "features" not in outputs:
-            raise Incompatible(
-                "feature-matching reads features, and this discriminator gives none: use nets that do, such as "
-                "dcgan:auxiliary=true, or leave feature-matching out"
-            )
+        require_features("feature-matching", outputs)
 
     def generator_penalty(self, s: ganzoo.Scores) -> Tensor:
         """The weighted mean absolute difference of the features."""

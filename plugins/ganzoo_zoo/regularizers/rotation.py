@@ -65,16 +65,15 @@ class Rotation(ganzoo.Regularizer):
     generator_weight: Annotated[float, Ge(0)] = 0.2
 
     def check(self, spec: ganzoo.Spec, outputs: Mapping[str, Sequence[tuple[int, ...]]]) -> None:
-        """Require square images and features of the discriminator."""
+        """Require square images."""
         if len(spec.shape) != 3 or spec.shape[1] != spec.shape[2]:
             raise Incompatible(
                 f"rotation turns square images by quarters, and samples are of shape {spec.shape}: use data of square "
                 "images, or leave rotation out"
             )
-        require_features("rotation", outputs)
 
     def prepare(self, networks: ganzoo.Networks, spec: ganzoo.Spec) -> nn.Module:
-        """Q, a linear layer from the last features to four logits."""
+        """Q, a linear layer from the last features to four logits. The discriminator must give features."""
         require_features("rotation", spec.outputs)
         return nn.Linear(spec.outputs["features"][-1][0], 4)
 
