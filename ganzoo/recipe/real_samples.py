@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from torch.utils.data import Dataset
+
 from ganzoo.data import choose
 from ganzoo.data.feed import Feed
 from ganzoo.parts import Batch, Data
@@ -22,10 +26,7 @@ def held_out(run_: Run) -> Feed | None:
     dataset = run_.parts.data.held_out()
     if dataset is None:
         return None
-    data = run_.parts.data
-    made = choose.feed(dataset, run_.parts.labels["data"], 1, run_.settings.seed, run_.device, run_.dtype, data)
-    made.keep_inputs(run_.spec.inputs)
-    return made
+    return _own(run_, dataset)
 
 
 def shown(run_: Run, count: int) -> tuple[Batch, bool]:
@@ -44,10 +45,16 @@ def shown(run_: Run, count: int) -> tuple[Batch, bool]:
     source = held_out(run_)
     if source is not None:
         return source.look(min(count, source.size)), True
-    data = run_.parts.data
-    seen = choose.feed(data.dataset(), run_.parts.labels["data"], 1, run_.settings.seed, run_.device, run_.dtype, data)
-    seen.keep_inputs(run_.spec.inputs)
+    seen = _own(run_, run_.parts.data.dataset())
     return seen.look(min(count, seen.size)), False
+
+
+def _own(run_: Run, dataset: Dataset[Any]) -> Feed:
+    """A feed of a dataset of the run's data part, which gives the networks what training gives them."""
+    data = run_.parts.data
+    made = choose.feed(dataset, run_.parts.labels["data"], 1, run_.settings.seed, run_.device, run_.dtype, data)
+    made.keep_inputs(run_.spec.inputs)
+    return made
 
 
 def other(run_: Run, named: str, catalogue: PartSource, count: int) -> Batch:

@@ -48,12 +48,13 @@ def round_scores(
         judged: Tensor | Mapping[str, Tensor] = game.judge(seen, s.fake_batch if fake else s.real_batch)
         return judged
 
-    if game.with_hook["reals"]:  # before the first read, so that losses, penalties and slopes see the same samples
-        reals = lambda s, given=reals: game.replaced(given if isinstance(given, Batch) else given(s), s)  # noqa: E731
+    def replaced(s: Scores) -> Batch:
+        return game.replaced(reals if isinstance(reals, Batch) else reals(s), s)
 
     # Every image is scored once: both players' losses and all penalties read the same values.
     return Scores(
-        real_batch=reals,
+        # Replaced before the first read, so that losses, penalties and slopes see the same samples.
+        real_batch=replaced if game.with_hook["reals"] else reals,
         fake_batch=fakes,
         # The graph of a penalty's slope must begin at the images, before the first pass over them.
         real_images=lambda s: s.real_batch.images.requires_grad_("real" in slopes),

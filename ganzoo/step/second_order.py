@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from ganzoo.parts import PLAYERS, Player, Scores
+from ganzoo.parts import Player, Scores
 from ganzoo.step.lookahead import require_whole_batch
 from ganzoo.step.naming import named, require_scalar
 
@@ -39,10 +39,7 @@ def joint_penalties(game: Game, s: Scores) -> dict[str, Tensor]:
             ).sum(),
             "generator": game.bare_generator_loss(s),
         }
-    gradients: dict[Player, Sequence[Tensor]] = {
-        player: torch.autograd.grad(losses[player], game.parameters[player], create_graph=True, materialize_grads=True)
-        for player in PLAYERS
-    }
+    gradients = _with_graph(game, losses)
     known = {name: r.joint_penalty(gradients) for name, r in game.with_hook["joint_penalty"].items()}
     vars(s)["_joint_penalties"] = known
     return known
@@ -63,6 +60,11 @@ def differentiate(game: Game, s: Scores) -> dict[Player, Sequence[Tensor]]:
         "discriminator": game.discriminator_loss(s),
         "generator": game.generator_loss(s),
     }
+    return _with_graph(game, losses)
+
+
+def _with_graph(game: Game, losses: Mapping[Player, Tensor]) -> dict[Player, Sequence[Tensor]]:
+    """The gradient of each player's loss by the parameters of the player that learn, with a graph."""
     found: dict[Player, Sequence[Tensor]] = {}
     for player, loss in losses.items():
         own = game.parameters[player]  # empty in a phase in which the player does not learn

@@ -49,11 +49,7 @@ def class_numbers(count: int, labels: Labels | None, classes: int, names: Sequen
             raise errors.SettingsError(f"labels of dtype {labels.dtype} are no class numbers: give whole numbers")
         labels = labels.reshape(-1).tolist() if labels.ndim == 1 else [[]]
     found = []
-    for label in labels:
-        if isinstance(label, str) and label in names:
-            label = names.index(label)  # noqa: PLW2901  # its number
-        elif isinstance(label, str) and label.isascii() and label.isdecimal():
-            label = int(label)  # noqa: PLW2901  # as the command line gives it
+    for label in (_number(given, names) for given in labels):
         if isinstance(label, str):
             listed = f": {', '.join(names[:20])}{', ...' if len(names) > 20 else ''}" if names else ""
             raise errors.SettingsError(f"no class is named {label!r}{nearest(label, names)}: {has}{listed}")
@@ -63,3 +59,10 @@ def class_numbers(count: int, labels: Labels | None, classes: int, names: Sequen
     if len(found) != count:
         raise errors.SettingsError(f"{len(found)} labels were given for {count} samples: give one label a sample")
     return torch.tensor(found)
+
+
+def _number(label: int | str, names: Sequence[str]) -> int | str:
+    """The number of a class that is written as a name or, as on a command line, in digits. Other texts stay."""
+    if isinstance(label, str) and label in names:
+        return names.index(label)
+    return int(label) if isinstance(label, str) and label.isascii() and label.isdecimal() else label
