@@ -323,8 +323,9 @@ def main(args: Sequence[str] | None = None) -> int:
         if os.environ.get("GANZOO_TRACEBACK", "0") not in ("", "0"):
             raise
         label = "ganzoo: error: " if error.is_error else "ganzoo: "
-        for line in (f"{label}{error}", *getattr(error, "__notes__", ())) if speaks(error) else ():
-            say(line, err=True)
+        notes = "; ".join(getattr(error, "__notes__", ()))  # such as the part that was at work
+        if speaks(error):
+            say(f"{label}{error} ({notes})" if notes else f"{label}{error}", err=True)
         return error.exit_code
 
 

@@ -224,6 +224,12 @@ class Schedule(Part):
         return False
 
     @property
+    def needs_whole_batch(self) -> bool:
+        """The schedule takes a derivative of the mean over the batch twice. Then the mean does not come apart into
+        means over micro-batches and processes, and such runs are refused."""
+        return self.differentiates_gradients
+
+    @property
     def module(self) -> Any:
         """The module that ``prepare`` returned, saved and restored with the run. None outside a run."""
         return None

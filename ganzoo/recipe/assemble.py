@@ -25,7 +25,7 @@ from ganzoo.recipe import origins
 from ganzoo.recipe.directory import plain_settings
 from ganzoo.recipe.gather import gather
 from ganzoo.recipe.real_samples import held_out
-from ganzoo.recipe.rules import check, check_optimizers
+from ganzoo.recipe.rules import check, check_micro_batches, check_optimizers
 from ganzoo.recipe.settings import PartSource, Settings, split_init_from
 from ganzoo.speed import hardware
 from ganzoo.step.average import Averaging
@@ -151,11 +151,7 @@ def _assembled(
         if source.inputs or any(metric.held_out for metric in cast_.metrics.values()):
             source.held_out = held_out(run_)
     run_.warnings = check(cast_, run_.state.networks, spec) + source.notes
-    for label, regularizer in cast_.regularizers.items():
-        if regularizer.defines("joint_penalty") and source.pieces > 1:
-            raise errors.Incompatible(
-                f"{label} is the size of a whole batch's gradient: train it in one process and without --accumulate"
-            )
+    check_micro_batches(cast_, source.pieces, settings.accumulate)
     for label, metric in cast_.metrics.items():
         require_samples(run_, label, metric, source)
         if fresh and processes.is_main:

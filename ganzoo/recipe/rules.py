@@ -77,6 +77,33 @@ def check(cast_: Parts, networks: Networks, spec: Spec) -> list[str]:
     return warnings
 
 
+def check_micro_batches(cast_: Parts, micro_batches: int, accumulate: int) -> None:
+    """Refuse a batch in pieces where a part cannot work with pieces.
+
+    Args:
+        cast_: the parts of the run.
+        micro_batches: into how many parts each batch is cut, over all processes.
+        accumulate: the micro-batches of each process.
+
+    Raises:
+        Incompatible: a part needs the whole batch, or one backward pass of both players.
+    """
+    schedule, label = cast_.schedule, f"schedule {cast_.labels['schedule']}"
+    whole = [(name, "is the size of a") for name, r in cast_.regularizers.items() if r.defines("joint_penalty")]
+    if schedule.needs_whole_batch:
+        whole.append((label, "differentiates the"))
+    if whole and micro_batches > 1:
+        part, does = whole[0]
+        raise errors.Incompatible(
+            f"{part} {does} whole batch's gradient: train it in one process and without --accumulate"
+        )
+    if schedule.uses_shared_backward and accumulate > 1:
+        raise errors.Incompatible(
+            f"{label} takes both players' gradients from one backward pass, which --accumulate cannot make in pieces: "
+            "leave out its shared=true, or --accumulate"
+        )
+
+
 def check_optimizers(cast_: Parts, optimizers: Mapping[Player, TorchOptimizer]) -> None:
     """Refuse a scheduled number of an optimizer that torch's optimizer reads once, such as an argument of ``build``.
 

@@ -67,7 +67,7 @@ def restore_snapshot(game: Game, snapshot: Snapshot) -> None:
                 held.pop(parameter, None)
 
 
-def require_whole_batch(game: Game, what: str, instead: str = "") -> None:
+def require_whole_batch(game: Game, what: str) -> None:
     """Raise Incompatible where the batch is taken in micro-batches.
 
     The gradient of a mean over micro-batches does not come apart once a further step depends on the mean.
@@ -75,12 +75,10 @@ def require_whole_batch(game: Game, what: str, instead: str = "") -> None:
     Args:
         game: the game.
         what: what the schedule does, for the message.
-        instead: a further way out, for the message.
     """
     if game.environment.micro_batches > 1:
         raise errors.Incompatible(
-            f"a schedule that {what} needs the whole batch for each: train it in one process and without "
-            f"--accumulate{instead}"
+            f"a schedule that {what} needs the whole batch for each: train it in one process and without --accumulate"
         )
 
 
@@ -98,7 +96,7 @@ def unrolled_generator_loss(game: Game, steps: int, rate: float | None) -> Tenso
     Returns:
         (): the loss, with a graph to the generator through all steps.
     """
-    require_whole_batch(game, "differentiates through moves of the discriminator", ", or unrolled with its order=first")
+    require_whole_batch(game, "differentiates through moves of the discriminator")
     if not game.parameters["discriminator"]:
         return game.generator_loss(game.round("generator"))
     network = game.state.networks.discriminator

@@ -50,11 +50,6 @@ REASONS = {
 }
 """Compositions that are made as written, and the words that say why: reasons of a part's own."""
 
-FAULTS = {
-    r"optimizer rmsprop:.*momentum=0\.\.": "torch makes no buffer for a momentum that begins at 0, and fails later",
-}
-"""Compositions that fail on every device, and why."""
-
 TRITON = {"preset sagan": "torch computes self-attention by a Triton kernel, for which the emulator has no compiler"}
 """Compositions that the emulated device cannot run, and why."""
 
@@ -164,9 +159,6 @@ PART, PARTS = (int(number) for number in os.environ.get("GANZOO_SWEEP", "0/1").s
 def test_captured_steps_are_the_steps_as_written(composition: catalogue_sweep.Composition, tmp_path: Path) -> None:
     if emulation.is_emulated() and composition.name in TRITON:
         pytest.skip(TRITON[composition.name])
-    for name, why in FAULTS.items():
-        if re.match(name, composition.name):
-            pytest.xfail(why)
     with emulation.order("eager"):
         written = assembled(composition, tmp_path)
     if written is None:

@@ -205,8 +205,11 @@ class Foreign(ganzoo.Schedule):
     [
         ({"schedule": Peeks()}, "reads a round's real cannot be trained with --accumulate"),
         ({"schedule": Foreign()}, "a loss that is not the game's"),
-        ({"schedule": "unrolled:steps=2,order=second"}, "or unrolled with its order=first"),
-        ({"schedule": "onestep:shared=true", "loss": "wgan"}, "leave one of them out"),
+        (
+            {"schedule": "unrolled:steps=2,order=second"},
+            "order=second differentiates the whole batch.s gradient: train it in one process",
+        ),
+        ({"schedule": "onestep:shared=true", "loss": "wgan"}, "leave out its shared=true, or --accumulate"),
         ({"regularizers": ["consensus"]}, "the size of a whole batch's gradient"),
         ({"batch_size": 9}, r"a batch of 9 cannot be cut into 2 equal pieces .*: give --batch-size 8 or 10"),
     ],

@@ -107,6 +107,21 @@ def test_rmsprop(alpha):
     assert moved(f"rmsprop:lr=0.01,alpha={alpha}") == pytest.approx(w, abs=1e-12)
 
 
+def test_rmsprop_with_a_momentum_that_begins_at_0():
+    w = nn.Parameter(tensor([1.0], dtype=torch.float64))
+    optimizer = ganzoo.part("optimizer", "rmsprop:lr=0.01,alpha=0.9").build([w])
+    expected, v, b = 1.0, 0.0, 0.0
+    for g, momentum in zip(SLOPES, (0.0, 0.2, 0.4, 0.0), strict=True):
+        optimizer.param_groups[0]["momentum"] = momentum
+        w.grad = tensor([g], dtype=torch.float64)
+        optimizer.step()
+        v = 0.9 * v + 0.1 * g * g
+        step = g / (math.sqrt(v) + 1e-8)
+        b = momentum * b + step if momentum else b
+        expected -= 0.01 * (b if momentum else step)
+    assert w.item() == pytest.approx(expected, abs=1e-12)
+
+
 @pytest.mark.parametrize("nesterov", [False, True])
 def test_sgd(nesterov):
     w, b = 1.0, 0.0

@@ -141,8 +141,17 @@ def test_without_rates_cgd_is_simultaneous_descent(experiment):
     assert_close(*ends, rtol=1e-9, atol=1e-10)
 
 
-@pytest.mark.parametrize("words", ["cgd", "sga"])
+@pytest.mark.parametrize("words", ["cgd", "sga", "lookahead:of=cgd", "unrolled:order=second"])
 def test_a_batch_in_pieces_is_refused(experiment, words):
-    made = experiment(loss="sgan", schedule=words, accumulate=2)
+    with pytest.raises(Incompatible, match=f"schedule {words} differentiates the whole batch's gradient: train it in"):
+        experiment(loss="sgan", schedule=words, accumulate=2)
+
+
+def test_a_schedule_that_does_not_say_that_it_needs_the_whole_batch_is_refused_in_its_step(experiment):
+    class Mine(ganzoo.Schedule):
+        def step(self, game):
+            game.differentiate(game.round())
+
+    made = experiment(loss="sgan", schedule=Mine(), accumulate=2)
     with pytest.raises(Incompatible, match="differentiates gradients needs the whole batch"):
         advance(made.run, made.game, 5)

@@ -58,7 +58,7 @@ class RMSprop(ganzoo.Optimizer):
         Args:
             parameters: the parameters of a player.
         """
-        return torch.optim.RMSprop(
+        made = torch.optim.RMSprop(
             parameters,
             lr=self.lr,
             alpha=self.alpha,
@@ -66,3 +66,15 @@ class RMSprop(ganzoo.Optimizer):
             weight_decay=self.weight_decay,
             momentum=self.momentum,
         )
+        made.register_step_pre_hook(_start_momentum)
+        return made
+
+
+def _start_momentum(optimizer: torch.optim.Optimizer, args: object, kwargs: object) -> None:
+    """Make the buffers of a momentum that was 0 in the first step: torch makes them in that step alone."""
+    for group in optimizer.param_groups:
+        if group["momentum"] > 0:
+            for weight in group["params"]:
+                state = optimizer.state.get(weight)
+                if state and "momentum_buffer" not in state:
+                    state["momentum_buffer"] = torch.zeros_like(weight, memory_format=torch.preserve_format)

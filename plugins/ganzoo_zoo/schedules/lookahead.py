@@ -74,6 +74,11 @@ class Lookahead(ganzoo.Schedule):
         """Whether the inner schedule differentiates gradients."""
         return self.of.differentiates_gradients
 
+    @property
+    def needs_whole_batch(self) -> bool:
+        """Whether the inner schedule needs the whole batch."""
+        return self.of.needs_whole_batch
+
     def prepare(self, networks: ganzoo.Networks, spec: ganzoo.Spec) -> nn.Module:
         """The slow weights, with the state of the inner schedule."""
         return Slow(networks, self.of.prepare(networks, spec))

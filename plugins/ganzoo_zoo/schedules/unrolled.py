@@ -55,6 +55,11 @@ class Unrolled(ganzoo.Schedule):
         if self.rate is not None and self.order == "first":
             raise ValueError("rate is for order=second: in the first order the optimizer's own moves are tried")
 
+    @property
+    def needs_whole_batch(self) -> bool:
+        """Whether the generator differentiates through the moves of the discriminator, as in the second order."""
+        return self.order == "second"
+
     def step(self, game: ganzoo.Game) -> None:
         """The discriminator's own move, its moves on trial, the generator's answer."""
         if self.order == "second":
