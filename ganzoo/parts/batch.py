@@ -41,7 +41,7 @@ class Spec:
             networks are given each of them. Labels that are no class numbers (several labels a sample, or continuous
             labels) are among them as ``labels``.
         outputs: the discriminator's outputs beside logits, as ``Architecture.outputs`` gives the shapes. They are known
-            where a regularizer prepares the networks, and empty before.
+            where parts are checked and prepare the networks, and empty before.
 
     Example:
         >>> spec = Spec(shape=(3, 32, 32), latent_dim=64, inputs={"tokens": TensorSpec((8,), "int64", (0, 999))})

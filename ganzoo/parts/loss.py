@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from ganzoo.parts.part import Part
@@ -100,12 +99,12 @@ class Loss(Part):
         """The loss takes one gradient a sample, which is undefined where the discriminator mixes samples."""
         return False
 
-    def check(self, spec: Spec, outputs: Mapping[str, Sequence[tuple[int, ...]]]) -> None:
+    def check(self, spec: Spec) -> None:
         """Raise Incompatible, in one line, where the part cannot be used with the samples or the outputs.
 
         Args:
-            spec: shape and type of samples, latents and the data part's other tensors.
-            outputs: the discriminator's outputs beside logits, as ``Architecture.outputs`` gives the shapes.
+            spec: shape and type of samples, latents and the data part's other tensors, and the discriminator's outputs
+                beside logits.
 
         Raises:
             Incompatible: the part cannot be used.

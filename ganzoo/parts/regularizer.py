@@ -228,12 +228,12 @@ class Regularizer(Part):
         """Scalars for the records, left on the device. The hook is called when records are due."""
         return {}
 
-    def check(self, spec: Spec, outputs: Mapping[str, Sequence[tuple[int, ...]]]) -> None:
+    def check(self, spec: Spec) -> None:
         """Raise Incompatible, in one line, where the part cannot be used with the samples or the outputs.
 
         Args:
-            spec: shape and type of samples, latents and the data part's other tensors.
-            outputs: the discriminator's outputs beside logits, as ``Architecture.outputs`` gives the shapes.
+            spec: shape and type of samples, latents and the data part's other tensors, and the discriminator's outputs
+                beside logits.
 
         Raises:
             Incompatible: the part cannot be used.

@@ -318,7 +318,7 @@ def build(settings: Settings, cast_: Parts, spec: Spec) -> Run:
     check_optimizers(cast_, optimizers)
     with hardware.random_state_kept(device):
         missing = isinstance(cast_.schedule, origins.Missing)
-        own = None if missing else cast_.schedule.prepare(networks, spec)
+        own = None if missing else cast_.schedule.prepare(networks, known)
     if own is not None:
         modules["schedule"] = hardware.settle(own, device, precision.dtype)
         cast_.bound["schedule"].values["module"] = modules["schedule"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from torch import nn
 from torch.optim import Optimizer as TorchOptimizer
@@ -28,8 +29,9 @@ def check(cast_: Parts, networks: Networks, spec: Spec) -> list[str]:
         Incompatible: two parts cannot go together. The message names the cause and an alternative.
     """
     loss = cast_.spec("loss").label
+    known = replace(spec, outputs=cast_.architecture.outputs(spec))
     with errors.refusals_of("loss", loss):
-        cast_.loss.check(spec, cast_.architecture.outputs(spec))
+        cast_.loss.check(known)
     for label, regularizer in cast_.regularizers.items():
         if regularizer.pairs and not spec.inputs:
             raise errors.Incompatible(
@@ -43,7 +45,7 @@ def check(cast_: Parts, networks: Networks, spec: Spec) -> list[str]:
                 f"one of these"
             )
         with errors.refusals_of("regularizer", label):
-            regularizer.check(spec, cast_.architecture.outputs(spec))
+            regularizer.check(known)
         if regularizer.defines("targets") and not cast_.loss.has_targets:
             raise errors.Incompatible(
                 f"{label} moves the targets of a loss, and loss {loss} has none: use a loss with targets"

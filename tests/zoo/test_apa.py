@@ -84,4 +84,4 @@ def test_it_trains_and_counts(experiment, arch, accumulate):
 def test_a_condition_is_refused():
     spec = ganzoo.Spec(shape=POINTS.shape, latent_dim=2, inputs={"condition": ganzoo.TensorSpec((3,))})
     with pytest.raises(Incompatible, match="leave apa out"):
-        part("apa").check(spec, {})
+        part("apa").check(spec)

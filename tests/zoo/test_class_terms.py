@@ -126,4 +126,4 @@ def test_rotation_trains_its_layer_with_the_discriminator(experiment):
 
 def test_rotation_asks_for_square_images(experiment):
     with pytest.raises(Incompatible, match="square"):
-        part("rotation").check(ganzoo.Spec(shape=(3, 8, 16), latent_dim=2), {"features": [(4, 2, 4)]})
+        part("rotation").check(ganzoo.Spec(shape=(3, 8, 16), latent_dim=2, outputs={"features": [(4, 2, 4)]}))

@@ -309,7 +309,7 @@ def test_path_length_of_styles_is_the_mean_over_layers():
 def test_path_length_is_refused_where_noise_may_not_matter():
     with pytest.raises(Incompatible, match="leave path-length out"):
         part("path-length").check(
-            ganzoo.Spec(shape=(1, 8, 8), latent_dim=2, inputs={"condition": ganzoo.TensorSpec((1, 8, 8))}), {}
+            ganzoo.Spec(shape=(1, 8, 8), latent_dim=2, inputs={"condition": ganzoo.TensorSpec((1, 8, 8))})
         )
 
 
@@ -459,7 +459,7 @@ def test_feature_matching_layer_by_layer():
     mean = part("feature-matching").generator_penalty(s)
     assert_close(mean, 20 * sum((r.mean(0) - f.mean(0)).abs().mean() for r, f in zip(real, fake, strict=True)))
     with pytest.raises(Incompatible, match="leave feature-matching out"):
-        part("feature-matching").check(IMAGES, {})
+        part("feature-matching").check(IMAGES)
 
 
 # -- consistency -----------------------------------------------------------------------------------------------------

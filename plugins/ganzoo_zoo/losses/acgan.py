@@ -11,7 +11,7 @@ import ganzoo
 from ganzoo.errors import Incompatible
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from torch import Tensor
 
@@ -61,9 +61,9 @@ class ACGAN(ganzoo.Loss):
     fake_weight: Annotated[float, Ge(0)] = 1.0
     generator_weight: Annotated[float, Ge(0)] = 1.0
 
-    def check(self, spec: ganzoo.Spec, outputs: Mapping[str, Sequence[tuple[int, ...]]]) -> None:
+    def check(self, spec: ganzoo.Spec) -> None:
         """Require class logits from the discriminator."""
-        if "class_logits" not in outputs:
+        if "class_logits" not in spec.outputs:
             raise Incompatible(
                 "loss acgan reads class logits, and this discriminator gives none: use nets that do on labelled data, "
                 "such as dcgan:auxiliary=true"

@@ -10,8 +10,6 @@ import ganzoo
 from ganzoo.errors import Incompatible
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
     from torch import Tensor
 
 
@@ -53,9 +51,9 @@ class FeatureMatching(ganzoo.Loss):
 
     reads_scores: ClassVar[bool] = False  # the generator's part reads features alone
 
-    def check(self, spec: ganzoo.Spec, outputs: Mapping[str, Sequence[tuple[int, ...]]]) -> None:
+    def check(self, spec: ganzoo.Spec) -> None:
         """Require features from the discriminator."""
-        if "features" not in outputs:
+        if "features" not in spec.outputs:
             raise Incompatible(
                 "loss feature-matching reads features, and this discriminator gives none: use nets that do, such as "
                 "dcgan:auxiliary=true"

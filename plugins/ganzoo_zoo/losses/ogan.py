@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from annotated_types import Ge
@@ -126,14 +125,14 @@ class OGAN(ganzoo.Loss):
         """The adversarial loss, at its defaults."""
         return FORMS[self.form]()
 
-    def check(self, spec: ganzoo.Spec, outputs: Mapping[str, Sequence[tuple[int, ...]]]) -> None:
+    def check(self, spec: ganzoo.Spec) -> None:
         """Require an embedding as long as the latent."""
-        if "embedding" not in outputs:
+        if "embedding" not in spec.outputs:
             raise Incompatible(
                 "ogan needs a discriminator that is an encoder, and this one gives only logits: use an architecture "
                 "with an embedding, such as dcgan:embedding=latent"
             )
-        (size,) = outputs["embedding"][0]
+        (size,) = spec.outputs["embedding"][0]
         if size != spec.latent_dim:
             raise Incompatible(
                 f"ogan correlates the embedding with the noise, and they have {size} and {spec.latent_dim} numbers: "

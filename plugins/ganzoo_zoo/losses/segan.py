@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 import torch
@@ -68,14 +67,14 @@ class SegAN(ganzoo.Loss):
     bounded: ClassVar[bool] = False
     reads_scores: ClassVar[bool] = False
 
-    def check(self, spec: ganzoo.Spec, outputs: Mapping[str, Sequence[tuple[int, ...]]]) -> None:
+    def check(self, spec: ganzoo.Spec) -> None:
         """Require pairs from the data and features from the discriminator."""
         if "condition" not in spec.inputs:
             raise Incompatible(
                 "segan compares a photo's predicted mask with its true one, and this data has no pairs: use data such "
                 "as pairs or digits-masks"
             )
-        if "features" not in outputs:
+        if "features" not in spec.outputs:
             raise Incompatible(
                 "segan compares the discriminator's features, and this one gives only logits: use an architecture "
                 "such as segan"

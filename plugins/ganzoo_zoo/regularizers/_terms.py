@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import torch
@@ -38,7 +37,7 @@ class Term(ganzoo.Regularizer):
         """The stages named by ``stage``."""
         return frozenset(self.stage)
 
-    def check(self, spec: ganzoo.Spec, outputs: Mapping[str, Sequence[tuple[int, ...]]]) -> None:
+    def check(self, spec: ganzoo.Spec) -> None:
         """Require a mask where the term looks at a region."""
         if self.where != "all" and "mask" not in spec.inputs:
             name = type(self).__name__.lower()

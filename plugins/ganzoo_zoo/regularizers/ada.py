@@ -74,7 +74,7 @@ class ADA(Adaptive):
     noise: Annotated[float, Ge(0), Le(1)] = 0.0
     cutout: Annotated[float, Ge(0), Le(1)] = 0.0
 
-    def check(self, spec: ganzoo.Spec, outputs: object) -> None:
+    def check(self, spec: ganzoo.Spec) -> None:
         """Require grey or coloured images."""
         images_only("ada", spec, (1, 3))
 

@@ -52,7 +52,7 @@ class APA(Adaptive):
         [[3.0], [1.0], [2.0]]
     """
 
-    def check(self, spec: ganzoo.Spec, outputs: object) -> None:
+    def check(self, spec: ganzoo.Spec) -> None:
         """Refuse conditions: a fake for another condition is no sample of the condition."""
         if spec.inputs:
             raise Incompatible(

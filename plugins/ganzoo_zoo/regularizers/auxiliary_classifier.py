@@ -10,8 +10,6 @@ import ganzoo
 from ganzoo_zoo.regularizers._outputs import class_error, require_class_logits
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
     from torch import Tensor
 
 
@@ -58,9 +56,9 @@ class AuxiliaryClassifier(ganzoo.Regularizer):
     fake_weight: Annotated[float, Ge(0)] = 1.0
     generator_weight: Annotated[float, Ge(0)] = 1.0
 
-    def check(self, spec: ganzoo.Spec, outputs: Mapping[str, Sequence[tuple[int, ...]]]) -> None:
+    def check(self, spec: ganzoo.Spec) -> None:
         """Require class logits from the discriminator."""
-        require_class_logits("auxiliary-classifier", outputs)
+        require_class_logits("auxiliary-classifier", spec.outputs)
 
     def discriminator_penalty(self, s: ganzoo.Scores) -> Tensor:
         """The weighted cross-entropies of the classes of real samples and of fakes."""

@@ -46,7 +46,7 @@ class CR(ganzoo.Regularizer):
 
     weight: Annotated[float, Ge(0)] = 10.0
 
-    def check(self, spec: ganzoo.Spec, outputs: object) -> None:
+    def check(self, spec: ganzoo.Spec) -> None:
         """Require images."""
         images_only("cr", spec)
 
@@ -89,7 +89,7 @@ class BCR(ganzoo.Regularizer):
     weight: Annotated[float, Ge(0)] = 10.0
     fake_weight: Annotated[float, Ge(0)] = 10.0
 
-    def check(self, spec: ganzoo.Spec, outputs: object) -> None:
+    def check(self, spec: ganzoo.Spec) -> None:
         """Require images."""
         images_only("bcr", spec)
 

@@ -46,7 +46,7 @@ class DiffAugment(ganzoo.Regularizer):
 
     policy: tuple[Literal["color", "translation", "cutout"], ...] = ("color", "translation", "cutout")
 
-    def check(self, spec: ganzoo.Spec, outputs: object) -> None:
+    def check(self, spec: ganzoo.Spec) -> None:
         """Require images."""
         images_only("diffaugment", spec)
 

@@ -10,8 +10,6 @@ import ganzoo
 from ganzoo_zoo.regularizers._outputs import require_features
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
     from torch import Tensor
 
 
@@ -53,9 +51,9 @@ class FeatureMatching(ganzoo.Regularizer):
     weight: Annotated[float, Ge(0)] = 10.0
     form: Literal["mean", "paired"] = "mean"
 
-    def check(self, spec: ganzoo.Spec, outputs: Mapping[str, Sequence[tuple[int, ...]]]) -> None:
+    def check(self, spec: ganzoo.Spec) -> None:
         """Require features from the discriminator."""
-        require_features("feature-matching", outputs)
+        require_features("feature-matching", spec.outputs)
 
     def generator_penalty(self, s: ganzoo.Scores) -> Tensor:
         """The weighted mean absolute difference of the features."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from annotated_types import Ge
@@ -62,9 +61,9 @@ class LPIPS(Term):
         """Make the frozen network, whose weights are read when the run is trained."""
         return distance_network("lpips", self.network, self.weights, spatial=self.where != "all")
 
-    def check(self, spec: ganzoo.Spec, outputs: Mapping[str, Sequence[tuple[int, ...]]]) -> None:
+    def check(self, spec: ganzoo.Spec) -> None:
         """Require pictures of 1 or 3 channels, and the weights of the network."""
-        super().check(spec, outputs)
+        super().check(spec)
         if len(spec.shape) != 3 or spec.shape[0] not in (1, 3):
             raise Incompatible(
                 f"lpips looks at pictures of 1 or 3 channels, and this data gives samples of shape {spec.shape}: leave "

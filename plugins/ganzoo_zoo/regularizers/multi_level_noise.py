@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 import torch
@@ -49,12 +48,12 @@ class MultiLevelNoise(ganzoo.Regularizer):
     levels: Annotated[int, Ge(1)] = 4
     least: Annotated[float, Gt(0), Le(1)] = 0.125
 
-    def check(self, spec: ganzoo.Spec, outputs: Mapping[str, Sequence[tuple[int, ...]]]) -> None:
+    def check(self, spec: ganzoo.Spec) -> None:
         """Require images.
 
         Args:
             spec: shape of the samples.
-            outputs: the outputs of the discriminator beside the logits.
+            spec.outputs: the spec.outputs of the discriminator beside the logits.
 
         Raises:
             Incompatible: the samples are no images.

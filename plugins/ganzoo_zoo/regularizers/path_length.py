@@ -64,7 +64,7 @@ class PathLength(ganzoo.Regularizer):
         """The mean length, and the mean length after the update."""
         return Lengths()
 
-    def check(self, spec: ganzoo.Spec, outputs: object) -> None:
+    def check(self, spec: ganzoo.Spec) -> None:
         """Require noise."""
         if spec.inputs:
             raise Incompatible(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from annotated_types import Ge
@@ -53,9 +52,9 @@ class FeatureTerm(Term):
         """Make the frozen network, whose weights are read when the run is trained."""
         return vgg(self.name, self.network, self.layers, self.weights)
 
-    def check(self, spec: ganzoo.Spec, outputs: Mapping[str, Sequence[tuple[int, ...]]]) -> None:
+    def check(self, spec: ganzoo.Spec) -> None:
         """Require pictures of 1 or 3 channels that are large enough, and the weights of the network."""
-        super().check(spec, outputs)
+        super().check(spec)
         least = side_needed(self.layers)
         if len(spec.shape) != 3 or spec.shape[0] not in (1, 3) or min(spec.shape[1:]) < least:
             raise Incompatible(

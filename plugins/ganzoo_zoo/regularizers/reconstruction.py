@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal
 
 from annotated_types import Ge
@@ -46,17 +45,16 @@ class Reconstruction(ganzoo.Regularizer):
     weight: Annotated[float, Ge(0)] = 1.0
     distance: Literal["l1", "l2"] = "l1"
 
-    def check(self, spec: ganzoo.Spec, outputs: Mapping[str, Sequence[tuple[int, ...]]]) -> None:
+    def check(self, spec: ganzoo.Spec) -> None:
         """Require reconstructions from the discriminator.
 
         Args:
-            spec: shape of the samples.
-            outputs: the outputs of the discriminator beside the logits.
+            spec: the outputs of the discriminator beside the logits.
 
         Raises:
             Incompatible: there are none.
         """
-        if "reconstructions" not in outputs or "originals" not in outputs:
+        if "reconstructions" not in spec.outputs or "originals" not in spec.outputs:
             raise Incompatible(
                 "reconstruction compares images that the discriminator reconstructs, and this discriminator gives "
                 "none: use nets that do, such as fastgan, or leave reconstruction out"

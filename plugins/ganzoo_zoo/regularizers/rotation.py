@@ -14,8 +14,6 @@ from ganzoo.errors import Incompatible
 from ganzoo_zoo.regularizers._outputs import last_features, require_features
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
     from torch import Tensor
 
 
@@ -64,7 +62,7 @@ class Rotation(ganzoo.Regularizer):
     weight: Annotated[float, Ge(0)] = 1.0
     generator_weight: Annotated[float, Ge(0)] = 0.2
 
-    def check(self, spec: ganzoo.Spec, outputs: Mapping[str, Sequence[tuple[int, ...]]]) -> None:
+    def check(self, spec: ganzoo.Spec) -> None:
         """Require square images."""
         if len(spec.shape) != 3 or spec.shape[1] != spec.shape[2]:
             raise Incompatible(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 from annotated_types import Ge
@@ -47,9 +46,9 @@ class SSIM(Term):
     where: Where = "all"
     stage: tuple[str, ...] = ("images",)
 
-    def check(self, spec: ganzoo.Spec, outputs: Mapping[str, Sequence[tuple[int, ...]]]) -> None:
+    def check(self, spec: ganzoo.Spec) -> None:
         """Require pictures that the window fits into, and a mask where the term looks at a region."""
-        super().check(spec, outputs)
+        super().check(spec)
         if len(spec.shape) != 3 or min(spec.shape[1:]) < 6:
             raise Incompatible(
                 f"ssim compares windows of 11 pixels, reflected at the border, and this data gives samples of shape "
