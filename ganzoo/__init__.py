@@ -3,8 +3,9 @@
 For plugin authors: ``hookimpl``, the contracts (``Architecture``, ``Loss``, ``Regularizer``, ``Schedule``, ``Data``,
 ``Metric``, ``Optimizer``, ``Tracker``), what they are handed or give (``Batch``, ``Scores``, ``Networks``, ``Spec``,
 ``Stage``, ``TensorSpec``, ``Game``, ``Samples``, ``Learning``), ``ScheduledNumber`` (a number that follows the run),
-``user_path`` (a path as a shell reads it) and the module ``ganzoo.testing``. For users: ``run``, ``resume``, ``load``,
-``evaluate``, ``compare``, ``part``, ``catalogue``, ``Run``, ``ganzoo.errors`` and the module ``ganzoo.lab``.
+``user_path`` (a path as a shell reads it), ``cache_folder`` (where parts keep what can be made again) and the module
+``ganzoo.testing``. For users: ``run``, ``resume``, ``load``, ``evaluate``, ``compare``, ``part``, ``catalogue``,
+``Run``, ``ganzoo.errors`` and the module ``ganzoo.lab``.
 
 Names are imported when they are first used, so that ``import ganzoo`` costs nothing and brings no torch.
 """
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from ganzoo.api import catalogue, compare, evaluate, load, part, resume, run
     from ganzoo.hookspecs import hookimpl
     from ganzoo.kinds import Kind, Setting
-    from ganzoo.names import user_path
+    from ganzoo.names import cache_folder, user_path
     from ganzoo.parts import (
         Architecture,
         Batch,
@@ -93,6 +94,7 @@ _HOME = {
     **dict.fromkeys(("catalogue", "compare", "evaluate", "load", "part", "resume", "run"), "ganzoo.api"),
     "Run": "ganzoo.training.run",
     "ScheduledNumber": "ganzoo.words",
+    "cache_folder": "ganzoo.names",
     "user_path": "ganzoo.names",
 }
 
@@ -122,6 +124,7 @@ __all__ = [
     "Stage",
     "TensorSpec",
     "Tracker",
+    "cache_folder",
     "catalogue",
     "compare",
     "errors",

@@ -207,20 +207,6 @@ def shell_command(verb: str, folder: Path, files: Iterable[str] = ()) -> str:
     return f"ganzoo {verb} {shlex.quote(str(folder))}{options}"
 
 
-def home() -> Path:
-    """Find the user's home folder.
-
-    Returns:
-        The folder. A user without one, as in some containers, gets a folder that is not there and cannot be made.
-
-    Example:
-        >>> home().is_absolute()
-        True
-    """
-    found = user_path("~")
-    return found if found.is_absolute() else Path("/nonexistent")
-
-
 def user_path(path: str | Path) -> Path:
     """Read a path as a shell reads it: ``~`` is the home folder.
 
@@ -237,3 +223,22 @@ def user_path(path: str | Path) -> Path:
     """
     path = os.fspath(path).replace("\0", "\\x00")
     return Path(os.path.expanduser(path))  # noqa: PTH111  # Path.expanduser raises RuntimeError for an unknown user
+
+
+def cache_folder() -> Path:
+    """Find the folder in which ganzoo and parts keep what they can make again, such as decoded images.
+
+    Returns:
+        ``$GANZOO_CACHE``, or ``ganzoo`` in ``$XDG_CACHE_HOME`` or in ``~/.cache``. A user without a home folder, as in
+        some containers, gets a folder that is not there and cannot be made.
+
+    Example:
+        >>> cache_folder().is_absolute()
+        True
+    """
+    if named := os.environ.get("GANZOO_CACHE"):
+        return user_path(named).absolute()
+    cache, home = Path(os.environ.get("XDG_CACHE_HOME", "")), user_path("~")
+    if not cache.is_absolute():  # the standard says that a relative path is to be ignored
+        cache = (home if home.is_absolute() else Path("/nonexistent")) / ".cache"
+    return cache / "ganzoo"

@@ -41,6 +41,7 @@ PUBLIC = [
     "Stage",
     "TensorSpec",
     "Tracker",
+    "cache_folder",
     "catalogue",
     "compare",
     "errors",

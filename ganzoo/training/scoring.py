@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from itertools import islice
@@ -23,7 +22,7 @@ from torch import Tensor
 
 from ganzoo import errors
 from ganzoo.data.feed import Feed
-from ganzoo.names import home, user_path
+from ganzoo.names import cache_folder
 from ganzoo.parts import Batch, Metric, Samples
 from ganzoo.parts.samples import Transform
 from ganzoo.speed import hardware
@@ -239,10 +238,8 @@ def _images(batch: Batch) -> Tensor:
 
 
 def reference_folder() -> Path:
-    """The folder of the cached statistics: ``$GANZOO_CACHE``, or ``ganzoo`` in the user's cache, and ``reference``."""
-    named = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    cache = (named if named.is_absolute() else home() / ".cache") / "ganzoo"
-    return user_path(os.environ.get("GANZOO_CACHE") or cache) / "reference"
+    """The folder of the cached statistics of real samples."""
+    return cache_folder() / "reference"
 
 
 def _read(file: Path) -> dict[str, Tensor] | None:

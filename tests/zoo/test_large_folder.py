@@ -15,7 +15,7 @@ import torch
 from image_files import greys, level, png, refused, save, zipped
 from torch.utils.data import DataLoader, TensorDataset
 
-from ganzoo import errors
+from ganzoo import cache_folder, errors
 from ganzoo.data.choose import feed
 from ganzoo.data.resident import Resident
 from ganzoo_zoo.data import _cache, _files
@@ -264,11 +264,13 @@ def test_of_two_processes_at_once_one_decodes(tmp_path, cache):
 
 def test_where_the_users_cache_is(monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", "/c")
-    assert _cache.default() == Path("/c/ganzoo")
+    assert cache_folder() == Path("/c/ganzoo")
     monkeypatch.setenv("HOME", "/h")
     for unset in ("", "not/absolute"):
         monkeypatch.setenv("XDG_CACHE_HOME", unset)
-        assert _cache.default() == Path("/h/.cache/ganzoo")
+        assert cache_folder() == Path("/h/.cache/ganzoo")
+    monkeypatch.setenv("GANZOO_CACHE", "~/kept")
+    assert cache_folder() == Path("/h/kept")
 
 
 def test_a_wait_for_the_cache_is_said_and_ends(tmp_path, monkeypatch, caplog):

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, interpolate
 
 import ganzoo
-from ganzoo_fidelity.networks import Compute, Network, cache_folder
+from ganzoo_fidelity.networks import Compute, Network
 
 _log = logging.getLogger("ganzoo")
 SIDE = 28
@@ -102,7 +102,7 @@ def classifier(root: str | None) -> tuple[nn.Sequential, float]:
         content.update(images.numpy().tobytes())
     key = content.hexdigest()[:16]
     if key not in _held:
-        _held[key] = _kept(cache_folder() / f"mnist-cnn-{key}.safetensors", train.tensors, test.tensors)
+        _held[key] = _kept(ganzoo.cache_folder() / f"mnist-cnn-{key}.safetensors", train.tensors, test.tensors)
     return _held[key]
 
 

@@ -6,7 +6,6 @@ import contextlib
 import hashlib
 import importlib.util
 import io
-import os
 import sys
 import warnings
 from collections.abc import Callable, Iterator
@@ -343,10 +342,3 @@ def _first(error: BaseException) -> str:
     """The first line of an error."""
     lines: Iterator[str] = iter(str(error).splitlines())
     return f"{type(error).__name__}: {next(lines, '')}"[:200]
-
-
-def cache_folder() -> Path:
-    """The user's cache of ganzoo: ``$GANZOO_CACHE``, or ``ganzoo`` in ``$XDG_CACHE_HOME`` or in ``~/.cache``."""
-    named = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    home = (named if named.is_absolute() else Path.home() / ".cache") / "ganzoo"
-    return Path(os.environ.get("GANZOO_CACHE") or home).expanduser()

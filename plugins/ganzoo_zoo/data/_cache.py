@@ -21,7 +21,6 @@ import numpy as np
 import torch
 
 from ._decode import Pixels
-from ._files import home
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -44,12 +43,6 @@ class Kept:
 
     images: Tensor
     unread: Unread
-
-
-def default() -> Path:
-    """The user's cache: ``$XDG_CACHE_HOME/ganzoo``, or ``~/.cache/ganzoo``."""
-    named = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    return (named if named.is_absolute() else home() / ".cache") / "ganzoo"
 
 
 def keep(

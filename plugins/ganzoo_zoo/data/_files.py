@@ -70,12 +70,6 @@ def not_looked_at(files: Files) -> str:
     return ", ".join(found) + (", ..." if len(files.ignored) > 6 else "")
 
 
-def home() -> Path:
-    """The user's home folder. A user without one gets a folder that cannot be made."""
-    found = user_path("~")
-    return found if found.is_absolute() else Path("/nonexistent")
-
-
 def listed(path: str, who: str = "folder", endings: Sequence[str] | None = None) -> Files:
     """The image files of a folder tree or of a zip, or the files with other endings.
 

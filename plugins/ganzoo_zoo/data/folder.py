@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import numpy as np
 from annotated_types import Ge, Le
 
-from ganzoo import errors, user_path
+from ganzoo import cache_folder, errors, user_path
 from ganzoo.image_formats import suffixes
 
-from . import _cache
 from ._arrays import ARRAYS, Axes, LazyArrays, Range, stacked, unscaled
 from ._augmented import ImageData
 from ._decode import How, Resize, Size, sides
@@ -169,7 +168,7 @@ class Folder(ImageData):
             return images.decoded()
         if self.cache is not None:
             try:
-                place = _cache.default() if self.cache == "auto" else user_path(self.cache)
+                place = cache_folder() if self.cache == "auto" else user_path(self.cache)
                 return images.kept(place)
             except (OSError, RuntimeError) as error:  # the latter where there is no home
                 why = getattr(error, "strerror", None) or error

@@ -42,7 +42,7 @@ class StackedModes(ganzoo.Metric):
 
     Args:
         count: number of fakes that are classified, at least 1. The papers classify 26,000.
-        cache: folder that keeps the classifier. none stands for GANZOO_CACHE, or ~/.cache/ganzoo.
+        cache: folder that keeps the classifier. none stands for GANZOO_CACHE, or ganzoo in the user's cache.
 
     Raises:
         Incompatible: the data is no stack of digits.
@@ -120,7 +120,7 @@ def classifier(data: Any, folder: str | None) -> tuple[nn.Module, float]:
     for part in (train, test):
         for tensor in part.tensors:
             content.update(tensor.numpy().tobytes())
-    place = ganzoo.user_path(folder or os.environ.get("GANZOO_CACHE") or "~/.cache/ganzoo")
+    place = ganzoo.user_path(folder) if folder else ganzoo.cache_folder()
     file = place / f"digits-classifier-{content.hexdigest()}.safetensors"
     net = _net(train.tensors[0].shape[-1])
     unusable = (OSError, SafetensorError, ValueError, KeyError, RuntimeError)  # not there, torn, or of another net
