@@ -186,10 +186,10 @@ def _directions(
     found: dict[str, bool | None] = {}
     for row in plan.recipes():
         try:
-            cast_ = gather(plan.settings(row, plan.seeds[0], catalogue), catalogue)
+            parts = gather(plan.settings(row, plan.seeds[0], catalogue), catalogue)
         except errors.GanzooError:
             continue
-        for label, metric in cast_.metrics.items():
+        for label, metric in parts.metrics.items():
             found |= {f"{label}/{name}": up for name, up in metric.figures.items()}
     for result in results.values():
         found |= {name: None for name in (result or {}).get("figures", {}) if name not in found}

@@ -82,7 +82,7 @@ def assemble(settings: Settings, catalogue: PartSource, *, fresh: bool = True, d
     Raises:
         GanzooError: a part or the data cannot be found or made, or two parts cannot go together.
     """
-    cast_ = gather(settings, catalogue)
+    parts = gather(settings, catalogue)
     device = hardware.device(settings.device)
     if settings.deterministic:
         hardware.set_cublas_workspace()
@@ -97,13 +97,13 @@ def assemble(settings: Settings, catalogue: PartSource, *, fresh: bool = True, d
         )
     processes = join(device)
     with processes.relay_errors():
-        return _assembled(settings, catalogue, cast_, device, precision, processes, fresh, dry)
+        return _assembled(settings, catalogue, parts, device, precision, processes, fresh, dry)
 
 
 def _assembled(
     settings: Settings,
     catalogue: PartSource,
-    cast_: Parts,
+    parts: Parts,
     device: torch.device,
     precision: hardware.Precision,
     processes: Processes,
@@ -112,19 +112,19 @@ def _assembled(
 ) -> Experiment:
     with hardware.random_state_kept(device):
         try:
-            dataset = cast_.data.dataset()
+            dataset = parts.data.dataset()
         except (errors.GanzooError, MemoryError):
             raise
         except Exception as error:  # a data part may raise anything
-            raise errors.DataError(f"data {cast_.labels['data']} cannot be made: {one_line(error)}") from error
+            raise errors.DataError(f"data {parts.labels['data']} cannot be made: {one_line(error)}") from error
         source = choose.feed(
-            dataset, cast_.labels["data"], settings.batch_size, settings.seed, device, precision.dtype, cast_.data
+            dataset, parts.labels["data"], settings.batch_size, settings.seed, device, precision.dtype, parts.data
         )
         source.share(
             settings.accumulate * processes.world_size, processes.rank * settings.accumulate, settings.accumulate
         )
-        with errors.refusals_of("architecture", cast_.spec("arch").reference, cast_.spec("d_arch").reference):
-            classes = cast_.architecture.classes(source.classes)
+        with errors.refusals_of("architecture", parts.spec("arch").reference, parts.spec("d_arch").reference):
+            classes = parts.architecture.classes(source.classes)
         source.give_labels(classes)
         spec = Spec(
             shape=source.shape,
@@ -133,29 +133,29 @@ def _assembled(
             inputs=source.inputs,
         )
         try:
-            run_ = build(settings, cast_, spec)
+            run = build(settings, parts, spec)
         except errors.Incompatible:
             if "labels" not in source.inputs:
                 raise
             # Labels that are no class numbers, such as attributes, are left out where the networks take none.
             source.keep_inputs(source.inputs.keys() - {"labels"})
-            run_ = build(settings, cast_, spec := replace(spec, inputs=source.inputs))
+            run = build(settings, parts, spec := replace(spec, inputs=source.inputs))
             source.notes.append(
-                f"data {cast_.labels['data']} has labels that are no class numbers, and the networks are given none: "
+                f"data {parts.labels['data']} has labels that are no class numbers, and the networks are given none: "
                 "whole numbers from 0 would be classes"
             )
-        run_.class_names = list(source.class_names)
+        run.class_names = list(source.class_names)
         data = source.fingerprint()
-        processes.require_same(told(plain_settings(run_, catalogue.kinds), data, _versions(cast_)))
-        run_.plugin_files = tuple(catalogue.plugin_files.values())
-        if source.inputs or any(metric.held_out for metric in cast_.metrics.values()):
-            source.held_out = held_out(run_)
-    run_.warnings = check(cast_, run_.state.networks, spec) + source.notes
-    check_micro_batches(cast_, source.pieces, settings.accumulate)
-    for label, metric in cast_.metrics.items():
-        require_samples(run_, label, metric, source)
+        processes.require_same(told(plain_settings(run, catalogue.kinds), data, _versions(parts)))
+        run.plugin_files = tuple(catalogue.plugin_files.values())
+        if source.inputs or any(metric.held_out for metric in parts.metrics.values()):
+            source.held_out = held_out(run)
+    run.warnings = check(parts, run.state.networks, spec) + source.notes
+    check_micro_batches(parts, source.pieces, settings.accumulate)
+    for label, metric in parts.metrics.items():
+        require_samples(run, label, metric, source)
         if fresh and processes.is_main:
-            try_metric(run_, label, metric, source)
+            try_metric(run, label, metric, source)
     environment = StepEnvironment(
         feed=source,
         batch_size=settings.batch_size,
@@ -170,24 +170,24 @@ def _assembled(
         skip_nonfinite=settings.on_nonfinite == "skip",
     )
     if environment.micro_batches > 1:
-        modules = {**run_.state.networks._asdict(), **run_.state.modules}
+        modules = {**run.state.networks._asdict(), **run.state.modules}
         # The running statistics of the average follow those of the generator, which differ from process to process.
-        if run_.state.ema is not None:
-            modules["ema"] = run_.state.ema
+        if run.state.ema is not None:
+            modules["ema"] = run.state.ema
         environment = replace(environment, buffers=tuple(statistics(modules)))
     game_parts = GameParts(
-        run_.state,
+        run.state,
         spec=spec,
-        architecture_name=cast_.labels["arch"],
-        discriminator_name=cast_.labels["d_arch"],
-        architecture=cast_.architecture,
-        loss_name=cast_.labels["loss"],
-        loss=cast_.loss,
-        regularizers=cast_.regularizers,
+        architecture_name=parts.labels["arch"],
+        discriminator_name=parts.labels["d_arch"],
+        architecture=parts.architecture,
+        loss_name=parts.labels["loss"],
+        loss=parts.loss,
+        regularizers=parts.regularizers,
     )
     figures = [
         f"{label}/{name}"
-        for label, metric in cast_.metrics.items()
+        for label, metric in parts.metrics.items()
         for name, up in metric.figures.items()
         if up is not None
     ]
@@ -197,23 +197,23 @@ def _assembled(
             f"--best {settings.best} is no figure of this run that is better one way; there are {has}"
         )
     if settings.init_from is not None and fresh:
-        adopt(run_, settings.init_from)
+        adopt(run, settings.init_from)
     if dry and settings.precision == "auto":
-        run_.choices.append("bf16 where a trial finds bf16 faster")
+        run.choices.append("bf16 where a trial finds bf16 faster")
         autocast = environment.autocast
     else:
-        autocast = _choose_precision(run_, game_parts, environment, source, processes)
+        autocast = _choose_precision(run, game_parts, environment, source, processes)
     game = build_game(game_parts, replace(environment, autocast=autocast))
-    run_.identity = {
-        "settings": plain_settings(run_, catalogue.kinds),
+    run.identity = {
+        "settings": plain_settings(run, catalogue.kinds),
         "data": data,
-        "versions": {**_versions(cast_), "the number of processes": processes.world_size},
+        "versions": {**_versions(parts), "the number of processes": processes.world_size},
     }
-    return Experiment(run_, game, source, catalogue, processes)
+    return Experiment(run, game, source, catalogue, processes)
 
 
-def _versions(cast_: Parts) -> dict[str, str]:
-    return {"ganzoo": version("ganzoo"), "torch": torch.__version__, **cast_.providers}
+def _versions(parts: Parts) -> dict[str, str]:
+    return {"ganzoo": version("ganzoo"), "torch": torch.__version__, **parts.providers}
 
 
 def told(
@@ -247,7 +247,7 @@ def told(
 
 
 def _choose_precision(
-    run_: Run, game_parts: GameParts, environment: StepEnvironment, source: Feed, processes: Processes
+    run: Run, game_parts: GameParts, environment: StepEnvironment, source: Feed, processes: Processes
 ) -> Callable[[], AbstractContextManager[object]]:
     """Choose the precision of the networks' passes, and write the choice into the run's settings.
 
@@ -257,32 +257,30 @@ def _choose_precision(
     Returns:
         The function that makes the autocast context.
     """
-    if run_.settings.precision != "auto":
+    if run.settings.precision != "auto":
         return environment.autocast
     times = 0.0
-    if hardware.has_bf16(run_.device) and not run_.settings.deterministic and processes.is_main:
-        cost = hardware.estimated_flops(
-            run_.parts.architecture, run_.state.networks, run_.spec, run_.settings.batch_size
-        )
-        if run_.device.type != "cpu" or (cost or 0) >= hardware.SMALL_STEP:
+    if hardware.has_bf16(run.device) and not run.settings.deterministic and processes.is_main:
+        cost = hardware.estimated_flops(run.parts.architecture, run.state.networks, run.spec, run.settings.batch_size)
+        if run.device.type != "cpu" or (cost or 0) >= hardware.SMALL_STEP:
             try:
-                times = probe.probe(run_, game_parts, environment, source)
+                times = probe.probe(run, game_parts, environment, source)
             except Exception as error:  # if the step itself is at fault, training raises the same error again
-                run_.choices.append(f"precision fp32: the trial of bf16 failed ({one_line(error)})")
+                run.choices.append(f"precision fp32: the trial of bf16 failed ({one_line(error)})")
     times = processes.broadcast_object(times)
     name: Literal["bf16", "fp32"] = "bf16" if times > hardware.WORTHWHILE else "fp32"
-    run_.settings = replace(run_.settings, precision=name)
+    run.settings = replace(run.settings, precision=name)
     if times:
-        run_.choices.append(f"precision {name}: a step in bf16 is {times:.2f} times as fast as in fp32 here")
-    return hardware.precision(name, run_.device).autocast
+        run.choices.append(f"precision {name}: a step in bf16 is {times:.2f} times as fast as in fp32 here")
+    return hardware.precision(name, run.device).autocast
 
 
-def build(settings: Settings, cast_: Parts, spec: Spec) -> Run:
+def build(settings: Settings, parts: Parts, spec: Spec) -> Run:
     """Make the networks and optimizers of a run at step 0. The result is a function of the seed.
 
     Args:
         settings: the settings of the run.
-        cast_: the parts of the run.
+        parts: the parts of the run.
         spec: the shapes of samples, latents and inputs, and the number of classes.
 
     Returns:
@@ -292,36 +290,36 @@ def build(settings: Settings, cast_: Parts, spec: Spec) -> Run:
     precision = hardware.precision(settings.precision, device)
     with hardware.random_state_kept(device):
         hardware.seed_default_generators(device, derive_seed(settings.seed, "init"))
-        with errors.refusals_of("architecture", cast_.spec("arch").reference, cast_.spec("d_arch").reference):
-            made = cast_.architecture.build(spec)
+        with errors.refusals_of("architecture", parts.spec("arch").reference, parts.spec("d_arch").reference):
+            made = parts.architecture.build(spec)
         if settings.batch_norm == "sync":
             made = Networks(*map(synchronised, made))
         networks = Networks(*(hardware.settle(net, device, precision.dtype).train() for net in made))
         modules: dict[str, nn.Module] = {}
-        known = replace(spec, outputs=cast_.architecture.outputs(spec))
-        for label, regularizer in cast_.regularizers.items():
+        known = replace(spec, outputs=parts.architecture.outputs(spec))
+        for label, regularizer in parts.regularizers.items():
             if isinstance(regularizer, origins.Missing):
                 continue
             with errors.refusals_of("regularizer", label):
                 module = regularizer.prepare(networks, known)
             if module is not None:
                 modules[label] = hardware.settle(module, device, precision.dtype)
-                cast_.bound[f"regularizer {label}"].values["module"] = modules[label]
+                parts.bound[f"regularizer {label}"].values["module"] = modules[label]
     optimizers = {}
     for player in PLAYERS:
         trained = list(getattr(networks, player).parameters())
         for label, module in modules.items():
-            if cast_.regularizers[label].trained_by == player:
+            if parts.regularizers[label].trained_by == player:
                 trained += module.parameters()
-        if not isinstance(cast_.optimizers[player], origins.Missing):
-            optimizers[player] = cast_.optimizers[player].build(trained)
-    check_optimizers(cast_, optimizers)
+        if not isinstance(parts.optimizers[player], origins.Missing):
+            optimizers[player] = parts.optimizers[player].build(trained)
+    check_optimizers(parts, optimizers)
     with hardware.random_state_kept(device):
-        missing = isinstance(cast_.schedule, origins.Missing)
-        own = None if missing else cast_.schedule.prepare(networks, known)
+        missing = isinstance(parts.schedule, origins.Missing)
+        own = None if missing else parts.schedule.prepare(networks, known)
     if own is not None:
         modules["schedule"] = hardware.settle(own, device, precision.dtype)
-        cast_.bound["schedule"].values["module"] = modules["schedule"]
+        parts.bound["schedule"].values["module"] = modules["schedule"]
     averaging = Averaging(
         settings.batch_size,
         settings.ema,
@@ -331,16 +329,16 @@ def build(settings: Settings, cast_: Parts, spec: Spec) -> Run:
         settings.ema_form == "uniform",
     )
     state = State(networks, optimizers, modules, averaging)
-    return Run(None, settings, cast_, spec, state, device, precision.dtype)
+    return Run(None, settings, parts, spec, state, device, precision.dtype)
 
 
-def adopt(run_: Run, source: str | Path) -> None:
+def adopt(run: Run, source: str | Path) -> None:
     """Take over the networks and the average of another run, to fine-tune the networks.
 
     Optimizers, counters and random numbers stay those of the new run.
 
     Args:
-        run_: the new run. The networks of this run are overwritten.
+        run: the new run. The networks of this run are overwritten.
         source: the directory of the other run. The newest checkpoint is read. With ``:partial`` behind the directory,
             the tensors whose names and shapes fit are taken, and the choices of the run list the others.
 
@@ -352,11 +350,11 @@ def adopt(run_: Run, source: str | Path) -> None:
     if not (folder / "config.yaml").is_file():
         raise errors.RunError(f"--init-from {folder} is no run directory: it has no config.yaml")
     try:
-        left = run_.state.adopt(checkpoint.newest(folder / "checkpoints").tensors, partial=partial)
+        left = run.state.adopt(checkpoint.newest(folder / "checkpoints").tensors, partial=partial)
     except errors.CheckpointError as error:
         advice = f"give --init-from {folder}:partial to take what fits"
         raise errors.CheckpointError(f"--init-from {folder}: {error}; {advice}") from error
-    run_.choices += [f"from {folder}: {line}" for line in left]
+    run.choices += [f"from {folder}: {line}" for line in left]
 
 
 def total_steps(settings: Settings) -> int:
@@ -395,16 +393,16 @@ def training(experiment: Experiment, total: int | None = None, *, quiet: bool = 
         The trainer. The method ``train`` of the trainer makes the steps.
     """
     steps = total_steps(experiment.run.settings) if total is None else total
-    run_, processes = experiment.run, experiment.processes
+    run, processes = experiment.run, experiment.processes
     try:
         with (
             processes.relay_errors(),
             loop.training(
-                run_,
+                run,
                 experiment.game,
                 experiment.feed,
                 steps,
-                experiment.catalogue.events(run_.parts.others),
+                experiment.catalogue.events(run.parts.others),
                 quiet=quiet,
                 processes=processes,
             ) as trainer,

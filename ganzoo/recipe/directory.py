@@ -55,8 +55,8 @@ def open_directory(experiment: Experiment) -> None:
     Raises:
         RunError: the name is taken, leaves the log directory, or the place cannot be written.
     """
-    run_ = experiment.run
-    settings, logdir = run_.settings, Path(run_.settings.logdir)
+    run = experiment.run
+    settings, logdir = run.settings, Path(run.settings.logdir)
     try:
         logdir.mkdir(parents=True, exist_ok=True)
         if settings.name is not None:
@@ -71,12 +71,12 @@ def open_directory(experiment: Experiment) -> None:
         draft = logdir / f".{uuid4().hex}"  # renamed when complete, so that a killed process leaves no half run
         try:
             draft.mkdir()
-            (draft / "config.yaml").write_text(as_yaml(run_, experiment.catalogue.kinds), encoding="utf-8")
+            (draft / "config.yaml").write_text(as_yaml(run, experiment.catalogue.kinds), encoding="utf-8")
             (draft / "command.txt").write_text(" ".join(map(shlex.quote, sys.argv)) + "\n", encoding="utf-8")
             (draft / "environment.json").write_text(json.dumps(environment(experiment), indent=1) + "\n")
             for written in (*draft.iterdir(), draft):
                 checkpoint.disk.sync(written)
-            folder = _named(draft, settings.name, _slug(run_.parts))
+            folder = _named(draft, settings.name, _slug(run.parts))
             checkpoint.disk.sync(logdir)
         finally:
             shutil.rmtree(draft, ignore_errors=True)
@@ -84,7 +84,7 @@ def open_directory(experiment: Experiment) -> None:
         raise errors.RunError(
             f"log directory {logdir} cannot be written ({error.strerror}): give another --logdir"
         ) from error
-    run_.directory = folder
+    run.directory = folder
     experiment.lock = Lock(folder, Display(0, 0, quiet=True).warn)
 
 
@@ -95,11 +95,11 @@ def _sweep(logdir: Path) -> None:
             shutil.rmtree(left, ignore_errors=True)
 
 
-def as_yaml(run_: Run, kinds: Kinds) -> str:
+def as_yaml(run: Run, kinds: Kinds) -> str:
     """Write the resolved settings as a config file.
 
     Args:
-        run_: the run.
+        run: the run.
         kinds: the kinds of parts, those of plugins included.
 
     Returns:
@@ -107,22 +107,22 @@ def as_yaml(run_: Run, kinds: Kinds) -> str:
     """
     import yaml
 
-    text = yaml.safe_dump(plain_settings(run_, kinds), sort_keys=False, allow_unicode=True)
+    text = yaml.safe_dump(plain_settings(run, kinds), sort_keys=False, allow_unicode=True)
     return f"# A ganzoo run, with every setting; start another like it with: ganzoo run --config FILE\n{text}"
 
 
-def plain_settings(run_: Run, kinds: Kinds) -> dict[str, object]:
+def plain_settings(run: Run, kinds: Kinds) -> dict[str, object]:
     """Convert the resolved settings to plain data: every part with every parameter.
 
     Args:
-        run_: the run.
+        run: the run.
         kinds: the kinds of parts, those of plugins included.
 
     Returns:
         The settings by name. The value of a setting that names parts is a mapping, or a list of mappings.
     """
     plain: dict[str, object] = {}
-    for setting, specs in run_.parts.specs.items():
+    for setting, specs in run.parts.specs.items():
         mappings = [spec.plain() for spec in specs]
         plain[setting] = mappings if kinds.settings[setting].many else mappings[0]
     if plain["d_optimizer"] == plain["g_optimizer"]:  # written once, so that -o optimizer.lr changes both players
@@ -130,7 +130,7 @@ def plain_settings(run_: Run, kinds: Kinds) -> dict[str, object]:
         plain["d_optimizer"] = plain["g_optimizer"] = None
     if plain["d_arch"] == plain["arch"]:  # likewise, so that -o arch.width changes both networks
         plain["d_arch"] = None
-    return {**plain, **words.plain(run_.settings)}
+    return {**plain, **words.plain(run.settings)}
 
 
 def environment(experiment: Experiment) -> dict[str, object]:
@@ -181,12 +181,12 @@ def _exists(folder: Path) -> errors.RunError:
     return errors.RunError(f"{folder} exists: give another --name, or go on with: {origins.command('resume', folder)}")
 
 
-def _slug(cast_: Parts) -> str:
+def _slug(parts: Parts) -> str:
     specs = [
         spec
         for setting in NAMED_AFTER
-        for spec in cast_.specs[setting]
-        if setting != "d_arch" or cast_.specs["d_arch"] != cast_.specs["arch"]
+        for spec in parts.specs[setting]
+        if setting != "d_arch" or parts.specs["d_arch"] != parts.specs["arch"]
     ]
     names = [spec.name for outer in specs for spec in outer.family()]
     return "-".join(names)[:120]

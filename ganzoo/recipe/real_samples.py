@@ -14,26 +14,26 @@ from ganzoo.training.run import Run
 from ganzoo.words import PartSpec
 
 
-def held_out(run_: Run) -> Feed | None:
+def held_out(run: Run) -> Feed | None:
     """Make a feed of the samples that training never sees.
 
     Args:
-        run_: the run.
+        run: the run.
 
     Returns:
         The feed, or None where the data part holds no samples out.
     """
-    dataset = run_.parts.data.held_out()
+    dataset = run.parts.data.held_out()
     if dataset is None:
         return None
-    return _own(run_, dataset)
+    return _own(run, dataset)
 
 
-def shown(run_: Run, count: int) -> tuple[Batch, bool]:
+def shown(run: Run, count: int) -> tuple[Batch, bool]:
     """Read samples of the run's data to look at. Samples that are held out of training are preferred.
 
     Args:
-        run_: the run.
+        run: the run.
         count: the largest number of samples.
 
     Returns:
@@ -42,26 +42,26 @@ def shown(run_: Run, count: int) -> tuple[Batch, bool]:
     Raises:
         DataError: the data is missing or unreadable.
     """
-    source = held_out(run_)
+    source = held_out(run)
     if source is not None:
         return source.look(min(count, source.size)), True
-    seen = _own(run_, run_.parts.data.dataset())
+    seen = _own(run, run.parts.data.dataset())
     return seen.look(min(count, seen.size)), False
 
 
-def _own(run_: Run, dataset: Dataset[Any]) -> Feed:
+def _own(run: Run, dataset: Dataset[Any]) -> Feed:
     """A feed of a dataset of the run's data part, which gives the networks what training gives them."""
-    data = run_.parts.data
-    made = choose.feed(dataset, run_.parts.labels["data"], 1, run_.settings.seed, run_.device, run_.dtype, data)
-    made.keep_inputs(run_.spec.inputs)
+    data = run.parts.data
+    made = choose.feed(dataset, run.parts.labels["data"], 1, run.settings.seed, run.device, run.dtype, data)
+    made.keep_inputs(run.spec.inputs)
     return made
 
 
-def other(run_: Run, named: str, catalogue: PartSource, count: int) -> Batch:
+def other(run: Run, named: str, catalogue: PartSource, count: int) -> Batch:
     """Read samples of other data, at the run's size and channels if the data part has parameters of these names.
 
     Args:
-        run_: the run that the samples are for.
+        run: the run that the samples are for.
         named: the data part, written as for ``--data``.
         catalogue: the source in which the part is looked up.
         count: the largest number of samples.
@@ -72,7 +72,7 @@ def other(run_: Run, named: str, catalogue: PartSource, count: int) -> Batch:
     Raises:
         GanzooError: the data cannot be found, made or read.
     """
-    shape = run_.spec.shape
+    shape = run.spec.shape
     fitting: dict[str, object] = {}
     if len(shape) == 3:
         fitting = {"size": shape[1] if shape[1] == shape[2] else f"{shape[1]}x{shape[2]}", "channels": shape[0]}
@@ -84,5 +84,5 @@ def other(run_: Run, named: str, catalogue: PartSource, count: int) -> Batch:
         }
         spec, data = catalogue.make("data", given.with_parameters(**fitting))
     assert isinstance(data, Data)
-    samples = choose.feed(data.dataset(), spec.label, 1, run_.settings.seed, run_.device, run_.dtype, data)
+    samples = choose.feed(data.dataset(), spec.label, 1, run.settings.seed, run.device, run.dtype, data)
     return samples.look(min(count, samples.size))

@@ -105,9 +105,9 @@ def _go_on(
     Returns:
         The step to train up to.
     """
-    run_, screen = experiment.run, Display(0, 0, quiet=True)
-    run_.directory = folder
-    total = steps or total_steps(run_.settings)
+    run, screen = experiment.run, Display(0, 0, quiet=True)
+    run.directory = folder
+    total = steps or total_steps(run.settings)
     with experiment.processes.relay_errors():
         experiment.processes.require_same({"steps": steps, "keep_courses": keep_courses})
         if experiment.processes.is_main:
@@ -117,15 +117,15 @@ def _go_on(
                 saved = checkpoint.newest(checkpoints, set_aside=True) if checkpoint.found(checkpoints) else None
                 if saved is None:  # stopped before the first checkpoint: the seed gives the same run again
                     screen.warn(f"warning: {folder} has no checkpoint: it begins again at step 0, from its seed")
-                    run_.course_steps = total_steps(run_.settings) if keep_courses else None
-                    if run_.settings.init_from is not None:
-                        adopt(run_, run_.settings.init_from)
+                    run.course_steps = total_steps(run.settings) if keep_courses else None
+                    if run.settings.init_from is not None:
+                        adopt(run, run.settings.init_from)
                 else:
                     total = steps or int(saved.fact("until"))
                     if total < saved.step:
                         more = f"give --steps {saved.step + 1} or more"
                         raise errors.SettingsError(f"{folder} is at step {saved.step} already: {more}")
-                    if steps is None and (wanted := total_steps(run_.settings)) > total:
+                    if steps is None and (wanted := total_steps(run.settings)) > total:
                         screen.warn(
                             f"warning: {folder} is trained up to step {total}, as it was begun or resumed last; its "
                             f"config.yaml says {wanted}: give --steps {wanted} to go that far"
@@ -133,22 +133,22 @@ def _go_on(
                     kept = saved.numbers.get("course_steps")
                     before = int(kept or saved.fact("until"))
                     if keep_courses or steps is None:  # a run that goes on as it was told keeps what it was told
-                        run_.course_steps = before if keep_courses else kept
-                    if steps is not None and total != before and (numbers := _scheduled(run_)):
+                        run.course_steps = before if keep_courses else kept
+                    if steps is not None and total != before and (numbers := _scheduled(run)):
                         screen.warn(_what_becomes_of(numbers, saved.step, before, total, kept=keep_courses))
-                    _same_run(folder, saved.numbers, run_, experiment.catalogue.kinds, moved=moved)
+                    _same_run(folder, saved.numbers, run, experiment.catalogue.kinds, moved=moved)
                     for line in saved.passed_over:
                         screen.warn(f"warning: {line}: going on from step {saved.step}")
                     what = f"restore the checkpoint of step {saved.step}, which is intact"
-                    free = f"free memory on {run_.device}, or give another --device"
+                    free = f"free memory on {run.device}, or give another --device"
                     with hardware.room(f"there is no memory to {what}: {free}"):
-                        run_.state.load(saved.tensors, saved.numbers)
-                    run_.sums = read_sums(saved.numbers)
+                        run.state.load(saved.tensors, saved.numbers)
+                    run.sums = read_sums(saved.numbers)
             except BaseException:
                 experiment.lock.release()
                 raise
-        experiment.processes.broadcast_state(run_.state)
-        run_.course_steps = experiment.processes.broadcast_object(run_.course_steps)
+        experiment.processes.broadcast_state(run.state)
+        run.course_steps = experiment.processes.broadcast_object(run.course_steps)
         return int(experiment.processes.broadcast_object(total))
 
 
@@ -165,11 +165,11 @@ def _what_becomes_of(numbers: str, step: int, before: int, total: int, *, kept: 
     )
 
 
-def _scheduled(run_: Run) -> str:
+def _scheduled(run: Run) -> str:
     """The numbers of the parts that follow the run, such as ``optimizer.lr=0.002..0``."""
     found = {
         f"{key.rpartition(' ')[2]}.{name}={number}"
-        for key, bound in run_.parts.bound.items()
+        for key, bound in run.parts.bound.items()
         for name, number in bound.scheduled.items()
     }
     own = {each for each in found if each[:2] not in ("d_", "g_") or each[2:] not in found}  # both players' in one
@@ -184,7 +184,7 @@ def _begun(logdir: Path) -> Path | None:
     return None
 
 
-def _same_run(folder: Path, was: Mapping[str, Any], run_: Run, kinds: Kinds, *, moved: bool = False) -> None:
+def _same_run(folder: Path, was: Mapping[str, Any], run: Run, kinds: Kinds, *, moved: bool = False) -> None:
     """Compare a run with the checkpoint's record of settings, data and versions.
 
     Other settings or data are refused. Other versions add a warning to the run. With ``moved`` the data may be
@@ -194,7 +194,7 @@ def _same_run(folder: Path, was: Mapping[str, Any], run_: Run, kinds: Kinds, *, 
         SettingsError: a setting that moves the weights differs.
         CheckpointError: the data differ.
     """
-    now = json.loads(json.dumps(run_.identity))  # lists instead of tuples, as in the record read from disk
+    now = json.loads(json.dumps(run.identity))  # lists instead of tuples, as in the record read from disk
     before, after = _flat(was.get("settings", {}), kinds), _flat(now["settings"], kinds)
     changed = [
         f"{key} was {before[key]} and is {after.get(key, 'gone')}"
@@ -224,7 +224,7 @@ def _same_run(folder: Path, was: Mapping[str, Any], run_: Run, kinds: Kinds, *, 
     versions = was.get("versions", {})
     for key, current in now["versions"].items():
         if versions.get(key, current) != current:
-            run_.warnings.append(
+            run.warnings.append(
                 f"{key} was {versions[key]} and is {current}: training goes on, but not bit for bit as it would have"
             )
 
@@ -236,14 +236,14 @@ def _flat(settings: Mapping[str, object], kinds: Kinds) -> dict[str, object]:
         if key in RESUME_MAY_CHANGE or (key in kinds.settings and kinds.settings[key].resume_may_change):
             continue
         parts = value if isinstance(value, list) and all(isinstance(item, Mapping) for item in value) else [value]
-        labels = iter(labels_of([part_ for part_ in parts if isinstance(part_, Mapping)]))
-        for part_ in parts:
-            if isinstance(part_, Mapping):
+        labels = iter(labels_of([part for part in parts if isinstance(part, Mapping)]))
+        for part in parts:
+            if isinstance(part, Mapping):
                 label = next(labels)
-                owner = f"{key}.{label}" if part_ is not value else key
-                found.update(_flat_part(owner, part_))
+                owner = f"{key}.{label}" if part is not value else key
+                found.update(_flat_part(owner, part))
             else:
-                found[key] = part_
+                found[key] = part
     return found
 
 

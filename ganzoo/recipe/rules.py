@@ -14,11 +14,11 @@ from ganzoo.training.diagnostics import such_as
 from ganzoo.training.parts import Parts
 
 
-def check(cast_: Parts, networks: Networks, spec: Spec) -> list[str]:
+def check(parts: Parts, networks: Networks, spec: Spec) -> list[str]:
     """Refuse parts that cannot go together, and collect warnings on parts that probably should not.
 
     Args:
-        cast_: the parts of the run.
+        parts: the parts of the run.
         networks: the networks, prepared by the regularizers.
         spec: the shapes of samples, latents and inputs, and the number of classes.
 
@@ -28,33 +28,33 @@ def check(cast_: Parts, networks: Networks, spec: Spec) -> list[str]:
     Raises:
         Incompatible: two parts cannot go together. The message names the cause and an alternative.
     """
-    loss = cast_.spec("loss").label
-    known = replace(spec, outputs=cast_.architecture.outputs(spec))
+    loss = parts.spec("loss").label
+    known = replace(spec, outputs=parts.architecture.outputs(spec))
     with errors.refusals_of("loss", loss):
-        cast_.loss.check(known)
-    for label, regularizer in cast_.regularizers.items():
+        parts.loss.check(known)
+    for label, regularizer in parts.regularizers.items():
         if regularizer.pairs and not spec.inputs:
             raise errors.Incompatible(
                 f"{label} compares each fake with the real sample made for the same condition, and data "
-                f"{cast_.spec('data').label} gives no pairs: use data of pairs, or leave {label} out"
+                f"{parts.spec('data').label} gives no pairs: use data of pairs, or leave {label} out"
             )
-        if missing := sorted(regularizer.reads_intermediates - {"images", *cast_.architecture.intermediates(spec)}):
-            has = ", ".join(["images", *cast_.architecture.intermediates(spec)])
+        if missing := sorted(regularizer.reads_intermediates - {"images", *parts.architecture.intermediates(spec)}):
+            has = ", ".join(["images", *parts.architecture.intermediates(spec)])
             raise errors.Incompatible(
-                f"{label} reads the stage {missing[0]}, and architecture {cast_.spec('arch').label} makes {has}: name "
+                f"{label} reads the stage {missing[0]}, and architecture {parts.spec('arch').label} makes {has}: name "
                 f"one of these"
             )
         with errors.refusals_of("regularizer", label):
             regularizer.check(known)
-        if regularizer.defines("targets") and not cast_.loss.has_targets:
+        if regularizer.defines("targets") and not parts.loss.has_targets:
             raise errors.Incompatible(
                 f"{label} moves the targets of a loss, and loss {loss} has none: use a loss with targets"
-                f"{such_as(cast_.catalogue_names('loss', 'has_targets'))}, or leave {label} out"
+                f"{such_as(parts.catalogue_names('loss', 'has_targets'))}, or leave {label} out"
             )
-    sloped: list[tuple[str, Loss | Regularizer]] = [(f"loss {loss}", cast_.loss), *cast_.regularizers.items()]
+    sloped: list[tuple[str, Loss | Regularizer]] = [(f"loss {loss}", parts.loss), *parts.regularizers.items()]
     warnings = []
-    for label, part_ in sloped:
-        if not part_.per_sample_gradients:
+    for label, part in sloped:
+        if not part.per_sample_gradients:
             continue
         if mixing := _mixing(networks.discriminator, "trained_with_penalties"):
             raise errors.Incompatible(
@@ -66,12 +66,12 @@ def check(cast_: Parts, networks: Networks, spec: Spec) -> list[str]:
                 f"{label} takes a gradient per sample, and {mixing} in the discriminator mixes samples: the gradient "
                 "of a sample counts the effect on the scores of the others too, as in published runs with this layer"
             )
-    if cast_.schedule.uses_shared_backward:
-        _check_shared(cast_, networks)
-    if cast_.schedule.differentiates_gradients:
-        _check_third_derivatives(cast_, networks)
-    if not cast_.loss.bounded and not any(r.constrains_discriminator for r in cast_.regularizers.values()):
-        names = cast_.catalogue_names("regularizer", "constrains_discriminator")
+    if parts.schedule.uses_shared_backward:
+        _check_shared(parts, networks)
+    if parts.schedule.differentiates_gradients:
+        _check_third_derivatives(parts, networks)
+    if not parts.loss.bounded and not any(r.constrains_discriminator for r in parts.regularizers.values()):
+        names = parts.catalogue_names("regularizer", "constrains_discriminator")
         warnings.append(
             f"loss {loss} is unbounded below and no part constrains the discriminator, so the scores will grow without "
             f"end: add a regularizer that constrains the discriminator{such_as(names)}"
@@ -79,19 +79,19 @@ def check(cast_: Parts, networks: Networks, spec: Spec) -> list[str]:
     return warnings
 
 
-def check_micro_batches(cast_: Parts, micro_batches: int, accumulate: int) -> None:
+def check_micro_batches(parts: Parts, micro_batches: int, accumulate: int) -> None:
     """Refuse a batch in pieces where a part cannot work with pieces.
 
     Args:
-        cast_: the parts of the run.
+        parts: the parts of the run.
         micro_batches: into how many parts each batch is cut, over all processes.
         accumulate: the micro-batches of each process.
 
     Raises:
         Incompatible: a part needs the whole batch, or one backward pass of both players.
     """
-    schedule, label = cast_.schedule, f"schedule {cast_.labels['schedule']}"
-    whole = [(name, "is the size of a") for name, r in cast_.regularizers.items() if r.defines("joint_penalty")]
+    schedule, label = parts.schedule, f"schedule {parts.labels['schedule']}"
+    whole = [(name, "is the size of a") for name, r in parts.regularizers.items() if r.defines("joint_penalty")]
     if schedule.needs_whole_batch:
         whole.append((label, "differentiates the"))
     if whole and micro_batches > 1:
@@ -106,11 +106,11 @@ def check_micro_batches(cast_: Parts, micro_batches: int, accumulate: int) -> No
         )
 
 
-def check_optimizers(cast_: Parts, optimizers: Mapping[Player, TorchOptimizer]) -> None:
+def check_optimizers(parts: Parts, optimizers: Mapping[Player, TorchOptimizer]) -> None:
     """Refuse a scheduled number of an optimizer that torch's optimizer reads once, such as an argument of ``build``.
 
     Args:
-        cast_: the parts of the run.
+        parts: the parts of the run.
         optimizers: the optimizer that each player's part has built.
 
     Raises:
@@ -118,45 +118,45 @@ def check_optimizers(cast_: Parts, optimizers: Mapping[Player, TorchOptimizer]) 
     """
     for player, optimizer in optimizers.items():
         setting = f"{player[0]}_optimizer"
-        for name, number in cast_.bound[setting].scheduled.items():
+        for name, number in parts.bound[setting].scheduled.items():
             if not all(name in group for group in optimizer.param_groups):
                 raise errors.Incompatible(
-                    f"optimizer {cast_.spec(setting).label}: {name}={number} follows the run, and {name} is no setting "
+                    f"optimizer {parts.spec(setting).label}: {name}={number} follows the run, and {name} is no setting "
                     "of torch's parameter groups, which alone change during a run: give a plain number"
                 )
 
 
-def _check_shared(cast_: Parts, networks: Networks) -> None:
+def _check_shared(parts: Parts, networks: Networks) -> None:
     """Refuse a shared backward pass where the two players' gradients are not proportional, sample by sample."""
     why = None
-    if not cast_.loss.supports_shared_backward:
-        why = f"loss {cast_.spec('loss').label} does not give both players one gradient up to a factor"
+    if not parts.loss.supports_shared_backward:
+        why = f"loss {parts.spec('loss').label} does not give both players one gradient up to a factor"
     if mixing := _mixing(networks.discriminator):
         why = f"{mixing} in the discriminator mixes samples"
-    for label, regularizer in cast_.regularizers.items():
+    for label, regularizer in parts.regularizers.items():
         paid_by = regularizer.defines("generator_penalty") and "generator" in regularizer.paid_by
         if paid_by or regularizer.defines("joint_penalty") or regularizer.defines("select_samples"):
             why = f"{label} gives the generator a gradient of its own"
     if why is not None:
         raise errors.Incompatible(
-            f"{why}, so schedule {cast_.spec('schedule').label} cannot take both players' from one "
+            f"{why}, so schedule {parts.spec('schedule').label} cannot take both players' from one "
             "backward pass: leave out its shared=true"
         )
 
 
-def _check_third_derivatives(cast_: Parts, networks: Networks) -> None:
+def _check_third_derivatives(parts: Parts, networks: Networks) -> None:
     """Refuse batch norm where a penalty on gradients of the network meets a schedule that differentiates again.
 
     The slopes of the discriminator's scores by images are not looked at: penalties on these refuse batch norm anyway.
     """
-    for label, regularizer in cast_.regularizers.items():
+    for label, regularizer in parts.regularizers.items():
         joint = regularizer.defines("joint_penalty")
         through = [*networks] if joint else [networks.generator] if "styles" in regularizer.needs_grad_of else []
         if any(
             isinstance(module, nn.modules.batchnorm._BatchNorm) for network in through for module in network.modules()
         ):
             raise errors.Incompatible(
-                f"{label} has a gradient in its penalty, and schedule {cast_.spec('schedule').label} differentiates "
+                f"{label} has a gradient in its penalty, and schedule {parts.spec('schedule').label} differentiates "
                 "twice more, which torch's batch norm cannot: use another normalisation in the networks, another "
                 f"schedule, or leave {label} out"
             )

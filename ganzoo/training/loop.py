@@ -17,9 +17,7 @@ from ganzoo import errors
 from ganzoo.data.feed import Feed
 from ganzoo.disk import status
 from ganzoo.launcher import launch_id
-from ganzoo.parts import (
-    PLAYERS,
-)
+from ganzoo.parts import PLAYERS
 from ganzoo.speed import hardware
 from ganzoo.step.game import Game
 from ganzoo.training import diagnostics, hparams
