@@ -418,13 +418,15 @@ def found(folder: Path) -> list[Path]:
         RunError: the directory cannot be read.
     """
     try:
-        if not folder.is_dir():
-            if os.path.lexists(folder):  # such as a link to a disk that is not mounted: the checkpoints are not lost
-                raise errors.RunError(f"{folder} is no directory, or leads to none: put back what belongs there")
-            return []
+        # In this order: a run that makes its first checkpoint meanwhile is no error.
+        folder.lstat()
+        if not folder.is_dir():  # such as a link to a disk that is not mounted: the checkpoints are not lost
+            raise errors.RunError(f"{folder} is no directory, or leads to none: put back what belongs there")
         # `isdecimal` alone accepts digits of every script, and `int` would read them.
         named = (p for p in folder.iterdir() if p.name.isascii() and p.name.isdecimal() and p.is_dir())
         return sorted(named, key=step_of)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
     except OSError as error:
         todo = "give yourself the right to" if isinstance(error, PermissionError) else "try again"
         raise errors.RunError(f"{folder} cannot be read ({error.strerror}): {todo}") from error

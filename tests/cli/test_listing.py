@@ -170,7 +170,7 @@ class TestGroup:
         error = errors.NonFinite("the loss is NaN")
         error.add_note("the last checkpoint is of step 10")
         self.fail_with(monkeypatch, error)
-        assert ask("list")[2] == "ganzoo: error: the loss is NaN\nthe last checkpoint is of step 10\n"
+        assert ask("list")[2] == "ganzoo: error: the loss is NaN (the last checkpoint is of step 10)\n"
 
     @pytest.mark.parametrize("raised", [ValueError("a bug"), EOFError("a damaged file")])
     def test_a_bug_keeps_its_traceback(self, monkeypatch, raised):
