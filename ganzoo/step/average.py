@@ -12,7 +12,7 @@ class Averaging:
     Formula:
         with a decay: b = min(decay, (1 + t) / (10 + t)) after t updates. The warm-up makes a short run's average useful
         with a half-life h in images: b = 0.5^(batch / h), where h is at most rampup times the images so far
-        uniform: b = 1 - 1 / (t - start + 1), the plain mean of the weights from update ``start`` on
+        uniform: b = 1 - 1 / (t - max(start, 1) + 1), the plain mean of the weights from update ``start`` on
         up to update ``start``: b = 0, so that the average is the generator itself
 
     Attributes:

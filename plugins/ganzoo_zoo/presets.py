@@ -444,7 +444,9 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
     # .npy files. The numbers are those of the authors' scripts/train_256_B2.sh and train.py: a rate of 2e-4 at a width
     # of 768, Adam with (0, 0.99), gamma 0.1 with noise of 0.01, batches of 512, 64 noise numbers, an average with decay
     # 0.999. The steps are the paper's 60 epochs of ImageNet. The alignment with a pretrained DINOv2 network is left
-    # out, and so are flips and changes of colour.
+    # out, and so are flips and changes of colour. The penalty perturbs each copy of a real image, one for each level,
+    # by noise of its own. The authors' code gives all copies one noise, which weighs the real side more where the
+    # levels agree, by up to the number of levels.
     "gat": {
         "arch": "gat:width=768,depth=12,heads=12,patch=2,base_width=768,conditional=auto",
         "loss": "rpgan",

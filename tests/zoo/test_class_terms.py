@@ -113,6 +113,24 @@ def test_each_angle_is_met_by_a_quarter_of_the_batch_and_the_error_is_the_cross_
     assert not met[0][0].equal(met[1][0]), "the order is drawn anew"
 
 
+@pytest.mark.parametrize("count", [1, 2, 6])
+def test_each_angle_is_as_likely_in_a_micro_batch_that_four_does_not_divide(count):
+    seen = torch.zeros(4)
+
+    def judge_all(images, s, fake, as_is):
+        seen.add_(torch.bincount(images.flatten(1).argmax(1), minlength=4))  # the place of the 1 says the angle
+        return {"features": [torch.zeros(len(images), 2)]}
+
+    images = torch.tensor([[[1.0, 0.0], [0.0, 0.0]]]).repeat(count, 1, 1, 1)
+    s = ganzoo.Scores(real=torch.zeros(count), real_images=images, judge_all=judge_all)
+    bound = words.bind(ganzoo.part("regularizer", "rotation"))
+    bound.values["module"] = nn.Linear(2, 4)
+    torch.manual_seed(0)
+    for _ in range(2400 // count):
+        bound.part.discriminator_penalty(s)
+    assert_close(seen, torch.full((4,), 600.0), rtol=0, atol=120)
+
+
 def test_rotation_trains_its_layer_with_the_discriminator(experiment):
     made = experiment(arch="dcgan:width=4,auxiliary=true", loss="hinge", regularizers=["sn", "rotation"], seed=3)
     layer = made.run.state.modules["rotation"]

@@ -84,6 +84,15 @@ def test_ms_ssim_is_that_of_torchmetrics_at_five_scales() -> None:
     assert evaluated("ms-ssim", 2 * x - 1, 2 * x - 1)["ms_ssim"] == pytest.approx(float(expected), rel=1e-4)
 
 
+@pytest.mark.parametrize("side", [11, 21, 22, 43, 44, 87, 88, 98, 99, 175])
+def test_ms_ssim_of_every_size_is_computed(side: int) -> None:
+    """The library refuses more scales than side // (scales - 1)^2 allows, which is stricter than the halving."""
+    x = torch.rand(2, 1, side, side + 3, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    figures = evaluated("ms-ssim", x[:1].repeat(2, 1, 1, 1), x)
+    assert figures["real"] == pytest.approx(1.0, abs=1e-5)
+    assert figures["ms_ssim"] < 0.5
+
+
 def test_ms_ssim_compares_within_a_class() -> None:
     a, b = (torch.rand(1, 1, 16, 16, generator=torch.Generator().manual_seed(k)) * 2 - 1 for k in (0, 1))
     x, y = torch.cat([a, b, a, b]), torch.tensor([0, 1, 0, 1])

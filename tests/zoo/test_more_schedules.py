@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from torch import nn, tensor
+from torch.testing import assert_close
 
 import ganzoo
 from ganzoo import lab
@@ -24,6 +25,7 @@ class Bilinear(ganzoo.Game):
     def __init__(self):
         self.nets = ganzoo.Networks(generator=Number(), discriminator=Number())
         self.w = {"discriminator": self.nets.discriminator.w, "generator": self.nets.generator.w}
+        self.parameters = {player: [w] for player, w in self.w.items()}
         self.counted = []
 
     @property
@@ -128,6 +130,34 @@ def test_nested_lookahead_takes_the_inner_slow_weights_back():
         assert played(words, 4 * periods).at == pytest.approx(_point(start, outer**periods), abs=1e-15)
     thrice = played(f"lookahead:k=8,of=({words})", 16)
     assert thrice.at == pytest.approx(_point(start, ((1 + outer**2) / 2) ** 2), abs=1e-15)
+
+
+def test_lookahead_starts_from_the_networks_of_another_run(experiment, tmp_path):
+    """Its slow weights are not those that the networks were initialised with."""
+    same = {"data": "ring", "arch": "mlp:width=4", "latent_dim": 4, "regularizers": []}
+    other = ganzoo.run(**same, steps=3, logdir=tmp_path, quiet=True, device="cpu")
+    made = experiment(**same, schedule="lookahead:k=9", init_from=str(other.dir))
+    before = [p.detach().clone() for net in made.run.state.networks for p in net.parameters()]
+    advance(made.run, made.game, 9)
+    slow = made.run.state.modules["schedule"]
+    assert_close([*slow.generator, *slow.discriminator], before, rtol=0, atol=0)
+
+
+def test_lookahead_returns_the_part_of_a_network_that_learns(experiment):
+    """A stage that is frozen, and one of the same shapes that learns: each has slow weights of its own."""
+    made = experiment(
+        data="inpaint:of=digits:size=8",
+        arch="gated:first=0.5,then=frozen,width=2,d_width=2,d_layers=2",
+        schedule="lookahead:k=1,alpha=1e-9",
+        regularizers=["l1:weight=1,stage=coarse,refined"],
+    )
+    weights = dict(made.run.generator.named_parameters())
+    before = {name: p.detach().clone() for name, p in weights.items()}
+    for step in range(5, 9):  # after half of the run
+        made.run.state.counters.step = step
+        advance(made.run, made.game, 9)
+    for name, p in weights.items():
+        assert_close(p.detach(), before[name], rtol=0, atol=1e-6, msg=name)
 
 
 def _point(start, factor):

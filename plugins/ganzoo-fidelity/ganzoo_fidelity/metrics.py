@@ -448,8 +448,9 @@ class PRDC(_Compared):
         DataError: the weights are missing.
 
     Notes:
-        Precision and recall are torch-fidelity's, which takes VGG-16 in its own command, as the paper does. Figures
-        depend on the counts: compare equal counts only.
+        Precision and recall are torch-fidelity's, which takes VGG-16 in its own command, as the paper does. Their balls
+        are closed. The balls of density and coverage are open, as in the code of their authors. The difference shows
+        where samples are copies of one another. Figures depend on the counts: compare equal counts only.
 
     Source: Kynkaanniemi et al., 2019, arXiv:1904.06991; Naeem et al., 2020, arXiv:2002.09797
     """
@@ -521,8 +522,8 @@ def density_coverage(real: Tensor, fake: Tensor, k: int) -> tuple[float, float]:
     for piece in torch.split(real, CHUNK):
         radius = torch.cdist(piece, real).kthvalue(k + 1).values  # the nearest is the sample itself
         distance = torch.cdist(piece, fake)
-        hits += float((distance <= radius[:, None]).sum())
-        covered += float((distance.min(1).values <= radius).sum())
+        hits += float((distance < radius[:, None]).sum())  # an open ball, as in the authors' code
+        covered += float((distance.min(1).values < radius).sum())
     return hits / (k * len(fake)), covered / len(real)
 
 

@@ -14,6 +14,7 @@ from urllib.error import URLError
 import pytest
 import torch
 import torch_fidelity
+from ganzoo_fidelity.metrics import density_coverage
 from ganzoo_fidelity.networks import INCEPTION_FILE, Inception, loaded, to_bytes
 from torch import Tensor
 
@@ -103,6 +104,13 @@ def test_precision_recall_density_coverage_of_constructed_sets(flat: str) -> Non
     far = evaluated(f"prdc:{flat}", real, real + 100)
     assert set(far.values()) == {0.0}
     assert evaluated(f"prdc:{flat}", real, real)["flat-density"] > 0.99
+
+
+def test_density_and_coverage_count_open_balls() -> None:
+    """As the authors' code does: five places of four equal samples have balls without extent for three neighbours."""
+    real = torch.arange(5.0)[:, None].repeat(4, 1)
+    assert density_coverage(real, real, k=3) == (0.0, 0.0)
+    assert density_coverage(real, real, k=4) == (1.0, 1.0)
 
 
 def test_figures_of_inception_are_those_of_torch_fidelity(weights: Path, tmp_path: Path) -> None:

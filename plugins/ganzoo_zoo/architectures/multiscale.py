@@ -30,7 +30,8 @@ class Multiscale(Wrapper):
         of: the architecture. The generator is the architecture's own, unchanged.
         scales: number of discriminators, at least 1. Each has weights of its own.
         pooling: average (3 pixels of stride 2, without the border's zeros) or max (3 pixels of stride 2).
-        combine: how the scales make a logit: mean, or sum as in the paper, whose loss is a sum over discriminators.
+        combine: how the scales make a logit: mean, or sum. The paper sums the losses of the scales, which is the loss
+            of the sum only where the loss is linear in the scores. patch and unet with d_scales sum the losses.
 
     Raises:
         Incompatible: samples that cannot be halved so often, or an architecture that grows.

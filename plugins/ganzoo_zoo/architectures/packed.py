@@ -32,9 +32,10 @@ class Packed(Wrapper):
 
     Notes:
         A batch of N samples makes N / m packs of neighbours, and each sample has the logit of its pack, so that a mean
-        over samples is the mean over packs. Where m does not divide N, the first samples fill the last pack. A sample's
-        score depends on the others, so penalties on the gradient of each sample are refused. Channels of images,
-        coordinates of points and conditions are joined alike.
+        over samples is the mean over packs. Where m does not divide N, the first samples fill the last pack, so give
+        micro-batches (``--accumulate``) of at least m samples. A sample's score depends on the others, so penalties on
+        the gradient of each sample are refused. Channels of images, coordinates of points and conditions are joined
+        alike.
 
     Source: Z. Lin, A. Khetan, G. Fanti and S. Oh, PacGAN: The power of two samples in generative adversarial networks,
         2018, arXiv 1712.04086, section 2.

@@ -45,12 +45,13 @@ class Adaptive(ganzoo.Regularizer):
     def observe(self, player: str, s: ganzoo.Scores) -> None:
         """Count signs of real scores, and change the probability when the interval is over."""
         if player == "discriminator":
-            images = len(s.real) * s.pieces
-            self.module.count(s.real, self.interval, self.target, images * self.interval / (1000 * self.kimg))
+            self.module.settle(self.interval, self.target, self.kimg)
+            self.module.count(s.real, len(s.real) * s.pieces)
 
     def report(self) -> Mapping[str, Tensor]:
         """The probability, and the share r_t by which the probability is steered."""
-        return {"p": self.probability(self.module.p), "r_t": self.module.last}
+        _, r_t, _ = self.module.present(self.interval, self.target, self.kimg)
+        return {"p": self.probability(self.module.p), "r_t": r_t}
 
     def probability(self, like: Tensor) -> Tensor:
         """The present p, (), on the device.
@@ -58,13 +59,18 @@ class Adaptive(ganzoo.Regularizer):
         Args:
             like: a tensor of the device and type.
         """
-        p = self.module.p.clamp(max=1.0) if self.p is None else self.p
+        p: float | Tensor | None = self.p
+        if p is None:
+            p = self.module.present(self.interval, self.target, self.kimg)[0].clamp(max=1.0)
         # A tensor made on the device: a copy of a number from the host would make the step wait.
         return p.to(like.dtype) if isinstance(p, torch.Tensor) else like.new_full((), p)
 
 
 class Probability(nn.Module):
     """The probability p, and the signs of the real scores since p changed.
+
+    Micro-batches and processes count the signs of their own scores, and the engine takes the means of the buffers at
+    the end of an update. So p follows from the buffers as they are between two updates, with the mean over the batch.
 
     Args:
         start: p at first, at least 0.
@@ -73,29 +79,53 @@ class Probability(nn.Module):
     p: Tensor
     signs: Tensor
     updates: Tensor
+    images: Tensor
     last: Tensor
 
     def __init__(self, start: float) -> None:
         super().__init__()
-        for name, value in {"p": start, "signs": 0.0, "updates": 0.0, "last": 0.0}.items():
+        for name, value in {"p": start, "signs": 0.0, "updates": 0.0, "images": 0.0, "last": 0.0}.items():
             self.register_buffer(name, torch.tensor(value))
 
-    def count(self, scores: Tensor, interval: int, target: float, step: float) -> None:
-        """Count an update. The device decides whether the interval is over, and the host does not wait for the device.
+    def present(self, interval: int, target: float, kimg: float) -> tuple[Tensor, Tensor, Tensor]:
+        """The probability and r_t after the updates that are counted, and whether an interval is over, each ().
+
+        The device decides, and the host does not wait for the device.
+
+        Args:
+            interval: updates between two changes of p.
+            target: aim for r_t.
+            kimg: thousands of real images in which p can go from 0 to 1.
+        """
+        due = self.updates >= interval
+        last = torch.where(due, self.signs / interval, self.last)
+        step = (last - target).sign() * self.images * (interval / (1000 * kimg))
+        return torch.where(due, (self.p + step).clamp(min=0), self.p), last, due
+
+    def settle(self, interval: int, target: float, kimg: float) -> None:
+        """Begin an update: keep the present p, and count anew where an interval is over.
+
+        Args:
+            interval: updates between two changes of p.
+            target: aim for r_t.
+            kimg: thousands of real images in which p can go from 0 to 1.
+        """
+        p, last, due = self.present(interval, target, kimg)
+        self.p.copy_(p)
+        self.last.copy_(last)
+        self.signs *= ~due
+        self.updates *= ~due
+
+    def count(self, scores: Tensor, images: int) -> None:
+        """Count an update.
 
         Args:
             scores: (N,) real scores.
-            interval: updates between two changes of p.
-            target: aim for r_t.
-            step: size of a change.
+            images: the images of the whole batch.
         """
         self.signs += scores.sign().mean().to(self.signs.dtype)
         self.updates += 1
-        due = self.updates >= interval
-        self.last.copy_(torch.where(due, self.signs / interval, self.last))
-        self.p.copy_(torch.where(due, (self.p + (self.last - target).sign() * step).clamp(min=0), self.p))
-        self.signs *= ~due
-        self.updates *= ~due
+        self.images.fill_(images)
 
 
 def used(factor: float | Tensor) -> bool:

@@ -50,7 +50,7 @@ class ADA(Adaptive):
         unchanged. The authors' pipelines are bgc (the default), bgcf (``filter=1``), bgcfn (``filter=1,noise=1``) and
         bgcfnc (``filter=1,noise=1,cutout=1``). The bands are 0 to 1/8, 1/8 to 1/4, 1/4 to 1/2 and 1/2 to 1 of the
         highest frequency. Each band in turn has a gain 2^N(0, 1) with probability p, and all gains are divided so that
-        images whose power falls as that of natural images keep their power.
+        images whose power falls as that of natural images keep their power under the gain of one band.
 
     Source:
         Karras et al. 2020, Training generative adversarial networks with limited data, arXiv:2006.06676, section 3 and

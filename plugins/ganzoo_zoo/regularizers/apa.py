@@ -31,10 +31,10 @@ class APA(Adaptive):
         The real samples of a round with their fakes are a mixture of (1 - p) data and p generator. The best
         discriminator between the mixture and the generator is less sure than without fakes, and the optimum of the
         generator is left where it was. Losses, penalties and r_t see the mixture. The fake in the place of real sample
-        i belongs to the latent of another row. On labelled data the fake is generated anew, for the label of fake i,
-        which costs a pass of the generator without a graph. The authors' code takes the fakes of the generator's last
-        move, and leaves the label of the real sample. Any shape of samples will do. p is in the records as
-        parts/apa/p.
+        i belongs to the latent of another row, except in a micro-batch of one sample. On labelled data the fake is
+        generated anew, for the label of fake i, which costs a pass of the generator without a graph. The authors' code
+        takes the fakes of the generator's last move, and leaves the label of the real sample. Any shape of samples will
+        do. p is in the records as parts/apa/p.
 
     Source:
         Jiang et al. 2021, Deceive D: Adaptive pseudo augmentation for GAN training with limited data,

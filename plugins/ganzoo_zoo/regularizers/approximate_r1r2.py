@@ -28,6 +28,8 @@ class ApproximateR1R2(ganzoo.Regularizer):
         square of the penalty.
         Both scores of a difference are of images without the transforms of other parts, since another random transform
         would change the score more than the noise. The authors' code keeps the transform of the first score.
+        Where an architecture of several levels shows the discriminator copies of a real image, each copy has noise of
+        its own, and the penalty is the sum of the copies' squared slopes. The authors' code gives all copies one noise.
 
     Source:
         S. Lin et al. 2025, Diffusion adversarial post-training for one-step video generation, arXiv:2501.08316;

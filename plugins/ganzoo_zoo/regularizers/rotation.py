@@ -35,9 +35,11 @@ class Rotation(ganzoo.Regularizer):
 
     Notes:
         The discriminator keeps features of the whole image, which it would forget where the generator changes, and no
-        labels are needed. Each sample is turned by one angle, and each angle is met by a quarter of the batch, in an
-        order that is drawn anew. The authors' code turns a quarter of the samples by all four angles: the mean and the
-        cost are equal. The penalty costs a pass of the discriminator for each player's move. Q is trained by real
+        labels are needed. Each sample is turned by one angle. Every angle is equally likely, and each is met by a
+        quarter of a (micro-)batch of a multiple of four samples. The authors' code turns some samples, whose number is
+        a setting, by all four angles, and takes the unturned ones from the pass of the loss. The quarter turns of ada
+        come after the angle is chosen and make some angles wrong: use diffaugment, which does not turn, beside this
+        part. The penalty costs a pass of the discriminator for each player's move. Q is trained by real
         samples alone. Q reads the mean of the last features over their places, and is not divided by its singular
         value where the networks are.
 
@@ -85,7 +87,8 @@ class Rotation(ganzoo.Regularizer):
 
     def _error(self, s: ganzoo.Scores, images: Tensor, *, fake: bool) -> Tensor:
         order = torch.rand(len(images), device=images.device).argsort()
-        quarters = order % 4  # each angle is met by a quarter of the batch
+        first = torch.randint(4, (), device=images.device)  # without it, a micro-batch of two would lack two angles
+        quarters = (order + first) % 4
         features = last_features(s.judge_all(turned(images, quarters), fake=fake))
         weight = self.module.weight
         return cross_entropy(self.module(features.to(weight.dtype)).to(images.dtype), quarters)

@@ -13,11 +13,13 @@ import ganzoo
 from ganzoo_zoo.schedules.alternating import Alternating
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from torch import Tensor
 
-PLAYERS: tuple[Literal["discriminator"], Literal["generator"]] = ("discriminator", "generator")
+Player = Literal["discriminator", "generator"]
+
+PLAYERS: tuple[Player, ...] = ("discriminator", "generator")
 
 
 class Lookahead(ganzoo.Schedule):
@@ -37,8 +39,10 @@ class Lookahead(ganzoo.Schedule):
         Alternation and simultaneous descent rotate about an equilibrium, and the mean of two points of a circle is
         nearer to the centre. Both players are drawn back at once, because the rotation is not damped otherwise. The
         slow weights are one more copy of the two networks and are saved with the run. The optimizers' memory stays as
-        it is, and the average of the generator (EMA) follows the fast weights. The paper has k from 5 to 5000. The
-        paper's variants are ``lookahead:of=onestep`` (simultaneous), ``lookahead`` (alternating),
+        it is. The average of the generator (EMA) follows the fast weights: in a step that returns it takes the weights
+        of before the return, and the authors' code those of after the return. Of networks of which a part learns, the
+        part returns. Layers of other parts, such as that of rotation, do not return. The paper has k from 5 to 5000.
+        The paper's variants are ``lookahead:of=onestep`` (simultaneous), ``lookahead`` (alternating),
         ``lookahead:of=extragradient``, and the nested ``lookahead:k=5000,of=(lookahead:k=5)``, whose slower weights
         take the inner slow weights back with them. The number of a step counts the steps of the run in each lookahead.
 
@@ -51,7 +55,7 @@ class Lookahead(ganzoo.Schedule):
         >>> _ = torch.nn.init.zeros_(player.weight)
         >>> networks = ganzoo.Networks(player, player)
         >>> slow = ganzoo.part("schedule", "lookahead").prepare(networks, ganzoo.Spec(shape=(1,), latent_dim=1))
-        >>> slow.approach("generator", [fast := torch.full((1, 1), 4.0)], share=0.5)
+        >>> slow.approach("generator", [player.weight], [fast := torch.full((1, 1), 4.0)], share=0.5)
         >>> fast
         tensor([[2.]])
 
@@ -85,25 +89,32 @@ class Lookahead(ganzoo.Schedule):
 
     def step(self, game: ganzoo.Game) -> None:
         """A step of the fast weights, and a return when it is time."""
+        if game.step_number == 0:  # the networks may have been taken from another run since `prepare`
+            self.module.begin()
         self.of.step(game)
         if (game.step_number + 1) % self.k == 0:
             point = game.snapshot()
             for player in PLAYERS:
-                self.module.approach(player, point.weights[player], self.alpha)
+                self.module.approach(player, game.parameters[player], point.weights[player], self.alpha)
             game.restore(point)
             if isinstance(self.of, Lookahead):
-                self.of.start_from(point.weights)
+                self.of.start_from(game.parameters, point.weights)
 
-    def start_from(self, weights: Mapping[Literal["discriminator", "generator"], list[Tensor]]) -> None:
+    def start_from(
+        self,
+        parameters: Mapping[Player, Sequence[nn.Parameter]],
+        weights: Mapping[Player, Sequence[Tensor]],
+    ) -> None:
         """Put the slow weights, and those of lookahead schedules inside, where the players are.
 
         Args:
-            weights: a copy of each player's parameters, by player.
+            parameters: the parameters of each player that learn.
+            weights: a copy of each of the parameters, by player.
         """
         for player in PLAYERS:
-            self.module.become(player, weights[player])
+            self.module.become(player, parameters[player], weights[player])
         if isinstance(self.of, Lookahead):
-            self.of.start_from(weights)
+            self.of.start_from(parameters, weights)
 
 
 class Slow(nn.Module):
@@ -116,34 +127,50 @@ class Slow(nn.Module):
 
     def __init__(self, networks: ganzoo.Networks, of: nn.Module | None) -> None:
         super().__init__()
+        # In tuples, which nn.Module does not search: the networks' own parameters are none of this module's.
+        self._fast = {player: tuple(getattr(networks, player).parameters()) for player in PLAYERS}
         for player in PLAYERS:
-            copies = nn.ParameterList(copy.deepcopy(p.detach()) for p in getattr(networks, player).parameters())
+            copies = nn.ParameterList(copy.deepcopy(p.detach()) for p in self._fast[player])
             setattr(self, player, copies.requires_grad_(False))
         self.of = of
 
     @torch.no_grad()
-    def approach(self, player: str, fast: list[Tensor], share: float) -> None:
+    def begin(self) -> None:
+        """Put the slow weights where the networks are."""
+        for player in PLAYERS:
+            for mine, fast in zip(getattr(self, player), self._fast[player], strict=True):
+                mine.copy_(fast)
+
+    @torch.no_grad()
+    def approach(
+        self, player: Player, parameters: Sequence[nn.Parameter], fast: Sequence[Tensor], share: float
+    ) -> None:
         """Move the slow weights towards the fast weights, and overwrite the fast weights with the slow weights.
 
         Args:
             player: the player.
-            fast: the fast weights, a tensor for each parameter of the player.
+            parameters: the parameters of the player that learn. The slow weights of the others stay.
+            fast: the fast weights, a tensor for each of the parameters.
             share: the share of the distance that the slow weights move, from 0 to 1.
         """
-        for mine, theirs in self._pairs(player, fast):
+        for mine, theirs in self._pairs(player, parameters, fast):
             theirs.copy_(mine.lerp_(theirs, share))
 
     @torch.no_grad()
-    def become(self, player: str, fast: list[Tensor]) -> None:
+    def become(self, player: Player, parameters: Sequence[nn.Parameter], fast: Sequence[Tensor]) -> None:
         """Overwrite the slow weights with the fast weights.
 
         Args:
             player: the player.
-            fast: the fast weights, a tensor for each parameter of the player.
+            parameters: the parameters of the player that learn.
+            fast: the fast weights, a tensor for each of the parameters.
         """
-        for mine, theirs in self._pairs(player, fast):
+        for mine, theirs in self._pairs(player, parameters, fast):
             mine.copy_(theirs)
 
-    def _pairs(self, player: str, fast: list[Tensor]) -> list[tuple[Tensor, Tensor]]:
-        # After the networks' own parameters come the parameters of other parts, which have no slow weights.
-        return list(zip(getattr(self, player), fast, strict=False))
+    def _pairs(
+        self, player: Player, parameters: Sequence[nn.Parameter], fast: Sequence[Tensor]
+    ) -> list[tuple[Tensor, Tensor]]:
+        """The slow and the fast weights of the parameters that learn. Parameters of other parts have no slow ones."""
+        slow = {id(p): mine for p, mine in zip(self._fast[player], getattr(self, player), strict=True)}
+        return [(slow[id(p)], value) for p, value in zip(parameters, fast, strict=True) if id(p) in slow]
