@@ -142,6 +142,28 @@ TAKEN: list[tuple[str, Any, tuple[int, ...], int]] = [
     ("a matrix", np.linspace(-1, 1, 24, dtype=np.float32).reshape(8, 3), (3,), 0),
     ("attributes", eight(lambda k: (pixels(k), np.array([0.0, 1, k % 2]))), (3, 8, 8), 0),
     ("a measured label", eight(lambda k: (pixels(k), 0.5 + k)), (3, 8, 8), 0),
+    ("grey bytes without channels", eight(lambda k: torch.from_numpy(pixels(k)[:, :, 0])), (1, 8, 8), 0),
+    (
+        "a tensor of grey bytes",
+        TensorDataset(torch.from_numpy(np.stack([pixels(k)[:, :, 0] for k in range(8)]))),
+        (1, 8, 8),
+        0,
+    ),
+    ("bright bytes", eight(lambda k: pixels(k) // 4 + 190), (3, 8, 8), 0),
+    (
+        "numbers of another byte order",
+        eight(lambda k: (pixels(k)[:, :, 0] / 127.5 - 1).astype(">f4")[None]),
+        (1, 8, 8),
+        0,
+    ),
+    ("labels that differ from targets", eight(lambda k: (pixels(k), k % 2), targets=list(range(8))), (3, 8, 8), 2),
+    ("CIELAB", eight(lambda k: photo(k).convert("LAB")), (3, 8, 8), 0),
+    (
+        "a name of a class that is no text",
+        eight(lambda k: (pixels(k), k % 2), classes=["cl\udcff", "a\0b"]),
+        (3, 8, 8),
+        2,
+    ),
     ("a stream of mappings", Stream([{"image": photo(k), "label": k % 2} for k in range(9)]), (3, 8, 8), 2),
     (
         "a piece of joined sets",
@@ -156,6 +178,7 @@ TAKEN: list[tuple[str, Any, tuple[int, ...], int]] = [
 def test_what_people_give_is_taken(dataset: Any, shape: tuple[int, ...], classes: int, tmp_path: Path) -> None:
     run = train(dataset, tmp_path)
     assert (run.spec.shape, run.spec.classes) == (shape, classes)
+    ganzoo.load(run.dir)  # what was written can be read
     assert tuple(run.sample(2).shape) == (2, *shape)
 
 

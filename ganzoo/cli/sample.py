@@ -279,11 +279,12 @@ def write_array(samples: Tensor, labels: Tensor | None, out: Path) -> None:
 
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        if out.suffix.lower() == ".npy":
-            np.save(out, samples.cpu().numpy())
-        elif labels is None:
-            np.savez(out, samples=samples.cpu().numpy())
-        else:
-            np.savez(out, samples=samples.cpu().numpy(), labels=labels.cpu().numpy())
+        with out.open("wb") as file:  # given a path, numpy would add an ending to o.NPY
+            if out.suffix.lower() == ".npy":
+                np.save(file, samples.cpu().numpy())
+            elif labels is None:
+                np.savez(file, samples=samples.cpu().numpy())
+            else:
+                np.savez(file, samples=samples.cpu().numpy(), labels=labels.cpu().numpy())
     except OSError as error:
         raise errors.RunError(f"{out} cannot be written ({error}): give another --out") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import torch
@@ -49,6 +50,10 @@ def feed(
         DataError: fewer samples than a batch, or values outside [-1, 1].
     """
     reading = Reading(batch_size, seed, device, dtype, name, part)
+    if isinstance(dataset, TensorDataset) and dataset.tensors[0].ndim == 3 and dataset.tensors[0].dtype == torch.uint8:
+        # Grey images without channels, as torchvision's MNIST.data. A copy, since the dataset is the user's.
+        dataset = copy.copy(dataset)
+        dataset.tensors = (dataset.tensors[0][:, None], *dataset.tensors[1:])
     if isinstance(dataset, IterableDataset):
         streamed = Iterated(dataset, reading)
         return _looked_at(streamed, dataset, name, streamed.size)
@@ -83,7 +88,7 @@ def _looked_at(made: Feed, dataset: Dataset[Any], name: str, size: int) -> Feed:
     seen = made.images if isinstance(made, Resident) else made.first(min(size, 64))
     if len(made.shape) == 3:
         # Bytes have a known range. Floating values in [0, 255] or [0, 1] are the usual mistake.
-        if seen.dtype != torch.uint8:
+        if made.stored != torch.uint8:
             check_range(seen, name)
     elif seen.is_floating_point() and float(seen.abs().max()) > FAR:
         made.notes.append(

@@ -60,6 +60,7 @@ class Feed:
 
     Attributes:
         shape: of one sample.
+        stored: the dtype of the samples in the dataset. Bytes are brought to [-1, 1] batch by batch.
         classes: number of classes in the data, 0 when it has no labels.
         class_names: the names of the classes, in the order of their numbers. Empty where the dataset names none.
         inputs: the tensors by name that an item brings beside the image and the class.
@@ -71,6 +72,7 @@ class Feed:
     """
 
     shape: tuple[int, ...]
+    stored: torch.dtype
     inputs: Mapping[str, TensorSpec] = MappingProxyType({})
     classes: int = 0
     class_names: Sequence[str] = ()

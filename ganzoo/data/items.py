@@ -152,7 +152,10 @@ def _tensor(value: Any, key: str, said: str) -> Tensor:
     if isinstance(value, Tensor):
         # A mask of True and False is a black and white picture; as a number it would be nearly black.
         given: Tensor = value.detach()
-        return given.to(torch.uint8) * 255 if key == "image" and given.dtype == torch.bool else given
+        if key == "image" and given.dtype == torch.bool:
+            given = given.to(torch.uint8) * 255
+        # Bytes in two dimensions are a grey image without channels, such as an item of torchvision's MNIST.data.
+        return given[None] if key == "image" and given.ndim == 2 and given.dtype == torch.uint8 else given
     if type(value).__module__.startswith("PIL.") and hasattr(value, "getbands"):
         if value.mode == "I" or value.mode.startswith("I;16"):  # 16 bits in 65,535 steps, which a byte does not hold
             grey = np.asarray(value, dtype=np.float32)
@@ -164,12 +167,13 @@ def _tensor(value: Any, key: str, said: str) -> Tensor:
         if value.mode == "1":
             value = value.convert("L")
         if value.mode not in ("L", "RGB", "RGBA", "LA"):
-            value = value.convert("RGBA" if "A" in value.getbands() or "transparency" in value.info else "RGB")
+            clear = value.mode in ("PA", "La", "RGBa") or "transparency" in value.info
+            value = value.convert("RGBA" if clear else "RGB")
         pixels = np.array(value)
         return torch.from_numpy(pixels)[None] if pixels.ndim == 2 else torch.from_numpy(pixels).permute(2, 0, 1)
     if isinstance(value, np.ndarray | np.generic):
-        # torch takes no negative strides, which a flipped array has.
-        array = np.ascontiguousarray(value)
+        # torch takes no negative strides, which a flipped array has, and no foreign byte order, which FITS files have.
+        array = np.ascontiguousarray(value, dtype=value.dtype.newbyteorder("="))
         if array.dtype.kind not in "biuf":
             raise errors.DataError(f"{said} has {key} as an array of {array.dtype}: {WANTED}")
         if key == "image" and array.dtype == np.bool_:
@@ -258,7 +262,16 @@ def class_names_of(dataset: object) -> list[str]:
     if isinstance(numbers, Mapping) and not (found and isinstance(found, Sequence)):
         in_order = set(numbers.values()) == set(range(len(numbers)))
         found = sorted(numbers, key=lambda name: int(numbers[name])) if in_order else ()
-    return [str(name) for name in found] if isinstance(found, Sequence) and not isinstance(found, str) else []
+    if isinstance(found, np.ndarray):
+        found = found.tolist()
+    return (
+        [_writable(str(name)) for name in found] if isinstance(found, Sequence) and not isinstance(found, str) else []
+    )
+
+
+def _writable(name: str) -> str:
+    """A name that files of a run can hold: folders may have names that are no text, as old archives bring."""
+    return name.encode("utf-8", "backslashreplace").decode().replace("\0", "\\x00")
 
 
 def length_of(dataset: Any, name: str) -> int:

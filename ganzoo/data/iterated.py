@@ -57,6 +57,7 @@ class Iterated(Feed):
         self._look_ahead()
         self.size = len(self._first)
         self.shape = self.augmented_shape(tuple(self._first[0]["image"].shape))
+        self.stored = self._first[0]["image"].dtype
         self._has_classes = is_class_number(self._first[0])
         if self._has_classes:
             self._know(dataset, torch.stack([item["label"] for item in self._first]))

@@ -35,6 +35,7 @@ class Resident(Feed):
         if self.images.ndim == 1:
             self.images = self.images[:, None]
         self.size, self.shape = len(self.images), self.augmented_shape(tuple(self.images.shape[1:]))
+        self.stored = self.images.dtype
         self._labels = None
         self._others: dict[str, Tensor] = {}
         if len(dataset.tensors) > 1:

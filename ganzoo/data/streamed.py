@@ -49,6 +49,9 @@ HANDED_BYTES = 1 << 30
 MANY_LABELS = 64
 """The number of items whose labels are looked at, to tell one-hot labels from attributes."""
 
+COMPARED = 16
+"""Items whose labels are compared with the labels that the dataset tells."""
+
 MANY_ITEMS = 2000
 """The number of items from which on it is said that the labels are read from the items."""
 
@@ -96,18 +99,33 @@ class Streamed(Feed):
         self.items = workers.SeededItems(
             dataset, self.seed, name, {key: tuple(value.shape) for key, value in item.items()}
         )
-        self.shape = self.augmented_shape(tuple(item["image"].shape))
+        self.shape, self.stored = self.augmented_shape(tuple(item["image"].shape)), item["image"].dtype
         self._has_classes = self.items.classes = is_class_number(item)
         self.inputs = {name: spec_of(value) for name, value in other_tensors(item, self._has_classes).items()}
         if self._has_classes:
             labels = labels_of(dataset, self.size)
-            self._know(dataset, self._read_labels() if labels is None else labels)
+            self._know(dataset, labels if labels is not None and self._agree(labels) else self._read_labels())
         self._epoch, self._order = -1, torch.empty(0)
         self._next: tuple[int, int] | None = None
         self._batches: Iterator[dict[str, Tensor]] = iter(())
         self._readers: list[multiprocessing.process.BaseProcess] = []
         self._dropped: finalize[..., Streamed] | None = None
         self._watchdog: workers.Watchdog | None = None
+
+    def _agree(self, labels: Tensor) -> bool:
+        """Whether labels are those of the items. A dataset may change its items' labels, and leave ``targets``."""
+        rows = torch.linspace(0, self.size - 1, min(self.size, COMPARED)).long().tolist()
+        with workers.kept_random_state():
+            found = [read(self.dataset, row, self.name, self.items.shapes, classes=True).get("label") for row in rows]
+        agree = all(
+            own is not None and own.ndim == 0 and int(own) == int(labels[row])
+            for own, row in zip(found, rows, strict=True)
+        )
+        if not agree:
+            self.notes.append(
+                f"data {self.name}: the labels of its items differ from its `targets` or `labels`, and the items count"
+            )
+        return agree
 
     def _read_labels(self) -> Tensor:
         """The labels of all items, by reading every item."""

@@ -130,10 +130,37 @@ def read(source: Source, channels: int) -> Photo:
         raise
     except Exception as error:  # Pillow raises almost anything on damaged files
         unknown = isinstance(error, UnidentifiedImageError)  # the message shows the address of a file object
-        reason = "no image that Pillow knows" if unknown else one_line(error)[:80]
+        said = str(error) if isinstance(error, BeyondRange) else one_line(error)[:80]
+        reason = "no image that Pillow knows" if unknown else said
         raise errors.DataError(
             f"{source.name} cannot be read ({reason}): give an image such as a PNG or a JPEG"
         ) from error
+
+
+class BeyondRange(ValueError):
+    """The numbers of a picture have no known black and white."""
+
+
+def deep_levels(image: Image.Image) -> Tensor | None:
+    """The values of a grey picture with more than 8 bits, where Pillow's ``convert`` would clip.
+
+    Args:
+        image: a picture of any mode.
+
+    Returns:
+        (H, W) float32 from 0 to 1. None for a picture with 8 bits a channel.
+
+    Raises:
+        BeyondRange: a value is NaN, or beyond 16 bits or beyond 1.
+    """
+    if image.mode not in ("I", "F") and not image.mode.startswith("I;16"):
+        return None
+    most = 1.0 if image.mode == "F" else 65535.0
+    levels = torch.from_numpy(np.asarray(image).astype(np.float32)) / most
+    if not bool(((levels >= 0) & (levels <= 1)).all()):  # NaN too
+        low, high = float(levels.min()) * most, float(levels.max()) * most
+        raise BeyondRange(f"values from {low:g} to {high:g}, and not 0 to {most:g}")
+    return levels
 
 
 def _photo(image: Image.Image, channels: int) -> Photo:
@@ -141,12 +168,8 @@ def _photo(image: Image.Image, channels: int) -> Photo:
     if image.has_transparency_data:
         image = image.convert("RGBA")
         alpha = torch.from_numpy(np.array(image.getchannel("A")))
-    if image.mode == "I" or image.mode.startswith("I;16"):
-        levels = torch.from_numpy(np.asarray(image).astype(np.float32)) / 65535
-        return Photo(levels.clamp(0, 1).mul(2).sub(1).expand(channels, -1, -1).contiguous(), None, deep=True)
-    if image.mode == "F":
-        levels = torch.from_numpy(np.array(image, dtype=np.float32))
-        return Photo(levels.clamp(0, 1).mul(2).sub(1).expand(channels, -1, -1).contiguous(), None, deep=True)
+    if (levels := deep_levels(image)) is not None:
+        return Photo(levels.mul(2).sub(1).expand(channels, -1, -1).contiguous(), None, deep=True)
     flat = np.array(image.convert("L" if channels == 1 else "RGB"))
     pixels = torch.from_numpy(flat[None] if channels == 1 else np.ascontiguousarray(flat.transpose(2, 0, 1)))
     return Photo(pixels.float().div(127.5).sub(1), alpha, deep=False)

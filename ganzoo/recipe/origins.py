@@ -143,7 +143,8 @@ def advice(folder: Path, setting: str, reference: str) -> str:
         return f"it came from {name} {version}: python -m pip install {shlex.quote(f'{name}=={version}')}"
     now = digest(file)
     state = "" if now == sha else ", which has changed since" if now else ", which is not there now"
-    return f"it came from {file} (sha256 {sha[:12]}{state}): give --plugin {shlex.quote(file) if now else 'FILE'}"
+    give = shlex.quote(file) if now else f"FILE, a file of the same name ({Path(file).name})"
+    return f"it came from {file} (sha256 {sha[:12]}{state}): give --plugin {give}"
 
 
 def absent(folder: Path, settings: Settings, catalogue: PartSource) -> dict[tuple[str, str], str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -87,8 +88,13 @@ def reopen(
     folder, settings = _settings_of(run_dir, catalogue, parts or {}, device=device)
     if missing := origins.absent(folder, settings, catalogue):
         raise errors.RunError(f"{folder} cannot be continued: {'; '.join(missing.values())}")
-    experiment = assemble(settings, catalogue, fresh=False)
     moved = "data" in (parts or {})
+    try:
+        experiment = assemble(settings, catalogue, fresh=False)
+    except errors.DataError as error:
+        if moved:
+            raise
+        raise errors.DataError(f"{error}; if the data have moved, give resume their place with --data") from error
     return experiment, _go_on(experiment, folder, steps, keep_courses=keep_courses, moved=moved)
 
 
@@ -212,6 +218,7 @@ def _same_run(folder: Path, was: Mapping[str, Any], run: Run, kinds: Kinds, *, m
             f"{folder}/config.yaml is not what the run was trained with: {'; '.join(changed)}: put that back, or start "
             f"another run from its networks with: {origins.command('run --init-from', folder)}"
         )
+    data = f" --data {shlex.quote(run.parts.labels['data'])}" if moved else ""
     numbers = {"size": "samples", "shape": "numbers a sample", "classes": "classes", "digest": "", "content": ""}
     for key, said in numbers.items():
         then, today = was.get("data", {}).get(key), now["data"].get(key)
@@ -219,7 +226,7 @@ def _same_run(folder: Path, was: Mapping[str, Any], run: Run, kinds: Kinds, *, m
             differs = f"it had {then} {said}, and has {today}" if said else "its samples are not the same"
             raise errors.CheckpointError(
                 f"{folder} was trained on other data: {differs}; give the data it was trained on, or start another run "
-                f"from its networks with: {origins.command('run --init-from', folder)}"
+                f"from its networks with: {origins.command('run --init-from', folder)}{data}"
             )
     versions = was.get("versions", {})
     for key, current in now["versions"].items():

@@ -38,6 +38,8 @@ class named:  # reads as a word; contextlib's generator form would cost a micros
         Raises:
             PartError: the part raised SystemExit or the like, which would end the process as if all were well.
         """
+        if isinstance(error, errors.DataError):
+            return  # the message names the data, and no part that asked for the data is to blame
         if isinstance(error, Exception):
             error.add_note(f"in {self.kind} {self.name}")
         elif error is not None and not isinstance(error, KeyboardInterrupt):

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
 from ganzoo import errors
+from ganzoo.disk.photos import BeyondRange, deep_levels
 from ganzoo.disk.regular import descriptor
 from ganzoo.image_formats import formats
 from ganzoo.parts import Batch
@@ -78,9 +79,13 @@ def read_image(path: Path, shape: tuple[int, ...]) -> Tensor:
     try:
         # The formats are named: Pillow would also try EPS, and hand a stranger's file to Ghostscript.
         with os.fdopen(descriptor(path), "rb") as stream, Image.open(stream, formats=formats(path.suffix)) as opened:
-            upright = ImageOps.exif_transpose(opened).convert("L" if shape[0] == 1 else "RGB")
+            turned = ImageOps.exif_transpose(opened)
+            if (levels := deep_levels(turned)) is not None:
+                turned = Image.fromarray(levels.mul(255).round().byte().numpy())
+            upright = turned.convert("L" if shape[0] == 1 else "RGB")
     except Exception as error:  # Pillow raises almost anything on damaged files
-        reason = getattr(error, "strerror", None) or "no image that ganzoo reads"
+        found = str(error) if isinstance(error, BeyondRange) else getattr(error, "strerror", None)
+        reason = found or "no image that ganzoo reads"
         raise errors.DataError(f"{path} cannot be read ({reason}): give an image such as a PNG or a JPEG") from error
     fitted = ImageOps.fit(upright, (shape[2], shape[1]), Image.Resampling.LANCZOS)
     pixels = torch.frombuffer(bytearray(fitted.tobytes()), dtype=torch.uint8).view(shape[1], shape[2], shape[0])

@@ -141,10 +141,14 @@ def test_pictures_of_every_kind_keep_their_size(enlarging: ganzoo.Run, tmp_path:
     Image.fromarray(alpha).save(folder / "alpha.png")
     Image.fromarray(np.arange(1200, dtype=np.uint16).reshape(30, 40) * 50).save(folder / "deep" / "grey.png")
     (folder / "broken.jpg").write_bytes(b"no picture")
+    Image.fromarray(np.full((30, 40), np.nan, np.float32)).save(folder / "nan.tif")
+    Image.fromarray(np.full((30, 40), 200, np.float32)).save(folder / "wide.tif")
     Image.fromarray(rgb).save(folder / "alpha.jpg")
     code, said = command(enlarging.dir, folder, "--out", tmp_path / "out", "--compare")
     assert code == 0, said
     assert "skipped: broken.jpg cannot be read (no image that Pillow knows): give an image" in said
+    assert "nan.tif cannot be read (values from nan to nan, and not 0 to 1)" in said
+    assert "wide.tif cannot be read (values from 200 to 200, and not 0 to 1)" in said
     assert size_of(tmp_path / "out" / "photo.png") == ((60, 80), "RGB")
     assert size_of(tmp_path / "out" / "alpha.png.png") == ((80, 60), "RGBA")
     assert size_of(tmp_path / "out" / "alpha.jpg.png") == ((80, 60), "RGB")

@@ -108,6 +108,8 @@ def test_folders_that_look_like_splits(tmp_path: Path) -> None:
         in found.notes[0]
     )
     assert dataset(tmp_path, ",labels=none").labels is not None  # folders stay classes
+    images(tmp_path / "more", "train/1.png", "val/1.png", "val/2.png")
+    assert f"give one of them, such as path={tmp_path}/more/train" in dataset(tmp_path / "more").notes[0]
     single = dataset(tmp_path / "train")
     assert (single.labels, single.notes) == (None, [])
 
@@ -216,6 +218,8 @@ NAMES = ("a.png", "b.png", "c.png")
     [
         ("labels.csv", "file_name,label\na.png,dog\nb.png,cat\nc.png,dog\n", [1, 0, 1], ["cat", "dog"]),
         ("labels.csv", "a.png,1\nb.png,0\nc.png,1\n", [1, 0, 1], []),
+        ("labels.csv", "a.png,dog\rb.png,cat\rc.png,dog\r", [1, 0, 1], ["cat", "dog"]),
+        ("labels.csv", "a,cat\nb,cat/persian\nc,cat\n", [0, 1, 0], ["cat", "cat/persian"]),
         ("metadata.csv", "id;x;class\na;9;2.0\nb;9;0\nc;8;2\n", [2, 0, 2], []),
         ("labels.csv", "\ufeffimage,label\n./a.png,-1\nb.png,1\nc.png,1\n", [0, 1, 1], ["-1", "1"]),
         ("dataset.json", {"labels": [["a.png", 3], ["b.png", 0], ["c.png", 3]]}, [3, 0, 3], []),
@@ -265,6 +269,15 @@ def test_a_label_file_elsewhere_and_images_without_a_label(tmp_path: Path) -> No
         ("a.png\nb.png\n", r"has no two columns"),
         ("name,label\nq.png,1\n", r"names none of the images, such as a.png: its first is q.png"),
         ("", r"has no two columns"),
+        ("a.png,dog\na.png,cat\nb.png,cat\n", r"gives a.png two labels, dog and cat: leave one out"),
+        (
+            "x/a.png,dog\ny/a.png,cat\nb.png,cat\n",
+            r"has two lines that fit a.png, with the labels dog and cat: name the",
+        ),
+        (
+            'name,label\na.png,"dog\nb.png,' + "cat\nc.png," * 20000,
+            r"is no CSV \(.*look for a quote that is not closed",
+        ),
     ],
 )
 def test_a_label_file_that_cannot_be_used(tmp_path: Path, content: str, why: str) -> None:
@@ -275,7 +288,9 @@ def test_a_label_file_that_cannot_be_used(tmp_path: Path, content: str, why: str
     assert any(note.startswith("folder: labels.csv is not used for labels: it ") for note in dataset(tmp_path).notes)
 
 
-@pytest.mark.parametrize("content", ["[1, 2]", "{", '{"a.png": [0.5, 0.5]}', '{"a.png": {}}', "null"])
+@pytest.mark.parametrize(
+    "content", ["[1, 2]", "{", '{"a.png": [0.5, 0.5]}', '{"a.png": {}}', '{"a.png": 1e300}', "null"]
+)
 def test_json_that_cannot_be_used(tmp_path: Path, content: str) -> None:
     images(tmp_path, *NAMES)
     (tmp_path / "own.json").write_text(content)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from dataclasses import dataclass
 from typing import Annotated, BinaryIO, Literal, TypeAlias
 
@@ -140,6 +141,8 @@ def _unit(image: Image.Image, span: tuple[float, float] | None) -> NDArray[np.fl
     low, high = span or ((0.0, 1.0) if image.mode == "F" else (0.0, 65535.0))
     if not (least >= low and most <= high):  # NaN too
         kind = "floating-point values" if image.mode == "F" else "integers"
+        if math.isnan(least):
+            raise Unreadable("floating-point values with NaN: leave the file out, or mend it")
         beyond = f"beyond {low:g} to {high:g}"
         raise Unreadable(f"{kind} from {least:g} to {most:g}, {beyond}: give range=LOW,HIGH of all images")
     return ((values.astype(np.float64) - low) / (high - low)).astype(np.float32)
@@ -210,6 +213,8 @@ def reason(error: Exception) -> str:
         return "not an image"
     if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
         return "too many pixels"
+    if isinstance(error, Unreadable):
+        return shown(str(error))
     if "truncat" in str(error).lower():
         return "truncated"
     return shown((str(error).splitlines() or [""])[0][:80] or type(error).__name__)

@@ -278,4 +278,5 @@ def natural(name: str) -> tuple[object, ...]:
         ['a/2.png', 'a/10.png']
     """
     parts = (re.split(r"([0-9]+)", part) for part in name.split("/"))
-    return (*([(len(n := t.lstrip("0")), n) if i % 2 else t for i, t in enumerate(part)] for part in parts), name)
+    # The name itself tells a/01 from a/1. It stands apart, since paths of several depths are compared.
+    return [[(len(n := t.lstrip("0")), n) if i % 2 else t for i, t in enumerate(part)] for part in parts], name

@@ -125,7 +125,8 @@ def _from_folders(names: list[str], path: str) -> Labelled:
         return Labelled(names, notes=notes)
     number = {name: k for k, name in enumerate(classes)}
     if {name.lower() for name in classes} <= SPLITS:
-        first = "/".join([path.rstrip("/"), *parts[0][:level], classes[-1]])
+        split = next((name for name in classes if name.lower().startswith("train")), classes[0])
+        first = "/".join([path.rstrip("/"), *parts[0][:level], split])
         notes.append(
             f"folder: the folders {' and '.join(map(shown, classes))} look like splits of a set, and count as classes: "
             f"give one of them, such as path={shown(first)}"
@@ -222,13 +223,17 @@ def _records(found: list[Any]) -> list[tuple[str, Any]]:
 def _from_csv(text: str) -> list[tuple[str, Any]]:
     first = text.splitlines()[0] if text.strip() else ""
     divider = max(",;\t", key=first.count)
-    rows = [row for row in csv.reader(io.StringIO(text), delimiter=divider) if row]
+    try:
+        rows = [row for row in csv.reader(io.StringIO(text, newline=None), delimiter=divider) if row]
+    except csv.Error as error:
+        raise Unfit(f"is no CSV ({reason(error)}): look for a quote that is not closed") from None
     if not rows or min(map(len, rows)) < 2:
         raise Unfit("has no two columns: give the name of the image and its label in each line")
     head = [cell.strip().lower() for cell in rows[0]]
     if len(head) == 2 and not set(head) & {*FILES, *LABELS}:
-        known = PurePosixPath(rows[0][0]).suffix  # without a header, or with one of other words
-        return [(row[0], row[1]) for row in (rows if known else rows[1:])]
+        # Without a header, or with one of other words. Names may have no ending in all lines, as 0000,cat.
+        named = PurePosixPath(rows[0][0]).suffix or not any(PurePosixPath(row[0]).suffix for row in rows)
+        return [(row[0], row[1]) for row in (rows if named else rows[1:])]
     file, label = (head.index(_column(head, names, names[0])) for names in (FILES, LABELS))
     if max(file, label) >= min(map(len, rows)):
         raise Unfit("has lines with fewer columns than its first line")
@@ -245,7 +250,14 @@ def _column(keys: Sequence[str], names: Sequence[str], called: str) -> str:
 
 def _matched(files: Files, pairs: list[tuple[str, Any]], name: str) -> Labelled:
     """The images that have a label, in the order of the names."""
-    given = {_plain(file): label for file, label in pairs if label is not None and label != ""}
+    given: dict[str, Any] = {}
+    for file, label in pairs:
+        if label is None or (isinstance(label, str) and not label.strip()):
+            continue
+        if given.setdefault(_plain(file), label) != label:
+            raise Unfit(
+                f"gives {shown(file)} two labels, {shown(given[_plain(file)])} and {shown(label)}: leave one out"
+            )
     known = {_plain(image): image for image in files.names}
     by_end: dict[str, list[str]] = {}
     for image in files.names:
@@ -258,7 +270,11 @@ def _matched(files: Files, pairs: list[tuple[str, Any]], name: str) -> Labelled:
         if file in known:
             found[known[file]] = label
         elif len(ends) == 1:
-            found[ends[0]] = label
+            if found.setdefault(ends[0], label) != label:
+                raise Unfit(
+                    f"has two lines that fit {shown(ends[0])}, with the labels {shown(found[ends[0]])} and "
+                    f"{shown(label)}: name the files by their paths in the folder"
+                )
         else:
             lost.append(file)
     if not found:
@@ -290,10 +306,10 @@ def _numbers(labels: list[Any], names: list[str]) -> tuple[list[str], Tensor]:
     read = [_whole(label) for label in labels]
     if all(isinstance(label, int) for label in read):
         numbers = [label for label in read if isinstance(label, int)]
-        if min(numbers) >= 0:
+        if min(numbers) >= 0 and not any(map(_is_huge, numbers)):
             return [], torch.tensor(numbers)
     for label, name in zip(labels, names, strict=True):
-        if isinstance(label, float) or not isinstance(label, int | str) or _is_fraction(label):
+        if isinstance(label, float) or _is_huge(label) or not isinstance(label, int | str) or _is_fraction(label):
             raise Unfit(f"gives {shown(name)} the label {shown(label)}: give a whole number or the name of a class")
     spoken = [str(label).strip() for label in read]
     classes = sorted(set(spoken), key=lambda name: (0, int(name), ()) if _is_whole(name) else (1, 0, natural(name)))
@@ -322,6 +338,11 @@ def _whole(label: Any) -> Any:
 
 def _is_whole(text: str) -> bool:
     return text.removeprefix("-").isdecimal() and len(text) < 12
+
+
+def _is_huge(label: Any) -> bool:
+    """Whether a number is beyond those that count classes."""
+    return isinstance(label, int | float) and not abs(label) < 1e11
 
 
 def _is_fraction(label: Any) -> bool:

@@ -64,7 +64,12 @@ class Task(ganzoo.Data):
         return self._made(source, self._parted(source)[1], fixed=True)
 
     def _parted(self, source: Dataset[Any]) -> tuple[Tensor, Tensor]:
-        count = len(source)  # type: ignore[arg-type]  # map-style datasets have a length
+        if not hasattr(source, "__len__"):
+            raise errors.DataError(
+                f"{self.name}: of={type(self.of).__name__} is read as a stream, without numbers for its items: give a "
+                "dataset with __len__ and __getitem__"
+            )
+        count = len(source)
         rows = parted(count, self.hold_out)
         if min(map(len, rows)) < 1:
             raise errors.DataError(
@@ -118,6 +123,7 @@ class Pairs(Dataset[Any]):
 
     def __init__(self, task: Task, source: Dataset[Any], rows: list[int] | None, fixed: bool) -> None:
         self.task, self.source, self.rows, self.fixed = task, source, rows, fixed
+        self.notes = list(getattr(source, "notes", ()))  # what the data of images noticed, for the run to say
 
     def __len__(self) -> int:
         return len(self.source) if self.rows is None else len(self.rows)  # type: ignore[arg-type]
@@ -146,6 +152,11 @@ class Pairs(Dataset[Any]):
             given = item["image"]
         elif isinstance(item, (tuple, list)):
             given = item[0]
+        if not isinstance(given, torch.Tensor):
+            raise errors.DataError(
+                f"{self.task.name}: of={type(self.task.of).__name__} gives items of type {type(given).__name__}: give "
+                "uint8 tensors (C, H, W), such as torchvision.transforms.functional.pil_to_tensor makes"
+            )
         picture: Tensor = given
         if self.task.of.random_numbers and picture.dim() == 3:  # the options flip and crop of the data of images
             numbers = None if self.fixed else torch.rand(1, self.task.of.random_numbers, generator=generator)

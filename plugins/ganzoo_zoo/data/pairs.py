@@ -173,7 +173,9 @@ class Pairs(ganzoo.Data):
         return from_pillow(to_size(flat(image, channels, span), self._side, self.resize))
 
     def _mask(self, image: Image.Image) -> Tensor:
-        inside = Image.fromarray((np.asarray(image.convert("L")) > self.threshold).astype(np.uint8) * 255)
+        # Pillow would cut the fractions of floating values off, and the upper half of 16 bits.
+        values = np.asarray(image if image.mode == "F" or image.mode.startswith("I") else image.convert("L"))
+        inside = Image.fromarray((values > self.threshold).astype(np.uint8) * 255)
         small = (np.asarray(to_size(inside, self._side, self.resize)) > 127).astype(np.uint8) * 255
         return torch.from_numpy(small)[None]
 
