@@ -52,8 +52,9 @@ def feed(
     reading = Reading(batch_size, seed, device, dtype, name, part)
     if isinstance(dataset, TensorDataset) and dataset.tensors[0].ndim == 3 and dataset.tensors[0].dtype == torch.uint8:
         # Grey images without channels, as torchvision's MNIST.data. A copy, since the dataset is the user's.
-        dataset = copy.copy(dataset)
-        dataset.tensors = (dataset.tensors[0][:, None], *dataset.tensors[1:])
+        grey = copy.copy(dataset)
+        grey.tensors = (dataset.tensors[0][:, None], *dataset.tensors[1:])
+        dataset = grey
     if isinstance(dataset, IterableDataset):
         streamed = Iterated(dataset, reading)
         return _looked_at(streamed, dataset, name, streamed.size)
