@@ -19,6 +19,7 @@ from torch.utils.data import ConcatDataset, DataLoader, Dataset, IterableDataset
 
 import ganzoo
 from ganzoo import errors
+from ganzoo.data import streamed
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "own_data" / "own_data.py"
 
@@ -215,6 +216,35 @@ def test_what_cannot_be_taken_is_one_line(dataset: Any, why: str, tmp_path: Path
     with pytest.raises(errors.DataError, match=why) as caught:
         train(dataset, tmp_path, steps=400 if "stream" in why or "1500" in why else 1, sample_every=1000)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("schedule", ["onestep", "alternating"])
+def test_steps_before_an_item_that_cannot_be_read_are_saved(
+    schedule: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run that goes on, when the disk is back, ends as one that nothing disturbed."""
+    monkeypatch.setattr(streamed, "WORTH_WORKERS", 1e9)
+    reads = {"left": 10**9}
+
+    def item(k: int) -> Callable[[], Any]:
+        def read() -> Any:
+            reads["left"] -= 1
+            if reads["left"] < 0:
+                raise OSError("the disk is gone")
+            return pixels(k)
+
+        return read
+
+    settings = {"arch": "dcgan:width=2", "steps": 12, "schedule": schedule, "ema": 0.9}
+    whole = train(eight(item), tmp_path, **settings, name="whole")
+    reads["left"] = (10**9 - reads["left"]) * 2 // 3
+    with pytest.raises(errors.DataError, match=r"the disk is gone; the last checkpoint, of step [1-9]\d*, is intact$"):
+        train(eight(item), tmp_path, **settings, name="cut")
+    reads["left"] = 10**9
+    again = ganzoo.resume(tmp_path / "cut", data=Own(), quiet=True)
+    assert again.step == 12
+    for one, other in zip(again.state.networks, whole.state.networks, strict=True):
+        assert all(a.equal(b) for a, b in zip(one.state_dict().values(), other.state_dict().values(), strict=True))
 
 
 def test_a_data_part_that_fails_is_named(tmp_path: Path) -> None:

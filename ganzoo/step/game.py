@@ -62,6 +62,7 @@ class Game(Surroundings):
             reals: the real batch, or a function that fetches the batch.
             generator_learns: keep the graph from the fakes to the generator's parameters.
         """
+        self.is_untouched = False  # a pass moves running statistics
         if self.is_paired:  # fake i is generated for the condition, or for the class, of real sample i
             assert isinstance(reals, Batch)
             latents = latents.replace(**{name: reals[name] for name in self.environment.feed.inputs})

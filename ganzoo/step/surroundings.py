@@ -53,6 +53,7 @@ class Surroundings(contracts.Game):
             step by the answers alone, so the answers tell recordings of steps apart.
         progress: 0 at the first step of the run, 1 at the last.
         stage: the point of growth of the networks in the step. None where the networks do not grow.
+        is_untouched: whether no network was called since the begin of the step.
     """
 
     def __init__(self, parts: GameParts, environment: StepEnvironment) -> None:
@@ -90,7 +91,7 @@ class Surroundings(contracts.Game):
         self.progress = 0.0
         self.stage: Stage | None = None
         self.step_number_was_read = False
-        self.is_looking_ahead = False
+        self.is_looking_ahead = self.is_untouched = False
         self._step_number = 0
         self._before_step: StepSnapshot | None = None
         self._buffers_at_start: list[Tensor] = []
@@ -112,6 +113,7 @@ class Surroundings(contracts.Game):
             self.stage = self.architecture.stage(self.parts.spec, progress, self.state.counters.images)
         self.state.enter(self.stage)
         self.host.begin(step)
+        self.is_untouched = True
         self._begin_learning(self.architecture.learning(progress))
         if self.environment.process_group.world_size > 1:
             self._buffers_at_start = [value.clone() for value in self.environment.buffers]
@@ -163,6 +165,19 @@ class Surroundings(contracts.Game):
         """Number of the step, from 0. A step is not recorded if the schedule reads the number."""
         self.step_number_was_read = True
         return self._step_number
+
+    def take_back_begin(self) -> bool:
+        """Return to the state before the step, where the step ended at its first batch, which could not be read.
+
+        Returns:
+            Whether the state is that of before the step. Otherwise nothing is changed.
+        """
+        start = self.host.counters_at_start
+        moved = self.state.counters.updates != start.updates
+        if moved or not self.is_untouched or self.environment.micro_batches > 1:
+            return False
+        self.state.counters.set(start)
+        return True
 
     def average_buffers(self) -> None:
         """Average over the processes the buffers with statistics of samples, such as running means."""

@@ -203,6 +203,10 @@ class Trainer:
                 except errors.NonFinite as error:
                     self.roll_back(error)
                     continue
+                except errors.DataError as error:
+                    if counters.step and self.game.take_back_begin():  # the steps before are not lost
+                        self.save(wait=True)
+                    raise errors.DataError(f"{error}; {self.saver.what_is_saved()}") from error
                 if self.stopping:
                     break
                 if ended and counters.step < self.until:
