@@ -117,10 +117,12 @@ class Streamed(Feed):
         rows = torch.linspace(0, self.size - 1, min(self.size, COMPARED)).long().tolist()
         with workers.kept_random_state():
             found = [read(self.dataset, row, self.name, self.items.shapes, classes=True).get("label") for row in rows]
-        agree = all(
+        # Single items may differ: a folder puts another image, with its label, in the place of one that is damaged.
+        same = sum(
             own is not None and own.ndim == 0 and int(own) == int(labels[row])
             for own, row in zip(found, rows, strict=True)
         )
+        agree = 2 * same >= len(rows)
         if not agree:
             self.notes.append(
                 f"data {self.name}: the labels of its items differ from its `targets` or `labels`, and the items count"
