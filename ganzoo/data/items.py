@@ -144,6 +144,9 @@ def tensors(item: object, said: str = "the item") -> dict[str, Tensor]:
         )
     if brought["image"].ndim == 0:
         brought["image"] = brought["image"].reshape(1)
+    elif brought["image"].ndim == 2 and brought["image"].dtype == torch.uint8:
+        # Bytes in two dimensions are a grey image without channels, such as an item of torchvision's MNIST.data.
+        brought["image"] = brought["image"][None]
     return brought
 
 
@@ -152,10 +155,7 @@ def _tensor(value: Any, key: str, said: str) -> Tensor:
     if isinstance(value, Tensor):
         # A mask of True and False is a black and white picture; as a number it would be nearly black.
         given: Tensor = value.detach()
-        if key == "image" and given.dtype == torch.bool:
-            given = given.to(torch.uint8) * 255
-        # Bytes in two dimensions are a grey image without channels, such as an item of torchvision's MNIST.data.
-        return given[None] if key == "image" and given.ndim == 2 and given.dtype == torch.uint8 else given
+        return given.to(torch.uint8) * 255 if key == "image" and given.dtype == torch.bool else given
     if type(value).__module__.startswith("PIL.") and hasattr(value, "getbands"):
         if value.mode == "I" or value.mode.startswith("I;16"):  # 16 bits in 65,535 steps, which a byte does not hold
             grey = np.asarray(value, dtype=np.float32)
@@ -181,8 +181,6 @@ def _tensor(value: Any, key: str, said: str) -> Tensor:
         # Channels last, as in PIL and OpenCV. Where both sides could be channels the array is left as torch has it.
         if key == "image" and array.ndim == 3 and array.shape[2] in PLANES and array.shape[0] not in PLANES:
             array = np.ascontiguousarray(array.transpose(2, 0, 1))
-        elif key == "image" and array.ndim == 2 and array.dtype == np.uint8:  # a grey image without channels
-            array = array[None]
         return torch.from_numpy(array.reshape(np.shape(value)) if array.ndim == np.ndim(value) == 0 else array)
     if isinstance(value, int | float) and not isinstance(value, bool):
         return torch.tensor(value)
@@ -264,9 +262,9 @@ def class_names_of(dataset: object) -> list[str]:
         found = sorted(numbers, key=lambda name: int(numbers[name])) if in_order else ()
     if isinstance(found, np.ndarray):
         found = found.tolist()
-    return (
-        [_writable(str(name)) for name in found] if isinstance(found, Sequence) and not isinstance(found, str) else []
-    )
+    if not isinstance(found, Sequence) or isinstance(found, str):
+        return []
+    return [_writable(str(name)) for name in found]
 
 
 def _writable(name: str) -> str:

@@ -91,14 +91,13 @@ def check_micro_batches(parts: Parts, micro_batches: int, accumulate: int) -> No
         Incompatible: a part needs the whole batch, or one backward pass of both players.
     """
     schedule, label = parts.schedule, f"schedule {parts.labels['schedule']}"
-    whole = [(name, "is the size of a") for name, r in parts.regularizers.items() if r.defines("joint_penalty")]
-    if schedule.needs_whole_batch:
-        whole.append((label, "differentiates the"))
-    if whole and micro_batches > 1:
-        part, does = whole[0]
-        raise errors.Incompatible(
-            f"{part} {does} whole batch's gradient: train it in one process and without --accumulate"
-        )
+    if micro_batches > 1:
+        instead = "train it in one process and without --accumulate"
+        for name, regularizer in parts.regularizers.items():
+            if regularizer.defines("joint_penalty"):
+                raise errors.Incompatible(f"{name} is the size of a whole batch's gradient: {instead}")
+        if schedule.needs_whole_batch:
+            raise errors.Incompatible(f"{label} differentiates the whole batch's gradient: {instead}")
     if schedule.uses_shared_backward and accumulate > 1:
         raise errors.Incompatible(
             f"{label} takes both players' gradients from one backward pass, which --accumulate cannot make in pieces: "

@@ -43,7 +43,7 @@ class Task(ganzoo.Data):
         Raises:
             DataError: the data are missing, or hold no pictures that the task can use.
         """
-        source = self.of.dataset()
+        source = self._source()
         rows = None
         if self.of.held_out() is None and self.hold_out:
             rows = self._parted(source)[0]
@@ -60,16 +60,20 @@ class Task(ganzoo.Data):
             return self._made(held, None, fixed=True)
         if not self.hold_out:
             return None
-        source = self.of.dataset()
+        source = self._source()
         return self._made(source, self._parted(source)[1], fixed=True)
 
-    def _parted(self, source: Dataset[Any]) -> tuple[Tensor, Tensor]:
+    def _source(self) -> Dataset[Any]:
+        source = self.of.dataset()
         if not hasattr(source, "__len__"):
             raise errors.DataError(
                 f"{self.name}: of={type(self.of).__name__} is read as a stream, without numbers for its items: give a "
                 "dataset with __len__ and __getitem__"
             )
-        count = len(source)
+        return source
+
+    def _parted(self, source: Dataset[Any]) -> tuple[Tensor, Tensor]:
+        count = len(source)  # type: ignore[arg-type]  # map-style datasets have a length
         rows = parted(count, self.hold_out)
         if min(map(len, rows)) < 1:
             raise errors.DataError(

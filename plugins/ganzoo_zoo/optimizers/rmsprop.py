@@ -66,7 +66,8 @@ class RMSprop(ganzoo.Optimizer):
             weight_decay=self.weight_decay,
             momentum=self.momentum,
         )
-        made.register_step_pre_hook(_start_momentum)
+        if self.momentum == 0:  # it may follow the run
+            made.register_step_pre_hook(_start_momentum)
         return made
 
 

@@ -45,13 +45,17 @@ class Adaptive(ganzoo.Regularizer):
     def observe(self, player: str, s: ganzoo.Scores) -> None:
         """Count signs of real scores, and change the probability when the interval is over."""
         if player == "discriminator":
-            self.module.settle(self.interval, self.target, self.kimg)
+            self.module.settle(*self._present())
             self.module.count(s.real, len(s.real) * s.pieces)
 
     def report(self) -> Mapping[str, Tensor]:
         """The probability, and the share r_t by which the probability is steered."""
-        _, r_t, _ = self.module.present(self.interval, self.target, self.kimg)
-        return {"p": self.probability(self.module.p), "r_t": r_t}
+        return {"p": self.probability(self.module.p), "r_t": self._present()[1]}
+
+    def _present(self) -> tuple[Tensor, Tensor, Tensor]:
+        """The probability, r_t, and whether an interval is over: see ``Probability.present``."""
+        found: tuple[Tensor, Tensor, Tensor] = self.module.present(self.interval, self.target, self.kimg)
+        return found
 
     def probability(self, like: Tensor) -> Tensor:
         """The present p, (), on the device.
@@ -61,7 +65,7 @@ class Adaptive(ganzoo.Regularizer):
         """
         p: float | Tensor | None = self.p
         if p is None:
-            p = self.module.present(self.interval, self.target, self.kimg)[0].clamp(max=1.0)
+            p = self._present()[0].clamp(max=1.0)
         # A tensor made on the device: a copy of a number from the host would make the step wait.
         return p.to(like.dtype) if isinstance(p, torch.Tensor) else like.new_full((), p)
 
@@ -102,15 +106,14 @@ class Probability(nn.Module):
         step = (last - target).sign() * self.images * (interval / (1000 * kimg))
         return torch.where(due, (self.p + step).clamp(min=0), self.p), last, due
 
-    def settle(self, interval: int, target: float, kimg: float) -> None:
-        """Begin an update: keep the present p, and count anew where an interval is over.
+    def settle(self, p: Tensor, last: Tensor, due: Tensor) -> None:
+        """Begin an update: keep what ``present`` gave, and count anew where an interval is over.
 
         Args:
-            interval: updates between two changes of p.
-            target: aim for r_t.
-            kimg: thousands of real images in which p can go from 0 to 1.
+            p: the probability, ().
+            last: r_t, ().
+            due: whether an interval is over, ().
         """
-        p, last, due = self.present(interval, target, kimg)
         self.p.copy_(p)
         self.last.copy_(last)
         self.signs *= ~due
