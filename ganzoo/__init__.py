@@ -3,9 +3,9 @@
 For plugin authors: ``hookimpl``, the contracts (``Architecture``, ``Loss``, ``Regularizer``, ``Schedule``, ``Data``,
 ``Metric``, ``Optimizer``, ``Tracker``), what they are handed or give (``Batch``, ``Scores``, ``Networks``, ``Spec``,
 ``Stage``, ``TensorSpec``, ``Game``, ``Samples``, ``Learning``), ``ScheduledNumber`` (a number that follows the run),
-``user_path`` (a path as a shell reads it), ``cache_folder`` (where parts keep what can be made again) and the module
-``ganzoo.testing``. For users: ``run``, ``resume``, ``load``, ``evaluate``, ``compare``, ``part``, ``catalogue``,
-``Run``, ``ganzoo.errors`` and the module ``ganzoo.lab``.
+``user_path`` (a path as a shell reads it), ``cache_folder`` (where parts keep what can be made again), ``read_item``
+(an item of a dataset as tensors) and the module ``ganzoo.testing``. For users: ``run``, ``resume``, ``load``,
+``evaluate``, ``compare``, ``part``, ``catalogue``, ``Run``, ``ganzoo.errors`` and the module ``ganzoo.lab``.
 
 Names are imported when they are first used, so that ``import ganzoo`` costs nothing and brings no torch.
 """
@@ -21,6 +21,7 @@ from ganzoo.names import escape_record
 if TYPE_CHECKING:
     from ganzoo import errors
     from ganzoo.api import catalogue, compare, evaluate, load, part, resume, run
+    from ganzoo.data.items import read_item
     from ganzoo.hookspecs import hookimpl
     from ganzoo.kinds import Kind, Setting
     from ganzoo.names import cache_folder, user_path
@@ -95,6 +96,7 @@ _HOME = {
     "Run": "ganzoo.training.run",
     "ScheduledNumber": "ganzoo.words",
     "cache_folder": "ganzoo.names",
+    "read_item": "ganzoo.data.items",
     "user_path": "ganzoo.names",
 }
 
@@ -133,6 +135,7 @@ __all__ = [
     "lab",
     "load",
     "part",
+    "read_item",
     "resume",
     "run",
     "testing",

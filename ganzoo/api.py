@@ -44,9 +44,9 @@ def run(
         no_plugins: whether to leave out installed plugins. Parts that ship with ganzoo and ``plugins`` remain.
         quiet: show no progress.
         settings: the options of ``ganzoo run`` by name. Parts (``arch``, ``loss``, ``regularizers``, ``schedule``,
-            ``data``, ``metrics``, ``optimizer``) are given as text, as mappings with ``name`` or as part objects. The
-            other settings are ``batch_size``, ``steps``, ``seed``, ``device``, ``logdir`` and further fields of
-            ``Settings``.
+            ``data``, ``metrics``, ``optimizer``) are given as text, as mappings with ``name`` or as part objects, and
+            ``data`` also as a dataset of torch, a tensor, an array or a list of samples. The other settings are
+            ``batch_size``, ``steps``, ``seed``, ``device``, ``logdir`` and further fields of ``Settings``.
 
     Returns:
         The run, with directory, networks, average, newest metrics, and the method ``sample``.

@@ -14,11 +14,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 from PIL import Image
 from torch.utils.data import ConcatDataset, DataLoader, Dataset, IterableDataset, Subset, TensorDataset
 
 import ganzoo
 from ganzoo import errors
+from ganzoo.cli import group
 from ganzoo.data import streamed
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "own_data" / "own_data.py"
@@ -143,6 +145,14 @@ TAKEN: list[tuple[str, Any, tuple[int, ...], int]] = [
     ("a matrix", np.linspace(-1, 1, 24, dtype=np.float32).reshape(8, 3), (3,), 0),
     ("attributes", eight(lambda k: (pixels(k), np.array([0.0, 1, k % 2]))), (3, 8, 8), 0),
     ("a measured label", eight(lambda k: (pixels(k), 0.5 + k)), (3, 8, 8), 0),
+    ("bytes with the channels last", eight(lambda k: torch.from_numpy(pixels(k))), (3, 8, 8), 0),
+    ("maps of 4x4", eight(lambda k: np.random.default_rng(k).uniform(-1, 1, (16, 4, 4))), (16, 4, 4), 0),
+    (
+        "a tensor of bytes with the channels last",
+        TensorDataset(torch.from_numpy(np.stack([pixels(k) for k in range(8)]))),
+        (3, 8, 8),
+        0,
+    ),
     ("grey bytes without channels", eight(lambda k: torch.from_numpy(pixels(k)[:, :, 0])), (1, 8, 8), 0),
     (
         "a tensor of grey bytes",
@@ -342,3 +352,90 @@ def test_the_classes_are_said_with_their_counts(tmp_path: Path, capsys: pytest.C
     assert "classes\tcat (4), dog (2)\n" in capsys.readouterr().out
     assert cli.main(words) == 0
     assert "classes: cat (4), dog (2)\n" in capsys.readouterr().err
+
+
+def test_a_dataset_is_data(tmp_path: Path) -> None:
+    """A dataset, a tensor, an array and a list stand where a data part stands: to train, resume, load, measure."""
+    labelled = eight(lambda k: (pixels(k), k % 2), classes=["cat", "dog"])
+    run = ganzoo.run(data=labelled, **SMALL, logdir=tmp_path)
+    assert (run.spec.shape, run.class_names, run.parts.labels["data"]) == ((3, 8, 8), ["cat", "dog"], "Listed")
+    with pytest.raises(errors.RunError, match=r"object of the class Listed.*: give data=\.\.\. to ganzoo\.resume"):
+        ganzoo.resume(run.dir, steps=2, quiet=True)
+    assert ganzoo.resume(run.dir, steps=2, data=labelled, quiet=True).step == 2
+    assert ganzoo.load(run.dir).sample(2).shape == (2, 3, 8, 8)
+    assert ganzoo.evaluate(run.dir, data=labelled, metrics=["swd"], samples=8)
+    for given, shape in (
+        (torch.linspace(-1, 1, 24).reshape(8, 3), (3,)),
+        (np.stack([pixels(k) for k in range(8)]), (3, 8, 8)),
+        ([photo(k) for k in range(8)], (3, 8, 8)),
+        (Stream([photo(k) for k in range(8)]), (3, 8, 8)),
+    ):
+        assert ganzoo.run(data=given, **SMALL, logdir=tmp_path).spec.shape == shape
+    inner = ganzoo.run(data={"name": "inpaint", "of": labelled}, **{**SMALL, "arch": "gated:width=2"}, logdir=tmp_path)
+    assert inner.spec.inputs["condition"].shape == (3, 8, 8)
+
+
+@pytest.mark.parametrize("given", [5, ["ring"], Listed, object()])
+def test_what_is_no_data_is_refused(given: Any, tmp_path: Path) -> None:
+    with pytest.raises(errors.GanzooError, match="does not name a part"):
+        ganzoo.run(data=given, **SMALL, logdir=tmp_path)
+
+
+def test_exported_numbers_of_an_own_dataset(tmp_path: Path) -> None:
+    data = eight(lambda k: np.full(3, k / 8), data_range=(0.0, 80.0))
+    run = ganzoo.run(data=data, **SMALL, logdir=tmp_path)
+    loaded = ganzoo.load(run.dir)
+    assert loaded.data_range == (0.0, 80.0)
+    assert torch.allclose(loaded.in_data_units(loaded.sample(4)), (loaded.sample(4) + 1) * 40)
+    CliRunner().invoke(group, ["sample", str(run.dir), "--count", "4", "--out", str(tmp_path / "x.npy")])
+    assert np.allclose(np.load(tmp_path / "x.npy"), loaded.in_data_units(loaded.sample(4)).numpy(), atol=1e-4)
+    with pytest.raises(errors.DataError, match=r"data_range=5: give the two numbers that became -1 and 1"):
+        train(eight(lambda k: np.full(3, k / 8), data_range=5), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (eight(lambda k: torch.rand(28, 28) * 2 - 1), "first, as (1, 28, 28)"),
+        (eight(lambda k: torch.rand(32, 32, 5) * 2 - 1), "bring them first, as (5, 32, 32)"),
+    ],
+)
+def test_shapes_that_may_be_meant_otherwise_are_said(given: Any, said: str, tmp_path: Path) -> None:
+    (warning,) = train(given, tmp_path).warnings
+    assert said in warning
+
+
+def test_a_signal_of_many_channels_is_not_remarked(tmp_path: Path) -> None:
+    assert train(eight(lambda k: torch.rand(12, 100) * 2 - 1), tmp_path).warnings == []
+
+
+def test_channels_last_are_named_where_a_network_refuses(tmp_path: Path) -> None:
+    with pytest.raises(errors.Incompatible, match=r"channels come first.*64x64x5: give samples of shape \(5, 64, 64\)"):
+        train(eight(lambda k: torch.rand(64, 64, 5) * 2 - 1), tmp_path, arch="dcgan:width=2")
+
+
+def test_joined_sets_with_other_classes_are_said(tmp_path: Path) -> None:
+    first, second = (eight(lambda k: (pixels(k), k % 2), classes=names) for names in (["cat", "dog"], ["car", "bus"]))
+    run = train(ConcatDataset([first, second]), tmp_path)
+    assert run.class_names == []
+    assert run.warnings == [
+        "data Own joins datasets with different classes (cat, dog; car, bus): equal numbers count as one class"
+    ]
+    assert train(ConcatDataset([first, first]), tmp_path).class_names == ["cat", "dog"]
+
+
+def test_classes_as_a_mapping_of_numbers(tmp_path: Path) -> None:
+    data = eight(lambda k: (pixels(k), k % 2), classes={0: "cat", 1: "dog"})
+    assert train(data, tmp_path).class_names == ["cat", "dog"]
+
+
+@pytest.mark.parametrize("form", ["PIL", "array"])
+def test_tasks_take_items_of_any_kind(form: str, tmp_path: Path) -> None:
+    class Mine(ganzoo.Data):
+        def dataset(self) -> Any:
+            return eight(photo if form == "PIL" else pixels)
+
+    run = ganzoo.run(
+        data={"name": "superres", "of": Mine(), "factor": 2}, **{**SMALL, "arch": "srresnet:width=2"}, logdir=tmp_path
+    )
+    assert run.spec.shape == (3, 8, 8)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from functools import wraps
 from typing import TYPE_CHECKING, ClassVar
@@ -19,8 +20,9 @@ if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
     TextType = click.ParamType[str]  # generic for the type checker, but not in every supported version of click
+    RangeType = click.ParamType[tuple[float, float]]
 else:
-    TextType = click.ParamType
+    TextType = RangeType = click.ParamType
 
 
 def catalogue_of(ctx: click.Context) -> Catalogue:
@@ -270,6 +272,47 @@ def moved_options(command: Callable[..., object]) -> Callable[..., object]:
         "--data", type=PartWords("data"), help="The run's data in another place, such as folder:path=DIR or DIR."
     )
     return device(data(command))
+
+
+class RangeWords(RangeType):
+    """Two numbers, the first below the second, as ``LOW,HIGH`` or ``LOW..HIGH``."""
+
+    name = "range"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[float, float]:
+        """Read the two numbers.
+
+        Args:
+            value: the text.
+            param: the option.
+            ctx: click's context.
+        """
+        try:
+            low, high = map(float, str(value).replace("..", ",").split(","))
+        except ValueError:
+            low = high = math.nan
+        if not (low < high and math.isfinite(high - low)):  # NaN too
+            self.fail(f"{value!r}: give two numbers, the first below the second, such as 0,4095", param, ctx)
+        return low, high
+
+
+def range_option(command: Callable[..., object]) -> Callable[..., object]:
+    """Add the option ``--range`` to a command that reads pictures for a run.
+
+    Args:
+        command: the function of the command, with the argument ``data_range``.
+
+    Returns:
+        The function with the option.
+    """
+    return click.option(
+        "--range",
+        "data_range",
+        type=RangeWords(),
+        metavar="LOW,HIGH",
+        help="Black and white of pictures of more than 8 bits. [default: as the run's data; else 0,65535, and 0,1 of "
+        "floating-point numbers]",
+    )(command)
 
 
 def weights_options(command: Callable[..., object]) -> Callable[..., object]:

@@ -9,7 +9,7 @@ import click
 
 from ganzoo import errors
 from ganzoo.cli import say
-from ganzoo.cli._options import moved_options, parts_options, typed, weights_options
+from ganzoo.cli._options import moved_options, parts_options, range_option, typed, weights_options
 from ganzoo.plugins import Catalogue
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     help="GiB for the maps of a tile.",
 )
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the noise.")
+@range_option
 @weights_options
 @moved_options
 @parts_options()
@@ -54,6 +55,7 @@ def command(
     overlap: int,
     memory: float,
     seed: int,
+    data_range: tuple[float, float] | None,
     checkpoint: str,
     source: str,
     device: str | None,
@@ -62,7 +64,8 @@ def command(
     """Apply RUN, a run directory, to pictures: fill, enlarge, translate, colorize or segment the pictures.
 
     PATHS are pictures, folders or zips. A result has the size of its picture (or a multiple, if the run enlarges) and
-    is written as PNG: NAME.applied.png beside NAME.jpg, or NAME.png below --out, with the folders of the input.
+    is written as PNG: NAME.applied.png beside NAME.jpg, or NAME.png below --out, with the folders of the input. Grey
+    results of 16-bit pictures have 16 bits.
     """
     from ganzoo.disk import photos
     from ganzoo.recipe.resume import reload
@@ -77,13 +80,15 @@ def command(
     failed: list[str] = []
     for (_, each), target in zip(every, targets, strict=True):
         try:
-            photo = photos.read(each, channels)
+            photo = photos.read(each, channels, data_range or trained.data_range)
         except errors.DataError as error:
             if len(every) == 1:
                 raise
             failed.append(str(error))
             say(f"skipped: {error}", err=True)
             continue
+        if photo.note:
+            say(f"warning: {photo.note}", err=True)
         hole = None if holes is None else holes.of(each)
         try:
             made = trained.apply(
@@ -95,7 +100,7 @@ def command(
         if compare:
             seen = [photo.pixels, *([hole] if hole is not None else []), made]
             beside = target.with_name(f"{target.name.removesuffix('.png')}.compare.png")
-            photos.write(beside, photos.sheet(seen), photos.Photo(photo.pixels, None, deep=False))
+            photos.write(beside, photos.sheet(seen), photos.Photo(photo.pixels))
         say(target)
     if len(failed) == len(every):
         raise errors.DataError(f"none of the {len(every)} pictures can be read, such as {failed[0]}")

@@ -8,7 +8,7 @@ import click
 
 from ganzoo import errors
 from ganzoo.cli import say
-from ganzoo.cli._options import moved_options, parts_options, typed, weights_options
+from ganzoo.cli._options import moved_options, parts_options, range_option, typed, weights_options
 from ganzoo.cli.sample import write
 from ganzoo.plugins import Catalogue
 
@@ -34,6 +34,7 @@ from ganzoo.plugins import Catalogue
     help="Start from the discriminator's encoding. [default: where the loss trains an encoder]",
 )
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the draws to start from.")
+@range_option
 @weights_options
 @click.option("--out", type=click.Path(path_type=Path), help="The picture. [default: RUN/samples/projected-IMAGE.png]")
 @moved_options
@@ -48,6 +49,7 @@ def command(
     label: str | None,
     encoder: bool | None,
     seed: int,
+    data_range: tuple[float, float] | None,
     checkpoint: str,
     source: str,
     out: Path | None,
@@ -69,10 +71,12 @@ def command(
     trained = reload(run, catalogue, typed({"data": data}), which=checkpoint, device=device)
     for line in trained.warnings:
         say(f"warning: {line}", err=True)
-    wanted = read_image(image, trained.spec.shape)
+    wanted = read_image(image, trained.spec.shape, data_range or trained.data_range)
+    if wanted.note:
+        say(f"warning: {wanted.note}", err=True)
     found = project(
         trained,
-        wanted,
+        wanted.pixels,
         steps=steps,
         rate=rate,
         prior=prior,

@@ -137,6 +137,10 @@ def command(
         click.echo(project(trained, batch, source=source, truncation=truncation))
         return
     if single:
+        if out is not None and out.suffix.lower() in (".npy", ".npz", ".png") and not out.is_dir():
+            raise errors.SettingsError(
+                f"--single writes a folder of PNGs, and {out} names a file: leave out --single, or name a folder"
+            )
         folder = sample_folder(out, trained.dir / "samples" / f"seed{seed}")
         beside = [*inputs.values(), given.images] if given is not None else []
         write_each(trained, batch, folder, source=source, truncation=truncation, beside=beside)
@@ -144,7 +148,7 @@ def command(
         return
     samples = trained.generated(batch, source, truncation=truncation)
     if out is not None and out.suffix.lower() in (".npy", ".npz"):
-        write_array(trained.parts.data.restore(samples), batch.labels, out)
+        write_array(trained.in_data_units(samples), batch.labels, out)
         click.echo(out)
         return
     if given is not None:
@@ -253,15 +257,18 @@ def write(picture: Tensor, out: Path) -> None:
         out: the path of the file.
 
     Raises:
-        RunError: the file cannot be written, or the ending is unknown.
+        RunError: the file cannot be written.
+        SettingsError: the file has another ending.
     """
     from ganzoo.disk import pictures
 
+    if out.suffix.lower() != ".png":
+        raise errors.SettingsError(f"--out {out}: pictures are written as PNG, so end the name in .png")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         pictures.save(picture, out)
-    except (OSError, ValueError) as error:  # Pillow raises ValueError for an unknown ending
-        raise errors.RunError(f"{out} cannot be written ({error}): give another --out, ending in .png") from error
+    except OSError as error:
+        raise errors.RunError(f"{out} cannot be written ({error}): give another --out") from error
 
 
 def write_array(samples: Tensor, labels: Tensor | None, out: Path) -> None:

@@ -10,7 +10,7 @@ from torch.utils.data import Dataset, IterableDataset, TensorDataset
 
 from ganzoo import errors
 from ganzoo.data.feed import Feed, Reading
-from ganzoo.data.items import check_range, length_of
+from ganzoo.data.items import check_range, data_range_of, length_of, with_channels_first
 from ganzoo.data.iterated import Iterated
 from ganzoo.data.resident import Resident
 from ganzoo.data.streamed import Streamed
@@ -50,11 +50,10 @@ def feed(
         DataError: fewer samples than a batch, or values outside [-1, 1].
     """
     reading = Reading(batch_size, seed, device, dtype, name, part)
-    if isinstance(dataset, TensorDataset) and dataset.tensors[0].ndim == 3 and dataset.tensors[0].dtype == torch.uint8:
-        # Grey images without channels, as torchvision's MNIST.data. A copy, since the dataset is the user's.
-        grey = copy.copy(dataset)
-        grey.tensors = (dataset.tensors[0][:, None], *dataset.tensors[1:])
-        dataset = grey
+    if isinstance(dataset, TensorDataset) and dataset.tensors[0].dtype == torch.uint8:
+        brought = copy.copy(dataset)  # the dataset is the user's
+        brought.tensors = (with_channels_first(dataset.tensors[0]), *dataset.tensors[1:])
+        dataset = brought
     if isinstance(dataset, IterableDataset):
         streamed = Iterated(dataset, reading)
         return _looked_at(streamed, dataset, name, streamed.size)
@@ -85,6 +84,7 @@ def _looked_at(made: Feed, dataset: Dataset[Any], name: str, size: int) -> Feed:
     """
     # What a data part noticed while it read the files, such as pictures that were left out.
     made.notes += [str(line) for line in getattr(dataset, "notes", ())]
+    made.data_range = data_range_of(dataset)
     # All samples where they lie in memory, and 64 where each one must be decoded.
     seen = made.images if isinstance(made, Resident) else made.first(min(size, 64))
     if len(made.shape) == 3:
@@ -96,9 +96,26 @@ def _looked_at(made: Feed, dataset: Dataset[Any], name: str, size: int) -> Feed:
             f"data {name} has values as far as {float(seen.abs().max()):.3g} from 0: networks learn best from values "
             "of about 1, so scale the data"
         )
+    if made.stored.is_floating_point and (looks := _looks_like(made.shape)):
+        made.notes.append(f"data {name} has samples of shape {'x'.join(map(str, made.shape))}, {looks}")
     if size > 1 and bool((seen == seen[:1]).all()):
         made.notes.append(f"data {name}: the samples are all the same")
     return made
+
+
+def _looks_like(shape: tuple[int, ...]) -> str:
+    """What a shape of floating-point samples may be meant for, where networks read the shape as something else."""
+    if len(shape) == 2 and min(shape) >= 8 and max(shape) <= 4 * min(shape):
+        return (
+            f"which is read as sequences of {shape[1]} numbers with {shape[0]} channels: images need their channels "
+            f"first, as (1, {shape[0]}, {shape[1]})"
+        )
+    if len(shape) == 3 and shape[2] <= 16 and 4 * shape[2] <= min(shape[:2]):
+        return (
+            f"which is read as images of {shape[1]}x{shape[2]} with {shape[0]} channels: where the channels are last, "
+            f"bring them first, as ({shape[2]}, {shape[0]}, {shape[1]})"
+        )
+    return ""
 
 
 def _resident_bytes(device: torch.device) -> int:

@@ -17,7 +17,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset
+from torch.utils.data import ConcatDataset, Dataset
 
 from ganzoo import errors
 from ganzoo.data.items import class_names_of, other_tensors
@@ -63,6 +63,7 @@ class Feed:
         stored: the dtype of the samples in the dataset. Bytes are brought to [-1, 1] batch by batch.
         classes: number of classes in the data, 0 when it has no labels.
         class_names: the names of the classes, in the order of their numbers. Empty where the dataset names none.
+        data_range: the numbers that became -1 and 1, where the dataset tells the two.
         inputs: the tensors by name that an item brings beside the image and the class.
         size: samples in the dataset.
         notes: what is remarkable about the data, a line each.
@@ -76,6 +77,7 @@ class Feed:
     inputs: Mapping[str, TensorSpec] = MappingProxyType({})
     classes: int = 0
     class_names: Sequence[str] = ()
+    data_range: tuple[float, float] | None = None
     size: int
     held_out: Feed | None = None
     waiting_since: float | None = None
@@ -216,6 +218,7 @@ class Feed:
             "shape": list(self.shape),
             "classes": self.classes,
             "class_names": list(self.class_names),
+            "data_range": None if self.data_range is None else list(self.data_range),
             "digest": digest.hexdigest(),
         }
 
@@ -310,6 +313,14 @@ class Feed:
     def _know(self, dataset: Dataset[Any], labels: Tensor) -> None:
         """Count the classes by the labels of all items. A class without a sample counts too, where it has a name."""
         names = class_names_of(dataset)
+        if isinstance(dataset, ConcatDataset):
+            several = dict.fromkeys(", ".join(class_names_of(each)) for each in dataset.datasets)
+            if len(several) > 1:
+                named = "; ".join(name or "none" for name in several)
+                self.notes.append(
+                    f"data {self.name} joins datasets with different classes ({named[:200]}): equal numbers count as "
+                    "one class"
+                )
         low, high = int(labels.min()), int(labels.max())
         if low < 0:
             self._label_fault = f"data {self.name} has labels from {low} to {high}: give whole numbers from 0"

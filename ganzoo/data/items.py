@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -11,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import ConcatDataset, DataLoader, Dataset, Subset, TensorDataset
 
 from ganzoo import errors
-from ganzoo.names import one_line
+from ganzoo.names import brief, one_line
 from ganzoo.parts import TensorSpec
 
 WANTED = "give a tensor, a numpy array or a PIL image, alone or as (image, label), or a mapping with an entry 'image'"
@@ -76,7 +77,7 @@ def checked(
     Raises:
         DataError: the item has a form that is not known, another shape, or a number that is not finite.
     """
-    found = tensors(item, said)
+    found = read_item(item, said)
     if classes and is_whole_float(found):
         found["label"] = found["label"].long()
     if shapes is not None and shapes.get("label") == () and found.get("label", torch.tensor(0)).ndim == 1:
@@ -102,11 +103,15 @@ def checked(
     return found
 
 
-def tensors(item: object, said: str = "the item") -> dict[str, Tensor]:
-    """Bring an item to tensors by name.
+def read_item(item: object, said: str = "the item") -> dict[str, Tensor]:
+    """Bring an item of any usual kind to tensors by name.
+
+    An array with its channels last becomes (C, H, W), and so does a tensor of bytes. A grey image in bytes without
+    channels becomes (1, H, W).
 
     Args:
-        item: a sample; ``(sample,)`` or ``(sample, label)`` as a tuple or list; or a mapping with ``image``.
+        item: a sample; ``(sample,)`` or ``(sample, label)`` as a tuple or list; or a mapping with ``image``. A sample
+            is a tensor, a numpy array, a PIL image or a number.
         said: how messages call the item.
 
     Returns:
@@ -116,7 +121,7 @@ def tensors(item: object, said: str = "the item") -> dict[str, Tensor]:
         DataError: the item has another form.
 
     Example:
-        >>> {name: tuple(value.shape) for name, value in tensors((np.zeros((8, 9, 3), np.uint8), 4)).items()}
+        >>> {name: tuple(value.shape) for name, value in read_item((np.zeros((8, 9, 3), np.uint8), 4)).items()}
         {'image': (3, 8, 9), 'label': ()}
     """
     if isinstance(item, Mapping):
@@ -144,10 +149,43 @@ def tensors(item: object, said: str = "the item") -> dict[str, Tensor]:
         )
     if brought["image"].ndim == 0:
         brought["image"] = brought["image"].reshape(1)
-    elif brought["image"].ndim == 2 and brought["image"].dtype == torch.uint8:
-        # Bytes in two dimensions are a grey image without channels, such as an item of torchvision's MNIST.data.
-        brought["image"] = brought["image"][None]
+    elif brought["image"].dtype == torch.uint8:
+        brought["image"] = with_channels_first(brought["image"][None])[0]
     return brought
+
+
+def with_channels_first(images: Tensor) -> Tensor:
+    """Bytes as (N, C, H, W): grey images without channels, and images with their channels last, are brought there.
+
+    Args:
+        images: (N, ...) uint8.
+
+    Example:
+        >>> with_channels_first(torch.zeros(2, 8, 9, dtype=torch.uint8)).shape
+        torch.Size([2, 1, 8, 9])
+        >>> with_channels_first(torch.zeros(2, 8, 9, 3, dtype=torch.uint8)).shape
+        torch.Size([2, 3, 8, 9])
+    """
+    if images.ndim == 3:  # such as torchvision's MNIST.data
+        return images[:, None]
+    if images.ndim == 4 and are_last(tuple(images.shape[1:])):
+        return images.permute(0, 3, 1, 2).contiguous()
+    return images
+
+
+def are_last(shape: tuple[int, ...]) -> bool:
+    """Whether an image of a shape has its channels last, as in PIL and OpenCV.
+
+    Maps whose sides are as short as channels, such as (512, 4, 4), have the channels first, as torch has them.
+
+    Args:
+        shape: of one image.
+
+    Example:
+        >>> are_last((64, 64, 3)), are_last((3, 64, 64)), are_last((512, 4, 4))
+        (True, False, False)
+    """
+    return len(shape) == 3 and shape[2] in PLANES and min(shape[:2]) > PLANES[-1]
 
 
 def _tensor(value: Any, key: str, said: str) -> Tensor:
@@ -155,6 +193,9 @@ def _tensor(value: Any, key: str, said: str) -> Tensor:
     if isinstance(value, Tensor):
         # A mask of True and False is a black and white picture; as a number it would be nearly black.
         given: Tensor = value.detach()
+        if given.layout != torch.strided or given.is_quantized or given.is_complex():
+            what = "complex numbers" if given.is_complex() else "a sparse or quantized tensor"
+            raise errors.DataError(f"{said} has {key} as {what}: give a dense tensor of real numbers")
         return given.to(torch.uint8) * 255 if key == "image" and given.dtype == torch.bool else given
     if type(value).__module__.startswith("PIL.") and hasattr(value, "getbands"):
         if value.mode == "I" or value.mode.startswith("I;16"):  # 16 bits in 65,535 steps, which a byte does not hold
@@ -178,8 +219,7 @@ def _tensor(value: Any, key: str, said: str) -> Tensor:
             raise errors.DataError(f"{said} has {key} as an array of {array.dtype}: {WANTED}")
         if key == "image" and array.dtype == np.bool_:
             array = array.astype(np.uint8) * 255
-        # Channels last, as in PIL and OpenCV. Where both sides could be channels the array is left as torch has it.
-        if key == "image" and array.ndim == 3 and array.shape[2] in PLANES and array.shape[0] not in PLANES:
+        if key == "image" and are_last(array.shape):
             array = np.ascontiguousarray(array.transpose(2, 0, 1))
         return torch.from_numpy(array.reshape(np.shape(value)) if array.ndim == np.ndim(value) == 0 else array)
     if isinstance(value, int | float) and not isinstance(value, bool):
@@ -254,8 +294,11 @@ def class_names_of(dataset: object) -> list[str]:
     if isinstance(dataset, Subset):
         return class_names_of(dataset.dataset)
     if isinstance(dataset, ConcatDataset):
-        return class_names_of(dataset.datasets[0])
+        joined = [class_names_of(each) for each in dataset.datasets]
+        return joined[0] if all(names == joined[0] for names in joined) else []
     found = getattr(dataset, "classes", ())
+    if isinstance(found, Mapping) and set(found) == set(range(len(found))):
+        found = [found[k] for k in range(len(found))]  # numbers -> names
     numbers = found if isinstance(found, Mapping) else getattr(dataset, "class_to_idx", None)
     if isinstance(numbers, Mapping) and not (found and isinstance(found, Sequence)):
         in_order = set(numbers.values()) == set(range(len(numbers)))
@@ -265,6 +308,35 @@ def class_names_of(dataset: object) -> list[str]:
     if not isinstance(found, Sequence) or isinstance(found, str):
         return []
     return [_writable(str(name)) for name in found]
+
+
+def data_range_of(dataset: object) -> tuple[float, float] | None:
+    """The numbers that became -1 and 1, where the dataset tells the two in the attribute ``data_range``.
+
+    Args:
+        dataset: the dataset. A subset has the range of the whole.
+
+    Raises:
+        DataError: the attribute is no pair of numbers, the first below the second.
+    """
+    if isinstance(dataset, Subset):
+        return data_range_of(dataset.dataset)
+    if isinstance(dataset, ConcatDataset):
+        found = {data_range_of(each) for each in dataset.datasets}
+        return found.pop() if len(found) == 1 else None
+    told = getattr(dataset, "data_range", None)
+    if told is None:
+        return None
+    try:
+        low, high = map(float, told)
+    except (TypeError, ValueError):
+        low = high = math.nan
+    if not (low < high and math.isfinite(high - low)):
+        raise errors.DataError(
+            f"the dataset has data_range={brief(told)}: give the two numbers that became -1 and 1, such as "
+            "(0.0, 4095.0)"
+        )
+    return low, high
 
 
 def _writable(name: str) -> str:

@@ -18,11 +18,15 @@ from torch import Tensor
 
 from ganzoo import errors
 from ganzoo.disk.regular import descriptor
+from ganzoo.image_depth import BeyondRange, is_deep, unit_values, usual_range
 from ganzoo.image_formats import formats, suffixes
 from ganzoo.names import one_line
 
 LARGEST = 2**30
 """Bytes that a picture in a zip may unpack to."""
+
+DARK = 1 / 8
+"""Share of the range up to which a picture of more than 8 bits is said to be dark: its range may be another."""
 
 
 @dataclass(frozen=True)
@@ -62,12 +66,14 @@ class Photo:
     Args:
         pixels: (C, H, W) in [-1, 1].
         alpha: (H, W) uint8, or None for a picture without transparency.
-        deep: whether the picture has 16 bits a channel.
+        data_range: the numbers that are black and white, of a picture of more than 8 bits. None for 8 bits.
+        note: what is remarkable about the picture, or nothing.
     """
 
     pixels: Tensor
-    alpha: Tensor | None
-    deep: bool
+    alpha: Tensor | None = None
+    data_range: tuple[float, float] | None = None
+    note: str = ""
 
 
 def sources(path: Path) -> Iterator[Source]:
@@ -109,15 +115,17 @@ def sources(path: Path) -> Iterator[Source]:
     yield from found
 
 
-def read(source: Source, channels: int) -> Photo:
+def read(source: Source, channels: int, data_range: tuple[float, float] | None = None) -> Photo:
     """Read a picture of any mode, depth and orientation.
 
     Args:
         source: the picture.
         channels: 1 for grey, 3 for colour.
+        data_range: the numbers that are black and white, of a picture of more than 8 bits. None takes 0 and 1 of
+            floating-point numbers, and 0 and 65535 of integers.
 
     Raises:
-        DataError: the file is no picture that can be read.
+        DataError: the file is no picture that can be read, or has numbers beyond the range.
     """
     try:
         with source.open() as stream, Image.open(stream, formats=formats(source.name.suffix)) as image:
@@ -125,58 +133,45 @@ def read(source: Source, channels: int) -> Photo:
             upright: Image.Image = image
             with contextlib.suppress(Exception):  # damaged EXIF data says nothing about the pixels, which are loaded
                 upright = ImageOps.exif_transpose(image)
-            return _photo(upright, channels)
-    except errors.DataError:
-        raise
+            return _photo(upright, channels, data_range, str(source.name))
+    except BeyondRange as error:
+        raise errors.DataError(f"{source.name} has {error}: give --range LOW,HIGH (black and white)") from error
     except Exception as error:  # Pillow raises almost anything on damaged files
         unknown = isinstance(error, UnidentifiedImageError)  # the message shows the address of a file object
-        said = str(error) if isinstance(error, BeyondRange) else one_line(error)[:80]
+        said = getattr(error, "strerror", None) or one_line(error)[:80]
         reason = "no image that Pillow knows" if unknown else said
         raise errors.DataError(
             f"{source.name} cannot be read ({reason}): give an image such as a PNG or a JPEG"
         ) from error
 
 
-class BeyondRange(ValueError):
-    """The numbers of a picture have no known black and white."""
-
-
-def deep_levels(image: Image.Image) -> Tensor | None:
-    """The values of a grey picture with more than 8 bits, where Pillow's ``convert`` would clip.
-
-    Args:
-        image: a picture of any mode.
-
-    Returns:
-        (H, W) float32 from 0 to 1. None for a picture with 8 bits a channel.
-
-    Raises:
-        BeyondRange: a value is NaN, or beyond 16 bits or beyond 1.
-    """
-    if image.mode not in ("I", "F") and not image.mode.startswith("I;16"):
-        return None
-    most = 1.0 if image.mode == "F" else 65535.0
-    levels = torch.from_numpy(np.asarray(image).astype(np.float32)) / most
-    if not bool(((levels >= 0) & (levels <= 1)).all()):  # NaN too
-        low, high = float(levels.min()) * most, float(levels.max()) * most
-        raise BeyondRange(f"values from {low:g} to {high:g}, and not 0 to {most:g}")
-    return levels
-
-
-def _photo(image: Image.Image, channels: int) -> Photo:
+def _photo(image: Image.Image, channels: int, data_range: tuple[float, float] | None, name: str) -> Photo:
+    if is_deep(image):
+        values = torch.from_numpy(unit_values(image, data_range))
+        low, high = data_range or usual_range(image)
+        note = ""
+        if (most := float(values.max())) < DARK:
+            top = low + most * (high - low)
+            note = (
+                f"{name} is dark: its values go up to {top:g}, and {low:g} to {high:g} become black to white: if the "
+                "picture has another range, give --range LOW,HIGH"
+            )
+        pixels = values.mul(2).sub(1).expand(channels, -1, -1).contiguous()
+        return Photo(pixels, data_range=(low, high), note=note)
     alpha = None
     if image.has_transparency_data:
         image = image.convert("RGBA")
         alpha = torch.from_numpy(np.array(image.getchannel("A")))
-    if (levels := deep_levels(image)) is not None:
-        return Photo(levels.mul(2).sub(1).expand(channels, -1, -1).contiguous(), None, deep=True)
     flat = np.array(image.convert("L" if channels == 1 else "RGB"))
     pixels = torch.from_numpy(flat[None] if channels == 1 else np.ascontiguousarray(flat.transpose(2, 0, 1)))
-    return Photo(pixels.float().div(127.5).sub(1), alpha, deep=False)
+    return Photo(pixels.float().div(127.5).sub(1), alpha)
 
 
 def write(file: Path, pixels: Tensor, like: Photo) -> None:
-    """Write a result as PNG, with the transparency of its picture, and with 16 bits where a grey picture had 16.
+    """Write a result as PNG, with the transparency of its picture.
+
+    A grey result of a picture of more than 8 bits has 16 bits, and the black and the white of the picture where the
+    range of the picture is one of 16 bits.
 
     Args:
         file: the PNG.
@@ -188,8 +183,11 @@ def write(file: Path, pixels: Tensor, like: Photo) -> None:
     """
     shown = pixels if len(pixels) in (1, 3) else pixels[:1]
     unit = shown.clamp(-1, 1).add(1).div(2)
-    if like.deep and len(shown) == 1:
-        image = Image.fromarray(unit[0].mul(65535).round().numpy().astype(np.uint16))
+    if like.data_range is not None and len(shown) == 1:
+        low, high = like.data_range
+        if low < 0 or high > 65535 or high <= 1:  # no range of whole numbers that a PNG holds
+            low, high = 0.0, 65535.0
+        image = Image.fromarray(unit[0].mul(high - low).add(low).round().numpy().astype(np.uint16))
     else:
         levels = unit.mul(255).round().to(torch.uint8)
         image = Image.fromarray(levels[0].numpy() if len(levels) == 1 else levels.permute(1, 2, 0).numpy())

@@ -112,9 +112,11 @@ class DataFacts(Schema):
 
     Args:
         class_names: the names of the classes.
+        data_range: the numbers that became -1 and 1, or None.
     """
 
     class_names: list[Label] = []
+    data_range: Annotated[list[float], Len(2, 2)] | None = None
 
 
 class RunNumbers(Schema):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ganzoo.errors import Incompatible
@@ -31,6 +31,35 @@ class Data(Part):
     kind: ClassVar[str] = "data"
     can_be_scheduled: ClassVar[bool] = False  # the dataset is made once, before the first step
 
+    @classmethod
+    def adopt(cls, given: object) -> Data | None:
+        """Make a data part of a dataset, a tensor, an array or a list of samples.
+
+        Args:
+            given: what ``dataset`` may return, or a tensor with a row a sample.
+
+        Returns:
+            A part of the name of the dataset's class. None for anything else.
+
+        Example:
+            >>> import torch
+            >>> len(Data.adopt([torch.zeros(2), torch.ones(2)]).dataset())
+            2
+        """
+        if isinstance(given, type) or not (hasattr(given, "__getitem__") or hasattr(given, "__iter__")):
+            return None
+        samples: Any = given
+        if isinstance(given, Sequence) and any(isinstance(each, str) for each in given[:1]):
+            return None  # names of parts
+        if type(given).__name__ == "Tensor":
+            from torch.utils.data import TensorDataset
+
+            samples = TensorDataset(samples)
+        # A class of its own, since a part is made anew from class and parameters, and a dataset is no parameter.
+        body = {"dataset": lambda self: samples, "__module__": type(given).__module__, "__doc__": "A given dataset."}
+        made: type[Data] = type(type(given).__name__, (Data,), body)
+        return made()
+
     @property
     def path_parameter(self) -> str | None:
         """The parameter that holds a path, where a user may give an existing path instead of the part's name.
@@ -44,8 +73,10 @@ class Data(Part):
 
         An item is a sample (a uint8 tensor, or a floating tensor in [-1, 1]), a ``(sample, label)`` pair, or a mapping
         with ``image`` and any of ``label``, ``condition``. Where a dataset has the attribute ``classes``, a sequence of
-        the names of the classes in order, pictures and exports show the names. The lines of the attribute ``notes`` are
-        said before training, such as what the dataset left out.
+        the names of the classes in order, pictures and exports show the names. The attribute ``data_range`` tells the
+        two numbers of the user's files that became -1 and 1, where numbers were scaled. Exported arrays are scaled
+        back, and pictures that the run is given later are scaled in the same way. The lines of the attribute ``notes``
+        are said before training, such as what the dataset left out.
 
         An ``IterableDataset`` is read in its own order, again from its beginning where it ends.
         """
@@ -54,19 +85,6 @@ class Data(Part):
     def modes(self) -> Tensor | None:
         """(K, *shape) centres of the modes where the truth is known, else None."""
         return None
-
-    def restore(self, samples: Tensor) -> Tensor:
-        """Samples in the units of the data, where ``dataset`` has scaled numbers to [-1, 1].
-
-        Arrays that are exported are restored.
-
-        Args:
-            samples: (N, *shape), in [-1, 1].
-
-        Returns:
-            (N, *shape). The same samples, unless overridden.
-        """
-        return samples
 
     @property
     def random_numbers(self) -> int:

@@ -82,6 +82,18 @@ parameters in a property
     kind: ClassVar[str]
     can_be_scheduled: ClassVar[bool] = True
 
+    @classmethod
+    def adopt(cls, given: object) -> Part | None:
+        """Make a part of an object that a user of Python gives in place of a part, such as a dataset in place of data.
+
+        Args:
+            given: neither a part nor text nor a mapping.
+
+        Returns:
+            The part. None where the kind takes no such object.
+        """
+        return None
+
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
         dataclass(frozen=True, kw_only=True)(cls)

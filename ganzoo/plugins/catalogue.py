@@ -143,7 +143,8 @@ class Catalogue:
 
         Args:
             kind: the kind of part.
-            given: text such as ``"r1:gamma=10"``, a mapping with ``name``, a spec, or a part that was made in Python.
+            given: text such as ``"r1:gamma=10"``, a mapping with ``name``, a spec, a part that was made in Python, or
+                an object that the kind's contract adopts, such as a dataset.
 
         Returns:
             The spec, or the part that was made in Python. The name is not looked up.
@@ -156,6 +157,8 @@ class Catalogue:
 
         if isinstance(given, Part):
             return given
+        if not isinstance(given, str | Mapping | PartSpec) and (part := self.kinds[kind].load().adopt(given)):
+            return part
         return self._of_path(kind, given) or replace(PartSpec.of(given), kind=kind)
 
     def _of_path(self, kind: str, given: object) -> PartSpec | None:

@@ -144,7 +144,7 @@ def _assembled(
                 f"data {parts.labels['data']} has labels that are no class numbers, and the networks are given none: "
                 "whole numbers from 0 would be classes"
             )
-        run.class_names = list(source.class_names)
+        run.class_names, run.data_range = list(source.class_names), source.data_range
         data = source.fingerprint()
         processes.require_same(told(plain_settings(run, catalogue.kinds), data, _versions(parts)))
         run.plugin_files = tuple(catalogue.plugin_files.values())

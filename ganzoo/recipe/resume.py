@@ -301,7 +301,9 @@ def reload(
     made = build(settings, gather(settings, catalogue, missing), spec)
     made.directory = folder
     made.warnings += saved.passed_over
-    made.class_names = list(saved.numbers.get("data", {}).get("class_names", ()))
+    facts = saved.numbers.get("data", {})
+    made.class_names = list(facts.get("class_names", ()))
+    made.data_range = tuple(facts["data_range"]) if facts.get("data_range") else None
     made.identity = {key: saved.numbers[key] for key in ("settings", "data", "versions") if key in saved.numbers}
     reasons = "; ".join(missing.values())
     try:

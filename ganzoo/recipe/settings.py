@@ -10,7 +10,7 @@ import os
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, Protocol, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol, TypeAlias, TypedDict
 
 from annotated_types import Ge, Gt, Le, Lt
 
@@ -208,6 +208,13 @@ Given: TypeAlias = str | Mapping[str, object] | PartSpec
 """The ways to name a part: text, a mapping with ``name``, or a spec. Each setting takes a part object too."""
 
 
+class Items(Protocol):
+    """Samples by number: a dataset of torch, a tensor, an array or a list."""
+
+    def __getitem__(self, number: Any, /) -> Any:
+        """A sample."""
+
+
 class PartsDict(TypedDict, total=False):
     """The settings that name parts, for the signatures of ``ganzoo.run`` and ``ganzoo.load``.
 
@@ -220,7 +227,8 @@ class PartsDict(TypedDict, total=False):
         loss: the loss that each player minimizes.
         regularizers: penalties, transforms and changes of targets, any number.
         schedule: the order in which the players are updated.
-        data: a data part, or the path of a folder or archive of images.
+        data: a data part, the path of a folder or archive of images, or a dataset of torch, a tensor, an array or a
+            list of samples.
         metrics: figures of merit of generated samples, any number.
         optimizer: the optimizer of both players.
         d_optimizer: the optimizer of the discriminator, where the players' optimizers differ.
@@ -234,7 +242,7 @@ class PartsDict(TypedDict, total=False):
     loss: Given | Loss
     regularizers: Given | Regularizer | Sequence[Given | Regularizer] | None
     schedule: Given | Schedule
-    data: Given | Path | Data
+    data: Given | Path | Data | Items
     metrics: Given | Metric | Sequence[Given | Metric] | None
     optimizer: Given | Optimizer
     d_optimizer: Given | Optimizer | None
@@ -402,7 +410,7 @@ def _specified(source: PartSource, name: str, value: object) -> tuple[PartSpec |
     if setting.many:
         items = list(value or ()) if isinstance(value, (list, tuple, type(None))) else [value]
         return tuple(source.specify(kind, item) for item in items if item != "none")
-    if value is None or value == "none":
+    if value is None or (isinstance(value, str) and value == "none"):
         if setting.optional:
             return ()
         raise errors.SettingsError(f"{name} cannot be none: name one, as `ganzoo list {kind}` shows them")

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils.data import IterableDataset
 
 from ganzoo import parts
-from ganzoo.data.items import tensors
+from ganzoo.data.items import read_item
 from ganzoo.testing.harness import asks
 from ganzoo.testing.tools import (
     as_text,
@@ -21,7 +21,7 @@ from ganzoo.testing.tools import (
 
 def _item(item: object, number: int) -> tuple[Tensor, Tensor | None, Tensor | None]:
     """The sample, the label and the condition of an item, as training reads the item. None for a missing entry."""
-    found = tensors(item, f"item {number}")
+    found = read_item(item, f"item {number}")
     return found["image"], found.get("label"), found.get("condition")
 
 

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
 
 import torch
 from torch import Tensor
-from torch.nn.functional import avg_pool2d
+from torch.nn.functional import avg_pool2d, interpolate
 
 from ganzoo import errors
-from ganzoo.disk.photos import BeyondRange, deep_levels
-from ganzoo.disk.regular import descriptor
-from ganzoo.image_formats import formats
+from ganzoo.disk.photos import Photo, Source, read
 from ganzoo.parts import Batch
 from ganzoo.step.randomness import derive_seed
 from ganzoo.training.evaluating import evaluating
@@ -56,40 +53,40 @@ class Projection:
     start_error: float
 
 
-def read_image(path: Path, shape: tuple[int, ...]) -> Tensor:
+def read_image(path: Path, shape: tuple[int, ...], data_range: tuple[float, float] | None = None) -> Photo:
     """Read an image at the size and with the channels of a run. The image is cut to the run's aspect ratio.
+
+    Transparent pixels become white, as in the data part ``folder``.
 
     Args:
         path: a file of any format that Pillow reads.
         shape: (C, H, W), with 1 or 3 channels.
+        data_range: the numbers that are black and white, of an image of more than 8 bits, as ``run.data_range``. None
+            takes 0 and 1 of floating-point numbers, and 0 and 65535 of integers.
 
     Returns:
-        (C, H, W) in [-1, 1].
+        The image, whose ``pixels`` are (C, H, W) in [-1, 1].
 
     Raises:
         Incompatible: the samples of the run are no images.
         DataError: the file cannot be read.
     """
-    from PIL import Image, ImageOps
-
     if len(shape) != 3 or shape[0] not in (1, 3):
         raise errors.Incompatible(
             f"samples of shape {'x'.join(map(str, shape))} are no images with 1 or 3 channels: give a run on images"
         )
-    try:
-        # The formats are named: Pillow would also try EPS, and hand a stranger's file to Ghostscript.
-        with os.fdopen(descriptor(path), "rb") as stream, Image.open(stream, formats=formats(path.suffix)) as opened:
-            turned = ImageOps.exif_transpose(opened)
-            if (levels := deep_levels(turned)) is not None:
-                turned = Image.fromarray(levels.mul(255).round().byte().numpy())
-            upright = turned.convert("L" if shape[0] == 1 else "RGB")
-    except Exception as error:  # Pillow raises almost anything on damaged files
-        found = str(error) if isinstance(error, BeyondRange) else getattr(error, "strerror", None)
-        reason = found or "no image that ganzoo reads"
-        raise errors.DataError(f"{path} cannot be read ({reason}): give an image such as a PNG or a JPEG") from error
-    fitted = ImageOps.fit(upright, (shape[2], shape[1]), Image.Resampling.LANCZOS)
-    pixels = torch.frombuffer(bytearray(fitted.tobytes()), dtype=torch.uint8).view(shape[1], shape[2], shape[0])
-    return pixels.permute(2, 0, 1).float() / 127.5 - 1
+    photo = read(Source(PurePosixPath(path.name), path), shape[0], data_range)
+    pixels = photo.pixels
+    if photo.alpha is not None:
+        opacity = photo.alpha.float() / 255
+        pixels = opacity * pixels + (1 - opacity)
+    height, width = pixels.shape[1:]
+    scale = max(shape[1] / height, shape[2] / width)
+    tall, wide = min(height, round(shape[1] / scale)), min(width, round(shape[2] / scale))
+    top, left = (height - tall) // 2, (width - wide) // 2
+    cut = pixels[None, :, top : top + tall, left : left + wide]
+    fitted = interpolate(cut, shape[1:], mode="bicubic", antialias=True)[0].clamp(-1, 1)  # bicubic filters overshoot
+    return replace(photo, pixels=fitted, alpha=None)
 
 
 def project(

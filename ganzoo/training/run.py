@@ -61,6 +61,7 @@ class Run:
         identity: what a run must agree with to go on from its checkpoints, and the versions that made it; plain data.
         requests: what observers ask for, by ``request_stop``, ``request_save`` and ``request_sample``.
         class_names: the names of the classes, in the order of their numbers. Empty where the data names none.
+        data_range: the numbers of the data that became -1 and 1, such as (0, 4095). None where no numbers were scaled.
         plugin_files: the Python files that the user gave with ``--plugin``.
         missing: networks that were not loaded, each with the reason.
         sums: of the steps' scalars since they were last recorded, by tag, and of how many.
@@ -92,6 +93,7 @@ class Run:
     choices: list[str] = field(default_factory=list)
     identity: dict[str, Any] = field(default_factory=dict)
     class_names: list[str] = field(default_factory=list)
+    data_range: tuple[float, float] | None = None
     requests: Requests = field(default_factory=Requests, repr=False)
     plugin_files: tuple[str, ...] = ()
     missing: dict[str, str] = field(default_factory=dict)
@@ -524,6 +526,28 @@ class Run:
             for name, value in (inputs or {}).items()
         }
         return Batch(latent=latent.to(self.device, self.dtype), labels=numbers).replace(**brought)
+
+    def in_data_units(self, samples: Tensor) -> Tensor:
+        """Samples in the units of the data, where numbers were scaled to [-1, 1].
+
+        Args:
+            samples: (N, *shape) in [-1, 1], as ``sample`` gives.
+
+        Returns:
+            (N, *shape). The same samples where the data has no range.
+
+        Example:
+            >>> import ganzoo, tempfile, torch
+            >>> small = {"steps": 1, "batch_size": 4, "latent_dim": 4, "samples": 4, "device": "cpu", "quiet": True}
+            >>> run = ganzoo.run(data="ring", arch="mlp:width=4", regularizers=None, logdir=tempfile.mkdtemp(), **small)
+            >>> run.data_range = (0.0, 4095.0)
+            >>> run.in_data_units(torch.tensor([-1.0, 1.0])).tolist()
+            [0.0, 4095.0]
+        """
+        if self.data_range is None:
+            return samples
+        low, high = self.data_range
+        return low + (samples + 1.0) * ((high - low) / 2.0)
 
     def class_numbers(self, count: int, labels: Labels | None = None) -> Tensor | None:
         """The class numbers of samples.

@@ -444,13 +444,16 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
     # .npy files. The numbers are those of the authors' scripts/train_256_B2.sh and train.py: a rate of 2e-4 at a width
     # of 768, Adam with (0, 0.99), gamma 0.1 with noise of 0.01, batches of 512, 64 noise numbers, an average with decay
     # 0.999. The steps are the paper's 60 epochs of ImageNet. The alignment with a pretrained DINOv2 network is left
-    # out, and so are flips and changes of colour. The penalty perturbs each copy of a real image, one for each level,
-    # by noise of its own. The authors' code gives all copies one noise, which weighs the real side more where the
-    # levels agree, by up to the number of levels.
+    # out, and so are flips and changes of colour. The four copies of a real image, one for each level, get the same
+    # noise in the penalty, as in the authors' code (losses/Rp_PT_loss.py).
     "gat": {
         "arch": "gat:width=768,depth=12,heads=12,patch=2,base_width=768,conditional=auto",
         "loss": "rpgan",
-        "regularizers": ["diffaugment:policy=translation,cutout", "multi-level-noise", "approximate-r1r2:gamma=0.1"],
+        "regularizers": [
+            "diffaugment:policy=translation,cutout",
+            "multi-level-noise",
+            "approximate-r1r2:gamma=0.1,levels=4",
+        ],
         "schedule": "alternating",
         "optimizer": "adam:lr=2e-4,betas=0.0,0.99",
         "batch_size": 512,

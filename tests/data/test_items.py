@@ -17,7 +17,7 @@ import ganzoo
 from ganzoo import errors
 from ganzoo.data import choose
 from ganzoo.data.feed import Feed
-from ganzoo.data.items import labels_of, tensors
+from ganzoo.data.items import labels_of, read_item
 from ganzoo.data.streamed import Streamed
 
 CPU = torch.device("cpu")
@@ -211,10 +211,10 @@ def test_a_run_on_a_dataset_of_pil_images_with_a_label_trains(tmp_path: Path) ->
 
 def test_the_forms_of_a_label() -> None:
     image = torch.zeros(1, 8, 8)
-    assert tensors((image, np.int16(3)))["label"].item() == 3
-    assert tensors((image, torch.tensor([3])))["label"].ndim == 0
-    assert tensors((image, True))["label"].item() == 1
-    assert "label" not in tensors((image, None))
+    assert read_item((image, np.int16(3)))["label"].item() == 3
+    assert read_item((image, torch.tensor([3])))["label"].ndim == 0
+    assert read_item((image, True))["label"].item() == 1
+    assert "label" not in read_item((image, None))
 
 
 class Stream(IterableDataset[Any]):

@@ -6,6 +6,7 @@ import math
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -185,6 +186,18 @@ def test_project_writes_both_pictures_and_a_point_that_walk_takes(runs, tmp_path
     through = [f"--through={tmp_path}/{name}-found.safetensors" for name in ("grey", "black")]
     assert main(["walk", str(runs / "classes"), *through, "--out", str(tmp_path / "w.png")]) == 0
     assert main(["walk", str(runs / "points"), *through, "--out", str(tmp_path / "w.png")]) == 0  # the same latent size
+
+
+def test_an_image_is_read_as_the_data_were(tmp_path):
+    """Its white is the run's, transparent pixels are white, and it is cut to the run's shape."""
+    levels = np.linspace(0, 4095, 200).round().astype(np.uint16).reshape(10, 20)
+    Image.fromarray(levels).save(tmp_path / "deep.png")
+    found = project.read_image(tmp_path / "deep.png", (1, 10, 10), (0, 4095))
+    assert torch.allclose(found.pixels[0], torch.from_numpy(levels[:, 5:15] / 4095 * 2 - 1).float(), atol=1e-5)
+    assert found.note == ""
+    assert "deep.png is dark" in project.read_image(tmp_path / "deep.png", (1, 10, 10)).note
+    Image.new("RGBA", (8, 8), (0, 0, 0, 0)).save(tmp_path / "clear.png")
+    assert project.read_image(tmp_path / "clear.png", (3, 4, 4)).pixels.unique().tolist() == [1.0]
 
 
 def test_an_encoder_gives_the_start(runs):

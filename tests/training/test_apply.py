@@ -17,6 +17,7 @@ import ganzoo
 from ganzoo import errors
 from ganzoo.cli import group
 from ganzoo.data import streamed
+from ganzoo.disk import photos as photos_module
 
 TINY: dict[str, Any] = {
     "batch_size": 4,
@@ -147,8 +148,8 @@ def test_pictures_of_every_kind_keep_their_size(enlarging: ganzoo.Run, tmp_path:
     code, said = command(enlarging.dir, folder, "--out", tmp_path / "out", "--compare")
     assert code == 0, said
     assert "skipped: broken.jpg cannot be read (no image that Pillow knows): give an image" in said
-    assert "nan.tif cannot be read (values from nan to nan, and not 0 to 1)" in said
-    assert "wide.tif cannot be read (values from 200 to 200, and not 0 to 1)" in said
+    assert "nan.tif has floating-point values with NaN: give --range LOW,HIGH" in said
+    assert "wide.tif has floating-point values from 200 to 200, beyond 0 to 1: give --range LOW,HIGH" in said
     assert size_of(tmp_path / "out" / "photo.png") == ((60, 80), "RGB")
     assert size_of(tmp_path / "out" / "alpha.png.png") == ((80, 60), "RGBA")
     assert size_of(tmp_path / "out" / "alpha.jpg.png") == ((80, 60), "RGB")
@@ -157,6 +158,55 @@ def test_pictures_of_every_kind_keep_their_size(enlarging: ganzoo.Run, tmp_path:
     code, said = command(enlarging.dir, folder / "broken.jpg")
     assert (code, said.count("\n")) == (2, 0)
     assert "broken.jpg cannot be read" in said
+
+
+def sixteen(file: Path, top: int, side: int = 16) -> Path:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    levels = np.linspace(0, top, side * side).round().astype(np.uint16).reshape(side, side)
+    Image.fromarray(levels).save(file)
+    return file
+
+
+def test_pictures_have_the_range_that_the_run_was_trained_on(tmp_path: Path) -> None:
+    """12 bits in training are 12 bits later: of a run, its copy from the disk, pictures to apply to and to project."""
+    for k in range(4):
+        sixteen(tmp_path / "mine" / f"{k}.png", 4095)
+    inner = f"folder:path={tmp_path / 'mine'},size=16,channels=1"
+    small = {"steps": 1, "batch_size": 2, "samples": 2, "device": "cpu", "quiet": True, "precision": "fp32"}
+    made = ganzoo.run(
+        data=f"superres:of=({inner}),factor=2,hold_out=0",
+        arch="srresnet:width=2,blocks=1,d_width=2",
+        logdir=tmp_path / "runs",
+        regularizers=None,
+        **small,  # type: ignore[arg-type]
+    )
+    assert made.data_range == ganzoo.load(made.dir).data_range == (0.0, 4095.0)
+    read = photos_module.read(next(photos_module.sources(tmp_path / "mine" / "0.png")), 1, made.data_range)
+    assert (float(read.pixels.min()), float(read.pixels.max())) == (-1.0, 1.0)
+    assert read.note == ""
+    code, said = command(made.dir, tmp_path / "mine" / "0.png", "--out", tmp_path / "out")
+    assert (code, "warning" in said) == (0, False), said
+    with Image.open(tmp_path / "out" / "0.png") as image:
+        assert image.mode == "I;16"
+        assert np.asarray(image).max() <= 4095
+    above = sixteen(tmp_path / "above.png", 60000)
+    code, said = command(made.dir, above)
+    assert (code, said) == (
+        2,
+        "above.png has integers from 0 to 60000, beyond 0 to 4095: give --range LOW,HIGH (black and white)",
+    )
+    code, said = command(made.dir, above, "--range", "0,65535")
+    assert (code, "warning" in said) == (0, False), said
+    code, said = command(made.dir, above, "--range", "5,5")
+    assert code == 2
+    assert "give two numbers, the first below the second, such as 0,4095" in said
+
+
+def test_a_dark_picture_is_said_to_be_dark(enlarging: ganzoo.Run, tmp_path: Path) -> None:
+    code, said = command(enlarging.dir, sixteen(tmp_path / "x.png", 4095))
+    assert code == 0
+    assert "x.png is dark: its values go up to 4095, and 0 to 65535 become black to white" in said
+    assert "is dark" not in command(enlarging.dir, tmp_path / "x.png", "--range", "0..4095")[1]
 
 
 def test_a_large_picture_is_applied_in_tiles_and_a_folder_of_fifty_is_compared(

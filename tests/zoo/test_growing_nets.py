@@ -109,6 +109,19 @@ def test_the_noise_of_the_levels_is_nested() -> None:
     assert float(torch.corrcoef(noise)[0, 1]) == pytest.approx(expected, abs=0.03)
 
 
+def test_copies_of_a_real_image_get_one_noise() -> None:
+    """R1 of K copies of an image is the squared slope along the image, and R2 is the sum over the levels' slopes."""
+    slopes = torch.tensor([1.0, 2.0, 3.0])
+    images = torch.zeros(40000, 3, 1, 1)
+    s = ganzoo.Scores(
+        real_images=images, fake_images=images, discriminator=lambda x: (x * slopes[:, None, None]).sum((1, 2, 3))
+    )
+    for levels, real in ((3, (1 + 2 + 3) ** 2), (1, 1 + 4 + 9)):
+        torch.manual_seed(0)
+        part = ganzoo.part("regularizer", f"approximate-r1r2:gamma=2,levels={levels}")
+        assert float(part.discriminator_penalty(s)) == pytest.approx(real + 1 + 4 + 9, rel=0.03)
+
+
 def test_every_weight_of_pggan_is_scaled_by_its_gain() -> None:
     nets = ganzoo.part("architecture", "pggan:channel_max=6").build(ganzoo.Spec(shape=(3, 16, 16), latent_dim=5))
     for net, last in zip(nets, (list(nets.generator.to_image), [nets.discriminator.head]), strict=True):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import struct
 import unicodedata
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -187,6 +189,143 @@ def test_16_bits_and_floats_stay_what_they_are_when_asked(tmp_path: Path, memory
     assert torch.allclose(kept[0, 2].flatten(), torch.linspace(-1, 1, 64), atol=1e-6)
     eight = dataset(floats, ",channels=1,range=-3,5").tensors[0]
     assert eight.flatten()[[0, -1, 63]].tolist() == [0, 255, 255]
+
+
+def test_exported_numbers_are_in_the_units_of_the_files(tmp_path: Path) -> None:
+    """Where files have more than 8 bits: 12 bits that were looked at, all 16 bits, numbers that the user gave."""
+    deep(tmp_path / "twelve", 4095, 3000)
+    deep(tmp_path / "sixteen", 65535, 65535)
+    for k in range(2):
+        save(tmp_path / "eight" / f"{k}.png")
+    assert dataset(tmp_path / "twelve").data_range == (0.0, 4095.0)
+    assert dataset(tmp_path / "twelve", f",memory=0,cache={tmp_path / 'c'}").data_range == (0.0, 4095.0)
+    assert dataset(tmp_path / "twelve", ",memory=0,cache=none").data_range == (0.0, 4095.0)
+    assert dataset(tmp_path / "sixteen").data_range == (0.0, 65535.0)
+    assert dataset(tmp_path / "sixteen", ",range=0,65536").data_range == (0.0, 65536.0)
+    assert dataset(tmp_path / "eight").data_range is None
+    bytes_alone = dataset(tmp_path / "eight", ",range=0,4095")
+    assert bytes_alone.data_range is None
+    assert bytes_alone.notes == [
+        "folder: range=0,4095 changes nothing: no image of more than 8 bits was found, and bytes go from 0 to 255"
+    ]
+
+
+def png_of_16_bits_in_colour() -> bytes:
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        whole = kind + content
+        return struct.pack(">I", len(content)) + whole + struct.pack(">I", zlib.crc32(whole))
+
+    rows = b"".join(b"\0" + b"\x12\x34" * 24 for _ in range(8))
+    head = struct.pack(">IIBBBBB", 8, 8, 16, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+
+
+def test_bits_that_pillow_drops_are_said(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(png_of_16_bits_in_colour())
+    (tmp_path / "b.ppm").write_bytes(b"P6 8 8 65535\n" + b"\x12\x34" * 192)
+    said = (
+        "a.png has 16 bits a channel in colour, of which Pillow reads 8: to train on all bits, save each image as .npy"
+    )
+    assert dataset(tmp_path).notes[0].startswith(f"folder: {said}")
+    (tmp_path / "a.png").unlink()
+    images(tmp_path, "c.png", "d.tif")
+    assert [note.split(" has")[0] for note in dataset(tmp_path).notes] == ["folder: b.ppm"]
+    (tmp_path / "b.ppm").unlink()
+    assert dataset(tmp_path).notes == []
+
+
+# -- label files ------------------------------------------------------------------------------------------------------
+
+
+def test_a_label_file_of_the_current_folder_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    images(tmp_path / "set", "a.png", "b.png")
+    (tmp_path / "own.csv").write_text("file_name,label\na.png,cat\nb.png,dog\n")
+    monkeypatch.chdir(tmp_path)
+    assert dataset(tmp_path / "set", ",labels=own.csv").notes == []
+    (tmp_path / "set" / "own.csv").write_text("file_name,label\na.png,1\nb.png,0\n")
+    found = dataset(tmp_path / "set", ",labels=own.csv")
+    assert found.classes == ["cat", "dog"]
+    assert found.notes[0] == (
+        f"folder: the labels are those of {tmp_path / 'own.csv'}, and not of own.csv beside the images"
+    )
+
+
+@pytest.mark.parametrize("zipped", [False, True])
+def test_a_label_file_in_the_single_outer_folder(tmp_path: Path, zipped: bool) -> None:
+    images(tmp_path / "all", "set/x/1.png", "set/y/1.png")
+    (tmp_path / "all" / "set" / "labels.csv").write_text("file_name,label\nx/1.png,cat\ny/1.png,dog\n")
+    place = tmp_path / "all"
+    if zipped:
+        with zipfile.ZipFile(tmp_path / "all.zip", "w") as archive:
+            for file in sorted(place.rglob("*.*")):
+                archive.write(file, file.relative_to(place).as_posix())
+        place = tmp_path / "all.zip"
+    found = dataset(place)
+    assert (found.classes, found.labels.tolist()) == (["cat", "dog"], [0, 1])
+    assert len(found.notes) == 1
+
+
+def test_names_that_fit_several_images_are_named(tmp_path: Path) -> None:
+    images(tmp_path, "x/1.png", "y/1.png", "y/2.png", "y/3.png")
+    (tmp_path / "own.csv").write_text("file_name,label\n1.png,cat\n")
+    with pytest.raises(
+        errors.DataError, match=r"names 1\.png, which fits 2 images, such as x/1\.png and y/1\.png: name"
+    ):
+        dataset(tmp_path, f",labels={tmp_path / 'own.csv'}")
+    (tmp_path / "own.csv").write_text("file_name,label\n1.png,cat\n2.png,cat\n3.png,dog\n")
+    assert (
+        dataset(tmp_path, ",labels=own.csv")
+        .notes[-1]
+        .startswith("folder: 1 lines of own.csv fit several images, such as 1.png (x/1.png, y/1.png), and are not used")
+    )
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_two_members_of_one_name_in_a_zip_are_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    images(tmp_path, "a.png", "b.png", "c.png")
+    with zipfile.ZipFile(tmp_path / "all.zip", "w") as archive:
+        for name in ("a.png", "b.png", "c.png", "a.png"):
+            archive.write(tmp_path / name, name)
+    assert len(dataset(tmp_path / "all.zip", ",max_skipped=1")) == 3
+    assert "a.png (twice in the zip: the last is used)" in caplog.text
+
+
+LABEL_ARRAYS: dict[str, tuple[dict[str, Any], list[str], list[int]]] = {
+    "numbers": ({"labels": np.array([0, 1, 2])}, [], [0, 1, 2]),
+    "a column": ({"labels": np.array([[0], [1], [2]])}, [], [0, 1, 2]),
+    "whole floats": ({"y": np.array([0.0, 1.0, 2.0])}, [], [0, 1, 2]),
+    "booleans": ({"target": np.array([False, True, True])}, [], [0, 1, 1]),
+    "one-hot": ({"targets": np.eye(3)[[2, 0, 1]]}, [], [2, 0, 1]),
+    "names": ({"labels": np.array(["cat", "dog", "cat"])}, ["cat", "dog"], [0, 1, 0]),
+    "negative numbers": ({"labels": np.array([-1, 1, -1])}, ["-1", "1"], [0, 1, 0]),
+}
+
+
+@pytest.mark.parametrize("kind", LABEL_ARRAYS)
+def test_labels_of_every_kind_beside_the_samples_of_an_npz(kind: str, tmp_path: Path) -> None:
+    arrays, classes, numbers = LABEL_ARRAYS[kind]
+    np.savez(tmp_path / "x.npz", samples=np.zeros((3, 2, 4, 4), np.float32), **arrays)
+    found = dataset(tmp_path / "x.npz")
+    assert (found.classes, found.labels.tolist()) == (classes, numbers)
+
+
+def test_an_npz_with_two_arrays_without_names(tmp_path: Path) -> None:
+    np.savez(tmp_path / "x.npz", np.zeros((3, 2, 4, 4), np.float32), np.array([2, 0, 1]))
+    assert dataset(tmp_path / "x.npz").labels.tolist() == [2, 0, 1]
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        (np.array([0.5, 0.1, 0.2]), r"labels gives row 0 the label 0\.5: give a whole number or the name of a class"),
+        (np.array([0, 1]), r"labels of shape \(2,\) and type int64: expected a label for each of 3 rows"),
+        (np.zeros(3, np.complex64), r"labels of shape \(3,\) and type complex64: expected a label for each of 3 rows"),
+    ],
+)
+def test_labels_of_an_npz_that_are_no_classes(labels: Any, said: str, tmp_path: Path) -> None:
+    np.savez(tmp_path / "x.npz", samples=np.zeros((3, 2, 4, 4), np.float32), labels=labels)
+    with pytest.raises(errors.DataError, match=said):
+        dataset(tmp_path / "x.npz")
 
 
 def test_floats_of_8_bit_colour(tmp_path: Path) -> None:

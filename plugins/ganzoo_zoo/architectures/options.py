@@ -334,6 +334,12 @@ def ladder(name: str, shape: Sequence[int], dims: Collection[int] = (2,)) -> Lad
         if not _ladders(near):
             near = (_nearest(max(sides)),) * len(sides)
         size = str(near[0]) if len(set(near)) == 1 else "x".join(map(str, near))
+        if len(sides) == 2 and 4 * sides[1] <= min(shape[:2]):  # 64x64x3
+            first = f"({shape[2]}, {shape[0]}, {shape[1]})"
+            raise Incompatible(
+                f"{name} makes images whose channels come first, and this data gives {'x'.join(map(str, shape))}: give "
+                f"samples of shape {first}"
+            )
         raise Incompatible(
             f"{name} makes {DIMENSIONS[len(sides)]} whose sides are a small base (2 to 7) times a power of two, and "
             f"this data gives {'x'.join(map(str, shape))}: set the data's size={size}"

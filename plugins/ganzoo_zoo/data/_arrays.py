@@ -17,13 +17,19 @@ from ganzoo import errors
 from ._decode import Unreadable, reason
 from ._files import Files
 from ._images import ImageSet, shown
-from ._labels import Labelled
+from ._labels import Labelled, Unfit, class_numbers
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 ARRAYS = (".npy", ".npz")
 """The endings of files with arrays."""
+
+LABELS = ("labels", "label", "targets", "target", "classes", "y")
+"""The names of an array with labels."""
+
+UNNAMED = {"arr_0", "arr_1"}
+"""numpy's names of two arrays that were saved without names."""
 
 Axes = Literal["auto", "1", "2", "3"]
 """The annotation of the parameter ``axes``: the number of axes of an array besides the channels."""
@@ -56,7 +62,9 @@ def read(stream: BinaryIO, name: str) -> dict[str, Array]:
         found = np.load(io.BytesIO(stream.read()), allow_pickle=False)  # a pickle could run any program
         if isinstance(found, np.ndarray):
             return {"samples": found}
-        return {key: found[key] for key in found.files}
+        arrays = {key: found[key] for key in found.files}
+        # np.savez(file, samples, labels) names arrays by number.
+        return {"samples": arrays["arr_0"], "labels": arrays["arr_1"]} if set(arrays) == UNNAMED else arrays
     except MemoryError as error:
         raise Unreadable("an array that memory has no room for") from error
     except Exception as error:  # numpy and zipfile raise almost anything on damaged files
@@ -64,7 +72,7 @@ def read(stream: BinaryIO, name: str) -> dict[str, Array]:
 
 
 def the_samples(arrays: dict[str, Array]) -> Array:
-    """The array with samples: ``samples``, or the only array besides ``labels``.
+    """The array with samples: ``samples``, or the only array besides those with a name of ``LABELS``.
 
     Args:
         arrays: the arrays of a file by name.
@@ -72,7 +80,7 @@ def the_samples(arrays: dict[str, Array]) -> Array:
     Raises:
         Unreadable: there are several arrays, and none is called ``samples``.
     """
-    names = [name for name in arrays if name != "labels"]
+    names = [name for name in arrays if name not in LABELS]
     if "samples" in arrays:
         return arrays["samples"]
     if len(names) != 1:
@@ -116,23 +124,6 @@ def as_sample(array: Array, axes: Axes, span: Range | None) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(scaled.astype(np.float32)))
 
 
-def unscaled(samples: Tensor, span: Range | None) -> Tensor:
-    """The inverse of the scaling of ``as_sample``.
-
-    Args:
-        samples: numbers in [-1, 1].
-        span: the numbers that became -1 and 1, or None.
-
-    Example:
-        >>> unscaled(torch.tensor([-1.0, 0.0, 1.0]), (0.0, 10.0)).tolist()
-        [0.0, 5.0, 10.0]
-    """
-    if span is None:
-        return samples
-    low, high = span
-    return low + (samples + 1.0) * ((high - low) / 2.0)
-
-
 class LazyArrays(Dataset[Any]):
     """Samples of one file each, which are read when an item is read.
 
@@ -145,7 +136,7 @@ class LazyArrays(Dataset[Any]):
 
     def __init__(self, files: Files, used: Labelled, axes: Axes, span: Range | None) -> None:
         self.files, self.names, self.labels, self.classes = files, used.names, used.labels, used.classes
-        self.notes, self.axes, self.span = used.notes, axes, span
+        self.notes, self.axes, self.span, self.data_range = used.notes, axes, span, span
 
     def __len__(self) -> int:
         return len(self.names)
@@ -186,7 +177,7 @@ class LazyArrays(Dataset[Any]):
                     "need one shape and one type"
                 )
             samples.append(sample)
-        return ImageSet(torch.stack(samples), self.labels, self.classes, self.notes)
+        return ImageSet(torch.stack(samples), self.labels, self.classes, self.notes, self.data_range)
 
 
 def stacked(path: Path, axes: Axes, span: Range | None, limit: int | None) -> ImageSet:
@@ -211,14 +202,21 @@ def stacked(path: Path, axes: Axes, span: Range | None, limit: int | None) -> Im
         count = len(rows) if limit is None else min(limit, len(rows))
         chosen = [i * len(rows) // count for i in range(count)]
         samples = torch.stack([as_sample(rows[i], axes, span) for i in chosen])
-        labels = None
-        if "labels" in arrays:
-            given = arrays["labels"]
-            if given.shape != (len(rows),) or given.dtype.kind not in "iu" or given.min() < 0:
-                raise Unreadable(
-                    f"labels of shape {given.shape} and type {given.dtype}: expected a class number a sample"
-                )
-            labels = torch.from_numpy(given[chosen].astype(np.int64))
+        key = next((name for name in LABELS if name in arrays), None)
+        classes, labels = ([], None) if key is None else _labels(key, arrays[key], len(rows))
     except (OSError, Unreadable) as error:
         raise errors.DataError(f"folder: {where} cannot be used ({reason(error)})") from error
-    return ImageSet(samples, labels)
+    return ImageSet(samples, None if labels is None else labels[chosen], classes, data_range=span)
+
+
+def _labels(key: str, given: Array, rows: int) -> tuple[list[str], Tensor]:
+    """The names of the classes, and the class numbers (N,) of an array: numbers, one-hot rows, or names."""
+    found = given[:, 0] if given.ndim == 2 and given.shape[1] == 1 else given
+    if found.ndim not in (1, 2) or len(found) != rows or found.dtype.kind not in "biufU":
+        raise Unreadable(
+            f"{key} of shape {given.shape} and type {given.dtype}: expected a label for each of {rows} rows"
+        )
+    try:
+        return class_numbers(found.tolist(), [f"row {k}" for k in range(rows)])
+    except Unfit as why:
+        raise Unreadable(f"{key} {why}") from None

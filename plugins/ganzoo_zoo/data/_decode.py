@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import math
 from dataclasses import dataclass
 from typing import Annotated, BinaryIO, Literal, TypeAlias
 
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 from pydantic import StringConstraints
 
+from ganzoo.image_depth import BeyondRange, is_deep, unit_values
 from ganzoo.image_formats import formats
 
 from ._images import shown
@@ -89,7 +89,7 @@ def decode(stream: BinaryIO, how: How, suffix: str = "") -> Pixels:
     if how.dtype == "uint8":
         pixels = np.asarray(to_size(flat(image, how.channels, how.range), how.size, how.resize))
         return pixels[None] if how.channels == 1 else pixels.transpose(2, 0, 1)
-    if deep(image):
+    if is_deep(image):
         planes = [Image.fromarray(_unit(image, how.range))] * min(how.channels, 3)
         planes += [Image.new("F", image.size, 1.0)] * (how.channels - 3)
     else:
@@ -125,27 +125,13 @@ def opened(stream: BinaryIO, suffix: str = "", size: tuple[int, int] | None = No
         return upright
 
 
-def deep(image: Image.Image) -> bool:
-    """Whether an image has more than 8 bits a channel: integers, or floating-point values.
-
-    Args:
-        image: an image of any mode.
-    """
-    return image.mode in ("I", "F") or image.mode.startswith("I;16")
-
-
-def _unit(image: Image.Image, span: tuple[float, float] | None) -> NDArray[np.float32]:
-    """The values of a deep image as floating-point numbers from 0 to 1."""
-    values = np.asarray(image)
-    least, most = float(values.min()), float(values.max())
-    low, high = span or ((0.0, 1.0) if image.mode == "F" else (0.0, 65535.0))
-    if not (least >= low and most <= high):  # NaN too
-        kind = "floating-point values" if image.mode == "F" else "integers"
-        if math.isnan(least):
-            raise Unreadable("floating-point values with NaN: leave the file out, or mend it")
-        beyond = f"beyond {low:g} to {high:g}"
-        raise Unreadable(f"{kind} from {least:g} to {most:g}, {beyond}: give range=LOW,HIGH of all images")
-    return ((values.astype(np.float64) - low) / (high - low)).astype(np.float32)
+def _unit(image: Image.Image, data_range: tuple[float, float] | None) -> NDArray[np.float32]:
+    """The values of a deep image from 0 to 1."""
+    try:
+        return unit_values(image, data_range)
+    except BeyondRange as error:
+        advice = "leave the file out, or mend it" if "NaN" in str(error) else "give range=LOW,HIGH of all images"
+        raise Unreadable(f"{error}: {advice}") from error
 
 
 def flat(image: Image.Image, channels: int, span: tuple[float, float] | None = None) -> Image.Image:
@@ -162,7 +148,7 @@ def flat(image: Image.Image, channels: int, span: tuple[float, float] | None = N
     Raises:
         Unreadable: numbers without a known range.
     """
-    if deep(image):  # scaled, where Pillow's convert would clip
+    if is_deep(image):  # scaled, where Pillow's convert would clip
         image = Image.fromarray(np.rint(_unit(image, span) * 255).astype(np.uint8))
     elif channels != 4 and image.has_transparency_data:
         image = image.convert("RGBA")

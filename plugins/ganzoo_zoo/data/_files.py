@@ -193,6 +193,9 @@ class Archive:
                 continue
             if name.startswith("/") or re.match("[A-Za-z]:", name) or ".." in name.split("/"):
                 self.skipped.append((name, "leaves the zip"))
+            elif name in self._members:
+                self.skipped.append((name, "twice in the zip: the last is used"))
+                self._members[name] = info
             elif not _hidden(name):
                 self._members[name] = info
         self.names = sorted(self._members, key=natural)

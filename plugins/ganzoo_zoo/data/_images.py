@@ -21,11 +21,13 @@ class ImageSet(TensorDataset):
         labels: (N,) int64 class numbers, None without labels.
         classes: the names of the classes, in the order of their numbers.
         notes: what is remarkable about the images, a line each.
+        data_range: the numbers of the files that became -1 and 1, None of bytes.
 
     Attributes:
         labels: (N,) int64 class numbers, None without labels.
         classes: the names of the classes, in the order of their numbers.
         notes: what is remarkable about the images, a line each.
+        data_range: the numbers of the files that became -1 and 1, None of bytes.
     """
 
     def __init__(
@@ -34,8 +36,10 @@ class ImageSet(TensorDataset):
         labels: Tensor | None = None,
         classes: Iterable[str] = (),
         notes: Iterable[str] = (),
+        data_range: tuple[float, float] | None = None,
     ) -> None:
         super().__init__(*(images,) if labels is None else (images, labels))
+        self.data_range = data_range
         self.labels = labels
         self.classes = list(classes)
         self.notes = list(notes)
@@ -48,10 +52,18 @@ class PairSet(Dataset[Any]):
         images: (N, C, H, W) uint8, the samples, which are generated.
         conditions: (N, C', H, W) uint8, the photo that each sample is generated for.
         notes: what is remarkable about the pairs, a line each.
+        data_range: the numbers of the photos' files that became -1 and 1, None of bytes.
     """
 
-    def __init__(self, images: Tensor, conditions: Tensor, notes: Iterable[str] = ()) -> None:
+    def __init__(
+        self,
+        images: Tensor,
+        conditions: Tensor,
+        notes: Iterable[str] = (),
+        data_range: tuple[float, float] | None = None,
+    ) -> None:
         self.images, self.conditions, self.notes = images, conditions, list(notes)
+        self.data_range = data_range
 
     def __len__(self) -> int:
         return len(self.images)

@@ -145,10 +145,33 @@ def _from_file(files: Files, given: str) -> Labelled:
             raise Unfit(f"cannot be read ({reason(error)})") from None
         if place.resolve().is_relative_to(files.root.resolve()):
             _is_used(files, given)
+        elif not place.is_absolute() and _has(files, given):
+            found = _matched(files, _read(content, place.name), place.name)
+            here = shown(place.resolve())
+            found.notes.insert(
+                0, f"folder: the labels are those of {here}, and not of {shown(given)} beside the images"
+            )
+            return found
     else:
         content = _content(files, given)
         _is_used(files, given)
     return _matched(files, _read(content, place.name), place.name)
+
+
+def _has(files: Files, name: str) -> bool:
+    """Whether a file lies beside the images."""
+    try:
+        _content(files, name)
+    except Unfit:
+        return False
+    return True
+
+
+def _outer(names: Sequence[str]) -> str:
+    """The single outer folder that all images lie in, with a slash, or nothing."""
+    outer = {name.split("/")[0] if "/" in name else "" for name in names}
+    only = outer.pop() if len(outer) == 1 else ""
+    return f"{only}/" if only else ""
 
 
 def _is_used(files: Files, name: str) -> None:
@@ -165,6 +188,8 @@ def _content(files: Files, name: str) -> bytes:
         if isinstance(files, Archive):
             return files.beside(name)
         place = files.root / name
+        if not place.is_file() and (outer := _outer(files.names)):
+            place = files.root / outer / name
         if not place.is_file():
             raise Unfit(
                 "does not exist: name a CSV or JSON file, by its path or by its name in the folder of the images"
@@ -258,13 +283,15 @@ def _matched(files: Files, pairs: list[tuple[str, Any]], name: str) -> Labelled:
             raise Unfit(
                 f"gives {shown(file)} two labels, {shown(given[_plain(file)])} and {shown(label)}: leave one out"
             )
-    known = {_plain(image): image for image in files.names}
+    outer = _outer(files.names)  # a label file may lie in the outer folder, and name files from there
+    known = {_plain(name): image for image in files.names for name in (image.removeprefix(outer), image)}
     by_end: dict[str, list[str]] = {}
     for image in files.names:
         for end in {_plain(PurePosixPath(image).name), _plain(PurePosixPath(image).stem)}:
             by_end.setdefault(end, []).append(image)
     found: dict[str, Any] = {}
     lost: list[str] = []
+    unclear: list[tuple[str, list[str]]] = []
     for file, label in given.items():
         ends = by_end.get(_plain(PurePosixPath(file).name), [])
         if file in known:
@@ -275,20 +302,34 @@ def _matched(files: Files, pairs: list[tuple[str, Any]], name: str) -> Labelled:
                     f"has two lines that fit {shown(ends[0])}, with the labels {shown(found[ends[0]])} and "
                     f"{shown(label)}: name the files by their paths in the folder"
                 )
+        elif ends:
+            unclear.append((file, ends))
         else:
             lost.append(file)
+    if not found and unclear:
+        (file, ends) = unclear[0]
+        raise Unfit(
+            f"names {shown(file)}, which fits {len(ends)} images, such as {shown(ends[0])} and {shown(ends[1])}: name "
+            "the files by their paths in the folder"
+        )
     if not found:
         raise Unfit(
             f"names none of the images, such as {shown(files.names[0])}: its first is {shown(next(iter(given), ''))}"
         )
     names = [image for image in files.names if image in found]
-    classes, labels = _numbers([found[image] for image in names], names)
+    classes, labels = class_numbers([found[image] for image in names], names)
     notes = []
     if len(names) < len(files.names):
         left = next(image for image in files.names if image not in found)
         gone = len(files.names) - len(names)
         notes.append(
             f"folder: {gone} of {len(files.names)} images have no label in {name} and are left out: {shown(left)}, ..."
+        )
+    if unclear:
+        (file, ends) = unclear[0]
+        notes.append(
+            f"folder: {len(unclear)} lines of {name} fit several images, such as {shown(file)} ({shown(ends[0])}, "
+            f"{shown(ends[1])}), and are not used: name the files by their paths in the folder"
         )
     if lost:
         notes.append(f"folder: {len(lost)} lines of {name} name no image of the folder: {shown(lost[0])}, ...")
@@ -299,8 +340,19 @@ def _plain(name: str) -> str:
     return unicodedata.normalize("NFC", name.strip().replace("\\", "/").removeprefix("./"))
 
 
-def _numbers(labels: list[Any], names: list[str]) -> tuple[list[str], Tensor]:
-    """Labels as class numbers: whole numbers from 0 as they are, one-hot rows, or names in natural order."""
+def class_numbers(labels: list[Any], names: list[str]) -> tuple[list[str], Tensor]:
+    """Labels as class numbers: whole numbers from 0 as they are, one-hot rows, or names in natural order.
+
+    Args:
+        labels: a label an item.
+        names: how messages call the items.
+
+    Returns:
+        The names of the classes, empty where labels are numbers, and (N,) int64.
+
+    Raises:
+        Unfit: a label is no class.
+    """
     if all(isinstance(label, list) for label in labels):
         labels = [_one_hot(label, name) for label, name in zip(labels, names, strict=True)]
     read = [_whole(label) for label in labels]

@@ -16,15 +16,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import PIL.Image
+import PIL.ImageFile
 import torch
 from rich.console import Console
 from rich.progress import Progress
 from torch.utils.data import Dataset
 
 from ganzoo import errors
+from ganzoo.image_depth import is_deep
 
 from . import _cache
-from ._decode import How, Pixels, decode, deep, opened, reason, sides
+from ._decode import How, Pixels, decode, opened, reason, sides
 from ._files import Files, Skipped
 from ._images import ImageSet, shown
 from ._labels import Labelled
@@ -36,7 +38,7 @@ _log = logging.getLogger("ganzoo")
 _CHUNK = 64  # images that a thread decodes at a time
 _NAMED = 10  # unreadable images that are named one by one, when they are found during training
 
-_DEEP = (".pgm", ".png", ".pnm", ".tif", ".tiff", ".jp2", ".j2k", ".jpx", ".jpf", ".avif")
+_DEEP = (".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".jp2", ".j2k", ".jpx", ".jpf", ".avif")
 """The endings of files that may have more than 8 bits a channel, and that Pillow reads with all bits."""
 
 _LOOKED_AT = 256
@@ -108,6 +110,7 @@ class LazyImages(Dataset[Any]):
         files: the image files.
         used: the files that are used, with their labels.
         tally: the count of unreadable files.
+        data_range: the numbers of the files that become -1 and 1, None of bytes.
 
     Attributes:
         labels: (N,) int64 class numbers, None without labels.
@@ -115,9 +118,11 @@ class LazyImages(Dataset[Any]):
         notes: what is remarkable, a line each.
     """
 
-    def __init__(self, how: How, files: Files, used: Labelled, tally: Tally) -> None:
+    def __init__(
+        self, how: How, files: Files, used: Labelled, tally: Tally, data_range: tuple[float, float] | None = None
+    ) -> None:
         self.how, self.files, self.names, self.tally = how, files, used.names, tally
-        self.labels, self.classes, self.notes = used.labels, used.classes, used.notes
+        self.labels, self.classes, self.notes, self.data_range = used.labels, used.classes, used.notes, data_range
         self.bad: set[int] = set()
 
     def __len__(self) -> int:
@@ -154,7 +159,7 @@ class LazyImages(Dataset[Any]):
         if bad:
             keep = [at for at in range(count) if at not in bad]
             images, labels = images[keep], labels[keep] if labels is not None else None
-        return ImageSet(torch.from_numpy(images), labels, self.classes, self.notes)
+        return ImageSet(torch.from_numpy(images), labels, self.classes, self.notes, self.data_range)
 
     def kept(self, place: Path) -> ImageSet:
         """All images, in a file that is mapped into memory, with the same items as this dataset.
@@ -174,9 +179,9 @@ class LazyImages(Dataset[Any]):
         self.tally.skipped += [(self.names[at], why) for at, why in found.unread.items()]
         self.tally.report(len(self.names) - len(found.unread))
         if self.labels is None:
-            return ImageSet(found.images, notes=self.notes)
+            return ImageSet(found.images, notes=self.notes, data_range=self.data_range)
         rows = _readable(len(self.names), found.unread)
-        images = ImageSet(found.images, self.labels[rows], self.classes, self.notes)
+        images = ImageSet(found.images, self.labels[rows], self.classes, self.notes, self.data_range)
         images.labels = self.labels
         return images
 
@@ -251,45 +256,101 @@ def _hash(value: object) -> str:
     return hashlib.sha256(json.dumps(value).encode()).hexdigest()
 
 
-def depth(who: str, files: Files, names: list[str], notes: list[str]) -> tuple[float, float] | None:
-    """The values of 16-bit images that become black and white, from the values of some images.
+@dataclass
+class Depth:
+    """How many bits a channel the files of a set have.
 
     Args:
-        who: name of the data part, for the note.
+        span: the values of images of more than 8 bits that become black and white, as ``How`` takes them.
+        data_range: the same, and the usual values where nobody gave any. None where every image has 8 bits.
+    """
+
+    span: tuple[float, float] | None
+    data_range: tuple[float, float] | None
+
+
+def depth(who: str, files: Files, names: list[str], notes: list[str], given: tuple[float, float] | None) -> Depth:
+    """Look at how many bits the images of a set have, and how many of 16 bits are used.
+
+    Args:
+        who: name of the data part, for the notes.
         files: the image files.
         names: names of the files that are used.
-        notes: gets a line where fewer than 16 bits are used.
+        notes: gets a line where fewer than 16 bits are used, where a range is given in vain, and where Pillow drops
+            bits.
+        given: the values that become black and white, as the user gave them.
 
     Returns:
-        0 and the largest number of as many bits as are used. None for all 16 bits, and where no image has 16 bits.
+        The values that become black and white: 0 and the largest number of as many bits as are used, where nobody gave
+        the two.
     """
-    top = _largest(files, names)
-    bits = next((n for n in BITS if top is not None and top < 2**n), BITS[-1])
+    found = _look(files, names)
+    if found.coloured:
+        notes.append(
+            f"{who}: {shown(found.coloured)} has 16 bits a channel in colour, of which Pillow reads 8: to train on all "
+            "bits, save each image as .npy of shape (3, H, W)"
+        )
+    if given is not None:
+        deep = found.top is not None or found.floating
+        if not deep:
+            numbers = ",".join(f"{value:g}" for value in given)
+            notes.append(
+                f"{who}: range={numbers} changes nothing: no image of more than 8 bits was found, and bytes go from 0 "
+                "to 255"
+            )
+        return Depth(given, given if deep else None)
+    if found.top is None:
+        return Depth(None, (0.0, 1.0) if found.floating else None)
+    bits = next((n for n in BITS if found.top < 2**n), BITS[-1])
+    whole = (0.0, 2.0**bits - 1)
     if bits == BITS[-1]:
-        return None
+        return Depth(None, whole)
     notes.append(
-        f"{who}: 16-bit images have values up to {top:g}, as of {bits} bits: 0 to {2**bits - 1} become black to "
+        f"{who}: 16-bit images have values up to {found.top:g}, as of {bits} bits: 0 to {2**bits - 1} become black to "
         "white, and range=0,65535 would take all 16 bits"
     )
-    return (0.0, 2.0**bits - 1)
+    return Depth(whole, whole)
 
 
-def _largest(files: Files, names: list[str]) -> float | None:
-    """The largest value of the images with integers of more than 8 bits. None where no such image is found."""
+@dataclass
+class _Found:
+    """What was found in the files that were looked at.
+
+    Args:
+        top: the largest value of the images with integers of more than 8 bits. None without such an image.
+        floating: whether an image has floating-point numbers.
+        coloured: the name of an image in colour with 16 bits a channel, or nothing.
+    """
+
+    top: float | None = None
+    floating: bool = False
+    coloured: str = ""
+
+
+def _look(files: Files, names: list[str]) -> _Found:
     candidates = [name for name in names if PurePosixPath(name).suffix.lower() in _DEEP]
     count = min(len(candidates), _LOOKED_AT)
-    found = None
+    found = _Found()
     for name in (candidates[i * len(candidates) // count] for i in range(count)):
         try:
             with files.open(name) as stream, warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 with PIL.Image.open(stream, formats=("AVIF", "JPEG2000", "PNG", "PPM", "TIFF")) as image:
-                    if not deep(image) or image.mode == "F":
+                    found.floating |= image.mode == "F"
+                    if not is_deep(image):
+                        found.coloured = found.coloured or (name if _drops_bits(image) else "")
+                    if not is_deep(image) or image.mode == "F":
                         continue
                 stream.seek(0)
                 values = np.asarray(opened(stream, PurePosixPath(name).suffix))
                 top = float(values.max()) if values.min() >= 0 else float("inf")
         except Exception:  # unreadable files are counted where they are decoded
             continue
-        found = top if found is None else max(found, top)
+        found.top = top if found.top is None else max(found.top, top)
     return found
+
+
+def _drops_bits(image: PIL.ImageFile.ImageFile) -> bool:
+    """Whether Pillow reads 8 bits of 16: Pillow's plan for decoding tells ``RGB;16B``, or the largest value 65535."""
+    plans = [str(tile.args) for tile in image.tile]
+    return any(";16" in plan or "65535" in plan for plan in plans)

@@ -128,6 +128,7 @@ class Pairs(Dataset[Any]):
     def __init__(self, task: Task, source: Dataset[Any], rows: list[int] | None, fixed: bool) -> None:
         self.task, self.source, self.rows, self.fixed = task, source, rows, fixed
         self.notes = list(getattr(source, "notes", ()))  # what the data of images noticed, for the run to say
+        self.data_range = getattr(source, "data_range", None)
 
     def __len__(self) -> int:
         return len(self.source) if self.rows is None else len(self.rows)  # type: ignore[arg-type]
@@ -148,27 +149,19 @@ class Pairs(Dataset[Any]):
         Raises:
             DataError: the item is no picture, or smaller than the square to cut.
         """
-        item = self.source[index if self.rows is None else self.rows[index]]
-        given = item
-        if isinstance(item, Mapping):
-            if "condition" in item:
-                raise errors.DataError(f"{self.task.name}: of={type(self.task.of).__name__} gives pairs: give images")
-            given = item["image"]
-        elif isinstance(item, (tuple, list)):
-            given = item[0]
-        if not isinstance(given, torch.Tensor):
-            raise errors.DataError(
-                f"{self.task.name}: of={type(self.task.of).__name__} gives items of type {type(given).__name__}: give "
-                "uint8 tensors (C, H, W), such as torchvision.transforms.functional.pil_to_tensor makes"
-            )
-        picture: Tensor = given
+        row = index if self.rows is None else self.rows[index]
+        inner = f"{self.task.name}: of={type(self.task.of).__name__}"
+        item = ganzoo.read_item(self.source[row], f"{inner}: item {row}")
+        if "condition" in item:
+            raise errors.DataError(f"{inner} gives pairs: give images")
+        picture = item["image"]
         if self.task.of.random_numbers and picture.dim() == 3:  # the options flip and crop of the data of images
             numbers = None if self.fixed else torch.rand(1, self.task.of.random_numbers, generator=generator)
             picture = self.task.of.augment(picture[None], numbers)[0]
         if picture.dim() != 3:
             raise errors.DataError(
-                f"{self.task.name}: of={type(self.task.of).__name__} gives samples of shape {tuple(picture.shape)}, "
-                "not pictures: name data of pictures, such as folder, cifar10 or mnist"
+                f"{inner} gives samples of shape {tuple(picture.shape)}, not pictures: name data of pictures, such as "
+                "folder, cifar10 or mnist"
             )
         if picture.dtype != torch.uint8:
             picture = ((picture + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
@@ -217,7 +210,8 @@ class Moved(Dataset[Any]):
     """
 
     def __init__(self, pairs: PairSet, name: str, size: tuple[int, int], flip: bool) -> None:
-        self.pairs, self.name, self.size, self.flip, self.notes = pairs, name, size, flip, pairs.notes
+        self.pairs, self.name, self.size, self.flip = pairs, name, size, flip
+        self.notes, self.data_range = pairs.notes, pairs.data_range
 
     def __len__(self) -> int:
         return len(self.pairs)

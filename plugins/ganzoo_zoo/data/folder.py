@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from annotated_types import Ge, Le
@@ -12,16 +12,13 @@ from annotated_types import Ge, Le
 from ganzoo import cache_folder, errors, user_path
 from ganzoo.image_formats import suffixes
 
-from ._arrays import ARRAYS, Axes, LazyArrays, Range, stacked, unscaled
+from ._arrays import ARRAYS, Axes, LazyArrays, Range, stacked
 from ._augmented import ImageData
 from ._decode import How, Resize, Size, sides
 from ._files import Files, listed, not_looked_at
 from ._images import ImageSet, shown
 from ._labels import Labelled, labelled
 from ._lazy import LazyImages, Tally, depth
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 _log = logging.getLogger("ganzoo")
 
@@ -79,7 +76,8 @@ class Folder(ImageData):
 
         Where the path holds ``.npy`` or ``.npz`` files and no images, each file is a sample, in the shape of its array.
         One ``.npy`` or ``.npz`` file as the path has a sample a row. The array is called ``samples``, or is the only
-        one, and class numbers may lie beside the samples as ``labels``. Floating-point arrays stay floating-point.
+        one, and labels may lie beside the samples as ``labels``, ``targets`` or ``y``: class numbers, one-hot rows, or
+        names. Floating-point arrays stay floating-point.
         size, resize, channels, max_skipped and cache are of images alone. Arrays larger than ``memory`` are read file
         by file.
 
@@ -117,17 +115,6 @@ class Folder(ImageData):
         if self.range is not None and not self.range[0] < self.range[1]:
             raise ValueError(f"range={self.range[0]:g},{self.range[1]:g}: the first number must be below the second")
 
-    def restore(self, samples: Tensor) -> Tensor:
-        """Samples in the units of the arrays that the data was read from.
-
-        Args:
-            samples: (N, *shape), in [-1, 1].
-
-        Returns:
-            The numbers before the scaling.
-        """
-        return unscaled(samples, self.range)
-
     def _arrays(self) -> ImageSet | LazyArrays | None:
         """Samples from arrays of numbers, None where the path holds images or neither."""
         place = user_path(self.path)
@@ -161,8 +148,9 @@ class Folder(ImageData):
             raise errors.DataError(f"folder: {found}{unread}: expected files that end in {' '.join(suffixes())}{other}")
         used = self._used(files)
         tally.files += len(used.names)
-        how = How(self.size, self.channels, self.resize, self._span(files, used), self.dtype)
-        images = LazyImages(how, files, used, tally)
+        bits = depth("folder", files, used.names, used.notes, self.range)
+        how = How(self.size, self.channels, self.resize, bits.span, self.dtype)
+        images = LazyImages(how, files, used, tally, bits.data_range)
         pixels = self.channels * math.prod(sides(self.size)) * np.dtype(self.dtype).itemsize
         if len(used.names) * pixels <= self.memory * 2**30:
             return images.decoded()
@@ -196,6 +184,3 @@ class Folder(ImageData):
                 f"folder: {len(used.names)} files in {shown(self.path)} have a label: label more files"
             )
         return used.spread(self.limit)
-
-    def _span(self, files: Files, used: Labelled) -> Range | None:
-        return self.range or depth("folder", files, used.names, used.notes)

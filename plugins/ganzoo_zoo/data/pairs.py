@@ -129,16 +129,15 @@ class Pairs(ganzoo.Data):
                 "give more pairs, or another hold_out"
             )
         notes: list[str] = []
-        span = self.range or depth("pairs", files, [name for pair in names for name in pair[: self._deep]], notes)
-        read = [self._read(files, photo, sample, span) for photo, sample in (names[row] for row in rows)]
+        found = depth("pairs", files, [name for pair in names for name in pair[: self._deep]], notes, self.range)
+        read = [self._read(files, photo, sample, found.span) for photo, sample in (names[row] for row in rows)]
         if self.sample == "mask" and (empty := sum(not bool(sample.any()) for _, sample in read)):
             dark = f"no pixel is above threshold={self.threshold}"
             notes.append(f"pairs: {empty} of {len(read)} masks in {where} are empty: {dark}")
         if files.ignored:
             notes.append(f"pairs: files in {where} that are not looked at: {not_looked_at(files)}")
-        return PairSet(
-            torch.stack([sample for _, sample in read]), torch.stack([condition for condition, _ in read]), notes
-        )
+        samples, conditions = torch.stack([sample for _, sample in read]), torch.stack([photo for photo, _ in read])
+        return PairSet(samples, conditions, notes, found.data_range)
 
     @property
     def _deep(self) -> int:

@@ -21,6 +21,9 @@ class ApproximateR1R2(ganzoo.Regularizer):
     Args:
         gamma: factor of both penalties, at least 0.
         sigma: s, standard deviation of the noise, above 0.
+        levels: K, as of an architecture that shows the discriminator K copies of a real image along the channels, such
+            as gat. All copies of an image get the same e, so that R1 is the slope along the image. The K levels of a
+            fake image, which differ, get an e each.
 
     Notes:
         The penalty has no second derivative, so that networks without second derivatives can be trained, and costs 4d
@@ -28,8 +31,8 @@ class ApproximateR1R2(ganzoo.Regularizer):
         square of the penalty.
         Both scores of a difference are of images without the transforms of other parts, since another random transform
         would change the score more than the noise. The authors' code keeps the transform of the first score.
-        Where an architecture of several levels shows the discriminator copies of a real image, each copy has noise of
-        its own, and the penalty is the sum of the copies' squared slopes. The authors' code gives all copies one noise.
+        With ``levels=1`` each copy of a real image has an e of its own, and R1 is the sum of the copies' squared
+        slopes, up to K times smaller.
 
     Source:
         S. Lin et al. 2025, Diffusion adversarial post-training for one-step video generation, arXiv:2501.08316;
@@ -50,6 +53,7 @@ class ApproximateR1R2(ganzoo.Regularizer):
 
     gamma: Annotated[float, Ge(0)] = 0.1
     sigma: Annotated[float, Gt(0)] = 0.01
+    levels: Annotated[int, Ge(1)] = 1
 
     def discriminator_penalty(self, s: ganzoo.Scores) -> Tensor:
         """The penalties of both sides.
@@ -59,7 +63,9 @@ class ApproximateR1R2(ganzoo.Regularizer):
         """
         total = torch.zeros((), device=s.real_images.device)
         for images, fake in ((s.real_images.detach(), False), (s.fake_images.detach(), True)):
-            moved = images + self.sigma * torch.randn_like(images)
+            copies = 1 if fake or images.shape[1] % self.levels else self.levels
+            noise = torch.randn_like(images.chunk(copies, 1)[0])
+            moved = images + self.sigma * torch.cat([noise] * copies, 1)
             change = s.judge(moved, as_is=True, fake=fake) - s.judge(images, as_is=True, fake=fake)
             total = total + (change / self.sigma).square().mean()
         return self.gamma / 2 * total

@@ -53,7 +53,6 @@ class MultiLevelNoise(ganzoo.Regularizer):
 
         Args:
             spec: shape of the samples.
-            spec.outputs: the spec.outputs of the discriminator beside the logits.
 
         Raises:
             Incompatible: the samples are no images.
