@@ -251,7 +251,7 @@ class Architecture(Part):
         The engine asks before each step, and gives the answer to ``generate`` and ``judge`` as ``batch.stage``. At a
         stage, ``generate`` may make smaller samples than ``spec.shape``, and ``judge`` is given samples of that size.
         A batch without a stage asks for the whole networks. People and metrics see small samples upsampled to
-        ``spec.shape``, nearest neighbour.
+        ``spec.shape``, nearest neighbour. Growth never goes back: a point behind that of the step before is not taken.
 
         Args:
             spec: shape and type of samples and latents.

@@ -181,7 +181,7 @@ class Pair(Architecture):
         if mine != theirs or made != judged:
             raise Incompatible(
                 f"the generator would grow to {tuple(made[1:])} and the discriminator to {tuple(judged[1:])} at one "
-                "point of the run: give --arch and --d-arch the same parameters of growth"
+                "point of the run: give both the same parameters of growth, or take one that does not grow"
             )
         return mine
 

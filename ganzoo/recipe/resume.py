@@ -172,14 +172,16 @@ def _what_becomes_of(numbers: str, step: int, before: int, total: int, *, kept: 
 
 
 def _scheduled(run: Run) -> str:
-    """The numbers of the parts that follow the run, such as ``optimizer.lr=0.002..0``."""
+    """What follows the run: numbers of parts, such as ``optimizer.lr=0.002..0``, and growth by shares of the run."""
     found = {
         f"{key.rpartition(' ')[2]}.{name}={number}"
         for key, bound in run.parts.bound.items()
         for name, number in bound.scheduled.items()
     }
     own = {each for each in found if each[:2] not in ("d_", "g_") or each[2:] not in found}  # both players' in one
-    return ", ".join(sorted(own))
+    grown = [run.parts.architecture.stage(run.spec, progress, run.state.counters.images) for progress in (0.0, 1.0)]
+    growth = ["the growth of the networks, which never goes back"] if grown[0] != grown[1] else []
+    return ", ".join([*sorted(own), *growth])
 
 
 def _begun(logdir: Path) -> Path | None:

@@ -58,8 +58,9 @@ def check(parts: Parts, networks: Networks, spec: Spec) -> list[str]:
             continue
         if mixing := _mixing(networks.discriminator, "trained_with_penalties"):
             raise errors.Incompatible(
-                f"{label} takes a gradient per sample, and {mixing} in the discriminator mixes samples: use another "
-                f"normalisation there (layer, instance or none), or leave {label} out"
+                f"{label} takes a gradient per sample, and {mixing} in the discriminator mixes samples: use a "
+                "discriminator without such a layer (of normalisations: layer, instance or none), or leave "
+                f"{label} out"
             )
         if mixing := _mixing(networks.discriminator):
             warnings.append(

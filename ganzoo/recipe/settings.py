@@ -161,7 +161,8 @@ class Settings(Part):
         best: keep the best checkpoint too, by this figure of a metric, such as modes/high_quality.
         on_nonfinite: when a loss or gradient is NaN or infinite: stop; skip that step, as if it had not been made; or
             rollback to the last checkpoint and go on with other random numbers, three times at most between two.
-        init_from: a run directory whose networks and average to start from, to fine-tune them.
+        init_from: a run directory whose networks and average to start from, to fine-tune them. Its settings are taken
+            too, metrics and regularizers among them, but for those that are given here.
         threads: of the CPU; unless told, one for small nets and all cores for others.
         capture: on a GPU, make steps from CUDA graphs, which spares the host's work; steps that cannot be are made as
             written, and it is said why.

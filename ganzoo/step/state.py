@@ -109,19 +109,27 @@ class State:
         """The point of growth of the last step. None where the networks do not grow, and before the first step."""
         return None if self.counters.phase is None else Stage(self.counters.phase, self.counters.blend)
 
-    def enter(self, stage: Stage | None) -> None:
+    def enter(self, stage: Stage | None) -> Stage | None:
         """Note the point of growth of the coming step. Optimizers forget their state where the stage says so.
 
         Args:
-            stage: the point of growth. None where the networks do not grow.
+            stage: the point of growth that the architecture asks for. None where the networks do not grow.
+
+        Returns:
+            The point of growth to play at. Growth never goes back: a run that is prolonged may be asked for a point
+            behind, since the same step is a smaller share of the run then.
         """
         if stage is None:
-            return
+            return None
+        reached = self.counters.phase, self.counters.blend
+        if reached[0] is not None and (stage.phase, float(stage.blend)) < reached:
+            stage = stage._replace(phase=reached[0], blend=reached[1])
         if stage.fresh_optimizers and stage.phase != self.counters.phase:
             for optimizer in self.optimizers.values():
                 optimizer.state.clear()
             self.loads += 1  # recordings hold the tensors of the state that is gone
         self.counters.phase, self.counters.blend = stage.phase, float(stage.blend)
+        return stage
 
     def ema_weight(self) -> float | Tensor:
         """The generator's weight in the average, after the update that was just counted."""

@@ -110,8 +110,8 @@ class Surroundings(contracts.Game):
         """
         self._step_number, self.progress, self.step_number_was_read = step, progress, False
         with named("architecture", self.parts.architecture_name):
-            self.stage = self.architecture.stage(self.parts.spec, progress, self.state.counters.images)
-        self.state.enter(self.stage)
+            stage = self.architecture.stage(self.parts.spec, progress, self.state.counters.images)
+        self.stage = self.state.enter(stage)
         self.host.begin(step)
         self.is_untouched = True
         self._begin_learning(self.architecture.learning(progress))

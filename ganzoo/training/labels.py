@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeAlias
+from operator import index
+from typing import Any, SupportsIndex, TypeAlias
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ganzoo import errors
-from ganzoo.names import nearest
+from ganzoo.names import brief, nearest
 
-Labels: TypeAlias = Tensor | Sequence[int | str] | int | str
-"""Class numbers as a tensor, numbers or names of classes, or a single class for all samples."""
+Labels: TypeAlias = Tensor | NDArray[Any] | Sequence[int | str] | int | str
+"""Class numbers as a tensor or an array, numbers or names of classes, or a single class for all samples."""
 
 
 def class_numbers(count: int, labels: Labels | None, classes: int, names: Sequence[str] = ()) -> Tensor | None:
@@ -20,8 +23,8 @@ def class_numbers(count: int, labels: Labels | None, classes: int, names: Sequen
 
     Args:
         count: the number of samples.
-        labels: (count,) class numbers, a list of numbers or names of classes, or the number or the name of the only
-            class. None gives all classes in turn.
+        labels: (count,) class numbers as a tensor or an array, a list of numbers or names of classes, or the number or
+            the name of the only class. None gives all classes in turn.
         classes: the number of classes of a run, 0 where the networks are given no classes.
         names: the names of the classes in the order of their numbers. Empty where the classes have no names.
 
@@ -42,8 +45,10 @@ def class_numbers(count: int, labels: Labels | None, classes: int, names: Sequen
     if labels is None:
         return torch.arange(count) % classes
     has = f"this run has the classes 0 to {classes - 1}"
-    if isinstance(labels, int | str):
-        labels = [labels] * count
+    if isinstance(labels, np.ndarray):  # of numbers or of names
+        labels = labels.tolist() if labels.ndim else [labels.item()] * count
+    if not isinstance(labels, Tensor | list | tuple):
+        labels = [labels] * count  # type: ignore[list-item]  # anything else is refused below
     if isinstance(labels, Tensor):
         if labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
             raise errors.SettingsError(f"labels of dtype {labels.dtype} are no class numbers: give whole numbers")
@@ -53,9 +58,10 @@ def class_numbers(count: int, labels: Labels | None, classes: int, names: Sequen
         if isinstance(label, str):
             listed = f": {', '.join(names[:20])}{', ...' if len(names) > 20 else ''}" if names else ""
             raise errors.SettingsError(f"no class is named {label!r}{nearest(label, names)}: {has}{listed}")
-        if not isinstance(label, int) or isinstance(label, bool) or not 0 <= label < classes:
-            raise errors.SettingsError(f"label {label!r} is no class: {has}")
-        found.append(label)
+        whole = isinstance(label, SupportsIndex) and not isinstance(label, bool | np.bool_)  # numpy's integers too
+        if not whole or not 0 <= index(label) < classes:
+            raise errors.SettingsError(f"label {brief(label)} is no class: {has}")
+        found.append(index(label))
     if len(found) != count:
         raise errors.SettingsError(f"{len(found)} labels were given for {count} samples: give one label a sample")
     return torch.tensor(found)

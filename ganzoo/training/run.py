@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from operator import index
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, SupportsFloat, SupportsIndex
 
 import torch
 from torch import Tensor, nn
 
 from ganzoo import errors
-from ganzoo.names import shell_command
+from ganzoo.names import brief, shell_command
 from ganzoo.parts import Batch, Spec
 from ganzoo.step.randomness import derive_seed, draw_latents
 from ganzoo.step.round import logits
@@ -212,8 +213,10 @@ class Run:
         Raises:
             SettingsError: an argument is outside the range above.
         """
-        if count < 1:
-            raise errors.SettingsError(f"count {count} is not a whole number >= 1")
+        if not isinstance(count, SupportsIndex) or index(count) < 1:
+            raise errors.SettingsError(f"count {brief(count)} is not a whole number >= 1")
+        if truncation is not None and not isinstance(truncation, SupportsFloat):
+            raise errors.SettingsError(f"truncation {brief(truncation)} is not a number")
         batch = self.latents(count, seed=seed, labels=labels, inputs=inputs)
         return self.generated(batch, source, truncation=truncation)
 

@@ -11,6 +11,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -326,10 +327,14 @@ def test_class_conditional_nets_draw_the_class_that_is_asked_for(runs: Path, tmp
     assert not torch.equal(threes, sevens)
     assert loaded.class_names == list("0123456789")
     assert torch.equal(loaded.sample(4, labels=7), sevens)
-    assert torch.equal(loaded.sample(4, labels=["7", 7, "7", 7]), sevens)
+    for same in (["7", 7, "7", 7], np.int64(7), np.full(4, 7), np.array(["7"] * 4)):
+        assert torch.equal(loaded.sample(4, labels=same), sevens)
     for labels, why in (
         (10, "label 10 is no class: this run has the classes 0 to 9"),
         ([-1] * 4, "label -1 is no class"),
+        (1.0, "label 1.0 is no class"),
+        (np.array([0.5] * 4), "is no class"),
+        (object(), "is no class"),
         ("seven", "no class is named 'seven'"),
         ([1, 2, 3], "3 labels were given for 4 samples"),
         (torch.ones(4), "labels of dtype torch.float32"),
@@ -338,6 +343,34 @@ def test_class_conditional_nets_draw_the_class_that_is_asked_for(runs: Path, tmp
     ):
         with pytest.raises(ganzoo.errors.SettingsError, match=why):
             loaded.sample(4, labels=labels)
+
+
+def test_arguments_of_another_type_are_named(runs: Path) -> None:
+    assert run(runs, "--steps", "1", "--name", "a") == 0
+    loaded = ganzoo.load(runs / "a")
+    assert loaded.sample(np.int64(2)).shape[0] == 2
+    for given, why in (
+        ({"count": "3"}, "count 3 is not a whole number >= 1"),
+        ({"count": 2.5}, "count 2.5 is not a whole number >= 1"),
+        ({"count": 0}, "count 0 is not a whole number >= 1"),
+        ({"truncation": "a"}, "truncation a is not a number"),
+    ):
+        with pytest.raises(ganzoo.errors.SettingsError, match=why):
+            loaded.sample(**given)
+
+
+def test_the_ending_of_a_picture_says_png(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(runs, "--steps", "1", "--name", "a") == 0
+    capsys.readouterr()
+    for name, more, why in (
+        ("x.jpg", [], "pictures are written as PNG, so end the name in .png"),
+        ("x.txt", [], "pictures are written as PNG, so end the name in .png"),
+        ("x.npy", ["--single"], "x.npy names a file: leave out --single, or name a folder"),
+        ("x.png", ["--single"], "x.png names a file: leave out --single, or name a folder"),
+    ):
+        assert main(["sample", str(runs / "a"), "--count", "2", "--out", str(tmp_path / name), *more]) == 2
+        assert why in refused(capsys)
+        assert not (tmp_path / name).exists()
 
 
 def test_single_samples_are_named_by_class_and_never_mixed(

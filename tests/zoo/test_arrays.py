@@ -143,3 +143,23 @@ def test_exported_samples_have_the_units_of_the_data(tmp_path: Path, shape: tupl
     made = np.load(out)
     assert made.shape == (3, *shape)
     np.testing.assert_allclose(made, 150 + 50 * run.sample(3).numpy(), rtol=1e-5)
+
+
+@pytest.mark.parametrize("place", ["x.npy", "many"])
+def test_bytes_are_exported_as_they_were(place: str, tmp_path: Path) -> None:
+    rows = np.arange(4 * 12, dtype=np.uint8).reshape(4, 3, 2, 2)
+    np.save(tmp_path / "x.npy", rows)
+    files(tmp_path / "many", {f"{k}.npy": row for k, row in enumerate(rows)})
+    assert dataset(tmp_path / place).data_range == (0.0, 255.0)
+    assert dataset(tmp_path / "many", ",memory=0").data_range == (0.0, 255.0)
+
+
+@pytest.mark.parametrize("more", ["size=4x64", "channels=1", "resize=pad"])
+def test_what_is_of_images_alone_is_refused_for_arrays(more: str, tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", np.zeros((4, 2, 64), np.float32))
+    files(tmp_path / "many", {f"{k}.npy": np.zeros((2, 64), np.float32) for k in range(3)})
+    for place in ("x.npy", "many"):
+        with pytest.raises(
+            errors.DataError, match=rf"folder: {more} is of images, and .*\.npy holds numbers: .* axes=1"
+        ):
+            dataset(tmp_path / place, f",{more}")

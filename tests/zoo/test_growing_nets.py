@@ -109,6 +109,44 @@ def test_the_noise_of_the_levels_is_nested() -> None:
     assert float(torch.corrcoef(noise)[0, 1]) == pytest.approx(expected, abs=0.03)
 
 
+@pytest.mark.parametrize(
+    ("terms", "loss"), [(["feature-matching"], "hinge"), (["rotation"], "hinge"), ([], "feature-matching")]
+)
+def test_features_are_there_from_the_first_phase(experiment: Any, terms: list[str], loss: str) -> None:
+    made = experiment(
+        arch="pggan:channel_max=4,conditional=none,auxiliary=true", data="digits:size=16", regularizers=terms, loss=loss
+    )
+    advance(made.run, made.game, 20)
+    assert made.run.state.stage.phase == 0
+    assert all(torch.isfinite(value) for value in made.game.pop_scalars().values())
+
+
+def test_a_prolonged_run_keeps_what_has_grown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The same step is a smaller share of the run then, and the networks do not shrink."""
+    small = {"batch_size": 4, "latent_dim": 4, "samples": 4, "quiet": True, "precision": "fp32", "regularizers": None}
+    run = ganzoo.run(arch="pggan:channel_max=4", data="digits:size=16", steps=12, logdir=tmp_path, **small)
+    whole = run.state.stage
+    assert whole.phase == 4
+    longer = ganzoo.resume(run.dir, steps=24, quiet=True)
+    assert longer.state.stage == whole
+    assert "the growth of the networks, which never goes back" in capsys.readouterr().err
+
+
+def test_growth_never_goes_back(experiment: Any) -> None:
+    made = experiment(**SMALL["gat"])
+    state = made.run.state
+    assert state.enter(ganzoo.Stage(3, 0.5)) == (3, 0.5, False)
+    assert state.enter(ganzoo.Stage(3, 0.25)) == (3, 0.5, False)
+    assert state.enter(ganzoo.Stage(1, 0.9, True)) == (3, 0.5, True)
+    assert state.enter(ganzoo.Stage(3, 0.75)) == (3, 0.75, False)
+    assert state.enter(ganzoo.Stage(4, 1.0)) == (4, 1.0, False)
+
+
+def test_pggan_says_from_which_size_it_grows() -> None:
+    with pytest.raises(errors.Incompatible, match=r"images of 8 pixels a side or more.*this data gives 3x4x4"):
+        level_sizes("pggan", (3, 4, 4))
+
+
 def test_copies_of_a_real_image_get_one_noise() -> None:
     """R1 of K copies of an image is the squared slope along the image, and R2 is the sum over the levels' slopes."""
     slopes = torch.tensor([1.0, 2.0, 3.0])

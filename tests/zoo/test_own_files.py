@@ -305,13 +305,13 @@ LABEL_ARRAYS: dict[str, tuple[dict[str, Any], list[str], list[int]]] = {
 def test_labels_of_every_kind_beside_the_samples_of_an_npz(kind: str, tmp_path: Path) -> None:
     arrays, classes, numbers = LABEL_ARRAYS[kind]
     np.savez(tmp_path / "x.npz", samples=np.zeros((3, 2, 4, 4), np.float32), **arrays)
-    found = dataset(tmp_path / "x.npz")
+    found = ganzoo.part("data", f"folder:path={tmp_path / 'x.npz'}").dataset()
     assert (found.classes, found.labels.tolist()) == (classes, numbers)
 
 
 def test_an_npz_with_two_arrays_without_names(tmp_path: Path) -> None:
     np.savez(tmp_path / "x.npz", np.zeros((3, 2, 4, 4), np.float32), np.array([2, 0, 1]))
-    assert dataset(tmp_path / "x.npz").labels.tolist() == [2, 0, 1]
+    assert ganzoo.part("data", f"folder:path={tmp_path / 'x.npz'}").dataset().labels.tolist() == [2, 0, 1]
 
 
 @pytest.mark.parametrize(
@@ -325,7 +325,7 @@ def test_an_npz_with_two_arrays_without_names(tmp_path: Path) -> None:
 def test_labels_of_an_npz_that_are_no_classes(labels: Any, said: str, tmp_path: Path) -> None:
     np.savez(tmp_path / "x.npz", samples=np.zeros((3, 2, 4, 4), np.float32), labels=labels)
     with pytest.raises(errors.DataError, match=said):
-        dataset(tmp_path / "x.npz")
+        ganzoo.part("data", f"folder:path={tmp_path / 'x.npz'}").dataset()
 
 
 def test_floats_of_8_bit_colour(tmp_path: Path) -> None:

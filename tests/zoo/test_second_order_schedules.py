@@ -155,3 +155,13 @@ def test_a_schedule_that_does_not_say_that_it_needs_the_whole_batch_is_refused_i
     made = experiment(loss="sgan", schedule=Mine(), accumulate=2)
     with pytest.raises(Incompatible, match="differentiates gradients needs the whole batch"):
         advance(made.run, made.game, 5)
+
+
+@pytest.mark.parametrize("loss", ["wgan", "hinge"])
+@pytest.mark.parametrize("schedule", ["cgd", "sga"])
+def test_gradients_that_do_not_depend_on_the_weights_add_nothing(experiment, schedule, loss):
+    """That of the last bias under a linear loss is constant, and has no graph."""
+    made = experiment(arch="mlp:width=4", data="ring", loss=loss, regularizers=None, schedule=schedule, steps=3)
+    for _ in range(3):
+        advance(made.run, made.game, 3)
+    assert all(bool(value.isfinite().all()) for value in made.run.generator.parameters())

@@ -173,3 +173,24 @@ def test_regions_and_stages_that_are_not_there_are_refused(experiment) -> None:
         experiment(**pairs, regularizers=["l1:stage=coarse"])
     with pytest.raises(errors.Incompatible, match="tv reads the stage refined, and architecture dcgan makes images"):
         experiment(regularizers=["tv:stage=refined"])
+
+
+@pytest.mark.parametrize(("form", "one_axis"), [("l1", 7.0), ("l2", 7.0)])
+def test_the_variation_of_sequences_and_volumes_is_along_all_axes(form: str, one_axis: float) -> None:
+    x = torch.zeros(1, 1, 8)
+    x[..., ::2] = 1
+    part = ganzoo.part("regularizer", f"tv:weight=1,per=picture,form={form}")
+    assert float(part.value(x, None, None)) == one_axis
+    volume = torch.zeros(1, 1, 2, 3, 8)
+    volume[..., ::2] = 1
+    for axis in (2, 3, 4):
+        assert float(part.value(volume.transpose(axis, 4), None, None)) == 6 * one_axis
+    block = ganzoo.part("regularizer", "tv:weight=1,per=picture,form=block")
+    assert float(block.value(volume, None, None)) == 1 * 2 * one_axis / 2  # the pixels with a neighbour along all axes
+
+
+def test_points_have_no_neighbours(experiment) -> None:
+    with pytest.raises(
+        errors.Incompatible, match=r"tv compares neighbours, and numbers of a sample of shape \(2,\) have"
+    ):
+        experiment(arch="mlp:width=4", data="ring", regularizers=["tv"])

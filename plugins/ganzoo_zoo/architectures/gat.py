@@ -25,7 +25,7 @@ from ganzoo_zoo.architectures.layers.transformer import (
     positions,
     unit,
 )
-from ganzoo_zoo.architectures.options import Conditional
+from ganzoo_zoo.architectures.options import Conditional, other_nets
 
 
 class GAT(Conditional):
@@ -412,7 +412,7 @@ def patches(patch: int, shape: Sequence[int]) -> Size:
         (8, 12)
     """
     if len(shape) != 3:
-        raise Incompatible(f"gat makes images, and this data gives {tuple(shape)}: use --arch mlp")
+        raise Incompatible(f"gat makes images, and this data gives {tuple(shape)}: {other_nets(shape)}")
     _, height, width = shape
     if height % patch or width % patch:
         raise Incompatible(

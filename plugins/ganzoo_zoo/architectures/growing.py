@@ -11,6 +11,7 @@ from torch import Tensor
 
 import ganzoo
 from ganzoo.errors import Incompatible
+from ganzoo_zoo.architectures.options import other_nets
 
 Size = tuple[int, int]
 """Height and width of maps."""
@@ -48,7 +49,8 @@ class Growing(ganzoo.Architecture):
             longer than the learning rate.
 
     Notes:
-        With ``phase_images`` = 0, a run that ``resume --steps`` prolongs has phases of the new length.
+        With ``phase_images`` = 0, a run that ``resume --steps`` prolongs has phases of the new length, and keeps what
+        has grown.
     """
 
     start: Annotated[int, Ge(1)] = 4
@@ -135,7 +137,7 @@ def level_sizes(name: str, shape: Sequence[int]) -> list[Size]:
         [(4, 6), (8, 12), (16, 24), (32, 48), (64, 96)]
     """
     if len(shape) != 3:
-        raise Incompatible(f"{name} makes images, and this data gives {tuple(shape)}: use --arch mlp")
+        raise Incompatible(f"{name} makes images, and this data gives {tuple(shape)}: {other_nets(shape)}")
     _, height, width = shape
     sizes = [(height, width)]
     while height % 2 == 0 and width % 2 == 0 and min(height, width) >= 8:
@@ -143,8 +145,8 @@ def level_sizes(name: str, shape: Sequence[int]) -> list[Size]:
         sizes.append((height, width))
     if len(sizes) < 2 or max(height, width) > 16:
         raise Incompatible(
-            f"{name} makes images whose sides are 4 to 16 times one power of two, such as 32x32 or 64x96, and this "
-            f"data gives {'x'.join(map(str, shape))}: set the data's size"
+            f"{name} makes images of 8 pixels a side or more, whose sides are 4 to 16 times one power of two, such as "
+            f"32x32 or 64x96, and this data gives {'x'.join(map(str, shape))}: bring the samples to such a size"
         )
     return sizes[::-1]
 

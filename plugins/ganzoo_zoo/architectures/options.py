@@ -327,7 +327,9 @@ def ladder(name: str, shape: Sequence[int], dims: Collection[int] = (2,)) -> Lad
     sides = tuple(shape[1:])
     if len(sides) not in dims:
         made = " or ".join(DIMENSIONS[d] for d in dims)
-        raise Incompatible(f"{name} makes {made}, and this data gives samples of shape {tuple(shape)}: use --arch mlp")
+        raise Incompatible(
+            f"{name} makes {made}, and this data gives samples of shape {tuple(shape)}: {other_nets(shape)}"
+        )
     found = _ladders(sides)
     if not found:
         near = tuple(_nearest(side) for side in sides)
@@ -345,6 +347,19 @@ def ladder(name: str, shape: Sequence[int], dims: Collection[int] = (2,)) -> Lad
             f"this data gives {'x'.join(map(str, shape))}: set the data's size={size}"
         )
     return min(found, key=lambda each: abs(math.log(math.prod(each.base) / 4 ** len(sides))))
+
+
+def other_nets(shape: Sequence[int]) -> str:
+    """Advice for samples that are no images.
+
+    Args:
+        shape: of a sample.
+
+    Example:
+        >>> other_nets((2, 64)), other_nets((2,))
+        ('use --arch dcgan, resnet or mlp', 'use --arch mlp')
+    """
+    return "use --arch dcgan, resnet or mlp" if len(shape) in (2, 4) else "use --arch mlp"
 
 
 def _ladders(sides: tuple[int, ...]) -> list[Ladder]:

@@ -322,7 +322,7 @@ class Discriminator(HeadedDiscriminator):
             if blend is not None and number == level - 1:
                 x = fade(self.from_image[number - self.first](nn.functional.avg_pool2d(given, 2)), x, blend)
             features.append(x)
-        return self.judged(x, features, labels)
+        return self.judged(x, features or [x], labels)  # in the first phase the maps are the smallest from the start
 
     def summary(self, maps: Tensor) -> Tensor:
         """The features before the last layer.

@@ -20,6 +20,7 @@ from ganzoo_zoo.architectures.layers.patches import (
     beside,
     smallest_side,
 )
+from ganzoo_zoo.architectures.options import other_nets
 
 
 class Patches(ganzoo.Architecture):
@@ -146,7 +147,9 @@ def pictures(name: str, spec: ganzoo.Spec) -> dict[str, tuple[int, ...]]:
         Incompatible: the samples or an input are no pictures.
     """
     if len(spec.shape) != 3:
-        raise Incompatible(f"{name} makes pictures, and this data gives samples of shape {spec.shape}: use --arch mlp")
+        raise Incompatible(
+            f"{name} makes pictures, and this data gives samples of shape {spec.shape}: {other_nets(spec.shape)}"
+        )
     for key, each in spec.inputs.items():
         if len(each.shape) != 3 or each.dtype != "float":
             raise Incompatible(

@@ -136,7 +136,12 @@ class LazyArrays(Dataset[Any]):
 
     def __init__(self, files: Files, used: Labelled, axes: Axes, span: Range | None) -> None:
         self.files, self.names, self.labels, self.classes = files, used.names, used.labels, used.classes
-        self.notes, self.axes, self.span, self.data_range = used.notes, axes, span, span
+        self.notes, self.axes, self.span = used.notes, axes, span
+
+    @property
+    def data_range(self) -> Range | None:
+        """The numbers of the files that become -1 and 1."""
+        return _data_range(self.sample(0), self.span)
 
     def __len__(self) -> int:
         return len(self.names)
@@ -206,7 +211,12 @@ def stacked(path: Path, axes: Axes, span: Range | None, limit: int | None) -> Im
         classes, labels = ([], None) if key is None else _labels(key, arrays[key], len(rows))
     except (OSError, Unreadable) as error:
         raise errors.DataError(f"folder: {where} cannot be used ({reason(error)})") from error
-    return ImageSet(samples, None if labels is None else labels[chosen], classes, data_range=span)
+    numbers = None if labels is None else labels[chosen]
+    return ImageSet(samples, numbers, classes, data_range=_data_range(samples, span))
+
+
+def _data_range(samples: Tensor, span: Range | None) -> Range | None:
+    return (0.0, 255.0) if samples.dtype == torch.uint8 else span
 
 
 def _labels(key: str, given: Array, rows: int) -> tuple[list[str], Tensor]:

@@ -119,6 +119,7 @@ class Folder(ImageData):
         """Samples from arrays of numbers, None where the path holds images or neither."""
         place = user_path(self.path)
         if place.suffix.lower() in ARRAYS and place.is_file():
+            self._require_array_options(place.name)
             return stacked(place, self.axes, self.range, self.limit)
         files = listed(self.path, endings=ARRAYS)
         if not files.names or listed(self.path).names:
@@ -126,10 +127,21 @@ class Folder(ImageData):
         names = files.names
         if len(names) < 2:
             raise errors.DataError(f"folder: only one array in {shown(self.path)}, and a GAN needs many: name the file")
+        self._require_array_options(names[0])
         used = self._used(files)
         arrays = LazyArrays(files, used, self.axes, self.range)
         first = arrays.sample(0)
         return arrays.whole() if len(used.names) * first.nbytes <= self.memory * 2**30 else arrays
+
+    def _require_array_options(self, name: str) -> None:
+        """Refuse what is of images alone: arrays would keep their shape without a word."""
+        of_images = {"size": self.size, "resize": self.resize, "channels": self.channels, "dtype": self.dtype}
+        if given := {key: value for key, value in of_images.items() if value != getattr(Folder, key)}:
+            words = ",".join(f"{key}={value}" for key, value in given.items())
+            raise errors.DataError(
+                f"folder: {words} is of images, and {shown(name)} holds numbers: bring the arrays to the shape "
+                "yourself, or say by axes=1, 2 or 3 how many axes a sample has beside its channels"
+            )
 
     def dataset(self) -> ImageSet | LazyImages | LazyArrays:
         """The images, whole in memory where the images fit, with labels where the folders are classes.

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
+import torch
 from annotated_types import Ge
 from torch.nn.functional import max_pool2d
+
+import ganzoo
+from ganzoo.errors import Incompatible
 
 from ._terms import Term, Where
 
@@ -33,7 +37,10 @@ class TV(Term):
         stage: the stages that the term reads. The values of several stages are added.
 
     Raises:
-        Incompatible: data without a mask where the term looks at a region.
+        Incompatible: data without a mask where the term looks at a region, or samples without neighbours.
+
+    Notes:
+        Sequences (C, L) have differences along one axis, volumes (C, D, H, W) along three.
 
     Source: Johnson et al., Perceptual losses for real-time style transfer, 2016, arXiv:1603.08155, and its code; Liu et
         al., Image inpainting for irregular holes using partial convolutions, 2018, arXiv:1804.07723, equation 6.
@@ -55,17 +62,39 @@ class TV(Term):
 
     pairs: ClassVar[bool] = False
 
+    def check(self, spec: ganzoo.Spec) -> None:
+        """Require samples with neighbours: sequences, images or volumes.
+
+        Args:
+            spec: shape and inputs of the data.
+
+        Raises:
+            Incompatible: see the class.
+        """
+        super().check(spec)
+        if len(spec.shape) < 2:
+            raise Incompatible(
+                f"tv compares neighbours, and numbers of a sample of shape {spec.shape} have none: leave tv out"
+            )
+
     def value(self, fake: Tensor, real: None, region: Tensor | None) -> Tensor:
         """The mean of the pictures' variations."""
-        down, right = fake.diff(dim=2), fake.diff(dim=3)
+        changes = {axis: fake.diff(dim=axis) for axis in range(2, fake.ndim)}
         if region is not None:
             wide = max_pool2d(region, 3, stride=1, padding=1) if self.where == "hole" else region
-            down = down * wide[:, :, 1:] * wide[:, :, :-1]
-            right = right * wide[:, :, :, 1:] * wide[:, :, :, :-1]
-        if self.form == "l1":
-            total = down.abs().sum() + right.abs().sum()
-        elif self.form == "l2":
-            total = down.square().sum() + right.square().sum()
-        else:
-            total = (down[:, :, :, :-1].square().sum() + right[:, :, :-1].square().sum()) / 2
+            for axis, change in changes.items():
+                both = wide.narrow(axis, 1, change.shape[axis]) * wide.narrow(axis, 0, change.shape[axis])
+                changes[axis] = change * both
+        if self.form == "block":
+            changes = {axis: _with_neighbours(change, axis, fake) for axis, change in changes.items()}
+        sums = [change.abs().sum() if self.form == "l1" else change.square().sum() for change in changes.values()]
+        total = torch.stack(sums).sum() / (2 if self.form == "block" else 1)
         return total / (fake.numel() if self.per == "pixel" else len(fake))
+
+
+def _with_neighbours(change: Tensor, along: int, x: Tensor) -> Tensor:
+    """The differences along an axis, of the pixels of x that have a neighbour along every axis."""
+    for axis in range(2, x.ndim):
+        if axis != along:
+            change = change.narrow(axis, 0, x.shape[axis] - 1)
+    return change

@@ -48,9 +48,22 @@ def transposed(gradient: Vectors, by: Vectors, vector: Vectors, *, graph: bool =
         >>> x, y = torch.tensor(3.0, requires_grad=True), torch.tensor(7.0)
         >>> transposed([torch.stack([x * y, y])], [x], [torch.tensor([2.0, 5.0])])
         [tensor(14.)]
+        >>> transposed([x * y, torch.ones(2)], [x], [torch.tensor(2.0), torch.ones(2)])
+        [tensor(14.)]
     """
+    # Some parts of a gradient are constant, such as that of the last bias under a linear loss. They have no graph, and
+    # add nothing to the product.
+    followed = [(g, v) for g, v in zip(gradient, vector, strict=True) if g.requires_grad]
+    if not followed:
+        return [torch.zeros_like(each) for each in by]
     found = torch.autograd.grad(
-        gradient, [*by], [*vector], retain_graph=True, create_graph=graph, materialize_grads=True, allow_unused=True
+        [g for g, _ in followed],
+        [*by],
+        [v for _, v in followed],
+        retain_graph=True,
+        create_graph=graph,
+        materialize_grads=True,
+        allow_unused=True,
     )
     return [*found]
 
