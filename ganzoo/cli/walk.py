@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -50,7 +51,8 @@ def numbers(text: str, option: str) -> list[int]:
 @click.option(
     "--classes",
     metavar="NAME,...|all",
-    help="The class at each point; with one seed, the walk goes through the classes.",
+    help="The class at each point; with one seed, the walk goes through the classes. A name with a comma is written in "
+    "quotes inside of the shell's.",
 )
 @click.option(
     "--frames", type=click.IntRange(min=1), default=8, show_default=True, help="Samples from one point to the next."
@@ -107,7 +109,8 @@ def command(
     chosen: list[str] | None = None
     if classes is not None:
         every = map(str, range(trained.spec.classes))
-        chosen = list(every if classes == "all" else classes.split(",")) or ["all"]
+        named = next(csv.reader([classes], skipinitialspace=True), [])  # "cat, striped",dog
+        chosen = list(every if classes == "all" else named) or ["all"]
         # one point for a walk through classes, unless the user asked for more
         seeded = click.get_current_context().get_parameter_source("seeds")
         if seeded is click.core.ParameterSource.DEFAULT and len(chosen) != 1:

@@ -214,6 +214,7 @@ def test_an_encoder_gives_the_start(runs):
     [
         (["walk", "classes", "--seeds", "1,x"], "give whole numbers >= 0"),
         (["walk", "classes", "--classes", "1,10"], "label 10 is no class: this run has the classes 0 to 9"),
+        (["walk", "classes", "--classes", '"a, b",1'], "no class is named 'a, b'"),
         (["walk", "encoder", "--classes", "1"], "are given no classes"),
         (["walk", "classes", "--seeds", "0,1,2", "--classes", "0,1"], "3 points and 2 classes"),
         (["walk", "classes", "--out", "walk.jpg"], "ends in .png, .gif, .mp4"),

@@ -103,3 +103,11 @@ def test_the_wrapper_has_the_whole_contract() -> None:
     """A method that the contract gains must be sent to the inner architecture."""
     contract = {name for name in vars(ganzoo.Architecture) if not name.startswith("_")} - {"kind", "build"}
     assert not [name for name in contract if getattr(Multiscale, name) is getattr(ganzoo.Architecture, name)]
+
+
+def test_a_scale_that_its_discriminator_refuses_is_named() -> None:
+    part = ganzoo.part("architecture", "multiscale:of=dcgan,scales=4")
+    with pytest.raises(
+        errors.Incompatible, match=r"shows its discriminator 4 samples of 1x2x2, .*use scales=3, or larger"
+    ):
+        part.discriminator(ganzoo.Spec(shape=(1, 16, 16), latent_dim=4))

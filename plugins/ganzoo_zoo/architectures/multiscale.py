@@ -95,7 +95,19 @@ class Multiscale(Wrapper):
                 f"multiscale wraps a discriminator of one scale, and {type(self.of).__name__} has "
                 f"{self.of.logit_scales}: give {type(self.of).__name__} a single scale"
             )
-        return nn.ModuleList([self.of.discriminator(each) for each in self._specs(spec)])
+        scales = nn.ModuleList()
+        for number, each in enumerate(self._specs(spec)):
+            try:
+                scales.append(self.of.discriminator(each))
+            except Incompatible as error:
+                if not number:
+                    raise
+                seen = "x".join(map(str, each.shape))
+                raise Incompatible(
+                    f"multiscale shows its discriminator {number + 1} samples of {seen}, which is refused ({error}): "
+                    f"use scales={number}, or larger samples"
+                ) from error
+        return scales
 
     def judge(self, discriminator: nn.Module, images: Tensor, batch: ganzoo.Batch) -> Any:
         """Judge samples at each scale, and combine the outputs.
