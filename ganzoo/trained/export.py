@@ -277,6 +277,8 @@ def _description(
         inputs.append(entry)
     output = {"generator": "samples", "discriminator": "scores", "encoder": "latent"}[network]
     ranges = {"samples": [-1.0, 1.0], "scores": "a higher score means more real", "latent": "as drawn from N(0, 1)"}
+    # What -1 and 1 stand for in the files of the data, for programs that scale samples back.
+    units = {"data_range": list(run.data_range)} if output == "samples" and run.data_range is not None else {}
     averaged = network == "generator" and source != "generator" and run.ema is not None
     return {
         "format": "ganzoo export 1",
@@ -291,6 +293,7 @@ def _description(
             "shape": [size, *made.shape[1:]],
             "dtype": str(made.dtype).removeprefix("torch."),
             "range": ranges[output],
+            **units,
         },
         "noise": "drawn by the network itself" if noisy else "none beside the inputs",
     }

@@ -78,6 +78,9 @@ def test_the_file_describes_inputs_and_output(to, runs, tmp_path):
     assert labels["range"] == [0, 9]
     assert labels["classes"] == list("0123456789")
     assert said["output"] == {"name": "samples", "shape": ["N", 1, 8, 8], "dtype": "float32", "range": [-1.0, 1.0]}
+    run.data_range = (0.0, 4095.0)
+    again = read_description(export(run, to, out=tmp_path / f"h{ENDINGS[to]}").path)
+    assert again["output"]["data_range"] == [0.0, 4095.0]
 
 
 def test_discriminator_and_encoder(runs, tmp_path, capsys):
