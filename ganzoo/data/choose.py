@@ -96,7 +96,7 @@ def _looked_at(made: Feed, dataset: Dataset[Any], name: str, size: int) -> Feed:
             f"data {name} has values as far as {float(seen.abs().max()):.3g} from 0: networks learn best from values "
             "of about 1, so scale the data"
         )
-    if made.stored.is_floating_point and (looks := _looks_like(made.shape)):
+    if looks := _looks_like(made.shape):
         made.notes.append(f"data {name} has samples of shape {'x'.join(map(str, made.shape))}, {looks}")
     if size > 1 and bool((seen == seen[:1]).all()):
         made.notes.append(f"data {name}: the samples are all the same")
@@ -104,7 +104,7 @@ def _looked_at(made: Feed, dataset: Dataset[Any], name: str, size: int) -> Feed:
 
 
 def _looks_like(shape: tuple[int, ...]) -> str:
-    """What a shape of floating-point samples may be meant for, where networks read the shape as something else."""
+    """What a shape may be meant for, where networks read the shape as something else."""
     if len(shape) == 2 and min(shape) >= 8 and max(shape) <= 4 * min(shape):
         return (
             f"which is read as sequences of {shape[1]} numbers with {shape[0]} channels: images need their channels "
