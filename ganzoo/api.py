@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Unpack, overload
 
+import torch
+
 from ganzoo import errors
 from ganzoo.names import nearest
 from ganzoo.parts import Architecture, Data, Engine, Loss, Metric, Optimizer, Part, Regularizer, Schedule, Tracker
@@ -62,10 +64,11 @@ def run(
     """
     catalogue = load_catalogue(no_plugins=no_plugins, files=plugins)
     resolved = resolve(catalogue, preset=preset, config=config, given=settings, overrides=overrides)
-    experiment = assemble(resolved, catalogue)
-    # A context and not a call: between this function and a part's code lie few frames.
-    with training(experiment, begin(experiment), quiet=quiet) as trainer:
-        trainer.train()
+    with torch.inference_mode(False), torch.enable_grad():  # the caller may have switched gradients off
+        experiment = assemble(resolved, catalogue)
+        # A context and not a call: between this function and a part's code lie few frames.
+        with training(experiment, begin(experiment), quiet=quiet) as trainer:
+            trainer.train()
     return experiment.run
 
 
@@ -106,11 +109,12 @@ def resume(
         >>> resume(made.dir, steps=2, quiet=True).step
         2
     """
-    experiment, total = reopen(
-        run_dir, load_catalogue(files=plugins), steps=steps, keep_courses=keep_courses, parts=parts, device=device
-    )
-    with training(experiment, total, quiet=quiet) as trainer:
-        trainer.train()
+    with torch.inference_mode(False), torch.enable_grad():
+        experiment, total = reopen(
+            run_dir, load_catalogue(files=plugins), steps=steps, keep_courses=keep_courses, parts=parts, device=device
+        )
+        with training(experiment, total, quiet=quiet) as trainer:
+            trainer.train()
     return experiment.run
 
 

@@ -188,21 +188,28 @@ def without_parentheses(text: str) -> str:
     return inside if depth == 0 else text
 
 
-def shell_command(verb: str, folder: Path, files: Iterable[str] = ()) -> str:
+def shell_command(verb: str, folder: Path, files: Iterable[str] = (), objects: Iterable[str] = ()) -> str:
     """Write a command on a run directory that works as printed.
 
     Args:
         verb: what precedes the run directory: ``"resume"``, ``"run --init-from"``.
         folder: the run directory.
         files: the plugin files that the command needs.
+        objects: the settings whose parts were Python objects, such as ``data``: a shell cannot give them.
 
     Returns:
-        The command, quoted for a shell.
+        The command, quoted for a shell. With objects a call of Python.
 
     Example:
         >>> shell_command("resume", Path("runs/my run"), ["/tmp/own.py"])
         "ganzoo resume 'runs/my run' --plugin /tmp/own.py"
+        >>> shell_command("resume", Path("runs/a"), objects=["data"])
+        "ganzoo.resume('runs/a', data=...)"
     """
+    if given := "".join(f", {name}=..." for name in dict.fromkeys(objects)):
+        plugins = f", plugins={[*files]}" if files else ""
+        start = "run(init_from=" if "--init-from" in verb else f"{verb}("
+        return f"ganzoo.{start}{str(folder)!r}{given}{plugins})"
     options = "".join(f" --plugin {shlex.quote(file)}" for file in files)
     return f"ganzoo {verb} {shlex.quote(str(folder))}{options}"
 

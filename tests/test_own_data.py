@@ -377,7 +377,8 @@ def test_a_dataset_is_data(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("given", [5, ["ring"], Listed, object()])
 def test_what_is_no_data_is_refused(given: Any, tmp_path: Path) -> None:
-    with pytest.raises(errors.GanzooError, match="does not name a part"):
+    why = r"Listed is a class: give an object, Listed\(\.\.\.\)" if given is Listed else "does not name a part"
+    with pytest.raises(errors.GanzooError, match=why):
         ganzoo.run(data=given, **SMALL, logdir=tmp_path)
 
 
@@ -439,3 +440,88 @@ def test_tasks_take_items_of_any_kind(form: str, tmp_path: Path) -> None:
         data={"name": "superres", "of": Mine(), "factor": 2}, **{**SMALL, "arch": "srresnet:width=2"}, logdir=tmp_path
     )
     assert run.spec.shape == (3, 8, 8)
+
+
+def test_a_resumed_run_keeps_the_names_and_the_range_of_its_data(tmp_path: Path) -> None:
+    values = [torch.full((3,), k / 8) for k in range(8)]
+
+    def data(**facts: Any) -> Listed:
+        return Listed([(value, k % 2) for k, value in enumerate(values)], **facts)
+
+    run = ganzoo.run(data=data(classes=["a", "b"], data_range=(0, 4095)), **SMALL, logdir=tmp_path)
+    for other in ({"classes": ["b", "a"]}, {"data_range": (0, 255)}):
+        with pytest.raises(errors.CheckpointError, match=r"was trained on data with .* and the data have .* now"):
+            ganzoo.resume(run.dir, data=data(**other), steps=2, quiet=True)
+    assert ganzoo.resume(run.dir, data=data(), steps=2, quiet=True).step == 2
+    loaded = ganzoo.load(run.dir)
+    assert (loaded.class_names, loaded.data_range) == (["a", "b"], (0.0, 4095.0))
+
+
+@pytest.mark.parametrize("wrap", [lambda x: x, TensorDataset])
+def test_tensors_of_any_type_are_data(wrap: Any, tmp_path: Path) -> None:
+    floats = torch.linspace(-1, 1, 8 * 192).reshape(8, 3, 8, 8)
+    for tensor, shape in (
+        (floats.bfloat16(), (3, 8, 8)),
+        (floats.clone().requires_grad_(), (3, 8, 8)),
+        (floats[:, 0] > 0, (1, 8, 8)),
+    ):
+        run = ganzoo.run(data=wrap(tensor), **SMALL, logdir=tmp_path)
+        assert run.spec.shape == shape
+    with pytest.raises(errors.DataError, match=r"a tensor of shape \(8, 0\).*: give a dense tensor of real numbers"):
+        ganzoo.run(data=wrap(torch.zeros(8, 0)), **SMALL, logdir=tmp_path)
+    (note,) = ganzoo.run(data=wrap(torch.randint(0, 100_000, (8, 5))), **SMALL, logdir=tmp_path).warnings
+    assert "from 0: networks learn best" in note
+
+
+def test_a_pair_of_arrays_is_samples_and_labels(tmp_path: Path) -> None:
+    images, labels = np.stack([pixels(k) for k in range(8)]), np.arange(8) % 2
+    for given in ((images, labels), (torch.from_numpy(images), torch.from_numpy(labels)), [images, labels]):
+        run = ganzoo.run(data=given, **SMALL, logdir=tmp_path)
+        assert (run.spec.shape, run.spec.classes) == ((3, 8, 8), 2)
+
+
+def test_images_of_12_bits_in_16_are_said_to_be_dark(tmp_path: Path) -> None:
+    deep = eight(lambda k: Image.fromarray(pixels(k)[:, :, 0].astype(np.uint16) * 16))
+    (note,) = train(deep, tmp_path).warnings
+    assert "is dark: its values go up to -0.8" in note
+
+
+def test_odd_attributes_of_a_dataset(tmp_path: Path) -> None:
+    assert train(eight(pixels, notes="one text"), tmp_path).warnings == ["one text"]
+    assert train(eight(pixels, notes=5), tmp_path).warnings == []
+
+    class Raises(Listed):
+        @property
+        def data_range(self) -> Any:
+            raise ValueError("no file")
+
+    with pytest.raises(errors.DataError, match="the dataset's data_range cannot be read: ValueError: no file"):
+        train(Raises([pixels(k) for k in range(8)]), tmp_path)
+    joined = ConcatDataset([eight(pixels, data_range=(0, k)) for k in (10, 20)])
+    assert "joins datasets with different data_range ((0.0, 10.0), (0.0, 20.0))" in train(joined, tmp_path).warnings[0]
+    named = train(eight(lambda k: (pixels(k), k % 3), classes=["x", "y"]), tmp_path)
+    assert named.class_names == []
+    assert "has 3 classes and the names x, y: the names are not used" in named.warnings[0]
+
+
+def test_one_label_under_the_name_of_many(tmp_path: Path) -> None:
+    run = train(eight(lambda k: {"image": pixels(k), "labels": k % 3}), tmp_path)
+    assert run.spec.classes == 3
+
+
+def test_advice_for_runs_on_objects_is_in_python(tmp_path: Path) -> None:
+    data = eight(pixels)
+    run = ganzoo.run(data=data, **SMALL, logdir=tmp_path, name="a")
+    assert run.command("resume") == f"ganzoo.resume({str(run.dir)!r}, data=...)"
+    with pytest.raises(errors.RunError, match=r"go on with: ganzoo\.resume\('.*a', data=\.\.\.\)"):
+        ganzoo.run(data=data, **SMALL, logdir=tmp_path, name="a")
+    with pytest.raises(errors.CheckpointError, match=r"ganzoo\.run\(init_from='.*a', data=\.\.\.\)$"):
+        ganzoo.resume(run.dir, data=eight(lambda k: pixels(k + 1)), steps=2, quiet=True)
+
+
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_a_run_trains_where_the_caller_switched_gradients_off(mode: Any, tmp_path: Path) -> None:
+    with mode():
+        run = ganzoo.run(data="ring", **{**SMALL, "arch": "mlp:width=4"}, logdir=tmp_path)
+        assert ganzoo.resume(run.dir, steps=2, quiet=True).step == 2
+        assert not torch.is_grad_enabled()

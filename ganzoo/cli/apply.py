@@ -89,6 +89,8 @@ def command(
             continue
         if photo.note:
             say(f"warning: {photo.note}", err=True)
+        if data_range is not None and photo.data_range is None:
+            say(f"warning: --range changes nothing: {each.name} has 8 bits, and bytes go from 0 to 255", err=True)
         hole = None if holes is None else holes.of(each)
         try:
             made = trained.apply(

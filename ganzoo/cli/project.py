@@ -74,6 +74,8 @@ def command(
     wanted = read_image(image, trained.spec.shape, data_range or trained.data_range)
     if wanted.note:
         say(f"warning: {wanted.note}", err=True)
+    if data_range is not None and wanted.data_range is None:
+        say(f"warning: --range changes nothing: {image.name} has 8 bits, and bytes go from 0 to 255", err=True)
     found = project(
         trained,
         wanted.pixels,

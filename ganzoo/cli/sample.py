@@ -120,11 +120,12 @@ def command(
         return
     if projector and (single or columns is not None or out is not None):
         raise errors.SettingsError("--projector writes into the run: leave out --single, --columns and --out")
-    columns = columns or (pictures.class_columns(trained.spec.classes, count) if label is None else None)
     given = None
     if trained.spec.inputs:
         given = shown(trained, count)[0]
         assert given.images is not None
+        if len(given.images) < count:
+            say(f"warning: the data hold {len(given.images)} samples for {count}: so many are made", err=True)
         count = len(given.images)
     inputs = {} if given is None else {name: given[name] for name in trained.spec.inputs}
     batch = trained.latents(count, seed=seed, labels=label, inputs=inputs)
@@ -136,6 +137,8 @@ def command(
     if projector:
         click.echo(project(trained, batch, source=source, truncation=truncation))
         return
+    if columns is not None and (single or (out is not None and out.suffix.lower() in (".npy", ".npz"))):
+        raise errors.SettingsError("--columns arranges a grid, and neither --single nor an array is one: leave it out")
     if single:
         if out is not None and out.suffix.lower() in (".npy", ".npz", ".png") and not out.is_dir():
             raise errors.SettingsError(
@@ -146,6 +149,7 @@ def command(
         write_each(trained, batch, folder, source=source, truncation=truncation, beside=beside)
         click.echo(folder)
         return
+    columns = columns or (pictures.class_columns(trained.spec.classes, count) if label is None else None)
     samples = trained.generated(batch, source, truncation=truncation)
     if out is not None and out.suffix.lower() in (".npy", ".npz"):
         write_array(trained.in_data_units(samples), batch.labels, out)

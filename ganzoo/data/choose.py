@@ -6,7 +6,8 @@ import copy
 from typing import Any
 
 import torch
-from torch.utils.data import Dataset, IterableDataset, TensorDataset
+from torch import Tensor
+from torch.utils.data import ConcatDataset, Dataset, IterableDataset, TensorDataset
 
 from ganzoo import errors
 from ganzoo.data.feed import Feed, Reading
@@ -21,6 +22,9 @@ RESIDENT_BYTES = 4 << 30
 
 RESIDENT_SHARE = 0.25
 """The share of a device's free memory that a dataset may take: the rest is for the networks and the step."""
+
+DARK = -0.75
+"""A set of images whose largest value is below is said to be dark. Images of 12 bits in 16 go up to -0.87."""
 
 FAR = 100.0
 """The distance from 0 from which on values of samples other than images are said to be large."""
@@ -50,10 +54,8 @@ def feed(
         DataError: fewer samples than a batch, or values outside [-1, 1].
     """
     reading = Reading(batch_size, seed, device, dtype, name, part)
-    if isinstance(dataset, TensorDataset) and dataset.tensors[0].dtype == torch.uint8:
-        brought = copy.copy(dataset)  # the dataset is the user's
-        brought.tensors = (with_channels_first(dataset.tensors[0]), *dataset.tensors[1:])
-        dataset = brought
+    if isinstance(dataset, TensorDataset):
+        dataset = _brought(dataset, name)
     if isinstance(dataset, IterableDataset):
         streamed = Iterated(dataset, reading)
         return _looked_at(streamed, dataset, name, streamed.size)
@@ -76,6 +78,21 @@ def feed(
     return _looked_at(made, dataset, name, size)
 
 
+def _brought(dataset: TensorDataset, name: str) -> TensorDataset:
+    """A dataset in memory as ``read_item`` brings items: without graphs, masks as black and white, channels first."""
+    images, *others = (tensor.detach() for tensor in dataset.tensors)
+    if not images.numel() or images.layout != torch.strided or images.is_complex():
+        what = f"a tensor of shape {tuple(images.shape)} and type {images.dtype}, {images.layout}"
+        raise errors.DataError(f"data {name} is {what}: give a dense tensor of real numbers, a row a sample")
+    if images.dtype == torch.bool:
+        images = images.to(torch.uint8) * 255
+    if images.dtype == torch.uint8:
+        images = with_channels_first(images)
+    brought = copy.copy(dataset)  # the dataset is the user's
+    brought.tensors = (images, *others)
+    return brought
+
+
 def _looked_at(made: Feed, dataset: Dataset[Any], name: str, size: int) -> Feed:
     """Look at some samples: refuse values that no image has, and note what is remarkable.
 
@@ -83,24 +100,43 @@ def _looked_at(made: Feed, dataset: Dataset[Any], name: str, size: int) -> Feed:
         DataError: the values are not those of images in [-1, 1].
     """
     # What a data part noticed while it read the files, such as pictures that were left out.
-    made.notes += [str(line) for line in getattr(dataset, "notes", ())]
+    told = getattr(dataset, "notes", ())
+    # The name is a likely one for an attribute of the user's own.
+    made.notes += [told] if isinstance(told, str) else map(str, told if isinstance(told, list | tuple) else ())
     made.data_range = data_range_of(dataset)
+    if isinstance(dataset, ConcatDataset):
+        ranges = [data_range_of(each) for each in dataset.datasets]
+        if len(set(ranges)) > 1:
+            made.notes.append(
+                f"data {name} joins datasets with different data_range ({', '.join(map(str, ranges))[:200]}): exported "
+                "numbers stay in [-1, 1]"
+            )
     # All samples where they lie in memory, and 64 where each one must be decoded.
     seen = made.images if isinstance(made, Resident) else made.first(min(size, 64))
     if len(made.shape) == 3:
         # Bytes have a known range. Floating values in [0, 255] or [0, 1] are the usual mistake.
         if made.stored != torch.uint8:
             check_range(seen, name)
-    elif seen.is_floating_point() and float(seen.abs().max()) > FAR:
+            if (most := float(seen.max())) < DARK:
+                made.notes.append(
+                    f"data {name} is dark: its values go up to {most:.3g}, and 1 is white: images of 12 bits in 16 "
+                    "have such values, so scale the data to [-1, 1]"
+                )
+    elif seen.dtype != torch.uint8 and (far := _largest(seen)) > FAR:
         made.notes.append(
-            f"data {name} has values as far as {float(seen.abs().max()):.3g} from 0: networks learn best from values "
-            "of about 1, so scale the data"
+            f"data {name} has values as far as {far:.3g} from 0: networks learn best from values of about 1, so scale "
+            "the data"
         )
     if looks := _looks_like(made.shape):
         made.notes.append(f"data {name} has samples of shape {'x'.join(map(str, made.shape))}, {looks}")
     if size > 1 and bool((seen == seen[:1]).all()):
         made.notes.append(f"data {name}: the samples are all the same")
     return made
+
+
+def _largest(values: Tensor) -> float:
+    """The largest absolute value. Integers are brought to float64, since torch has no abs of unsigned integers."""
+    return float((values if values.is_floating_point() else values.double()).abs().max())
 
 
 def _looks_like(shape: tuple[int, ...]) -> str:

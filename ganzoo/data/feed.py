@@ -52,6 +52,15 @@ class Reading:
     part: Data | None = None
 
 
+def bytes_of(value: Tensor) -> bytes:
+    """The bytes of a tensor of any type on the CPU, also of those that numpy has not, such as bfloat16.
+
+    Args:
+        value: (N, ...).
+    """
+    return value.detach().contiguous().flatten().view(torch.uint8).numpy().tobytes()
+
+
 class Feed:
     """Real batches, and labels for fakes.
 
@@ -212,7 +221,7 @@ class Feed:
         seen = self.look(min(self.size, FINGERPRINTED))
         digest = hashlib.sha256()
         for value in seen.values():
-            digest.update(value.contiguous().numpy().tobytes())
+            digest.update(bytes_of(value))
         return {
             "size": self.size,
             "shape": list(self.shape),
@@ -230,7 +239,7 @@ class Feed:
             spread = torch.linspace(0, self.size - 1, min(self.size, FINGERPRINTED)).long()
             digest = hashlib.sha256()
             for value in self.at(spread).values():
-                digest.update(value.contiguous().numpy().tobytes())
+                digest.update(bytes_of(value))
             found["content"] = digest.hexdigest()
         return {key: value for key, value in found.items() if key != "digest"}
 
@@ -338,8 +347,13 @@ class Feed:
         # float32 counts up to 2^24 exactly, and a ratio of larger counts is as good as exact.
         self._frequencies = counts.to(self.device, torch.float32)
         # Fewer names than classes would name the wrong ones.
-        if len(names) == self.classes:
+        if len(names) == self.classes and len(set(names)) == len(names):
             self.class_names = names
+        elif names:
+            self.notes.append(
+                f"data {self.name} has {self.classes} classes and the names {', '.join(names)[:100]}: the names are "
+                "not used, for each class needs one of its own"
+            )
         if empty := (counts == 0).nonzero()[:, 0].tolist():
             listed = ", ".join(map(str, empty[:8])) + (", ..." if len(empty) > 8 else "")
             self.notes.append(f"data {self.name} has no sample of class {listed}: fakes are of the other classes")

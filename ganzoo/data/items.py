@@ -137,6 +137,8 @@ def read_item(item: object, said: str = "the item") -> dict[str, Tensor]:
         found = dict(zip(("image", "label"), item, strict=False))
     else:
         found = {"image": item}
+    if "label" not in found and np.ndim(found.get("labels", ())) == 0:
+        found["label"] = found.pop("labels")  # a single number or name: a class, as in many published sets
     # Test sets often give None as the label of each item.
     if found.get("label", ()) is None:
         del found["label"]
@@ -324,7 +326,10 @@ def data_range_of(dataset: object) -> tuple[float, float] | None:
     if isinstance(dataset, ConcatDataset):
         found = {data_range_of(each) for each in dataset.datasets}
         return found.pop() if len(found) == 1 else None
-    told = getattr(dataset, "data_range", None)
+    try:
+        told = getattr(dataset, "data_range", None)
+    except Exception as error:  # a property of the user's may raise anything
+        raise errors.DataError(f"the dataset's data_range cannot be read: {one_line(error)}") from error
     if told is None:
         return None
     try:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import TensorDataset
 
-from ganzoo.data.feed import FINGERPRINTED, Feed, Reading
+from ganzoo.data.feed import FINGERPRINTED, Feed, Reading, bytes_of
 from ganzoo.data.items import class_numbers, is_class_number, labels_of, require_finite, spec_of
 from ganzoo.parts import Batch
 
@@ -97,7 +97,7 @@ class Resident(Feed):
                 continue
             # In pieces, because a copy of the whole from the GPU would double the host's memory for a moment.
             for piece in torch.split(value, FINGERPRINTED):
-                digest.update(piece.cpu().contiguous().numpy().tobytes())
+                digest.update(bytes_of(piece.cpu()))
         return {**found, "content": digest.hexdigest()}
 
     def at(self, rows: Tensor, first: int = 0) -> Batch:

@@ -156,6 +156,10 @@ def _photo(image: Image.Image, channels: int, data_range: tuple[float, float] | 
                 f"{name} is dark: its values go up to {top:g}, and {low:g} to {high:g} become black to white: if the "
                 "picture has another range, give --range LOW,HIGH"
             )
+        if image.mode == "F" and channels == 1 and not note:
+            note = (
+                f"{name} has floating-point numbers: a grey result is written with 0 to 65535 for {low:g} to {high:g}"
+            )
         pixels = values.mul(2).sub(1).expand(channels, -1, -1).contiguous()
         return Photo(pixels, data_range=(low, high), note=note)
     alpha = None
@@ -191,7 +195,7 @@ def write(file: Path, pixels: Tensor, like: Photo) -> None:
     else:
         levels = unit.mul(255).round().to(torch.uint8)
         image = Image.fromarray(levels[0].numpy() if len(levels) == 1 else levels.permute(1, 2, 0).numpy())
-    if like.alpha is not None and image.mode == "RGB":
+    if like.alpha is not None and image.mode in ("RGB", "L"):
         alpha = Image.fromarray(like.alpha.numpy()).resize(image.size, Image.Resampling.BICUBIC)
         image.putalpha(alpha)
     try:

@@ -112,6 +112,11 @@ class Architecture(Part):
         raise NotImplementedError
 
     @final
+    @classmethod
+    def must_define(cls) -> tuple[tuple[str, ...], ...]:
+        """The methods that a part of the kind needs."""
+        return (("generator", "build"), ("discriminator", "build"))
+
     def build(self, spec: Spec) -> Networks:
         """Make the two players, the generator first.
 

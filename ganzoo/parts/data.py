@@ -32,11 +32,16 @@ class Data(Part):
     can_be_scheduled: ClassVar[bool] = False  # the dataset is made once, before the first step
 
     @classmethod
+    def must_define(cls) -> tuple[tuple[str, ...], ...]:
+        """The methods that a part of the kind needs."""
+        return (("dataset",),)
+
+    @classmethod
     def adopt(cls, given: object) -> Data | None:
         """Make a data part of a dataset, a tensor, an array or a list of samples.
 
         Args:
-            given: what ``dataset`` may return, or a tensor with a row a sample.
+            given: what ``dataset`` may return, a tensor with a row a sample, or samples and labels as a pair of arrays.
 
         Returns:
             A part of the name of the dataset's class. None for anything else.
@@ -55,6 +60,10 @@ class Data(Part):
             from torch.utils.data import TensorDataset
 
             samples = TensorDataset(samples)
+        elif isinstance(given, tuple | list) and len(given) == 2 and all(hasattr(each, "shape") for each in given):
+            images, labels = given  # (X, y): two arrays of one length are samples and their labels
+            if len(images.shape) > 1 and images.shape[0] == (labels.shape or (0,))[0] > 2:
+                samples = list(zip(images, labels, strict=True))
         # A class of its own, since a part is made anew from class and parameters, and a dataset is no parameter.
         body = {"dataset": lambda self: samples, "__module__": type(given).__module__, "__doc__": "A given dataset."}
         made: type[Data] = type(type(given).__name__, (Data,), body)

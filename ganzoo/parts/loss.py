@@ -99,6 +99,11 @@ class Loss(Part):
         """The loss takes one gradient a sample, which is undefined where the discriminator mixes samples."""
         return False
 
+    @classmethod
+    def must_define(cls) -> tuple[tuple[str, ...], ...]:
+        """The methods that a part of the kind needs."""
+        return ("discriminator",), ("generator",)
+
     def check(self, spec: Spec) -> None:
         """Raise Incompatible, in one line, where the part cannot be used with the samples or the outputs.
 

@@ -68,6 +68,11 @@ class Metric(Part):
         """The metric needs classes, in the data and in the networks."""
         return False
 
+    @classmethod
+    def must_define(cls) -> tuple[tuple[str, ...], ...]:
+        """The methods that a part of the kind needs."""
+        return (("score", "evaluate"),)
+
     def check(self, spec: Spec, reals: int) -> None:
         """Refuse samples that the metric cannot judge, before training starts.
 

@@ -32,6 +32,11 @@ class Optimizer(Part):
 
     kind: ClassVar[str] = "optimizer"
 
+    @classmethod
+    def must_define(cls) -> tuple[tuple[str, ...], ...]:
+        """The methods that a part of the kind needs."""
+        return (("build",),)
+
     def build(self, parameters: Sequence[nn.Parameter]) -> TorchOptimizer:
         """Make a torch optimizer.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import FrozenInstanceError, dataclass, fields
+from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple, dataclass_transform
 
 if TYPE_CHECKING:
@@ -43,7 +44,9 @@ class _Frozen:
 
 def _frozen_message(part: object, name: str) -> str:
     instead = "compute what follows from parameters in a property"
-    if hasattr(part, "prepare"):
+    if isinstance(getattr(type(part), "state", None), cached_property):
+        instead += ", and keep what changes during the run in self.state"
+    elif hasattr(part, "prepare"):
         instead += ", and keep what changes in a buffer of the module that prepare() returns (self.module)"
     return f"{type(part).__name__} is frozen and cannot assign {name!r}: {instead}"
 
@@ -81,6 +84,32 @@ parameters in a property
 
     kind: ClassVar[str]
     can_be_scheduled: ClassVar[bool] = True
+
+    @classmethod
+    def must_define(cls) -> tuple[tuple[str, ...], ...]:
+        """The methods that a part of the kind needs: of each group at least one, such as ``(("dataset",),)``."""
+        return ()
+
+    @classmethod
+    def what_is_missing(cls) -> str:
+        """What the class lacks of ``must_define``, with the methods that the class has instead. Empty: nothing.
+
+        Example:
+            >>> from ganzoo import Loss
+            >>> class Half(Loss):
+            ...     def discriminator(self, s): ...
+            ...     def genrator(self, s): ...
+            >>> Half.what_is_missing()
+            'defines no method generator; it defines discriminator, genrator'
+        """
+        contract = next(base for base in cls.__mro__ if "kind" in vars(base))
+        for group in cls.must_define():
+            if all(getattr(cls, name, None) is getattr(contract, name, None) for name in group):
+                own = [n for b in cls.__mro__[: cls.__mro__.index(contract)] for n, v in vars(b).items() if callable(v)]
+                named = ", ".join(dict.fromkeys(name for name in own if not name.startswith("_")))
+                wanted = group[0] if len(group) == 1 else f"of its kind ({', '.join(group)})"
+                return f"defines no method {wanted}{f'; it defines {named}' if named else ''}"
+        return ""
 
     @classmethod
     def adopt(cls, given: object) -> Part | None:

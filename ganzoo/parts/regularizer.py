@@ -16,6 +16,22 @@ if TYPE_CHECKING:
     from ganzoo.parts.scores import Scores
 
 
+METHODS = (
+    "prepare",
+    "reals",
+    "images",
+    "targets",
+    "discriminator_penalty",
+    "generator_penalty",
+    "joint_penalty",
+    "observe",
+    "select_samples",
+    "modify_gradients",
+    "after_update",
+)
+"""The methods by which a regularizer takes part in training."""
+
+
 class Regularizer(Part):
     """A penalty, a transform, a change of targets or of the nets. Only hooks that a subclass defines cost time.
 
@@ -92,6 +108,11 @@ class Regularizer(Part):
                 f"parameter 'every' of {cls.__qualname__} is the interval of a penalty, and the class defines no "
                 "penalty: rename the parameter"
             )
+
+    @classmethod
+    def must_define(cls) -> tuple[tuple[str, ...], ...]:
+        """The methods that a part of the kind needs."""
+        return (METHODS,)
 
     def prepare(self, networks: Networks, spec: Spec) -> nn.Module | None:
         """Change the nets once, at assembly, and make the part's own state.

@@ -247,6 +247,11 @@ class Schedule(Part):
         """
         return None
 
+    @classmethod
+    def must_define(cls) -> tuple[tuple[str, ...], ...]:
+        """The methods that a part of the kind needs."""
+        return (("step",),)
+
     def step(self, game: Game) -> None:
         """Make one step of training: any number of rounds and updates.
 

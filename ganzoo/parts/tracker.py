@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from ganzoo.training.run import Run
 
 
+EVENTS = ("run_started", "step_made", "step_recorded", "images_recorded", "checkpoint_saved", "run_finished")
+"""The events of a run."""
+
+
 class Tracker(Part):
     """An observer of a run: a log of one's own, an early stop, a picture of one's own.
 
@@ -48,6 +52,11 @@ parameter, or give the attribute as a constant (without annotation) or a propert
     def state(self) -> SimpleNamespace:
         """A place for what changes during a run, such as an open file: ``self.state.file = file``."""
         return SimpleNamespace()
+
+    @classmethod
+    def must_define(cls) -> tuple[tuple[str, ...], ...]:
+        """The methods that a part of the kind needs."""
+        return (EVENTS,)
 
     def run_started(self, run: Run) -> None:
         """Receive a run before the first step, or before the first step after the run was resumed.

@@ -157,6 +157,8 @@ class Catalogue:
 
         if isinstance(given, Part):
             return given
+        if isinstance(given, type):
+            raise errors.BadWords(f"{given.__name__} is a class: give an object, {given.__name__}(...)")
         if not isinstance(given, str | Mapping | PartSpec) and (part := self.kinds[kind].load().adopt(given)):
             return part
         return self._of_path(kind, given) or replace(PartSpec.of(given), kind=kind)

@@ -292,6 +292,12 @@ def build(settings: Settings, parts: Parts, spec: Spec) -> Run:
         hardware.seed_default_generators(device, derive_seed(settings.seed, "init"))
         with errors.refusals_of("architecture", parts.spec("arch").reference, parts.spec("d_arch").reference):
             made = parts.architecture.build(spec)
+        for player, net in zip(("generator", "discriminator"), made, strict=True):
+            if not isinstance(net, nn.Module):
+                at_fault = parts.spec("arch" if player == "generator" else "d_arch").reference
+                raise errors.PartError(
+                    f"architecture {at_fault}: {player}() gave a {type(net).__name__}: return a torch.nn.Module"
+                )
         if settings.batch_norm == "sync":
             made = Networks(*map(synchronised, made))
         networks = Networks(*(hardware.settle(net, device, precision.dtype).train() for net in made))
@@ -312,7 +318,12 @@ def build(settings: Settings, parts: Parts, spec: Spec) -> Run:
             if parts.regularizers[label].trained_by == player:
                 trained += module.parameters()
         if not isinstance(parts.optimizers[player], origins.Missing):
-            optimizers[player] = parts.optimizers[player].build(trained)
+            optimizers[player] = made_optimizer = parts.optimizers[player].build(trained)
+            if not hasattr(made_optimizer, "param_groups"):
+                raise errors.PartError(
+                    f"optimizer {parts.spec(f'{player[0]}_optimizer').reference}: build() gave a "
+                    f"{type(made_optimizer).__name__}: return a torch.optim.Optimizer"
+                )
     check_optimizers(parts, optimizers)
     with hardware.random_state_kept(device):
         missing = isinstance(parts.schedule, origins.Missing)

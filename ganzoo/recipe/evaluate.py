@@ -109,7 +109,9 @@ def evaluate(
             with processes.relay_errors(), hardware.room("there is no memory for the metrics: give fewer --samples"):
                 chosen = run.parts.metrics
                 if not chosen:
-                    raise errors.Incompatible(f"{run.dir} was trained without a metric: name one with --metric")
+                    raise errors.Incompatible(
+                        f"{run.dir} was trained without a metric: name one with --metric, in Python metrics="
+                    )
                 reals = _reals(run, any(metric.held_out for metric in chosen.values())) if reals is None else reals
                 _require_same_data(run, reals)
                 for label, metric in chosen.items():

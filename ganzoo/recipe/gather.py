@@ -95,7 +95,12 @@ def _made(
             if isinstance(each, PartSpec) and (owner, each.label) in missing:
                 made[setting].append((each, origins.Missing(missing[owner, each.label])))
                 continue
-            spec, part = catalogue.make(catalogue.kinds.of_setting[setting], each)
+            expected = catalogue.kinds.of_setting[setting]
+            spec, part = catalogue.make(expected, each)
+            if lacks := part.what_is_missing():
+                raise errors.PartError(
+                    f"{expected} {spec.reference} {lacks}: define it, and `ganzoo check` tries the part"
+                )
             if declared.many and any(other == part for _, other in made[setting]):
                 raise errors.Incompatible(
                     f"{spec.reference} is named twice with the same parameters: name it once, or give one of the two "

@@ -114,7 +114,9 @@ def command(verb: str, folder: Path) -> str:
     """
     told = recorded(folder).get("plugin_files", {})
     files = [file for file in told.values() if isinstance(file, str)] if isinstance(told, dict) else []
-    return shell_command(verb, folder, files)
+    made = recorded(folder).get("origins", {})
+    objects = [key.split(" ")[0] for key, origin in made.items() if "class" in origin] if isinstance(made, dict) else []
+    return shell_command(verb, folder, files, objects)
 
 
 def advice(folder: Path, setting: str, reference: str) -> str:
@@ -136,7 +138,7 @@ def advice(folder: Path, setting: str, reference: str) -> str:
     file, sha = origin.get("file", ""), origin.get("sha256", "")
     if "class" in origin:
         where = f" of {file}" if file else ""
-        give = f"give {setting}=... to ganzoo.resume or ganzoo.load"
+        give = f"give {setting}=... to ganzoo.resume, ganzoo.load or ganzoo.evaluate"
         return f"it was an object of the class {origin['class']}{where}: {give}"
     if "distribution" in origin:
         name, version = origin["distribution"], origin.get("version", "")

@@ -14,7 +14,7 @@ from ganzoo.disk import checkpoint
 from ganzoo.disk.lock import Lock
 from ganzoo.kinds import Kinds
 from ganzoo.launcher import launch, launch_id
-from ganzoo.names import user_path
+from ganzoo.names import brief, user_path
 from ganzoo.recipe import origins
 from ganzoo.recipe.assemble import Experiment, adopt, assemble, build, total_steps
 from ganzoo.recipe.directory import open_directory
@@ -192,6 +192,28 @@ def _begun(logdir: Path) -> Path | None:
     return None
 
 
+def _keep_facts(folder: Path, was: Mapping[str, Any], run: Run) -> None:
+    """Keep the names of the classes and the range where the data tell none now.
+
+    Raises:
+        CheckpointError: the data tell others now: a name would draw what was trained as another.
+    """
+    names, found = list(was.get("class_names", ())), was.get("data_range")
+    span = tuple(found) if found else None
+    for said, before, now in (("classes", names, run.class_names), ("data_range", span, run.data_range)):
+        if before and now and before != now:
+            raise errors.CheckpointError(
+                f"{folder} was trained on data with {said} {brief(before)}, and the data have {brief(now)} now: give "
+                "the data it was trained on"
+            )
+    run.class_names, run.data_range = run.class_names or names, run.data_range or span
+    run.identity["data"] = {
+        **run.identity.get("data", {}),
+        "class_names": run.class_names,
+        "data_range": None if run.data_range is None else list(run.data_range),
+    }
+
+
 def _same_run(folder: Path, was: Mapping[str, Any], run: Run, kinds: Kinds, *, moved: bool = False) -> None:
     """Compare a run with the checkpoint's record of settings, data and versions.
 
@@ -220,7 +242,8 @@ def _same_run(folder: Path, was: Mapping[str, Any], run: Run, kinds: Kinds, *, m
             f"{folder}/config.yaml is not what the run was trained with: {'; '.join(changed)}: put that back, or start "
             f"another run from its networks with: {origins.command('run --init-from', folder)}"
         )
-    data = f" --data {shlex.quote(run.parts.labels['data'])}" if moved else ""
+    given_as_object = any(spec.origin is None for spec in run.parts.specs["data"])
+    data = f" --data {shlex.quote(run.parts.labels['data'])}" if moved and not given_as_object else ""
     numbers = {"size": "samples", "shape": "numbers a sample", "classes": "classes", "digest": "", "content": ""}
     for key, said in numbers.items():
         then, today = was.get("data", {}).get(key), now["data"].get(key)
@@ -230,6 +253,7 @@ def _same_run(folder: Path, was: Mapping[str, Any], run: Run, kinds: Kinds, *, m
                 f"{folder} was trained on other data: {differs}; give the data it was trained on, or start another run "
                 f"from its networks with: {origins.command('run --init-from', folder)}{data}"
             )
+    _keep_facts(folder, was.get("data", {}), run)
     versions = was.get("versions", {})
     for key, current in now["versions"].items():
         if versions.get(key, current) != current:

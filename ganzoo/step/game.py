@@ -23,7 +23,7 @@ from ganzoo import errors
 from ganzoo.parts import PLAYERS, Batch, Learning, Player, Regularizer, Scores, Snapshot
 from ganzoo.step.gradients import Gradients, norms, with_layout_of
 from ganzoo.step.lookahead import restore_snapshot, take_snapshot, unrolled_generator_loss
-from ganzoo.step.naming import named, require_scalar
+from ganzoo.step.naming import named, require_players, require_scalar
 from ganzoo.step.nonfinite import raise_flag, stop_on
 from ganzoo.step.round import round_scores
 from ganzoo.step.second_order import differentiate, joint_penalties
@@ -46,7 +46,7 @@ class Game(Surroundings):
         reads real samples. A round of the generator alone draws one only if the loss reads real samples too, as
         relativistic losses do. Otherwise alternating training would draw and count batches that no loss has seen.
         """
-        players = players or PLAYERS
+        players = require_players(players)
         latents = self.own_rows(self.on_host(self.host.latents))
         if "discriminator" in players or self.is_paired:
             reals: Batch | Callable[[Scores], Batch] = self.on_host(self.host.reals, self.next_batch(), 0)
@@ -305,11 +305,9 @@ class Game(Surroundings):
         under_way: dict[Player, Callable[[], Gradients]] = {}
         for number, (player, loss) in enumerate(losses.items(), start=1):
             # Both losses share the graph of the round; the last gradient frees it.
-            grads = torch.autograd.grad(
-                loss, self.parameters[player], retain_graph=number < len(losses), materialize_grads=True
-            )
+            taken = Gradients.of(player, loss, self.parameters[player], number < len(losses))
             # The all-reduce of one player runs while the gradient of the next is computed.
-            under_way[player] = Gradients([*grads], loss.detach()).mean(self.environment.process_group)
+            under_way[player] = taken.mean(self.environment.process_group)
         return {player: averaged() for player, averaged in under_way.items()}
 
     def apply(self, gradients: Mapping[Player, Gradients], start: Snapshot | None = None, trial: bool = False) -> None:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from ganzoo import errors
 from ganzoo.parts import Player
 from ganzoo.step.environment import ProcessGroup
 
@@ -22,6 +23,30 @@ class Gradients(NamedTuple):
 
     grads: list[Tensor]
     loss: Tensor
+
+    @classmethod
+    def of(cls, player: Player, loss: Tensor, parameters: Sequence[Tensor], keep: bool) -> Gradients:
+        """The gradient of a player's loss by the player's parameters. What the loss does not read has gradient 0.
+
+        Args:
+            player: the player, for the message.
+            loss: (), the player's loss.
+            parameters: the player's parameters.
+            keep: whether the graph is needed again.
+
+        Raises:
+            PartError: the loss depends on none of the parameters.
+        """
+        grads: Sequence[Tensor | None] = [None]
+        if loss.requires_grad:
+            grads = torch.autograd.grad(loss, [*parameters], retain_graph=keep, allow_unused=True)
+        if all(grad is None for grad in grads):
+            raise errors.PartError(
+                f"the {player}'s loss depends on no weight of the {player}: a loss must not detach the scores, and a "
+                f"schedule asks for the loss of a round that names the {player}"
+            )
+        made = [torch.zeros_like(p) if g is None else g for g, p in zip(grads, parameters, strict=True)]
+        return cls(made, loss.detach())
 
     def mean(self, group: ProcessGroup) -> Callable[[], Gradients]:
         """Start to average over the processes. The returned function waits for the average.

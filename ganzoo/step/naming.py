@@ -5,7 +5,8 @@ from __future__ import annotations
 from torch import Tensor
 
 from ganzoo import errors
-from ganzoo.names import one_line
+from ganzoo.names import nearest, one_line
+from ganzoo.parts import PLAYERS, Player
 
 
 class named:  # reads as a word; contextlib's generator form would cost a microsecond a part and step
@@ -44,6 +45,23 @@ class named:  # reads as a word; contextlib's generator form would cost a micros
             error.add_note(f"in {self.kind} {self.name}")
         elif error is not None and not isinstance(error, KeyboardInterrupt):
             raise errors.PartError(f"{self.kind} {self.name} raised {one_line(error)}") from error
+
+
+def require_players(players: tuple[Player, ...]) -> tuple[Player, ...]:
+    """The players that a schedule names, both where the schedule names none.
+
+    Args:
+        players: as ``game.round`` is given.
+
+    Raises:
+        PartError: a name is no player's.
+    """
+    for player in players:
+        if player not in PLAYERS:
+            raise errors.PartError(
+                f"{player!r} is no player{nearest(str(player), PLAYERS)}: name {' or '.join(PLAYERS)}"
+            )
+    return players or PLAYERS
 
 
 def require_scalar(value: object, kind: str, name: str) -> Tensor:

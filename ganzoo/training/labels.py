@@ -47,12 +47,18 @@ def class_numbers(count: int, labels: Labels | None, classes: int, names: Sequen
     has = f"this run has the classes 0 to {classes - 1}"
     if isinstance(labels, np.ndarray):  # of numbers or of names
         labels = labels.tolist() if labels.ndim else [labels.item()] * count
-    if not isinstance(labels, Tensor | list | tuple):
-        labels = [labels] * count  # type: ignore[list-item]  # anything else is refused below
+    if isinstance(labels, Tensor) and not labels.ndim:
+        labels = labels.expand(count)
+    if isinstance(labels, str) or not isinstance(labels, Tensor | Sequence):
+        labels = [labels] * count  # anything but a number or a name is refused below
     if isinstance(labels, Tensor):
         if labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
             raise errors.SettingsError(f"labels of dtype {labels.dtype} are no class numbers: give whole numbers")
-        labels = labels.reshape(-1).tolist() if labels.ndim == 1 else [[]]
+        if labels.ndim != 1:
+            raise errors.SettingsError(
+                f"labels of shape {tuple(labels.shape)}: give a class number a sample, ({count},)"
+            )
+        labels = labels.tolist()
     found = []
     for label in (_number(given, names) for given in labels):
         if isinstance(label, str):

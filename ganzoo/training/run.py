@@ -182,7 +182,8 @@ class Run:
         Args:
             verb: what precedes the run directory, such as ``"resume"``.
         """
-        return shell_command(verb, self.dir, self.plugin_files)
+        objects = [setting for setting, specs in self.parts.specs.items() if any(spec.origin is None for spec in specs)]
+        return shell_command(verb, self.dir, self.plugin_files, objects)
 
     def sample(
         self,

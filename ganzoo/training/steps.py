@@ -9,6 +9,7 @@ from functools import partial
 
 import torch
 
+from ganzoo import errors
 from ganzoo.parts import PLAYERS
 from ganzoo.speed import hardware
 from ganzoo.speed.capture import RecordedSteps
@@ -40,6 +41,8 @@ def advance(run: Run, game: Game, until: int, steps: RecordedSteps | None = None
     if steps is None:
         with named("schedule", run.parts.specs["schedule"][0]):  # the spec: its text costs time
             run.parts.schedule.step(game)
+            if game.is_untouched:
+                raise errors.PartError("the step plays no round: call game.round() and game.update()")
     else:
         steps.make(step, progress)
     game.average_buffers()

@@ -163,3 +163,15 @@ def test_what_is_of_images_alone_is_refused_for_arrays(more: str, tmp_path: Path
             errors.DataError, match=rf"folder: {more} is of images, and .*\.npy holds numbers: .* axes=1"
         ):
             dataset(tmp_path / place, f",{more}")
+
+
+def test_labels_of_a_single_file_are_in_the_file(tmp_path: Path) -> None:
+    np.savez(tmp_path / "x.npz", samples=np.zeros((4, 2, 8), np.float32), labels=np.arange(4))
+    assert dataset(tmp_path / "x.npz", ",labels=none").labels is None  # type: ignore[attr-defined]
+    with pytest.raises(
+        errors.DataError, match=r"labels=own\.csv labels files, and x\.npz is one file: put an array called"
+    ):
+        dataset(tmp_path / "x.npz", ",labels=own.csv")
+    np.savez(tmp_path / "y.npz", samples=np.zeros((2, 2, 8)), labels=np.array(["a", None], dtype=object))
+    with pytest.raises(errors.DataError, match=r"labels is an array of Python objects: save numbers, or text as"):
+        dataset(tmp_path / "y.npz")

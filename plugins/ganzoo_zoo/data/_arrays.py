@@ -62,13 +62,25 @@ def read(stream: BinaryIO, name: str) -> dict[str, Array]:
         found = np.load(io.BytesIO(stream.read()), allow_pickle=False)  # a pickle could run any program
         if isinstance(found, np.ndarray):
             return {"samples": found}
-        arrays = {key: found[key] for key in found.files}
+        arrays = {key: _numbers(found, key) for key in found.files}
         # np.savez(file, samples, labels) names arrays by number.
         return {"samples": arrays["arr_0"], "labels": arrays["arr_1"]} if set(arrays) == UNNAMED else arrays
+    except Unreadable:
+        raise
     except MemoryError as error:
         raise Unreadable("an array that memory has no room for") from error
     except Exception as error:  # numpy and zipfile raise almost anything on damaged files
         raise Unreadable("no array of numbers") from error
+
+
+def _numbers(archive: Any, key: str) -> Array:
+    try:
+        return archive[key]  # type: ignore[no-any-return]
+    except ValueError as error:
+        if "allow_pickle" not in str(error):
+            raise
+        kind = "an array of Python objects: save numbers, or text as np.array(..., dtype=str)"
+        raise Unreadable(f"{key} is {kind}") from error
 
 
 def the_samples(arrays: dict[str, Array]) -> Array:
@@ -185,7 +197,7 @@ class LazyArrays(Dataset[Any]):
         return ImageSet(torch.stack(samples), self.labels, self.classes, self.notes, self.data_range)
 
 
-def stacked(path: Path, axes: Axes, span: Range | None, limit: int | None) -> ImageSet:
+def stacked(path: Path, axes: Axes, span: Range | None, limit: int | None, with_labels: bool = True) -> ImageSet:
     """The samples of one file, the rows of the array ``samples``, with the classes in the array ``labels``.
 
     Args:
@@ -193,6 +205,7 @@ def stacked(path: Path, axes: Axes, span: Range | None, limit: int | None) -> Im
         axes: as of ``as_sample``.
         span: as of ``as_sample``.
         limit: largest number of samples, spread evenly. None for all samples.
+        with_labels: whether labels are read where the file holds labels.
 
     Raises:
         DataError: the file cannot be read, or holds fewer than two samples.
@@ -207,7 +220,7 @@ def stacked(path: Path, axes: Axes, span: Range | None, limit: int | None) -> Im
         count = len(rows) if limit is None else min(limit, len(rows))
         chosen = [i * len(rows) // count for i in range(count)]
         samples = torch.stack([as_sample(rows[i], axes, span) for i in chosen])
-        key = next((name for name in LABELS if name in arrays), None)
+        key = next((name for name in LABELS if with_labels and name in arrays), None)
         classes, labels = ([], None) if key is None else _labels(key, arrays[key], len(rows))
     except (OSError, Unreadable) as error:
         raise errors.DataError(f"folder: {where} cannot be used ({reason(error)})") from error

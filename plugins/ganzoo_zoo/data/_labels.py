@@ -284,6 +284,8 @@ def _matched(files: Files, pairs: list[tuple[str, Any]], name: str) -> Labelled:
                 f"gives {shown(file)} two labels, {shown(given[_plain(file)])} and {shown(label)}: leave one out"
             )
     outer = _outer(files.names)  # a label file may lie in the outer folder, and name files from there
+    if pairs and not given:
+        raise Unfit("has no label in any line: give the class in the column label")
     known = {_plain(name): image for image in files.names for name in (image.removeprefix(outer), image)}
     by_end: dict[str, list[str]] = {}
     for image in files.names:

@@ -120,7 +120,12 @@ class Folder(ImageData):
         place = user_path(self.path)
         if place.suffix.lower() in ARRAYS and place.is_file():
             self._require_array_options(place.name)
-            return stacked(place, self.axes, self.range, self.limit)
+            if self.labels not in ("auto", None):
+                raise errors.DataError(
+                    f"folder: labels={shown(self.labels)} labels files, and {shown(place.name)} is one file: put an "
+                    "array called labels beside the samples, as np.savez does, or leave labels out"
+                )
+            return stacked(place, self.axes, self.range, self.limit, with_labels=self.labels is not None)
         files = listed(self.path, endings=ARRAYS)
         if not files.names or listed(self.path).names:
             return None
