@@ -115,7 +115,7 @@ class Architecture(Part):
     @classmethod
     def must_define(cls) -> tuple[tuple[str, ...], ...]:
         """The methods that a part of the kind needs."""
-        return (("generator", "build"), ("discriminator", "build"))
+        return ("generator",), ("discriminator",)
 
     def build(self, spec: Spec) -> Networks:
         """Make the two players, the generator first.

@@ -150,7 +150,11 @@ def test_labels_that_are_asked_for_and_absent(experiment: Any) -> None:
 
 def test_the_pair_has_the_whole_contract() -> None:
     """A method that the contract gains must be sent to one of the two architectures."""
-    contract = {name for name in vars(ganzoo.Architecture) if not name.startswith("_")} - {"kind", "build"}
+    contract = {name for name in vars(ganzoo.Architecture) if not name.startswith("_")} - {
+        "kind",
+        "build",
+        "must_define",
+    }
     assert contract <= vars(Pair).keys()
 
 
