@@ -352,5 +352,5 @@ def _look(files: Files, names: list[str]) -> _Found:
 
 def _drops_bits(image: PIL.ImageFile.ImageFile) -> bool:
     """Whether Pillow reads 8 bits of 16: Pillow's plan for decoding tells ``RGB;16B``, or the largest value 65535."""
-    plans = [str(tile.args) for tile in image.tile]
+    plans = [str(tuple(tile)[3]) for tile in image.tile]  # plain tuples before Pillow 11
     return any(";16" in plan or "65535" in plan for plan in plans)
