@@ -24,6 +24,7 @@ from torch.utils.data import Dataset
 
 from ganzoo import errors
 from ganzoo.image_depth import is_deep
+from ganzoo.image_formats import formats
 
 from . import _cache
 from ._decode import How, Pixels, decode, opened, reason, sides
@@ -335,7 +336,7 @@ def _look(files: Files, names: list[str]) -> _Found:
         try:
             with files.open(name) as stream, warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                with PIL.Image.open(stream, formats=("AVIF", "JPEG2000", "PNG", "PPM", "TIFF")) as image:
+                with PIL.Image.open(stream, formats=formats(PurePosixPath(name).suffix)) as image:
                     found.floating |= image.mode == "F"
                     if not is_deep(image):
                         found.coloured = found.coloured or (name if _drops_bits(image) else "")
