@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import importlib.util
 import sys
+import threading
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -525,3 +526,20 @@ def test_a_run_trains_where_the_caller_switched_gradients_off(mode: Any, tmp_pat
         run = ganzoo.run(data="ring", **{**SMALL, "arch": "mlp:width=4"}, logdir=tmp_path)
         assert ganzoo.resume(run.dir, steps=2, quiet=True).step == 2
         assert not torch.is_grad_enabled()
+
+
+def test_two_runs_at_once_are_said_not_to_be_repeatable(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    class Starts(ganzoo.Tracker):
+        """Starts another run in another thread, at the first step."""
+
+        def step_made(self, run: Any, step: int) -> None:
+            if step == 1:
+                other = threading.Thread(target=lambda: ganzoo.run(data="ring", **small, logdir=tmp_path))
+                other.start()
+                other.join()
+
+    small = {**SMALL, "arch": "mlp:width=4"}
+    ganzoo.run(data="ring", **small, logdir=tmp_path)
+    assert "another thread" not in capfd.readouterr().err
+    ganzoo.run(data="ring", log=[Starts()], **small, logdir=tmp_path)
+    assert "another thread of this process trains a run" in capfd.readouterr().err

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
@@ -35,10 +36,14 @@ from ganzoo.step.game import Game
 from ganzoo.step.randomness import derive_seed
 from ganzoo.step.state import State
 from ganzoo.training import loop, probe
+from ganzoo.training.display import Display
 from ganzoo.training.distributed import SINGLE_PROCESS, Processes, join, leave, statistics, synchronised
 from ganzoo.training.parts import Parts
 from ganzoo.training.run import Run
 from ganzoo.training.scoring import require_samples, try_metric
+
+TRAINED = threading.RLock()
+"""Held while a thread trains: torch's default generators, which a run seeds, belong to the process."""
 
 OWN_SETTINGS = frozenset({"device", "threads", "logdir", "init_from", "data"})
 """The settings in which the processes of a run may differ, as machines differ. The samples are compared themselves."""
@@ -405,6 +410,12 @@ def training(experiment: Experiment, total: int | None = None, *, quiet: bool = 
     """
     steps = total_steps(experiment.run.settings) if total is None else total
     run, processes = experiment.run, experiment.processes
+    alone = TRAINED.acquire(blocking=False)
+    if not alone:
+        Display(0, 0, quiet=True).warn(
+            "warning: another thread of this process trains a run: both draw from torch's own generators, so neither "
+            "run can be repeated: train one after the other, or in processes of their own"
+        )
     try:
         with (
             processes.relay_errors(),
@@ -420,6 +431,8 @@ def training(experiment: Experiment, total: int | None = None, *, quiet: bool = 
         ):
             yield trainer
     finally:
+        if alone:
+            TRAINED.release()
         if experiment.lock is not None:
             experiment.lock.release()
         leave()
