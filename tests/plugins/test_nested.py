@@ -38,6 +38,12 @@ PARTS = """
         of: ganzoo.Loss
         size: int = 3
 
+        def discriminator(self, s):
+            return self.of.discriminator(s)
+
+        def generator(self, s):
+            return self.of.generator(s)
+
     class Two(ganzoo.Loss):
         '''Two losses.
 
