@@ -87,10 +87,8 @@ def command(
             failed.append(str(error))
             say(f"skipped: {error}", err=True)
             continue
-        if photo.note:
-            say(f"warning: {photo.note}", err=True)
-        if data_range is not None and photo.data_range is None:
-            say(f"warning: --range changes nothing: {each.name} has 8 bits, and bytes go from 0 to 255", err=True)
+        for line in photos.remarks(photo, str(each.name), data_range):
+            say(f"warning: {line}", err=True)
         hole = None if holes is None else holes.of(each)
         try:
             made = trained.apply(

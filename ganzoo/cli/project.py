@@ -65,6 +65,7 @@ def command(
     from safetensors.torch import save_file
 
     from ganzoo.disk import pictures
+    from ganzoo.disk.photos import remarks
     from ganzoo.recipe.resume import reload
     from ganzoo.trained.project import project, read_image
 
@@ -72,10 +73,8 @@ def command(
     for line in trained.warnings:
         say(f"warning: {line}", err=True)
     wanted = read_image(image, trained.spec.shape, data_range or trained.data_range)
-    if wanted.note:
-        say(f"warning: {wanted.note}", err=True)
-    if data_range is not None and wanted.data_range is None:
-        say(f"warning: --range changes nothing: {image.name} has 8 bits, and bytes go from 0 to 255", err=True)
+    for line in remarks(wanted, image.name, data_range):
+        say(f"warning: {line}", err=True)
     found = project(
         trained,
         wanted.pixels,

@@ -11,7 +11,7 @@ from torch.utils.data import ConcatDataset, Dataset, IterableDataset, TensorData
 
 from ganzoo import errors
 from ganzoo.data.feed import Feed, Reading
-from ganzoo.data.items import check_range, data_range_of, length_of, with_channels_first
+from ganzoo.data.items import as_bytes, check_range, data_range_of, length_of, plain_tensor, with_channels_first
 from ganzoo.data.iterated import Iterated
 from ganzoo.data.resident import Resident
 from ganzoo.data.streamed import Streamed
@@ -80,12 +80,11 @@ def feed(
 
 def _brought(dataset: TensorDataset, name: str) -> TensorDataset:
     """A dataset in memory as ``read_item`` brings items: without graphs, masks as black and white, channels first."""
-    images, *others = (tensor.detach() for tensor in dataset.tensors)
-    if not images.numel() or images.layout != torch.strided or images.is_complex():
-        what = f"a tensor of shape {tuple(images.shape)} and type {images.dtype}, {images.layout}"
+    images, *others = (plain_tensor(tensor, f"data {name} has") for tensor in dataset.tensors)
+    if not images.numel():
+        what = f"a tensor of shape {tuple(images.shape)}, without a number"
         raise errors.DataError(f"data {name} is {what}: give a dense tensor of real numbers, a row a sample")
-    if images.dtype == torch.bool:
-        images = images.to(torch.uint8) * 255
+    images = as_bytes(images)
     if images.dtype == torch.uint8:
         images = with_channels_first(images)
     brought = copy.copy(dataset)  # the dataset is the user's

@@ -190,15 +190,37 @@ def are_last(shape: tuple[int, ...]) -> bool:
     return len(shape) == 3 and shape[2] in PLANES and min(shape[:2]) > PLANES[-1]
 
 
+def plain_tensor(value: Tensor, said: str) -> Tensor:
+    """A tensor without its graph.
+
+    Args:
+        value: the tensor.
+        said: the beginning of the message.
+
+    Raises:
+        DataError: the tensor is sparse or quantized, or of complex numbers.
+    """
+    given: Tensor = value.detach()
+    if given.layout != torch.strided or given.is_quantized or given.is_complex():
+        what = "complex numbers" if given.is_complex() else "a sparse or quantized tensor"
+        raise errors.DataError(f"{said} {what}: give a dense tensor of real numbers")
+    return given
+
+
+def as_bytes(images: Tensor) -> Tensor:
+    """True and False as white and black: as numbers both would be nearly black. Other images stay.
+
+    Args:
+        images: of any shape.
+    """
+    return images.to(torch.uint8) * 255 if images.dtype == torch.bool else images
+
+
 def _tensor(value: Any, key: str, said: str) -> Tensor:
     """An entry of an item as a tensor. Arrays and PIL images become (C, H, W)."""
     if isinstance(value, Tensor):
-        # A mask of True and False is a black and white picture; as a number it would be nearly black.
-        given: Tensor = value.detach()
-        if given.layout != torch.strided or given.is_quantized or given.is_complex():
-            what = "complex numbers" if given.is_complex() else "a sparse or quantized tensor"
-            raise errors.DataError(f"{said} has {key} as {what}: give a dense tensor of real numbers")
-        return given.to(torch.uint8) * 255 if key == "image" and given.dtype == torch.bool else given
+        given = plain_tensor(value, f"{said} has {key} as")
+        return as_bytes(given) if key == "image" else given
     if type(value).__module__.startswith("PIL.") and hasattr(value, "getbands"):
         if value.mode == "I" or value.mode.startswith("I;16"):  # 16 bits in 65,535 steps, which a byte does not hold
             grey = np.asarray(value, dtype=np.float32)

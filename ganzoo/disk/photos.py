@@ -171,6 +171,18 @@ def _photo(image: Image.Image, channels: int, data_range: tuple[float, float] | 
     return Photo(pixels.float().div(127.5).sub(1), alpha)
 
 
+def remarks(photo: Photo, name: str, given: tuple[float, float] | None) -> list[str]:
+    """What a command says of a picture before the picture is used.
+
+    Args:
+        photo: the picture.
+        name: of its file.
+        given: the range that the user gave.
+    """
+    vain = f"--range changes nothing: {name} has 8 bits, and bytes go from 0 to 255"
+    return [*filter(None, [photo.note]), *([vain] if given is not None and photo.data_range is None else [])]
+
+
 def write(file: Path, pixels: Tensor, like: Photo) -> None:
     """Write a result as PNG, with the transparency of its picture.
 

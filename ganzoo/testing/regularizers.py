@@ -15,6 +15,7 @@ from torch.nn.utils.parametrize import is_parametrized
 
 from ganzoo import parts, words
 from ganzoo.parts import PLAYERS, Networks, Player, Scores, Spec
+from ganzoo.parts.regularizer import METHODS
 from ganzoo.testing.harness import asks
 from ganzoo.testing.tools import (
     all_finite,
@@ -36,22 +37,6 @@ _SPEC = Spec(
     outputs={"features": [(1,)], "class_logits": [(2,)], "reconstructions": [(1,)], "originals": [(1,)]},
 )
 """The spec of the small GAN: the shapes that `make_scores` draws, and the outputs that `_Round` makes."""
-
-
-_HOOKS = (
-    "prepare",
-    "reals",
-    "images",
-    "targets",
-    "discriminator_penalty",
-    "generator_penalty",
-    "joint_penalty",
-    "observe",
-    "select_samples",
-    "modify_gradients",
-    "after_update",
-)
-"""The methods of the contract. A regularizer defines at least one."""
 
 
 class _Round:
@@ -158,7 +143,7 @@ def _penalties(part: parts.Regularizer) -> list[Player]:
 @asks("regularizer")
 def _does_something(part: parts.Regularizer) -> None:
     """The regularizer defines at least one method of the contract, and the facts of the class have valid values."""
-    require(any(part.defines(hook) for hook in _HOOKS), f"it defines none of {', '.join(_HOOKS)}")
+    require(any(part.defines(hook) for hook in METHODS), f"it defines none of {', '.join(METHODS)}")
     watched = set(part.needs_grad_of)
     require(
         watched <= {"real", "fake", "styles"}, f"needs_grad_of is {watched}: it holds 'real', 'fake' and 'styles' only"

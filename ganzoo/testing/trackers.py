@@ -10,10 +10,9 @@ from typing import Any, cast
 import torch
 
 from ganzoo import parts
+from ganzoo.parts.tracker import EVENTS
 from ganzoo.testing.harness import asks
 from ganzoo.testing.tools import require
-
-EVENTS = ("run_started", "step_made", "step_recorded", "images_recorded", "checkpoint_saved", "run_finished")
 
 
 @asks("tracker")

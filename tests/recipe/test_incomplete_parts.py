@@ -56,7 +56,8 @@ class OthersRound(ganzoo.Schedule):
 
 class Misspelt(ganzoo.Schedule):
     def step(self, game: ganzoo.Game) -> None:
-        game.round("genrator")  # type: ignore[arg-type]
+        misspelt: Any = "genrator"
+        game.round(misspelt)
 
 
 class NoPenalty(ganzoo.Regularizer):

@@ -172,13 +172,20 @@ def test_pictures_have_the_range_that_the_run_was_trained_on(tmp_path: Path) -> 
     for k in range(4):
         sixteen(tmp_path / "mine" / f"{k}.png", 4095)
     inner = f"folder:path={tmp_path / 'mine'},size=16,channels=1"
-    small = {"steps": 1, "batch_size": 2, "samples": 2, "device": "cpu", "quiet": True, "precision": "fp32"}
+    small: dict[str, Any] = {
+        "steps": 1,
+        "batch_size": 2,
+        "samples": 2,
+        "device": "cpu",
+        "quiet": True,
+        "precision": "fp32",
+    }
     made = ganzoo.run(
         data=f"superres:of=({inner}),factor=2,hold_out=0",
         arch="srresnet:width=2,blocks=1,d_width=2",
         logdir=tmp_path / "runs",
         regularizers=None,
-        **small,  # type: ignore[arg-type]
+        **small,
     )
     assert made.data_range == ganzoo.load(made.dir).data_range == (0.0, 4095.0)
     read = photos_module.read(next(photos_module.sources(tmp_path / "mine" / "0.png")), 1, made.data_range)

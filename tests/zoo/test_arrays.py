@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -167,7 +168,8 @@ def test_what_is_of_images_alone_is_refused_for_arrays(more: str, tmp_path: Path
 
 def test_labels_of_a_single_file_are_in_the_file(tmp_path: Path) -> None:
     np.savez(tmp_path / "x.npz", samples=np.zeros((4, 2, 8), np.float32), labels=np.arange(4))
-    assert dataset(tmp_path / "x.npz", ",labels=none").labels is None  # type: ignore[attr-defined]
+    found: Any = dataset(tmp_path / "x.npz", ",labels=none")
+    assert found.labels is None
     with pytest.raises(
         errors.DataError, match=r"labels=own\.csv labels files, and x\.npz is one file: put an array called"
     ):

@@ -75,7 +75,8 @@ def read(stream: BinaryIO, name: str) -> dict[str, Array]:
 
 def _numbers(archive: Any, key: str) -> Array:
     try:
-        return archive[key]  # type: ignore[no-any-return]
+        found: Array = archive[key]
+        return found
     except ValueError as error:
         if "allow_pickle" not in str(error):
             raise

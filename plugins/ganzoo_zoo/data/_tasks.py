@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Mapping, Sized
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import torch
 from annotated_types import Ge, Lt
@@ -73,7 +73,7 @@ class Task(ganzoo.Data):
         return source
 
     def _parted(self, source: Dataset[Any]) -> tuple[Tensor, Tensor]:
-        count = len(source)  # type: ignore[arg-type]  # map-style datasets have a length
+        count = len(cast("Sized", source))  # ``_source`` refuses what has no length
         rows = parted(count, self.hold_out)
         if min(map(len, rows)) < 1:
             raise errors.DataError(
@@ -131,7 +131,7 @@ class Pairs(Dataset[Any]):
         self.data_range = getattr(source, "data_range", None)
 
     def __len__(self) -> int:
-        return len(self.source) if self.rows is None else len(self.rows)  # type: ignore[arg-type]
+        return len(cast("Sized", self.source) if self.rows is None else self.rows)
 
     def __getitem__(self, index: int) -> Mapping[str, Tensor]:
         # The feed seeds torch's own generator for each item of each batch.
